@@ -1,0 +1,268 @@
+//! Our words: services, slices, endpoints, nodes. No Kubernetes types, no kernel types.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Namespace and name. Prints as `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+impl ObjectName {
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+impl Protocol {
+    /// As Kubernetes writes it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        }
+    }
+}
+
+/// A Service, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub name: ObjectName,
+    /// `metadata.creationTimestamp` in seconds since 1970; `None` where the object has none,
+    /// which counts as the youngest.
+    pub created: Option<i64>,
+    /// Why this object does not count; `None` when it does.
+    pub skipped: Option<Skipped>,
+    /// Left alone at its owner's wish (`svc.openyurt.io/discard` on a LoadBalancer).
+    pub discarded: bool,
+    /// The cluster IPs, at most one of each family.
+    pub addresses: Vec<IpAddr>,
+    pub ports: Vec<ServicePort>,
+    /// The annotation `openyurt.io/topologyKeys` as written.
+    pub topology: Option<Arc<str>>,
+    /// `internalTrafficPolicy: Local`.
+    pub internal_local: bool,
+    /// `sessionAffinity: ClientIP` with its timeout in seconds.
+    pub affinity: Option<u32>,
+    /// Addresses beside the cluster IP (`externalIPs`, load balancer ingress, node ports) lead
+    /// around the loop: they are not served yet.
+    pub reachable_around: bool,
+}
+
+/// Why a Service does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    ExternalName,
+    Headless,
+    /// `clusterIP` is empty: none was assigned yet.
+    NoClusterIp,
+    /// The label `service.kubernetes.io/service-proxy-name` gives it to another proxy.
+    OtherProxy(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Unnamed is "".
+    pub name: Arc<str>,
+    pub protocol: Protocol,
+    pub port: u16,
+}
+
+/// One EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    pub name: ObjectName,
+    /// The label `kubernetes.io/service-name`.
+    pub service: Option<Arc<str>>,
+    /// `addressType`; `None` for FQDN and whatever comes later.
+    pub family: Option<Family>,
+    /// It carries the label `service.kubernetes.io/headless`.
+    pub headless: bool,
+    pub ports: Vec<SlicePort>,
+    pub endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlicePort {
+    /// Unnamed is "".
+    pub name: Arc<str>,
+    pub protocol: Protocol,
+    /// Slice ports without a number are not kept.
+    pub port: u16,
+}
+
+/// One endpoint of a slice: `addresses[0]` and what decides about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub address: IpAddr,
+    pub conditions: Conditions,
+    /// `None` is on no known node.
+    pub node: Option<Arc<str>>,
+    pub hints: Option<Box<Hints>>,
+}
+
+/// The three conditions, with nil already replaced: ready, serving, not terminating.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    pub ready: bool,
+    pub serving: bool,
+    pub terminating: bool,
+}
+
+impl Conditions {
+    /// Ready wins over terminating (`publishNotReadyAddresses`).
+    #[must_use]
+    pub const fn health(self) -> Health {
+        match self {
+            Self { ready: true, .. } => Health::Ready,
+            Self { serving: true, terminating: true, .. } => Health::Draining,
+            Self { .. } => Health::Unready,
+        }
+    }
+}
+
+/// What an endpoint is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    Ready,
+    /// Serving and terminating: used when nothing is ready.
+    Draining,
+    Unready,
+}
+
+/// `hints` of an endpoint. Both empty is stored as no hints at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    pub zones: Vec<Arc<str>>,
+    pub nodes: Vec<Arc<str>>,
+}
+
+/// Labels with a non-empty value: an empty one counts as lacking.
+pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    pub name: Arc<str>,
+    pub labels: Labels,
+}
+
+/// One port of one Service in one IP family.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServicePortKey {
+    pub service: ObjectName,
+    pub port_name: Arc<str>,
+    pub protocol: Protocol,
+    pub family: Family,
+}
+
+/// What a client dials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dialled {
+    pub address: SocketAddr,
+    pub protocol: Protocol,
+}
+
+/// The three kinds of objects a source follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Service,
+    EndpointSlice,
+    Node,
+}
+
+impl Kind {
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Node => "Node",
+        }
+    }
+}
+
+/// One object as a source last saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    Service(Service),
+    Slice(Slice),
+    Node(Node),
+}
+
+/// Names one object among all kinds. A Node's namespace is "".
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    pub kind: Kind,
+    pub name: ObjectName,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Node => write!(f, "{} {}", self.kind.label(), self.name.name),
+            Kind::Service | Kind::EndpointSlice => write!(f, "{} {}", self.kind.label(), self.name),
+        }
+    }
+}
+
+impl Object {
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        match self {
+            Self::Service(service) => ObjectKey { kind: Kind::Service, name: service.name.clone() },
+            Self::Slice(slice) => ObjectKey { kind: Kind::EndpointSlice, name: slice.name.clone() },
+            Self::Node(node) => ObjectKey {
+                kind: Kind::Node,
+                name: ObjectName { namespace: "".into(), name: Arc::clone(&node.name) },
+            },
+        }
+    }
+}
+
+/// What a source tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The object is new or now reads so.
+    Now(Object),
+    /// The object is gone.
+    Gone(ObjectKey),
+    /// All objects of this kind that exist have been told. Whatever the kernel still holds
+    /// beyond them may go.
+    Synced(Kind),
+}

@@ -1,0 +1,5 @@
+//! Which endpoints of a service port this node uses, and why each is in or out.
+
+pub mod decide;
+pub mod places;
+pub mod topology;

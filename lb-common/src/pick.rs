@@ -1,0 +1,101 @@
+//! Choosing a backend, and the check word that proves a value.
+
+use crate::layout::{Frontend4, Service4};
+
+/// An index below `count`, uniform where `random` is. Zero when `count` is zero.
+///
+/// Multiply and shift (Lemire 2016): off from uniform by less than `count` / 2^32.
+#[must_use]
+pub const fn pick(random: u32, count: u16) -> u32 {
+    ((random as u64 * count as u64) >> 32) as u32
+}
+
+/// One odd constant per word: the digits of pi, as in Blowfish.
+const SALT: [u64; 10] = [
+    0x243f_6a88_85a3_08d3,
+    0x1319_8a2e_0370_7345,
+    0xa409_3822_299f_31d1,
+    0x082e_fa98_ec4e_6c89,
+    0x4528_21e6_38d0_1377,
+    0xbe54_66cf_34e9_0c6d,
+    0xc0ac_29b7_c97c_50dd,
+    0x3f84_d5b5_b547_0917,
+    0x9216_d5d9_8979_fb1b,
+    0xd131_0ba6_98df_b5ad,
+];
+
+/// The check word of `value` under `key`. [`Service4::check`] itself does not count.
+///
+/// Five multiply-adds over the ten words of both (the NH hash of UMAC, RFC 4418), the upper half
+/// of the sum. It guards against torn and foreign values, not against an attacker.
+#[must_use]
+pub fn check4(key: &Frontend4, value: &Service4) -> u32 {
+    check_words(bytemuck::cast(*key), &bytemuck::cast(*value))
+}
+
+/// [`check4`] on a copy that is still words: what the kernel programs have in hand.
+#[must_use]
+#[inline(always)]
+pub fn check_words(key: u64, value: &[u64; 9]) -> u32 {
+    let region = value[8] & 0xffff_ffff;
+    let pair = |a: u64, b: u64, i: usize| a.wrapping_add(SALT[i]).wrapping_mul(b.wrapping_add(SALT[i + 1]));
+    let sum = pair(key, value[0], 0)
+        .wrapping_add(pair(value[1], value[2], 2))
+        .wrapping_add(pair(value[3], value[4], 4))
+        .wrapping_add(pair(value[5], value[6], 6))
+        .wrapping_add(pair(value[7], region, 8));
+    (sum >> 32) as u32 ^ sum as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Backend4;
+
+    #[test]
+    fn every_index_is_reached_and_none_beyond() {
+        for count in [1_u16, 2, 6, 7, 5_000, u16::MAX] {
+            assert_eq!(pick(0, count), 0);
+            assert_eq!(pick(u32::MAX, count), u32::from(count) - 1);
+        }
+        assert_eq!(pick(u32::MAX, 0), 0);
+    }
+
+    #[test]
+    fn any_changed_bit_of_key_or_value_changes_the_check_word() {
+        let key = Frontend4 { address: [10, 96, 0, 11], port: [0, 80], protocol: 6, zero: 0 };
+        let backend = Backend4 { address: [10, 244, 1, 2], port: [0x24, 0xa0], pool: 2 };
+        let value = Service4 { id: 7, revision: 3, count: 6, inline: [backend; 6], ..Service4::default() };
+        let expected = check4(&key, &value);
+
+        let key_word: u64 = bytemuck::cast(key);
+        let words: [u64; 9] = bytemuck::cast(value);
+        for bit in 0..64 {
+            assert_ne!(check_words(key_word ^ (1 << bit), &words), expected, "key bit {bit}");
+        }
+        // The last 32 bits are the check word itself.
+        for bit in 0..9 * 64 - 32 {
+            let mut torn = words;
+            torn[bit / 64] ^= 1 << (bit % 64);
+            assert_ne!(check_words(key_word, &torn), expected, "value bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_value_half_old_half_new_fails_its_check() {
+        let key = Frontend4 { address: [10, 96, 0, 11], port: [0, 80], protocol: 6, zero: 0 };
+        let mut old = Service4 { id: 7, revision: 3, count: 1, ..Service4::default() };
+        old.check = check4(&key, &old);
+        let mut new = Service4 { revision: 4, count: 2, region: 64, ..old };
+        new.check = check4(&key, &new);
+        let (old, new): ([u64; 9], [u64; 9]) = (bytemuck::cast(old), bytemuck::cast(new));
+        for cut in 1..9 {
+            let mut torn = new;
+            torn[..cut].copy_from_slice(&old[..cut]);
+            if torn == new {
+                continue; // the words before the cut are the same in both
+            }
+            assert_ne!(check_words(bytemuck::cast(key), &torn), (torn[8] >> 32) as u32, "cut at {cut}");
+        }
+    }
+}
