@@ -1,6 +1,60 @@
 //! Choosing a backend, and the check word that proves a value.
 
-use crate::layout::{Frontend4, Service4};
+use crate::layout::{Backend4, Frontend4, INLINE_BACKENDS, Service4};
+
+/// A [`Service4`] as words: what a program copies out of the map, and reads without a detour
+/// over memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words4(pub [u64; size_of::<Service4>() / 8]);
+
+impl Words4 {
+    /// Whether the value's check word proves it under `key`.
+    #[must_use]
+    #[inline(always)]
+    pub fn proven(&self, key: &Frontend4) -> bool {
+        check_words(bytemuck::cast(*key), &self.0) == (self.0[8] >> 32) as u32
+    }
+
+    /// [`Service4::id`] and [`Service4::revision`], as a region entry begins with.
+    #[must_use]
+    #[inline(always)]
+    pub const fn owner(&self) -> u64 {
+        self.0[0]
+    }
+
+    /// [`Service4::count`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn count(&self) -> u16 {
+        self.0[1] as u16
+    }
+
+    /// [`Service4::region`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn region(&self) -> u32 {
+        self.0[8] as u32
+    }
+
+    /// Inline backend number `index`; zero from [`INLINE_BACKENDS`] on.
+    ///
+    /// Without a branch, which a random index would mispredict, and without a variable index
+    /// into the stack, which kernels before 5.12 refuse.
+    #[must_use]
+    #[inline(always)]
+    pub fn inline(&self, index: u32) -> Backend4 {
+        let mut chosen = 0;
+        let mut slot = 0;
+        while slot < INLINE_BACKENDS {
+            let different = slot as u64 ^ index as u64;
+            // All ones where nothing differs.
+            let mask = (different.wrapping_sub(1) as i64 >> 63) as u64;
+            chosen |= self.0[2 + slot] & mask;
+            slot += 1;
+        }
+        bytemuck::cast(chosen)
+    }
+}
 
 /// An index below `count`, uniform where `random` is. Zero when `count` is zero.
 ///
@@ -10,7 +64,7 @@ pub const fn pick(random: u32, count: u16) -> u32 {
     ((random as u64 * count as u64) >> 32) as u32
 }
 
-/// One odd constant per word: the digits of pi, as in Blowfish.
+/// One odd constant per word: the digits of pi, as in Blowfish, the last bit set.
 const SALT: [u64; 10] = [
     0x243f_6a88_85a3_08d3,
     0x1319_8a2e_0370_7345,
@@ -26,8 +80,10 @@ const SALT: [u64; 10] = [
 
 /// The check word of `value` under `key`. [`Service4::check`] itself does not count.
 ///
-/// Five multiply-adds over the ten words of both (the NH hash of UMAC, RFC 4418), the upper half
-/// of the sum. It guards against torn and foreign values, not against an attacker.
+/// A sum of the ten words of both, each times an odd constant of its own (multilinear hashing:
+/// Lemire and Kaser 2014), folded to 32 bits: no word changes without the sum, and the ten
+/// products do not wait for each other. It guards against torn and foreign values, not against
+/// an attacker.
 #[must_use]
 pub fn check4(key: &Frontend4, value: &Service4) -> u32 {
     check_words(bytemuck::cast(*key), &bytemuck::cast(*value))
@@ -37,20 +93,18 @@ pub fn check4(key: &Frontend4, value: &Service4) -> u32 {
 #[must_use]
 #[inline(always)]
 pub fn check_words(key: u64, value: &[u64; 9]) -> u32 {
-    let region = value[8] & 0xffff_ffff;
-    let pair = |a: u64, b: u64, i: usize| a.wrapping_add(SALT[i]).wrapping_mul(b.wrapping_add(SALT[i + 1]));
-    let sum = pair(key, value[0], 0)
-        .wrapping_add(pair(value[1], value[2], 2))
-        .wrapping_add(pair(value[3], value[4], 4))
-        .wrapping_add(pair(value[5], value[6], 6))
-        .wrapping_add(pair(value[7], region, 8));
+    let mut sum = key.wrapping_mul(SALT[0]).wrapping_add((value[8] & 0xffff_ffff).wrapping_mul(SALT[9]));
+    let mut at = 0;
+    while at < 8 {
+        sum = sum.wrapping_add(value[at].wrapping_mul(SALT[at + 1]));
+        at += 1;
+    }
     (sum >> 32) as u32 ^ sum as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::Backend4;
 
     #[test]
     fn every_index_is_reached_and_none_beyond() {
@@ -59,6 +113,25 @@ mod tests {
             assert_eq!(pick(u32::MAX, count), u32::from(count) - 1);
         }
         assert_eq!(pick(u32::MAX, 0), 0);
+    }
+
+    #[test]
+    fn the_words_read_as_the_value_does() {
+        let mut value = Service4 { id: 7, revision: 9, count: 300, region: 41, ..Service4::default() };
+        for (slot, backend) in value.inline.iter_mut().enumerate() {
+            *backend = Backend4 { address: [10, 0, 0, slot as u8], port: [1, 2], pool: 0xffff };
+        }
+        let key = Frontend4::default();
+        value.check = check4(&key, &value);
+        let words = Words4(bytemuck::cast(value));
+        assert!(words.proven(&key));
+        assert_eq!((words.count(), words.region()), (300, 41));
+        assert_eq!(words.owner(), bytemuck::cast::<[u32; 2], u64>([7, 9]));
+        for slot in 0..INLINE_BACKENDS {
+            assert_eq!(words.inline(slot as u32), value.inline[slot]);
+        }
+        assert_eq!(words.inline(6), Backend4::default());
+        assert_eq!(words.inline(u32::MAX), Backend4::default());
     }
 
     #[test]
