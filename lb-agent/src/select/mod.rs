@@ -2,4 +2,7 @@
 
 pub mod decide;
 pub mod places;
+mod policy;
+mod pool;
 pub mod topology;
+mod why;

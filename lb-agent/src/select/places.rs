@@ -37,10 +37,16 @@ pub struct Places {
 }
 
 impl Places {
+    /// Whether `node` is the client node.
+    #[must_use]
+    pub fn is_here(&self, node: &str) -> bool {
+        *node == *self.here
+    }
+
     /// The labels of `node`: the last known ones for the client node, none for an unknown node.
     #[must_use]
     pub fn labels(&self, node: &str) -> Option<&Labels> {
-        if *node == *self.here { self.own.as_ref() } else { self.nodes.get(node) }
+        if self.is_here(node) { self.own.as_ref() } else { self.nodes.get(node) }
     }
 
     /// The value of one label of `node`; an empty one counts as lacking.
@@ -54,5 +60,11 @@ impl Places {
     pub fn pool(&self, node: &str) -> Option<&Arc<str>> {
         self.label(node, &self.pool_keys.preferred)
             .or_else(|| self.label(node, self.pool_keys.fallback.as_deref()?))
+    }
+
+    /// The pool of the client node.
+    #[must_use]
+    pub fn own_pool(&self) -> Option<&Arc<str>> {
+        self.pool(&self.here)
     }
 }
