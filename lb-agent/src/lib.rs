@@ -1,5 +1,6 @@
 //! Edgeloop's agent: which backends this node uses for every Service, kept in the kernel's maps.
 
+pub mod datapath;
 pub mod model;
 pub mod plan;
 pub mod select;
