@@ -1,0 +1,126 @@
+//! `cargo xtask build-ebpf`: the kernel object, from a toolchain that may have to be found first.
+
+mod btf;
+mod linker;
+mod object;
+mod toolchain;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{packages, shell};
+use linker::Linker;
+use toolchain::Toolchain;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Also build the objects with planted bugs, which the proofs must catch.
+    #[arg(long)]
+    planted: bool,
+    /// Also build the reference shapes of `bench connect`.
+    #[arg(long)]
+    reference: bool,
+}
+
+/// One object: which crate it comes from, with which features, and its name in `lb-ebpf/target`.
+struct Build {
+    folder: &'static str,
+    binary: &'static str,
+    features: &'static [&'static str],
+    object: &'static str,
+}
+
+const EDGELOOP: Build = Build { folder: "lb-ebpf", binary: "lb-ebpf", features: &[], object: "edgeloop.o" };
+const PLANTED: [Build; 2] = [
+    Build { features: &["plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
+    Build { features: &["plant-no-epoch"], object: "edgeloop-no-epoch.o", ..EDGELOOP },
+];
+const REFERENCE: Build =
+    Build { folder: "tests/reference-ebpf", binary: "reference-ebpf", features: &[], object: "reference.o" };
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let Arguments { planted, reference } = *arguments;
+    let mut wanted = vec![EDGELOOP];
+    if planted {
+        wanted.extend(PLANTED);
+    }
+    if reference {
+        wanted.push(REFERENCE);
+    }
+    build(&wanted)
+}
+
+/// Where the objects are put.
+fn target() -> PathBuf {
+    shell::root().join("lb-ebpf/target")
+}
+
+fn build(wanted: &[Build]) -> Result<()> {
+    let (toolchain, linker) = tools()?;
+    let target = target();
+    std::fs::create_dir_all(&target).with_context(|| format!("could not make {}", target.display()))?;
+    let _lock = lock(&target.join("build.lock"))?;
+    for build in wanted {
+        let built = compile(build, &toolchain, &linker, &target)?;
+        let object = target.join(build.object);
+        let size = object::finish(&built, &object, &linker.llvm_strip)?;
+        eprintln!("{}: {size} bytes, built with {toolchain}", object.display());
+    }
+    Ok(())
+}
+
+/// The tools, after the packages that they lack were installed.
+fn tools() -> Result<(Toolchain, Linker)> {
+    let mut missing = Vec::new();
+    let found = toolchain::find()?;
+    if found.is_none() {
+        missing.push(toolchain::PACKAGES);
+    }
+    if !linker::has_llvm() {
+        missing.push(linker::PACKAGES);
+    }
+    packages::install(&missing)?;
+    let toolchain = match found {
+        Some(found) => found,
+        None => {
+            toolchain::find()?.context("the packages are installed, but no rustc builds for the kernel")?
+        }
+    };
+    Ok((toolchain, linker::get()?))
+}
+
+/// Waits until nobody else holds `path`; held until the file is dropped.
+fn lock(path: &Path) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("could not make {}", path.display()))?;
+    if file.try_lock().is_err() {
+        eprintln!("Waiting for another build, which holds {}", path.display());
+        file.lock().with_context(|| format!("could not lock {}", path.display()))?;
+    }
+    Ok(file)
+}
+
+/// Compiles one crate for the kernel, and gives the file that came out.
+fn compile(build: &Build, toolchain: &Toolchain, linker: &Linker, target: &Path) -> Result<PathBuf> {
+    let mut cargo = toolchain.cargo();
+    cargo
+        .current_dir(shell::root().join(build.folder))
+        .args(["build", "--release", "--locked", "--target", toolchain::TARGET, "--bin", build.binary])
+        .arg("--target-dir")
+        .arg(target)
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &linker.program)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags());
+    if !build.features.is_empty() {
+        cargo.args(["--features", &build.features.join(",")]);
+    }
+    shell::run(&mut cargo)?;
+    Ok(target.join(toolchain::TARGET).join("release").join(build.binary))
+}
+
+/// Debug information becomes BTF, without which the maps cannot be made. `v2` is the newest
+/// instruction set that every kernel since 5.10 accepts.
+fn rustflags() -> String {
+    [r#"--cfg=bpf_target_arch="x86_64""#, "-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v2"]
+        .join("\u{1f}")
+}
