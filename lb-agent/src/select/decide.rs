@@ -219,10 +219,10 @@ mod tests {
     #[test]
     fn of_two_copies_of_a_backend_the_better_one_counts() {
         for (shows, one, other, wins) in [
-            ("not terminating, though unready", "a@near^", "a@here!", "a@here!"),
-            ("not terminating before draining", "a@near~", "a@here", "a@here"),
-            ("ready before unready", "a@near!", "a@here", "a@here"),
-            ("both terminating: ready before draining", "a@near~", "a@here^", "a@here^"),
+            ("not terminating, though unready", "a@here^", "a@near!", "a@near!"),
+            ("not terminating before draining", "a@here~", "a@near", "a@near"),
+            ("ready before unready", "a@here!", "a@near", "a@near"),
+            ("both terminating: ready before draining", "a@here~", "a@near^", "a@near^"),
             ("one that names its node", "a", "a@near", "a@near"),
             ("else the first by node", "a@near", "a@here", "a@here"),
             ("one that has hints", "a@near", "a@near>z1", "a@near>z1"),
@@ -305,6 +305,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_key_wins_over_all_slices_together() {
+        let (far, near) = (slice(Family::V4, "a@far b@near!"), slice(Family::V4, "c@near"));
+        let both = candidates([&far, &near], &key(Family::V4));
+        let decision = decide(&topology("host, pool, *"), OnInvalid::Unfiltered, false, &cast(), both);
+        assert_eq!(names(&decision.chosen), "c");
     }
 
     #[test]
