@@ -6,3 +6,8 @@ mod policy;
 mod pool;
 pub mod topology;
 mod why;
+
+#[cfg(test)]
+mod notation;
+#[cfg(test)]
+mod properties;

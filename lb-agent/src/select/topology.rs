@@ -169,3 +169,140 @@ impl fmt::Display for Invalid {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWED: &str = "example.com/rack";
+
+    #[test]
+    fn a_value_openyurt_knows_is_hard_and_any_other_is_a_list() {
+        let label = |key: &str| Key::Label(key.into());
+        for (shows, raw, reads_as) in [
+            ("empty is no topology", "", Topology::None),
+            ("hostname", "kubernetes.io/hostname", Topology::Hard(Key::Host)),
+            ("nodepool", "openyurt.io/nodepool", Topology::Hard(Key::Pool)),
+            ("zone is another name of the pool", "kubernetes.io/zone", Topology::Hard(Key::Pool)),
+            ("hard is not trimmed: before", " kubernetes.io/hostname", Topology::Ordered(vec![Key::Host])),
+            ("hard is not trimmed: after", "openyurt.io/nodepool\n", Topology::Ordered(vec![Key::Pool])),
+            ("zone in a list is the pool too", "kubernetes.io/zone ", Topology::Ordered(vec![Key::Pool])),
+            ("any alone", "*", Topology::Ordered(vec![Key::Any])),
+            (
+                "blanks around items do not count",
+                "\tkubernetes.io/hostname ,openyurt.io/nodepool , *",
+                Topology::Ordered(vec![Key::Host, Key::Pool, Key::Any]),
+            ),
+            (
+                "the order is the operator's",
+                "openyurt.io/nodepool,kubernetes.io/hostname",
+                Topology::Ordered(vec![Key::Pool, Key::Host]),
+            ),
+            (
+                "the zone label, as a list of one",
+                "topology.kubernetes.io/zone",
+                Topology::Ordered(vec![label("topology.kubernetes.io/zone")]),
+            ),
+            (
+                "the zone label is not the pool",
+                "topology.kubernetes.io/zone,kubernetes.io/zone,topology.kubernetes.io/region",
+                Topology::Ordered(vec![
+                    label("topology.kubernetes.io/zone"),
+                    Key::Pool,
+                    label("topology.kubernetes.io/region"),
+                ]),
+            ),
+            ("a label that is allowed", ALLOWED, Topology::Ordered(vec![label(ALLOWED)])),
+        ] {
+            assert_eq!(Topology::parse(Some(raw), &[ALLOWED.into()]), reads_as, "{shows}");
+        }
+        assert_eq!(Topology::parse(None, &[]), Topology::None, "no annotation");
+    }
+
+    #[test]
+    fn what_is_not_understood_names_the_item_and_why() {
+        for (raw, says) in [
+            (
+                "example.com/row",
+                "\"example.com/row\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            ),
+            (
+                "openyurt.io/nodepool, Kubernetes.io/hostname",
+                "\"Kubernetes.io/hostname\" (item 2) is neither a known key nor a node label allowed by --topology-label",
+            ),
+            (
+                "openyurt.io/nodepool *",
+                "\"openyurt.io/nodepool *\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            ),
+            (" \t", "the value \" \\t\" is only blanks"),
+            (",", "item 1 is empty"),
+            ("kubernetes.io/hostname, ", "item 2 is empty"),
+            ("kubernetes.io/hostname,,*", "item 2 is empty"),
+            ("*, kubernetes.io/hostname", "\"*\" (item 1) may only stand last"),
+            ("*,*", "\"*\" (item 1) may only stand last"),
+            ("*,", "\"*\" (item 1) may only stand last"),
+            (
+                "kubernetes.io/hostname,kubernetes.io/hostname",
+                "\"kubernetes.io/hostname\" (item 2) names a key that stands before it",
+            ),
+            (
+                "openyurt.io/nodepool,kubernetes.io/hostname,kubernetes.io/zone",
+                "\"kubernetes.io/zone\" (item 3) names a key that stands before it",
+            ),
+            (
+                "example.com/rack,example.com/rack",
+                "\"example.com/rack\" (item 2) names a key that stands before it",
+            ),
+            (
+                "example.com/row,,*",
+                "\"example.com/row\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            ),
+        ] {
+            let Topology::Invalid(invalid) = Topology::parse(Some(raw), &[ALLOWED.into()]) else {
+                panic!("{raw:?} was understood")
+            };
+            assert_eq!(invalid.to_string(), says, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_a_key_only_where_the_operator_allows_it() {
+        assert!(matches!(Topology::parse(Some(ALLOWED), &[]), Topology::Invalid(_)));
+        assert!(matches!(
+            Topology::parse(Some(ALLOWED), &["a".into(), ALLOWED.into()]),
+            Topology::Ordered(_)
+        ));
+    }
+
+    #[test]
+    fn the_labels_a_topology_reads_are_those_of_its_keys() {
+        let pool = ["apps.openyurt.io/desired-nodepool", "apps.openyurt.io/nodepool"];
+        let zone = "topology.kubernetes.io/zone";
+        for (raw, reads) in [
+            ("", vec![]),
+            ("kubernetes.io/hostname", vec![]),
+            ("*", vec![]),
+            ("kubernetes.io/hostname, *", vec![]),
+            ("not understood", vec![]),
+            ("openyurt.io/nodepool", pool.to_vec()),
+            ("kubernetes.io/zone", pool.to_vec()),
+            ("topology.kubernetes.io/zone", vec![zone]),
+            (
+                "kubernetes.io/hostname, openyurt.io/nodepool, topology.kubernetes.io/zone, *",
+                vec![pool[0], pool[1], zone],
+            ),
+        ] {
+            let topology = Topology::parse(Some(raw), &[]);
+            let keys = topology.label_keys(&PoolKeys::default());
+            assert_eq!(keys.iter().map(|key| &**key).collect::<Vec<_>>(), reads, "{raw:?}");
+            assert_eq!(topology.reads_labels(), !reads.is_empty(), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_that_is_read_as_the_pool_and_by_itself_is_listed_once() {
+        let pool_keys = PoolKeys { preferred: ALLOWED.into(), fallback: None };
+        let topology = Topology::parse(Some("openyurt.io/nodepool, example.com/rack"), &[ALLOWED.into()]);
+        assert_eq!(topology.label_keys(&pool_keys), [ALLOWED.into()]);
+    }
+}

@@ -84,3 +84,79 @@ fn hinted(kind: &str, to: &[Arc<str>]) -> String {
     let plural = if to.len() == 1 { "" } else { "s" };
     format!("it is hinted to {kind}{plural} {}", to.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Family;
+
+    use super::super::decide::decide;
+    use super::super::notation::{all, cast, cast_with, slice, topology};
+    use super::super::topology::OnInvalid;
+    use super::*;
+
+    /// The sentence is about the first endpoint that is out.
+    #[test]
+    fn a_reason_is_a_sentence_that_an_operator_can_act_on() {
+        for (keys, endpoints, says) in [
+            ("pool", "a@here c@far", "node far is in pool shanghai"),
+            ("pool", "a@here d@loose", "node loose is in no pool"),
+            ("pool", "a@here e@ghost", "node ghost is not known"),
+            ("pool", "a@here f", "it names no node"),
+            ("pool", "a@here c@far!", "node far is in pool shanghai"),
+            ("host", "a@here b@near", "node near is not this node"),
+            ("host", "a@here e@ghost", "node ghost is not this node"),
+            ("host", "a@here f", "it names no node"),
+            ("zone", "a@here b@near", "node near has topology.kubernetes.io/zone=z2"),
+            ("region", "a@here d@loose", "node loose has no label topology.kubernetes.io/region"),
+            ("rack", "a@here e@ghost", "node ghost is not known"),
+            ("rack", "a@here f", "it names no node"),
+            ("host, pool, *", "b@near c@far", "node far is in pool shanghai"),
+            ("host, pool, *", "a@here c@far", "node far is not this node"),
+            ("host, pool", "c@far", "node far is in pool shanghai"),
+            ("host, pool", "b@near!", "it is not ready"),
+            ("pool, zone", "a@here! b@near! c@far!", "it is not ready"),
+            ("nonsense", "a@here", "the topology is not understood"),
+            ("", "a@here b@near!", "it is not ready"),
+            ("pool", "a@here b@near!", "it is not ready"),
+            ("", "a@here b@near~", "it is draining while others are ready"),
+            ("", "a@here>here b@near>near", "it is hinted to node near"),
+            ("", "a@here>here b@near>near+far", "it is hinted to nodes near, far"),
+            ("", "a@here>z1 b@near>z2", "it is hinted to zone z2"),
+            ("", "a@here>z1 b@near>z2+z3", "it is hinted to zones z2, z3"),
+        ] {
+            assert_eq!(sentence(keys, false, &cast(), endpoints), says, "{keys:?} {endpoints:?}");
+        }
+    }
+
+    #[test]
+    fn under_traffic_policy_local_the_place_is_told_before_the_health() {
+        for (keys, endpoints, says) in [
+            ("", "a@here b@near", "node near is not this node and internalTrafficPolicy is Local"),
+            ("", "a@here b@near!", "node near is not this node and internalTrafficPolicy is Local"),
+            ("", "a@here f", "it names no node and internalTrafficPolicy is Local"),
+            ("", "a@here b@here!", "it is not ready"),
+            ("", "a@here b@here~", "it is draining while others are ready"),
+            ("pool", "a@here c@far", "node far is in pool shanghai"),
+        ] {
+            assert_eq!(sentence(keys, true, &cast(), endpoints), says, "{keys:?} {endpoints:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_node_that_lacks_what_is_asked_for_is_told_so() {
+        for (own, keys, says) in [
+            ("", "zone", "this node has no label topology.kubernetes.io/zone"),
+            ("", "host, region", "this node has no label topology.kubernetes.io/region"),
+            ("", "pool", "node far is in pool shanghai"),
+        ] {
+            assert_eq!(sentence(keys, false, &cast_with(own), "c@far"), says, "{keys:?}");
+        }
+    }
+
+    fn sentence(keys: &str, local: bool, places: &Places, endpoints: &str) -> String {
+        let slice = slice(Family::V4, endpoints);
+        let decision = decide(&topology(keys), OnInvalid::Refuse, local, places, all(&slice));
+        let (candidate, why) = &decision.excluded[0];
+        why.describe(candidate, places)
+    }
+}
