@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aya::programs::links::{FdLink, LinkError, PinError};
+use aya::pin::PinError;
+use aya::programs::links::{FdLink, LinkError};
 use aya::programs::{CgroupAttachMode, ProgramError};
 
 use super::cgroup::Cgroup;

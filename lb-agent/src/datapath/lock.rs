@@ -109,7 +109,8 @@ fn holder_of(folder: &File) -> io::Result<Holder> {
     let locks = fs::read_to_string("/proc/locks")?;
     let pid = locks.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let held = fields.get(1) == Some(&"FLOCK") && fields.get(5)?.rsplit(':').next() == Some(inode.as_str());
+        let held =
+            fields.get(1) == Some(&"FLOCK") && fields.get(5)?.rsplit(':').next() == Some(inode.as_str());
         if held { fields.get(4)?.parse::<i32>().ok().filter(|pid| *pid > 0) } else { None }
     });
     let command = pid.and_then(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok()).unwrap_or_default();

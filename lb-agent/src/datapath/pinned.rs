@@ -103,7 +103,10 @@ impl PinnedMaps {
             Ok(self.outcomes.per_cpu(&slot)?.iter().map(|count| count.times).sum())
         };
         let outcomes = Outcome::ALL.iter().map(|outcome| Ok((*outcome, sum(*outcome as u32)?)));
-        Ok(Counters { outcomes: outcomes.collect::<Result<_, ReadError>>()?, looked_again: sum(LOOKED_AGAIN)? })
+        Ok(Counters {
+            outcomes: outcomes.collect::<Result<_, ReadError>>()?,
+            looked_again: sum(LOOKED_AGAIN)?,
+        })
     }
 }
 

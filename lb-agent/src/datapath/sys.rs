@@ -155,8 +155,7 @@ fn info<T: Pod + Default>(fd: BorrowedFd<'_>) -> io::Result<T> {
 }
 
 pub(super) fn update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
-    let mut attr =
-        Elem { map_fd: raw(map), zero: 0, key: address(key), value: address(value), flags: 0 };
+    let mut attr = Elem { map_fd: raw(map), zero: 0, key: address(key), value: address(value), flags: 0 };
     bpf(UPDATE, &mut attr).map(drop)
 }
 
@@ -167,20 +166,14 @@ pub(super) fn delete(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<()> {
 
 /// Reads one element. `value` is as long as the map says, for a per-CPU map once per possible CPU.
 pub(super) fn lookup(map: BorrowedFd<'_>, key: &[u8], value: &mut [u8]) -> io::Result<()> {
-    let mut attr =
-        Elem { map_fd: raw(map), zero: 0, key: address(key), value: address_mut(value), flags: 0 };
+    let mut attr = Elem { map_fd: raw(map), zero: 0, key: address(key), value: address_mut(value), flags: 0 };
     bpf(LOOKUP, &mut attr).map(drop)
 }
 
 /// Writes `count` elements. `keys` and `values` hold that many.
 pub(super) fn update_batch(map: BorrowedFd<'_>, keys: &[u8], values: &[u8], count: u32) -> io::Result<()> {
-    let mut attr = Batch {
-        keys: address(keys),
-        values: address(values),
-        count,
-        map_fd: raw(map),
-        ..Batch::zeroed()
-    };
+    let mut attr =
+        Batch { keys: address(keys), values: address(values), count, map_fd: raw(map), ..Batch::zeroed() };
     bpf(UPDATE_BATCH, &mut attr).map(drop)
 }
 
@@ -216,8 +209,7 @@ pub(super) fn lookup_batch(
 
 /// Puts another program behind a link, without a moment in between.
 pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attr =
-        LinkUpdate { link_fd: raw(link), new_prog_fd: raw(program), flags: 0, old_prog_fd: 0 };
+    let mut attr = LinkUpdate { link_fd: raw(link), new_prog_fd: raw(program), flags: 0, old_prog_fd: 0 };
     bpf(LINK_UPDATE, &mut attr).map(drop)
 }
 

@@ -131,6 +131,7 @@ impl Plan {
 }
 
 fn text(bytes: &[i8; NAME_BYTES]) -> Option<String> {
-    let bytes: Vec<u8> = bytes.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
+    let bytes: Vec<u8> =
+        bytes.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
     String::from_utf8(bytes).ok()
 }

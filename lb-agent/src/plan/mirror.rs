@@ -59,7 +59,9 @@ impl Short {
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {
-            Self::Frontends => "map services4 is full: not served; start the agent with a larger --max-services",
+            Self::Frontends => {
+                "map services4 is full: not served; start the agent with a larger --max-services"
+            }
             Self::Backends => {
                 "map backends4 has no room for its backends: served by those of its last set that are still right; \
                  start the agent with a larger --max-backends"

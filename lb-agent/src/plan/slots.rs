@@ -33,7 +33,10 @@ mod tests {
     use super::*;
 
     fn backends(numbers: &[u8]) -> Vec<Backend4> {
-        numbers.iter().map(|number| Backend4 { address: [10, 0, 0, *number], ..Backend4::default() }).collect()
+        numbers
+            .iter()
+            .map(|number| Backend4 { address: [10, 0, 0, *number], ..Backend4::default() })
+            .collect()
     }
 
     #[test]

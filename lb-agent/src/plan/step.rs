@@ -172,11 +172,14 @@ impl Plan {
             if freed >= entries {
                 break;
             }
-            let Some(entry) = self.entries.get(&frontend).filter(|entry| !entry.tail.is_empty()) else { continue };
+            let Some(entry) = self.entries.get(&frontend).filter(|entry| !entry.tail.is_empty()) else {
+                continue;
+            };
             let Some(key) = entry.key.clone() else { continue };
             freed += entry.tail.len().next_power_of_two();
             let slots: Vec<Backend4> = entry.backends().take(INLINE_BACKENDS).copied().collect();
-            let want = Want { key, flags: entry.value.flags, affinity: entry.value.affinity, backends: Vec::new() };
+            let want =
+                Want { key, flags: entry.value.flags, affinity: entry.value.affinity, backends: Vec::new() };
             self.set_short(&want.key.service, frontend, Some(Short::Backends));
             steps.extend(self.publication(frontend, &want, slots));
         }

@@ -8,13 +8,10 @@ use std::sync::Arc;
 
 use crate::model::{Change, Kind, Labels, Node, Object, ObjectKey, ObjectName, Service, Slice};
 use crate::select::places::{Places, PoolKeys};
-use crate::select::topology::{OnInvalid, Topology};
+use crate::select::topology::{OnInvalid, Topology, ZONE_LABEL};
 
 use claims::Claims;
 pub use ports::{LeaveWhy, Port, Said};
-
-/// The label of the client node that zone hints are compared with.
-const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// What the operator settled.
 #[derive(Clone, Debug, Default)]
@@ -54,8 +51,7 @@ pub struct Store {
 impl Store {
     #[must_use]
     pub fn new(here: &str, rules: Rules) -> Self {
-        let places =
-            Places { here: here.into(), pool_keys: rules.pool_keys.clone(), ..Places::default() };
+        let places = Places { here: here.into(), pool_keys: rules.pool_keys.clone(), ..Places::default() };
         Self {
             rules,
             services: BTreeMap::new(),
@@ -230,14 +226,13 @@ impl Store {
             self.dirty.extend(self.services.keys().cloned());
             return;
         }
-        let differs = |key: &str| {
-            before.and_then(|labels| labels.get(key)) != now.and_then(|labels| labels.get(key))
-        };
+        let differs =
+            |key: &str| before.and_then(|labels| labels.get(key)) != now.and_then(|labels| labels.get(key));
         let changed: Vec<&BTreeSet<ObjectName>> =
             self.readers.iter().filter(|(key, _)| differs(key)).map(|(_, readers)| readers).collect();
         let touched = changed.into_iter().flatten().filter(|name| is_here || self.reaches(name, node));
         let mut touched: BTreeSet<ObjectName> = touched.cloned().collect();
-        if is_here && differs(ZONE) {
+        if is_here && differs(ZONE_LABEL) {
             touched.extend(self.services.keys().cloned());
         }
         self.dirty.append(&mut touched);
