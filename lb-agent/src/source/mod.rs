@@ -1,0 +1,4 @@
+//! Where objects come from: each source tells what it sees as [`Change`](crate::model::Change)s.
+
+pub mod convert;
+pub mod manifest;
