@@ -117,8 +117,12 @@ fn ports(spec: &core::ServiceSpec, names: &mut Interner, problems: &mut Vec<Stri
                 let name = names.share(item.name.as_deref().unwrap_or_default());
                 kept.push(ServicePort { name, protocol, port });
             }
-            (Err(why), _) => problems.push(format!("spec.ports[{index}].protocol: {why}; the port is left out")),
-            (Ok(_), Err(why)) => problems.push(format!("spec.ports[{index}].port: {why}; the port is left out")),
+            (Err(why), _) => {
+                problems.push(format!("spec.ports[{index}].protocol: {why}; the port is left out"))
+            }
+            (Ok(_), Err(why)) => {
+                problems.push(format!("spec.ports[{index}].port: {why}; the port is left out"))
+            }
         }
     }
     kept.shrink_to_fit();

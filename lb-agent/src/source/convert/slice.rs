@@ -22,18 +22,14 @@ const HEADLESS: &str = "service.kubernetes.io/headless";
 ///
 /// # Errors
 /// The object has no name.
-pub fn slice(
-    object: &discovery::EndpointSlice,
-    names: &mut Interner,
-) -> Result<Converted<Slice>, Nameless> {
+pub fn slice(object: &discovery::EndpointSlice, names: &mut Interner) -> Result<Converted<Slice>, Nameless> {
     let metadata = &object.metadata;
     let name = object_name(Kind::EndpointSlice, metadata, names)?;
     let mut problems = Vec::new();
     let family = family(&object.address_type);
     let ports = ports(object.ports.as_deref().unwrap_or_default(), names, &mut problems);
-    let endpoints = family
-        .map(|family| endpoints(&object.endpoints, family, names, &mut problems))
-        .unwrap_or_default();
+    let endpoints =
+        family.map(|family| endpoints(&object.endpoints, family, names, &mut problems)).unwrap_or_default();
     let service = label(metadata, SERVICE_NAME).filter(|service| !service.is_empty());
     let converted = Slice {
         name,
@@ -85,7 +81,9 @@ fn endpoints(
     for (index, item) in written.iter().enumerate() {
         match first_address(item, family) {
             Ok(address) => kept.push(endpoint(address, item, names)),
-            Err(why) => problems.push(format!("endpoints[{index}].addresses[0]: {why}; the endpoint is left out")),
+            Err(why) => {
+                problems.push(format!("endpoints[{index}].addresses[0]: {why}; the endpoint is left out"))
+            }
         }
     }
     kept.shrink_to_fit();

@@ -204,7 +204,8 @@ impl Reader<'_> {
             .map_err(|nameless| Wrong::new(format!("{}metadata.name", place.prefix), nameless.to_string()))?;
         let object = wrap(object);
         let document = place.document;
-        let odd = problems.into_iter().map(|why| Oddity { document, text: format!("{}: {why}", object.key()) });
+        let odd =
+            problems.into_iter().map(|why| Oddity { document, text: format!("{}: {why}", object.key()) });
         self.found.oddities.extend(odd);
         self.found.objects.push(Defined { document, object });
         Ok(())

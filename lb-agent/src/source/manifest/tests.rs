@@ -18,9 +18,15 @@ fn probe() {
         "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Node\n  metadata: {}\n",
         "\0\0\0\0",
     ] {
-        println!("{text:?}\n   {:?}", read(text, Format::Yaml, &mut Interner::default()).map_err(|e| e.to_string()));
+        println!(
+            "{text:?}\n   {:?}",
+            read(text, Format::Yaml, &mut Interner::default()).map_err(|e| e.to_string())
+        );
     }
     for text in ["{", "{} {}", "[]", "{\"apiVersion\":\"v1\"}", ""] {
-        println!("{text:?}\n   {:?}", read(text, Format::Json, &mut Interner::default()).map_err(|e| e.to_string()));
+        println!(
+            "{text:?}\n   {:?}",
+            read(text, Format::Json, &mut Interner::default()).map_err(|e| e.to_string())
+        );
     }
 }
