@@ -4,4 +4,5 @@ pub mod datapath;
 pub mod model;
 pub mod plan;
 pub mod select;
+pub mod source;
 pub mod store;
