@@ -52,8 +52,8 @@ impl Disk {
     }
 
     /// Looks at one file, whatever its stamp: two writes can fall into one tick of its clock.
-    pub(super) fn look_at(&mut self, name: Arc<str>) -> Option<(FileId, Seen)> {
-        self.look(name, Scan::All)
+    pub(super) fn look_at(&mut self, name: &Arc<str>) -> Option<(FileId, Seen)> {
+        self.look(Arc::clone(name), Scan::All)
     }
 
     /// Looks again at the files that someone had open for writing.
