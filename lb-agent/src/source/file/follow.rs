@@ -307,7 +307,7 @@ impl Look {
     /// Adds what a signal asks for, and answers when it was seen; `None` is the end.
     fn add(&mut self, signal: Signal) -> Option<Instant> {
         match signal {
-            Signal::Stop => return None,
+            Signal::Stop => None,
             Signal::Everything(at) => {
                 *self = Self::All;
                 Some(at)

@@ -1,3 +1,5 @@
+//! A real folder, changed in the ways that editors, scripts and volumes do it.
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
