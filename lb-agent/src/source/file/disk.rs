@@ -18,7 +18,6 @@ pub(super) struct Disk {
     /// The files that are not known to be gone, each with the stamp it was read under;
     /// `None`: look again.
     known: BTreeMap<Arc<str>, Option<Stamp>>,
-    /// Files that someone had open for writing.
     unfinished: BTreeSet<Arc<str>>,
 }
 
@@ -56,14 +55,9 @@ impl Disk {
         self.look(Arc::clone(name), Scan::All)
     }
 
-    /// Looks again at the files that someone had open for writing.
-    pub(super) fn look_at_unfinished(&mut self) -> Vec<(FileId, Seen)> {
-        let names = self.unfinished.clone();
-        names.into_iter().filter_map(|name| self.look(name, Scan::All)).collect()
-    }
-
-    pub(super) fn has_unfinished(&self) -> bool {
-        !self.unfinished.is_empty()
+    /// The files that someone had open for writing when they were looked at.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = Arc<str>> {
+        self.unfinished.iter().cloned()
     }
 
     /// It is believed that this file is gone.
@@ -163,10 +157,10 @@ mod tests {
         let mut disk = Disk::new(0, root.path().to_owned());
         let writer = fs::File::create(root.path().join("a.yaml")).unwrap();
         assert_eq!(names(&disk.scan(Scan::All).unwrap().0), ["a.yaml: BeingWritten"]);
-        assert!(disk.has_unfinished());
-        assert_eq!(names(&disk.look_at_unfinished()), ["a.yaml: BeingWritten"]);
+        let unfinished: Vec<_> = disk.unfinished().collect();
+        assert_eq!(unfinished, ["a.yaml".into()] as [Arc<str>; 1]);
         drop(writer);
-        assert_eq!(names(&disk.look_at_unfinished()), ["a.yaml: Text(\"\")"]);
-        assert!(!disk.has_unfinished());
+        assert_eq!(disk.look_at(&"a.yaml".into()).map(|(_, seen)| seen), Some(Seen::Text(String::new())));
+        assert!(disk.unfinished().next().is_none());
     }
 }

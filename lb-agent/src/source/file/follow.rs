@@ -130,7 +130,7 @@ struct Wake {
 }
 
 enum Look {
-    /// These files; true where it is known why the file is missing.
+    /// These files; true where one that is missing is gone for certain.
     Files(BTreeMap<Arc<str>, bool>),
     /// Everything, because something in the ways that lead to the files has changed.
     All,
@@ -192,11 +192,13 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         while let Ok(more) = self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
             look.add(more)?;
         }
+        // Where events never end, the slow scan still has its turn.
+        let look = if Instant::now() < self.next_scan { look } else { Look::All };
         Some(Wake { at, look })
     }
 
     fn next_due(&self) -> Instant {
-        let soon = self.disk.has_unfinished() || self.trouble.is_some();
+        let soon = self.disk.unfinished().next().is_some() || self.trouble.is_some();
         let again = soon.then(|| Instant::now() + UNFINISHED);
         let missing = self.missing.values().map(|since| *since + MISSING);
         missing.chain(again).fold(self.next_scan, Instant::min)
@@ -218,21 +220,22 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
             Look::All => self.look_at_everything(Scan::All),
             Look::Due if Instant::now() >= self.next_scan => self.look_at_everything(Scan::Changed),
             Look::Due => {
-                let missing = self.missing_long_enough();
-                let mut seen = self.disk.look_at_unfinished();
-                seen.extend(missing.iter().filter_map(|name| self.disk.look_at(name)));
-                self.believe(seen, &missing)
+                let unfinished = self.disk.unfinished().map(|name| (name, false)).collect();
+                self.look_at_files(unfinished)
             }
             Look::Files(files) if files.keys().any(|name| self.disk.is_link(name)) => {
                 self.look_at_everything(Scan::All)
             }
-            Look::Files(files) => {
-                let seen = files.keys().filter_map(|name| self.disk.look_at(name)).collect();
-                let renamed = files.iter().filter(|(_, renamed)| **renamed);
-                let certain = renamed.map(|(name, _)| Arc::clone(name)).collect();
-                self.believe(seen, &certain)
-            }
+            Look::Files(files) => self.look_at_files(files),
         }
+    }
+
+    /// Looks at some files, and again at those that have been missing long enough.
+    fn look_at_files(&mut self, mut files: BTreeMap<Arc<str>, bool>) -> Vec<(FileId, Seen)> {
+        files.extend(self.missing_long_enough().into_iter().map(|name| (name, true)));
+        let seen = files.keys().filter_map(|name| self.disk.look_at(name)).collect();
+        let certain = files.into_iter().filter(|(_, certain)| *certain).map(|(name, _)| name).collect();
+        self.believe(seen, &certain)
     }
 
     /// Watches what is to be watched now, then looks through the folder. A folder that is gone

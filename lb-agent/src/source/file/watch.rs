@@ -36,7 +36,7 @@ pub(super) struct Watch {
     places: Arc<Mutex<Places>>,
 }
 
-/// Device and inode: a folder that is removed and made again keeps only its name.
+/// Device and inode: the same path may lead to another directory.
 type Identity = (u64, u64);
 
 #[derive(Debug, Default)]
