@@ -14,14 +14,14 @@ use crate::{packages, shell};
 use linker::Linker;
 use toolchain::Toolchain;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone, Copy, Default)]
 pub(crate) struct Arguments {
     /// Also build the objects with planted bugs, which the proofs must catch.
     #[arg(long)]
-    planted: bool,
+    pub(crate) planted: bool,
     /// Also build the reference shapes of `bench connect`.
     #[arg(long)]
-    reference: bool,
+    pub(crate) reference: bool,
 }
 
 /// One object: which crate it comes from, with which features, and its name in `lb-ebpf/target`.
@@ -39,6 +39,11 @@ const PLANTED: [Build; 2] = [
 ];
 const REFERENCE: Build =
     Build { folder: "tests/reference-ebpf", binary: "reference-ebpf", features: &[], object: "reference.o" };
+
+/// Whether the crate of the reference shapes is here.
+pub(crate) fn has_reference() -> bool {
+    shell::root().join(REFERENCE.folder).is_dir()
+}
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { planted, reference } = *arguments;

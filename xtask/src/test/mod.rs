@@ -1,0 +1,181 @@
+//! `cargo xtask test`: every tier that this machine can run; what it cannot run is said.
+
+mod binaries;
+mod checks;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::build_ebpf;
+use crate::machine;
+use binaries::{Binary, Selection};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only these tiers; all without.
+    tiers: Vec<Tier>,
+    /// Passed on to the test binaries, such as a part of a test's name.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// From cheap to dear, which is the order they run in.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier {
+    /// Rules of the house, formatting, lints.
+    Source,
+    /// Everything that needs neither root nor a kernel object.
+    Pure,
+    /// The compiled kernel object agrees with the catalogue.
+    Object,
+    /// Programs, agents and clients on this machine's kernel. Needs root.
+    Kernel,
+    /// A real API server.
+    Cluster,
+    /// Other kernels, in virtual machines.
+    Vm,
+}
+
+const TIERS: [Tier; 6] = [Tier::Source, Tier::Pure, Tier::Object, Tier::Kernel, Tier::Cluster, Tier::Vm];
+
+/// How many tests came out how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+/// One line of the summary.
+struct Outcome {
+    tier: Tier,
+    counts: Counts,
+    /// Why it was not run.
+    ignored: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Arguments { tiers, rest } = arguments;
+    let tiers: Vec<Tier> =
+        TIERS.into_iter().filter(|tier| tiers.is_empty() || tiers.contains(tier)).collect();
+    let kernel = machine::runs_our_programs();
+    let on_the_kernel = tiers.contains(&Tier::Kernel) && kernel.is_ok();
+    if on_the_kernel {
+        machine::install_tools()?;
+    }
+    let reference = on_the_kernel && build_ebpf::has_reference();
+    build_ebpf::run(&build_ebpf::Arguments { planted: on_the_kernel, reference })?;
+
+    let mut outcomes = Vec::new();
+    if tiers.contains(&Tier::Source) {
+        outcomes.push(Outcome { tier: Tier::Source, counts: checks::run()?, ignored: None });
+    }
+    let others: Vec<Tier> = tiers.into_iter().filter(|tier| *tier != Tier::Source).collect();
+    if !others.is_empty() {
+        let binaries = binaries::build()?;
+        for tier in others {
+            let because = kernel.as_ref().err().map(ToString::to_string);
+            outcomes.push(run_tier(tier, &binaries, because, rest)?);
+        }
+    }
+    Ok(summary(&outcomes))
+}
+
+/// `because` says why this machine's kernel cannot be used.
+fn run_tier(tier: Tier, all: &[Binary], because: Option<String>, rest: &[String]) -> Result<Outcome> {
+    let selection = if tier.is_asked_for() { Selection::Ignored } else { Selection::Others };
+    let mut binaries = Vec::new();
+    for binary in all.iter().filter(|binary| tier.has(binary)) {
+        if !binary.tests(selection)?.is_empty() {
+            binaries.push(binary);
+        }
+    }
+    let mut outcome = Outcome { tier, counts: Counts::default(), ignored: None };
+    if binaries.is_empty() {
+        outcome.ignored = Some("there are no such tests here".to_string());
+        return Ok(outcome);
+    }
+    if let Some(because) = because.filter(|_| tier == Tier::Kernel) {
+        for binary in binaries {
+            outcome.counts.skipped += binary.tests(selection)?.len();
+        }
+        outcome.ignored = Some(because);
+        return Ok(outcome);
+    }
+    for binary in binaries {
+        outcome.counts = outcome.counts + binary.run(selection, rest)?;
+    }
+    if tier == Tier::Pure {
+        outcome.counts = outcome.counts + binaries::documentation()?;
+    }
+    Ok(outcome)
+}
+
+impl Tier {
+    /// Whether its tests are marked `#[ignore]`, since an ordinary `cargo test` cannot run them.
+    fn is_asked_for(self) -> bool {
+        match self {
+            Tier::Source | Tier::Pure | Tier::Object => false,
+            Tier::Kernel | Tier::Cluster | Tier::Vm => true,
+        }
+    }
+
+    /// Every test belongs to one tier: by the name of its file, and by whether it is ignored.
+    fn has(self, binary: &Binary) -> bool {
+        let own = [Tier::Object, Tier::Cluster, Tier::Vm].into_iter().find(|tier| binary.name == tier.name());
+        match self {
+            Tier::Source => false,
+            Tier::Pure => own != Some(Tier::Object),
+            Tier::Kernel => !matches!(own, Some(Tier::Cluster | Tier::Vm)),
+            Tier::Object | Tier::Cluster | Tier::Vm => own == Some(self),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Tier::Source => "source",
+            Tier::Pure => "pure",
+            Tier::Object => "object",
+            Tier::Kernel => "kernel",
+            Tier::Cluster => "cluster",
+            Tier::Vm => "vm",
+        }
+    }
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the summary is this verb's result")]
+fn summary(outcomes: &[Outcome]) -> ExitCode {
+    let mut all = Counts::default();
+    println!();
+    for Outcome { tier, counts, ignored } in outcomes {
+        let verdict = match ignored {
+            _ if counts.failed > 0 => "FAILED",
+            Some(_) => "ignored",
+            None => "passed",
+        };
+        let why = ignored.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        println!("{:8} {verdict:8} {}{why}", tier.name(), counts.shown());
+        all = all + *counts;
+    }
+    println!("{}", all.shown());
+    if all.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+impl Counts {
+    fn shown(self) -> String {
+        format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
