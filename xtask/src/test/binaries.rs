@@ -112,14 +112,14 @@ fn counted(command: &mut Command) -> Result<Counts> {
     let mut counts = Counts::default();
     let mut shown = std::io::stdout();
     let status = lines_of(command, |line| {
-        counts = counts + result(line).unwrap_or_default();
+        counts.passed += passed(line).unwrap_or_default();
+        counts.failed.extend(failed(line).map(String::from));
         // A reader that went away does not end the tests.
         writeln!(shown, "{line}").ok();
     })?;
     // It ended without a result: a crash, or a test that ended the process.
-    if !status.success() && counts.failed == 0 {
-        counts.failed = 1;
-        eprintln!("{} ended with {status}", shell::shown(command));
+    if !status.success() && counts.failed.is_empty() {
+        counts.failed.push(format!("{} ({status})", shell::shown(command)));
     }
     Ok(counts)
 }
@@ -135,13 +135,15 @@ fn lines_of(command: &mut Command, mut each: impl FnMut(&str)) -> Result<std::pr
 }
 
 /// Reads `test result: ok. 4 passed; 0 failed; 1 ignored; …`. Ignored ones belong to another tier.
-fn result(line: &str) -> Option<Counts> {
+fn passed(line: &str) -> Option<usize> {
     let facts = line.strip_prefix("test result: ")?;
-    let count = |what: &str| -> Option<usize> {
-        let fact = facts.split([';', '.']).find(|fact| fact.ends_with(what))?;
-        fact.split_whitespace().next()?.parse().ok()
-    };
-    Some(Counts { passed: count(" passed")?, failed: count(" failed")?, skipped: 0 })
+    let fact = facts.split([';', '.']).find(|fact| fact.ends_with(" passed"))?;
+    fact.split_whitespace().next()?.parse().ok()
+}
+
+/// Reads `test NAME ... FAILED`.
+fn failed(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 #[cfg(test)]
@@ -149,10 +151,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_is_counted_and_other_lines_are_not() {
+    fn results_are_read_and_other_lines_are_not() {
         let line = "test result: FAILED. 4 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s";
-        assert_eq!(result(line), Some(Counts { passed: 4, failed: 2, skipped: 0 }));
-        assert_eq!(result("test a_result_is_counted ... ok"), None);
+        assert_eq!((passed(line), failed(line)), (Some(4), None));
+        let line = "test room::tests::a_rule_holds ... FAILED";
+        assert_eq!((passed(line), failed(line)), (None, Some("room::tests::a_rule_holds")));
+        assert_eq!(failed("test room::tests::a_rule_holds ... ok"), None);
     }
 
     #[test]

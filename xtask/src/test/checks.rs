@@ -11,16 +11,16 @@ use crate::{shell, tidy};
 const OUTSIDE: [&str; 2] = ["lb-ebpf/Cargo.toml", "tests/reference-ebpf/Cargo.toml"];
 
 /// Runs all of them, also after one failed.
-pub(crate) fn run() -> Result<Counts> {
-    let mut counts = Counts::default();
-    counts = counts + counted("tidy", tidy::run());
-    counts = counts + cargo("fmt", shell::cargo().args(["fmt", "--all", "--check"]));
+pub(crate) fn run() -> Counts {
+    let mut counts = counted("tidy", tidy::run());
+    counts.add(cargo("fmt", shell::cargo().args(["fmt", "--all", "--check"])));
     for manifest in OUTSIDE.iter().filter(|manifest| shell::root().join(manifest).exists()) {
-        counts = counts + cargo("fmt", shell::cargo().args(["fmt", "--check", "--manifest-path", manifest]));
+        counts.add(cargo("fmt", shell::cargo().args(["fmt", "--check", "--manifest-path", manifest])));
     }
     let mut clippy = shell::cargo();
     clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-    Ok(counts + cargo("clippy", &mut clippy))
+    counts.add(cargo("clippy", &mut clippy));
+    counts
 }
 
 fn cargo(tool: &str, command: &mut Command) -> Counts {
@@ -36,7 +36,7 @@ fn counted(name: &str, done: Result<()>) -> Counts {
         Ok(()) => Counts { passed: 1, ..Counts::default() },
         Err(error) => {
             eprintln!("{name}: {error:#}");
-            Counts { failed: 1, ..Counts::default() }
+            Counts { failed: vec![name.to_string()], ..Counts::default() }
         }
     }
 }

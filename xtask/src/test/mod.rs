@@ -39,11 +39,12 @@ enum Tier {
 
 const TIERS: [Tier; 6] = [Tier::Source, Tier::Pure, Tier::Object, Tier::Kernel, Tier::Cluster, Tier::Vm];
 
-/// How many tests came out how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How tests came out.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     passed: usize,
-    failed: usize,
+    /// Their names.
+    failed: Vec<String>,
     skipped: usize,
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
     let mut outcomes = Vec::new();
     if tiers.contains(&Tier::Source) {
-        outcomes.push(Outcome { tier: Tier::Source, counts: checks::run()?, ignored: None });
+        outcomes.push(Outcome { tier: Tier::Source, counts: checks::run(), ignored: None });
     }
     let others: Vec<Tier> = tiers.into_iter().filter(|tier| *tier != Tier::Source).collect();
     if !others.is_empty() {
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             outcomes.push(run_tier(tier, &binaries, because, rest)?);
         }
     }
-    Ok(summary(&outcomes))
+    Ok(summary(outcomes))
 }
 
 /// `because` says why this machine's kernel cannot be used.
@@ -104,10 +105,10 @@ fn run_tier(tier: Tier, all: &[Binary], because: Option<String>, rest: &[String]
         return Ok(outcome);
     }
     for binary in binaries {
-        outcome.counts = outcome.counts + binary.run(selection, rest)?;
+        outcome.counts.add(binary.run(selection, rest)?);
     }
     if tier == Tier::Pure {
-        outcome.counts = outcome.counts + binaries::documentation()?;
+        outcome.counts.add(binaries::documentation()?);
     }
     Ok(outcome)
 }
@@ -144,38 +145,35 @@ impl Tier {
     }
 }
 
-impl std::ops::Add for Counts {
-    type Output = Self;
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped += other.skipped;
+    }
 
-    fn add(self, other: Self) -> Self {
-        Self {
-            passed: self.passed + other.passed,
-            failed: self.failed + other.failed,
-            skipped: self.skipped + other.skipped,
-        }
+    fn shown(&self) -> String {
+        format!("{} passed, {} failed, {} skipped", self.passed, self.failed.len(), self.skipped)
     }
 }
 
 #[expect(clippy::print_stdout, reason = "the summary is this verb's result")]
-fn summary(outcomes: &[Outcome]) -> ExitCode {
+fn summary(outcomes: Vec<Outcome>) -> ExitCode {
     let mut all = Counts::default();
     println!();
     for Outcome { tier, counts, ignored } in outcomes {
         let verdict = match ignored {
-            _ if counts.failed > 0 => "FAILED",
+            _ if !counts.failed.is_empty() => "FAILED",
             Some(_) => "ignored",
             None => "passed",
         };
-        let why = ignored.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let why = ignored.map(|why| format!(": {why}")).unwrap_or_default();
         println!("{:8} {verdict:8} {}{why}", tier.name(), counts.shown());
-        all = all + *counts;
+        for name in &counts.failed {
+            println!("         {name}");
+        }
+        all.add(counts);
     }
     println!("{}", all.shown());
-    if all.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-impl Counts {
-    fn shown(self) -> String {
-        format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
-    }
+    if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
