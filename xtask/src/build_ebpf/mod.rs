@@ -123,9 +123,19 @@ fn compile(build: &Build, toolchain: &Toolchain, linker: &Linker, target: &Path)
     Ok(target.join(toolchain::TARGET).join("release").join(build.binary))
 }
 
-/// Debug information becomes BTF, without which the maps cannot be made. `v2` is the newest
-/// instruction set that every kernel since 5.10 accepts.
+/// Debug information becomes BTF, without which the maps cannot be made; it names files, which
+/// are to read the same wherever they were built. `v2` is the newest instruction set that every
+/// kernel since 5.10 accepts.
 fn rustflags() -> String {
-    [r#"--cfg=bpf_target_arch="x86_64""#, "-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v2"]
-        .join("\u{1f}")
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let home = home.map(|home| format!("--remap-path-prefix={}=cargo", home.display()));
+    let flags = [
+        r#"--cfg=bpf_target_arch="x86_64""#.to_string(),
+        "-Cdebuginfo=2".to_string(),
+        "-Clink-arg=--btf".to_string(),
+        "-Ctarget-cpu=v2".to_string(),
+        format!("--remap-path-prefix={}=edgeloop", shell::root().display()),
+    ];
+    flags.into_iter().chain(home).collect::<Vec<_>>().join("\u{1f}")
 }
