@@ -1,27 +1,22 @@
-//! Tells the agent whether its kernel object was built, and where it lies.
+//! Finds the kernel object that the agent carries inside.
 
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 
 /// Names an object that lies elsewhere.
 const CHOICE: &str = "EDGELOOP_EBPF_OBJECT";
 
 fn main() {
-    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../lb-ebpf/target/edgeloop.o");
-    let object = std::env::var_os(CHOICE).map_or_else(|| PathBuf::from(built), PathBuf::from);
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lb-ebpf/target/edgeloop.o");
+    let object = env::var_os(CHOICE).map_or(built, PathBuf::from);
     // `include_bytes` reads from the folder of the source file, we from that of the package.
     let object = std::path::absolute(&object).unwrap_or(object);
-    let directives = [
-        "rustc-check-cfg=cfg(edgeloop_object)".to_string(),
-        format!("rerun-if-env-changed={CHOICE}"),
-        format!("rerun-if-changed={}", object.display()),
-        // For `include_bytes_aligned!(env!("EDGELOOP_OBJECT"))`.
-        format!("rustc-env=EDGELOOP_OBJECT={}", object.display()),
-    ];
-    for directive in directives {
-        tell_cargo(&directive);
-    }
+    tell_cargo("rustc-check-cfg=cfg(edgeloop_object)");
+    tell_cargo(&format!("rerun-if-env-changed={CHOICE}"));
+    tell_cargo(&format!("rerun-if-changed={}", object.display()));
     if object.is_file() {
         tell_cargo("rustc-cfg=edgeloop_object");
+        tell_cargo(&format!("rustc-env=EDGELOOP_OBJECT_PATH={}", object.display()));
     }
 }
 

@@ -1,4 +1,8 @@
 //! Edgeloop's agent: which backends this node uses for every Service, kept in the kernel's maps.
 
+pub mod datapath;
 pub mod model;
+pub mod plan;
 pub mod select;
+pub mod source;
+pub mod store;

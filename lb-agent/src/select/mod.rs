@@ -2,4 +2,12 @@
 
 pub mod decide;
 pub mod places;
+mod policy;
+mod pool;
 pub mod topology;
+mod why;
+
+#[cfg(test)]
+mod notation;
+#[cfg(test)]
+mod properties;

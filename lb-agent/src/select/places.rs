@@ -37,10 +37,16 @@ pub struct Places {
 }
 
 impl Places {
+    /// Whether `node` is the client node.
+    #[must_use]
+    pub fn is_here(&self, node: &str) -> bool {
+        *node == *self.here
+    }
+
     /// The labels of `node`: the last known ones for the client node, none for an unknown node.
     #[must_use]
     pub fn labels(&self, node: &str) -> Option<&Labels> {
-        if *node == *self.here { self.own.as_ref() } else { self.nodes.get(node) }
+        if self.is_here(node) { self.own.as_ref() } else { self.nodes.get(node) }
     }
 
     /// The value of one label of `node`; an empty one counts as lacking.
@@ -54,5 +60,66 @@ impl Places {
     pub fn pool(&self, node: &str) -> Option<&Arc<str>> {
         self.label(node, &self.pool_keys.preferred)
             .or_else(|| self.label(node, self.pool_keys.fallback.as_deref()?))
+    }
+
+    /// The pool of the client node.
+    #[must_use]
+    pub fn own_pool(&self) -> Option<&Arc<str>> {
+        self.pool(&self.here)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::notation::{cast, cast_with, labels};
+    use super::*;
+
+    #[test]
+    fn a_pool_is_the_preferred_label_or_else_the_fallback() {
+        for (shows, on_near, pool) in [
+            ("the preferred label", "pool=p1", Some("p1")),
+            ("the fallback where the preferred one lacks", "desired=p2", Some("p2")),
+            ("the preferred one while both are set", "pool=p1 desired=p2", Some("p1")),
+            ("an empty preferred one counts as lacking", "pool= desired=p2", Some("p2")),
+            ("an empty fallback too", "desired=", None),
+            ("other labels name no pool", "zone=z1 openyurt.io/nodepool=p1", None),
+            ("no label", "", None),
+        ] {
+            let mut places = cast();
+            places.nodes.insert("near".into(), labels(on_near));
+            assert_eq!(places.pool("near").map(|pool| &**pool), pool, "{shows}");
+        }
+    }
+
+    #[test]
+    fn the_label_keys_that_name_a_pool_can_be_chosen() {
+        let mut places = cast_with("example.com/site=s1 pool=p1 desired=p2");
+        places.pool_keys = PoolKeys { preferred: "example.com/site".into(), fallback: None };
+        assert_eq!(places.own_pool().map(|pool| &**pool), Some("s1"));
+
+        places.own = Some(labels("pool=p1 desired=p2"));
+        assert_eq!(places.own_pool(), None, "OpenYurt's labels are not read then");
+    }
+
+    #[test]
+    fn of_the_client_node_the_last_known_labels_hold() {
+        let mut places = cast_with("pool=p1");
+        places.nodes.remove("here");
+        assert_eq!(places.own_pool().map(|pool| &**pool), Some("p1"), "its object is gone");
+
+        places.nodes.insert("here".into(), labels("pool=p2"));
+        assert_eq!(places.own_pool().map(|pool| &**pool), Some("p1"), "not what the list of nodes says");
+
+        places.own = None;
+        assert_eq!(places.own_pool(), None, "never known");
+    }
+
+    #[test]
+    fn nothing_is_known_of_an_unknown_node() {
+        let places = cast();
+        assert_eq!(places.labels("ghost"), None);
+        assert_eq!(places.pool("ghost"), None);
+        assert_eq!(places.label("ghost", "topology.kubernetes.io/zone"), None);
+        assert!(places.is_here("here") && !places.is_here("near"));
     }
 }

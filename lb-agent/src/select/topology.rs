@@ -1,6 +1,19 @@
 //! The annotation `openyurt.io/topologyKeys`, read.
 
+use std::fmt;
 use std::sync::Arc;
+
+use super::places::PoolKeys;
+
+/// The node label that zone hints are compared with; also a key of its own.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+const REGION_LABEL: &str = "topology.kubernetes.io/region";
+
+const HOST_KEY: &str = "kubernetes.io/hostname";
+const POOL_KEY: &str = "openyurt.io/nodepool";
+/// OpenYurt's other name for the pool: it reads no zone label.
+const POOL_KEY_AS_ZONE: &str = "kubernetes.io/zone";
+const ANY_KEY: &str = "*";
 
 /// Step one of a Service, as its annotation asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +44,8 @@ pub enum Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     pub item: String,
+    /// Its place in the list, counted from 1.
+    pub position: usize,
     pub why: InvalidWhy,
 }
 
@@ -41,4 +56,253 @@ pub enum InvalidWhy {
     EmptyItem,
     AnyNotLast,
     Repeated,
+}
+
+/// What a topology that is not understood does to its Service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnInvalid {
+    /// As OpenYurt: step one does nothing.
+    #[default]
+    Unfiltered,
+    /// Nothing stays.
+    Refuse,
+}
+
+impl Topology {
+    /// Reads the annotation. `allowed` are the node label keys that the operator lets lists name.
+    ///
+    /// 1. Absent or empty: no topology.
+    /// 2. One of OpenYurt's three values to the letter: a hard key.
+    /// 3. Anything else, a single key with a blank beside it too: a list, blanks around its
+    ///    items trimmed. The first item that is not understood makes all of it invalid.
+    #[must_use]
+    pub fn parse(raw: Option<&str>, allowed: &[Arc<str>]) -> Self {
+        match raw {
+            None | Some("") => Self::None,
+            Some(HOST_KEY) => Self::Hard(Key::Host),
+            Some(POOL_KEY | POOL_KEY_AS_ZONE) => Self::Hard(Key::Pool),
+            Some(list) => ordered(list, allowed).map_or_else(Self::Invalid, Self::Ordered),
+        }
+    }
+
+    /// Whether the client node's own labels must be known before this can be decided.
+    #[must_use]
+    pub fn reads_labels(&self) -> bool {
+        self.keys().iter().any(|key| matches!(key, Key::Pool | Key::Label(_)))
+    }
+
+    /// Every node label that this reads, each once.
+    #[must_use]
+    pub fn label_keys(&self, pool_keys: &PoolKeys) -> Vec<Arc<str>> {
+        let mut read: Vec<Arc<str>> = Vec::new();
+        for key in self.keys() {
+            match key {
+                Key::Pool => {
+                    read.push(Arc::clone(&pool_keys.preferred));
+                    read.extend(pool_keys.fallback.clone());
+                }
+                Key::Label(label) => read.push(Arc::clone(label)),
+                Key::Host | Key::Any => {}
+            }
+        }
+        read.sort_unstable();
+        read.dedup();
+        read
+    }
+
+    fn keys(&self) -> &[Key] {
+        match self {
+            Self::None | Self::Invalid(_) => &[],
+            Self::Hard(key) => std::slice::from_ref(key),
+            Self::Ordered(keys) => keys,
+        }
+    }
+}
+
+fn ordered(list: &str, allowed: &[Arc<str>]) -> Result<Vec<Key>, Invalid> {
+    if list.trim().is_empty() {
+        return Err(Invalid { item: list.to_owned(), position: 1, why: InvalidWhy::OnlyBlanks });
+    }
+    let items: Vec<&str> = list.split(',').map(str::trim).collect();
+    let mut keys = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let is_last = index + 1 == items.len();
+        let key = understood(item, is_last, &keys, allowed).map_err(|why| Invalid {
+            item: (*item).to_owned(),
+            position: index + 1,
+            why,
+        })?;
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+fn understood(item: &str, is_last: bool, before: &[Key], allowed: &[Arc<str>]) -> Result<Key, InvalidWhy> {
+    let key = match item {
+        "" => return Err(InvalidWhy::EmptyItem),
+        HOST_KEY => Key::Host,
+        POOL_KEY | POOL_KEY_AS_ZONE => Key::Pool,
+        ANY_KEY if is_last => Key::Any,
+        ANY_KEY => return Err(InvalidWhy::AnyNotLast),
+        ZONE_LABEL | REGION_LABEL => Key::Label(item.into()),
+        _ => match allowed.iter().find(|label| ***label == *item) {
+            Some(label) => Key::Label(Arc::clone(label)),
+            None => return Err(InvalidWhy::UnknownKey),
+        },
+    };
+    if before.contains(&key) { Err(InvalidWhy::Repeated) } else { Ok(key) }
+}
+
+impl fmt::Display for Invalid {
+    /// A fragment of a sentence, such as `"kubernetes.io/rack" (item 2) is not a known key`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { item, position, why } = self;
+        match why {
+            InvalidWhy::UnknownKey => write!(
+                f,
+                "{item:?} (item {position}) is neither a known key nor a node label allowed by --topology-label"
+            ),
+            InvalidWhy::OnlyBlanks => write!(f, "the value {item:?} is only blanks"),
+            InvalidWhy::EmptyItem => write!(f, "item {position} is empty"),
+            InvalidWhy::AnyNotLast => write!(f, "{item:?} (item {position}) may only stand last"),
+            InvalidWhy::Repeated => write!(f, "{item:?} (item {position}) names a key that stands before it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWED: &str = "example.com/rack";
+
+    #[test]
+    fn a_value_openyurt_knows_is_hard_and_any_other_is_a_list() {
+        let label = |key: &str| Key::Label(key.into());
+        for (shows, raw, reads_as) in [
+            ("empty is no topology", "", Topology::None),
+            ("hostname", "kubernetes.io/hostname", Topology::Hard(Key::Host)),
+            ("nodepool", "openyurt.io/nodepool", Topology::Hard(Key::Pool)),
+            ("zone is another name of the pool", "kubernetes.io/zone", Topology::Hard(Key::Pool)),
+            ("hard is not trimmed: before", " kubernetes.io/hostname", Topology::Ordered(vec![Key::Host])),
+            ("hard is not trimmed: after", "openyurt.io/nodepool\n", Topology::Ordered(vec![Key::Pool])),
+            ("zone in a list is the pool too", "kubernetes.io/zone ", Topology::Ordered(vec![Key::Pool])),
+            ("any alone", "*", Topology::Ordered(vec![Key::Any])),
+            (
+                "blanks around items do not count",
+                "\tkubernetes.io/hostname ,openyurt.io/nodepool , *",
+                Topology::Ordered(vec![Key::Host, Key::Pool, Key::Any]),
+            ),
+            (
+                "the order is the operator's",
+                "openyurt.io/nodepool,kubernetes.io/hostname",
+                Topology::Ordered(vec![Key::Pool, Key::Host]),
+            ),
+            (
+                "the zone label, as a list of one",
+                "topology.kubernetes.io/zone",
+                Topology::Ordered(vec![label("topology.kubernetes.io/zone")]),
+            ),
+            (
+                "the zone label is not the pool",
+                "topology.kubernetes.io/zone,kubernetes.io/zone,topology.kubernetes.io/region",
+                Topology::Ordered(vec![
+                    label("topology.kubernetes.io/zone"),
+                    Key::Pool,
+                    label("topology.kubernetes.io/region"),
+                ]),
+            ),
+            ("a label that is allowed", ALLOWED, Topology::Ordered(vec![label(ALLOWED)])),
+        ] {
+            assert_eq!(Topology::parse(Some(raw), &[ALLOWED.into()]), reads_as, "{shows}");
+        }
+        assert_eq!(Topology::parse(None, &[]), Topology::None, "no annotation");
+    }
+
+    #[test]
+    fn what_is_not_understood_names_the_item_and_why() {
+        for (raw, says) in [
+            (
+                "example.com/row",
+                "\"example.com/row\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            ),
+            (
+                "openyurt.io/nodepool, Kubernetes.io/hostname",
+                "\"Kubernetes.io/hostname\" (item 2) is neither a known key nor a node label allowed by --topology-label",
+            ),
+            (
+                "openyurt.io/nodepool *",
+                "\"openyurt.io/nodepool *\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            ),
+            (" \t", "the value \" \\t\" is only blanks"),
+            (",", "item 1 is empty"),
+            ("kubernetes.io/hostname, ", "item 2 is empty"),
+            ("kubernetes.io/hostname,,*", "item 2 is empty"),
+            ("*, kubernetes.io/hostname", "\"*\" (item 1) may only stand last"),
+            ("*,*", "\"*\" (item 1) may only stand last"),
+            ("*,", "\"*\" (item 1) may only stand last"),
+            (
+                "kubernetes.io/hostname,kubernetes.io/hostname",
+                "\"kubernetes.io/hostname\" (item 2) names a key that stands before it",
+            ),
+            (
+                "openyurt.io/nodepool,kubernetes.io/hostname,kubernetes.io/zone",
+                "\"kubernetes.io/zone\" (item 3) names a key that stands before it",
+            ),
+            (
+                "example.com/rack,example.com/rack",
+                "\"example.com/rack\" (item 2) names a key that stands before it",
+            ),
+            (
+                "example.com/row,,*",
+                "\"example.com/row\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            ),
+        ] {
+            let Topology::Invalid(invalid) = Topology::parse(Some(raw), &[ALLOWED.into()]) else {
+                panic!("{raw:?} was understood")
+            };
+            assert_eq!(invalid.to_string(), says, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_a_key_only_where_the_operator_allows_it() {
+        assert!(matches!(Topology::parse(Some(ALLOWED), &[]), Topology::Invalid(_)));
+        assert!(matches!(
+            Topology::parse(Some(ALLOWED), &["a".into(), ALLOWED.into()]),
+            Topology::Ordered(_)
+        ));
+    }
+
+    #[test]
+    fn the_labels_a_topology_reads_are_those_of_its_keys() {
+        let pool = ["apps.openyurt.io/desired-nodepool", "apps.openyurt.io/nodepool"];
+        let zone = "topology.kubernetes.io/zone";
+        for (raw, reads) in [
+            ("", vec![]),
+            ("kubernetes.io/hostname", vec![]),
+            ("*", vec![]),
+            ("kubernetes.io/hostname, *", vec![]),
+            ("not understood", vec![]),
+            ("openyurt.io/nodepool", pool.to_vec()),
+            ("kubernetes.io/zone", pool.to_vec()),
+            ("topology.kubernetes.io/zone", vec![zone]),
+            (
+                "kubernetes.io/hostname, openyurt.io/nodepool, topology.kubernetes.io/zone, *",
+                vec![pool[0], pool[1], zone],
+            ),
+        ] {
+            let topology = Topology::parse(Some(raw), &[]);
+            let keys = topology.label_keys(&PoolKeys::default());
+            assert_eq!(keys.iter().map(|key| &**key).collect::<Vec<_>>(), reads, "{raw:?}");
+            assert_eq!(topology.reads_labels(), !reads.is_empty(), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_that_is_read_as_the_pool_and_by_itself_is_listed_once() {
+        let pool_keys = PoolKeys { preferred: ALLOWED.into(), fallback: None };
+        let topology = Topology::parse(Some("openyurt.io/nodepool, example.com/rack"), &[ALLOWED.into()]);
+        assert_eq!(topology.label_keys(&pool_keys), [ALLOWED.into()]);
+    }
 }

@@ -35,7 +35,7 @@ fn counted(name: &str, done: Result<()>) -> Counts {
     match done {
         Ok(()) => Counts { passed: 1, ..Counts::default() },
         Err(error) => {
-            eprintln!("{name}: {error:#}");
+            eprintln!("error: {error:#}");
             Counts { failed: vec![name.to_string()], ..Counts::default() }
         }
     }

@@ -5,7 +5,7 @@ mod checks;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use crate::build_ebpf;
 use crate::machine;
@@ -74,17 +74,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let others: Vec<Tier> = tiers.into_iter().filter(|tier| *tier != Tier::Source).collect();
     if !others.is_empty() {
-        let binaries = binaries::build()?;
-        for tier in others {
-            let because = kernel.as_ref().err().map(ToString::to_string);
-            outcomes.push(run_tier(tier, &binaries, because, rest)?);
-        }
+        outcomes.extend(run_binaries(&others, kernel.err(), rest)?);
     }
     Ok(summary(outcomes))
 }
 
 /// `because` says why this machine's kernel cannot be used.
-fn run_tier(tier: Tier, all: &[Binary], because: Option<String>, rest: &[String]) -> Result<Outcome> {
+fn run_binaries(tiers: &[Tier], because: Option<Error>, rest: &[String]) -> Result<Vec<Outcome>> {
+    let because = because.map(|because| because.to_string());
+    match binaries::build()? {
+        Some(binaries) => {
+            tiers.iter().map(|tier| run_tier(*tier, &binaries, because.as_ref(), rest)).collect()
+        }
+        None => {
+            let failed = || vec!["the tests do not build: see above".to_string()];
+            let outcome = |tier| Outcome {
+                tier,
+                counts: Counts { failed: failed(), ..Default::default() },
+                ignored: None,
+            };
+            Ok(tiers.iter().copied().map(outcome).collect())
+        }
+    }
+}
+
+fn run_tier(tier: Tier, all: &[Binary], because: Option<&String>, rest: &[String]) -> Result<Outcome> {
     let selection = if tier.is_asked_for() { Selection::Ignored } else { Selection::Others };
     let mut binaries = Vec::new();
     for binary in all.iter().filter(|binary| tier.has(binary)) {
@@ -101,7 +115,7 @@ fn run_tier(tier: Tier, all: &[Binary], because: Option<String>, rest: &[String]
         for binary in binaries {
             outcome.counts.skipped += binary.tests(selection)?.len();
         }
-        outcome.ignored = Some(because);
+        outcome.ignored = Some(because.clone());
         return Ok(outcome);
     }
     for binary in binaries {

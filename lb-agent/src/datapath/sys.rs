@@ -1,0 +1,282 @@
+//! `bpf(2)` and its neighbours, raw: what aya 0.14 does not offer.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use bytemuck::{Pod, Zeroable};
+
+const LOOKUP: i64 = 1;
+const UPDATE: i64 = 2;
+const DELETE: i64 = 3;
+const OBJ_GET: i64 = 7;
+const OBJ_GET_INFO_BY_FD: i64 = 15;
+const PROG_QUERY: i64 = 16;
+const LOOKUP_BATCH: i64 = 24;
+const UPDATE_BATCH: i64 = 26;
+const LINK_UPDATE: i64 = 29;
+
+const QUERY_EFFECTIVE: u32 = 1;
+
+/// `struct { map_fd, key, value, flags }` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Elem {
+    map_fd: u32,
+    zero: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// `struct … batch` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Batch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct ObjGet {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct InfoByFd {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct LinkUpdate {
+    link_fd: u32,
+    new_prog_fd: u32,
+    flags: u32,
+    old_prog_fd: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Query {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    zero: u32,
+}
+
+/// The start of `struct bpf_map_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub(super) struct MapInfo {
+    pub(super) kind: u32,
+    pub(super) id: u32,
+    pub(super) key_size: u32,
+    pub(super) value_size: u32,
+    pub(super) max_entries: u32,
+    pub(super) flags: u32,
+}
+
+/// The start of `struct bpf_link_info`, for a cgroup link.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub(super) struct LinkInfo {
+    pub(super) kind: u32,
+    pub(super) id: u32,
+    pub(super) prog_id: u32,
+    zero: u32,
+    /// Zero once the cgroup is gone.
+    pub(super) cgroup_id: u64,
+    pub(super) attach_type: u32,
+    zero2: u32,
+}
+
+fn bpf<T: Pod>(command: i64, attr: &mut T) -> io::Result<i32> {
+    let attr = std::ptr::from_mut(attr);
+    // SAFETY: `attr` is a live, fully initialised part of `union bpf_attr` of the size given, and
+    // every pointer in it was made from a live buffer of the length that the command reads or writes.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+}
+
+fn raw(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd().cast_unsigned()
+}
+
+fn address<T>(slice: &[T]) -> u64 {
+    slice.as_ptr() as u64
+}
+
+fn address_mut<T>(slice: &mut [T]) -> u64 {
+    slice.as_mut_ptr() as u64
+}
+
+/// Opens what is pinned at `path`.
+pub(super) fn get_pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = ObjGet { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
+    let fd = bpf(OBJ_GET, &mut attr)?;
+    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+pub(super) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
+    info(map)
+}
+
+pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    info(link)
+}
+
+fn info<T: Pod + Default>(fd: BorrowedFd<'_>) -> io::Result<T> {
+    let mut info = [T::default()];
+    let mut attr =
+        InfoByFd { bpf_fd: raw(fd), info_len: size_of::<T>() as u32, info: address_mut(&mut info) };
+    bpf(OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok(info[0])
+}
+
+pub(super) fn update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
+    let mut attr = Elem { map_fd: raw(map), zero: 0, key: address(key), value: address(value), flags: 0 };
+    bpf(UPDATE, &mut attr).map(drop)
+}
+
+pub(super) fn delete(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<()> {
+    let mut attr = Elem { map_fd: raw(map), zero: 0, key: address(key), value: 0, flags: 0 };
+    bpf(DELETE, &mut attr).map(drop)
+}
+
+/// Reads one element. `value` is as long as the map says, for a per-CPU map once per possible CPU.
+pub(super) fn lookup(map: BorrowedFd<'_>, key: &[u8], value: &mut [u8]) -> io::Result<()> {
+    let mut attr = Elem { map_fd: raw(map), zero: 0, key: address(key), value: address_mut(value), flags: 0 };
+    bpf(LOOKUP, &mut attr).map(drop)
+}
+
+/// Writes `count` elements. `keys` and `values` hold that many.
+pub(super) fn update_batch(map: BorrowedFd<'_>, keys: &[u8], values: &[u8], count: u32) -> io::Result<()> {
+    let mut attr =
+        Batch { keys: address(keys), values: address(values), count, map_fd: raw(map), ..Batch::zeroed() };
+    bpf(UPDATE_BATCH, &mut attr).map(drop)
+}
+
+/// One round of a batch read: how many elements came, and whether they were the last.
+///
+/// `cursor` is what the kernel said last, `None` in the first round. ENOSPC means that a bucket
+/// holds more than fits: try again with larger buffers.
+pub(super) fn lookup_batch(
+    map: BorrowedFd<'_>,
+    cursor: Option<u64>,
+    next: &mut [u64; 1],
+    keys: &mut [u8],
+    values: &mut [u8],
+    room: u32,
+) -> io::Result<(u32, bool)> {
+    let from = [cursor.unwrap_or(0)];
+    let mut attr = Batch {
+        in_batch: if cursor.is_some() { address(&from) } else { 0 },
+        out_batch: address_mut(next),
+        keys: address_mut(keys),
+        values: address_mut(values),
+        count: room,
+        map_fd: raw(map),
+        ..Batch::zeroed()
+    };
+    match bpf(LOOKUP_BATCH, &mut attr) {
+        Ok(_) => Ok((attr.count, false)),
+        // The end, and what came before it.
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((attr.count, true)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts another program behind a link, without a moment in between.
+pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkUpdate { link_fd: raw(link), new_prog_fd: raw(program), flags: 0, old_prog_fd: 0 };
+    bpf(LINK_UPDATE, &mut attr).map(drop)
+}
+
+/// The ids of the programs that run at this hook of `cgroup`, inherited ones included, in order.
+pub(super) fn effective_programs(cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<Vec<u32>> {
+    let mut ids = vec![0_u32; 64];
+    let mut attr = Query {
+        target_fd: raw(cgroup),
+        attach_type,
+        query_flags: QUERY_EFFECTIVE,
+        attach_flags: 0,
+        prog_ids: address_mut(&mut ids),
+        prog_cnt: 64,
+        zero: 0,
+    };
+    bpf(PROG_QUERY, &mut attr)?;
+    ids.truncate(attr.prog_cnt as usize);
+    Ok(ids)
+}
+
+/// How a grace period is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    /// `membarrier(MEMBARRIER_CMD_GLOBAL)`, an RCU grace period.
+    Membarrier,
+    /// One second: longer than any program runs.
+    Second,
+    /// None at all: a planted bug for the proofs.
+    #[doc(hidden)]
+    Planted,
+}
+
+impl Grace {
+    /// What this machine can do. With a single CPU online the kernel skips the grace period
+    /// (`kernel/sched/membarrier.c`), although a program can be preempted there: one second it is.
+    #[must_use]
+    pub fn probe() -> Self {
+        // SAFETY: `sysconf` reads a number.
+        let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+        if cpus > 1 && membarrier().is_ok() { Self::Membarrier } else { Self::Second }
+    }
+}
+
+/// Returns when every program that was running at the call has ended.
+pub fn grace_period(grace: Grace) {
+    let waited = match grace {
+        Grace::Membarrier => membarrier().is_ok(),
+        Grace::Second => false,
+        Grace::Planted => true,
+    };
+    if !waited {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn membarrier() -> io::Result<()> {
+    const GLOBAL: i64 = 1;
+    // SAFETY: the call takes no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The magic number of the file system that `file` lies on.
+pub(super) fn filesystem(file: &std::fs::File) -> io::Result<i64> {
+    // SAFETY: all bytes zero is a valid `statfs`.
+    let mut buffer: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open and the buffer is as large as the call writes.
+    let result = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut buffer) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(buffer.f_type) }
+}

@@ -1,0 +1,231 @@
+//! What the kernel holds, as far as the agent knows: every write that succeeded, and no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, Service4};
+
+use crate::model::{ObjectName, ServicePortKey};
+
+use super::region::{Region, Regions};
+
+/// How many elements fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Elements of the front end.
+    pub frontends: u32,
+    /// Entries of the backends map.
+    pub backends: u32,
+}
+
+/// One element of the front end with the backends behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose it is; `None` where the maps do not say.
+    pub key: Option<ServicePortKey>,
+    pub value: Service4,
+    /// The backends in its region.
+    pub tail: Box<[Backend4]>,
+    /// The kernel was seen to hold something else: written again whatever is wanted.
+    pub(super) damaged: bool,
+}
+
+impl Entry {
+    pub fn backends(&self) -> impl Iterator<Item = &Backend4> {
+        let inline = usize::from(self.value.count).min(INLINE_BACKENDS);
+        self.value.inline[..inline].iter().chain(&self.tail)
+    }
+
+    pub(super) fn region(&self) -> Option<Region> {
+        (!self.tail.is_empty()).then(|| Region::of(self.value.region, self.tail.len()))
+    }
+
+    pub(super) const fn has_topology(&self) -> bool {
+        self.value.flags & FLAG_TOPOLOGY != 0
+    }
+}
+
+/// Why a Service is not served as wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Short {
+    /// The front end is full: the Service is untouched.
+    Frontends,
+    /// The backends map has no region that large: the Service keeps what is still right of its
+    /// last set.
+    Backends,
+}
+
+impl Short {
+    /// One sentence without a full stop.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Frontends => {
+                "map services4 is full: not served; start the agent with a larger --max-services"
+            }
+            Self::Backends => {
+                "map backends4 has no room for its backends: served by those of its last set that are still right; \
+                 start the agent with a larger --max-backends"
+            }
+        }
+    }
+}
+
+/// The agent's picture of the maps, and the room in them.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) entries: BTreeMap<Frontend4, Entry>,
+    pub(super) by_service: BTreeMap<ObjectName, BTreeSet<Frontend4>>,
+    /// Elements of Services without a topology: they give way when room is short.
+    pub(super) plain: BTreeSet<Frontend4>,
+    pub(super) regions: Regions,
+    /// Regions that nobody points at any more, by the age of the flip.
+    pub(super) limbo: Vec<(u64, Region)>,
+    /// The number of the grace period that the next flip waits for.
+    pub(super) age: u64,
+    pub(super) next_id: u32,
+    /// Ids below it are promised in the maps already.
+    pub(super) promised: u32,
+    pub(super) limits: Limits,
+    pub(super) short: BTreeMap<ObjectName, BTreeMap<Frontend4, Short>>,
+    /// Something was given back since the Services that are short were last tried.
+    pub(super) room: bool,
+}
+
+impl Plan {
+    /// The plan over empty maps. `next_id` is the first service id that was never used within
+    /// this boot.
+    #[must_use]
+    pub fn new(limits: Limits, next_id: u32) -> Self {
+        let next_id = next_id.max(1);
+        Self {
+            entries: BTreeMap::new(),
+            by_service: BTreeMap::new(),
+            plain: BTreeSet::new(),
+            regions: Regions::new(limits.backends),
+            limbo: Vec::new(),
+            age: 0,
+            next_id,
+            promised: next_id,
+            limits,
+            short: BTreeMap::new(),
+            room: false,
+        }
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = (&Frontend4, &Entry)> {
+        self.entries.iter()
+    }
+
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    #[must_use]
+    pub const fn next_id(&self) -> u32 {
+        self.next_id
+    }
+
+    /// Entries of the backends map that hold no region, those in limbo not counted.
+    #[must_use]
+    pub fn free_backends(&self) -> u32 {
+        self.regions.free()
+    }
+
+    /// The Services that are not served as wanted for lack of room, and where.
+    #[must_use]
+    pub const fn short(&self) -> &BTreeMap<ObjectName, BTreeMap<Frontend4, Short>> {
+        &self.short
+    }
+
+    /// The Services that lack room, once something was given back: worth another try.
+    pub fn take_hopeful(&mut self) -> Vec<ObjectName> {
+        if std::mem::take(&mut self.room) { self.short.keys().cloned().collect() } else { Vec::new() }
+    }
+
+    /// The Services that the maps hold something for.
+    pub fn services(&self) -> impl Iterator<Item = &ObjectName> {
+        self.by_service.keys()
+    }
+
+    /// The elements that `service` has, and those that it lacks room for.
+    #[must_use]
+    pub fn frontends_of(&self, service: &ObjectName) -> BTreeSet<Frontend4> {
+        let held = self.by_service.get(service).into_iter().flatten();
+        held.chain(self.short.get(service).into_iter().flat_map(BTreeMap::keys)).copied().collect()
+    }
+
+    #[must_use]
+    pub fn owner(&self, frontend: &Frontend4) -> Option<&ObjectName> {
+        Some(&self.entries.get(frontend)?.key.as_ref()?.service)
+    }
+
+    /// Elements of which nobody knows whose they are.
+    pub(super) fn strays(&self) -> Vec<Frontend4> {
+        let stray = self.entries.iter().filter(|(_, entry)| entry.key.is_none());
+        stray.map(|(frontend, _)| *frontend).collect()
+    }
+
+    /// Starts a grace period over everything that was given up so far: its number, for
+    /// [`release`](Self::release) when it has passed. `None` when nothing waits.
+    pub fn start_grace(&mut self) -> Option<u64> {
+        if self.limbo.is_empty() {
+            return None;
+        }
+        self.age += 1;
+        Some(self.age - 1)
+    }
+
+    /// The grace period `age` has passed: what was given up before it began can be used again.
+    pub fn release(&mut self, age: u64) {
+        let (over, waiting) = std::mem::take(&mut self.limbo).into_iter().partition(|(at, _)| *at <= age);
+        self.limbo = waiting;
+        let over: Vec<(u64, Region)> = over;
+        self.room |= !over.is_empty();
+        for (_, region) in over {
+            self.regions.release(region);
+        }
+    }
+
+    /// Replaces what is known of `frontend`, and gives up the region behind the old element.
+    pub(super) fn set(&mut self, frontend: Frontend4, entry: Option<Entry>) {
+        if let Some(old) = self.entries.remove(&frontend) {
+            self.limbo.extend(old.region().map(|region| (self.age, region)));
+            self.unlink(&frontend, &old);
+        }
+        let Some(entry) = entry else {
+            self.room = true;
+            return;
+        };
+        if let Some(key) = &entry.key {
+            self.by_service.entry(key.service.clone()).or_default().insert(frontend);
+        }
+        if !entry.has_topology() {
+            self.plain.insert(frontend);
+        }
+        self.entries.insert(frontend, entry);
+    }
+
+    /// Notes that `service` is not served as wanted at `frontend`, or (`None`) that it is.
+    pub(super) fn set_short(&mut self, service: &ObjectName, frontend: Frontend4, short: Option<Short>) {
+        if let Some(short) = short {
+            self.short.entry(service.clone()).or_default().insert(frontend, short);
+        } else if let Some(frontends) = self.short.get_mut(service) {
+            frontends.remove(&frontend);
+            if frontends.is_empty() {
+                self.short.remove(service);
+            }
+        }
+    }
+
+    fn unlink(&mut self, frontend: &Frontend4, old: &Entry) {
+        self.plain.remove(frontend);
+        let Some(key) = &old.key else { return };
+        if let Some(frontends) = self.by_service.get_mut(&key.service) {
+            frontends.remove(frontend);
+            if frontends.is_empty() {
+                self.by_service.remove(&key.service);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Promises about order and room.

@@ -1,0 +1,279 @@
+//! Step one: the endpoints that a Service's topology lets this node reach.
+
+use std::sync::Arc;
+
+use crate::model::Health;
+
+use super::decide::Candidate;
+use super::places::Places;
+use super::topology::{Key, OnInvalid, Topology};
+use super::why::Why;
+
+/// What step one lets stay of the endpoints it was made for.
+#[derive(Debug)]
+pub(super) enum Filter<'a> {
+    Everything,
+    /// The endpoints that this key reaches.
+    Within(Reach<'a>),
+    /// None of these keys reaches an endpoint that could be used: nothing stays.
+    Nothing(Vec<Reach<'a>>),
+    /// The topology was not understood: nothing stays.
+    Refused,
+}
+
+impl<'a> Filter<'a> {
+    /// The rule for one service port, from all its endpoints together.
+    ///
+    /// 1. Without a topology everything stays; with one that is not understood, everything or
+    ///    nothing, as the operator wants it.
+    /// 2. A hard key keeps what it reaches, ready or not, and nothing else: possibly nothing.
+    /// 3. Of ordered keys, the first that reaches a ready endpoint wins; when none does, the
+    ///    first that reaches a draining one; when none does, nothing stays.
+    pub(super) fn new(
+        topology: &'a Topology,
+        on_invalid: OnInvalid,
+        places: &'a Places,
+        candidates: &[Candidate<'_>],
+    ) -> Self {
+        match (topology, on_invalid) {
+            (Topology::None, _) | (Topology::Invalid(_), OnInvalid::Unfiltered) => Self::Everything,
+            (Topology::Invalid(_), OnInvalid::Refuse) => Self::Refused,
+            (Topology::Hard(key), _) => Self::Within(Reach::new(key, places)),
+            (Topology::Ordered(keys), _) => Self::nearest(keys, places, candidates),
+        }
+    }
+
+    fn nearest(keys: &'a [Key], places: &'a Places, candidates: &[Candidate<'_>]) -> Self {
+        let mut reaches: Vec<Reach<'a>> = keys.iter().map(|key| Reach::new(key, places)).collect();
+        for health in [Health::Ready, Health::Draining] {
+            let winner = reaches.iter().position(|reach| {
+                candidates.iter().any(|candidate| {
+                    candidate.health == health && reach.excludes(candidate, places).is_none()
+                })
+            });
+            if let Some(winner) = winner {
+                return Self::Within(reaches.swap_remove(winner));
+            }
+        }
+        Self::Nothing(reaches)
+    }
+
+    /// Why `candidate` does not stay; `None` when it does.
+    pub(super) fn excludes(&self, candidate: &Candidate<'_>, places: &Places) -> Option<Why> {
+        match self {
+            Self::Everything => None,
+            Self::Within(reach) => reach.excludes(candidate, places),
+            Self::Nothing(reaches) => {
+                // An endpoint that some key does reach is out for its health alone.
+                let mut widest = Why::NotReady;
+                for reach in reaches {
+                    match reach.excludes(candidate, places) {
+                        Some(why) => widest = why,
+                        None => return Some(Why::NotReady),
+                    }
+                }
+                Some(widest)
+            }
+            Self::Refused => Some(Why::NotUnderstood),
+        }
+    }
+}
+
+/// A key as the client node sees it.
+#[derive(Debug)]
+pub(super) enum Reach<'a> {
+    Host,
+    /// The client node, and the nodes of its pool if it is in one.
+    Pool(Option<&'a Arc<str>>),
+    Label {
+        key: &'a Arc<str>,
+        value: &'a Arc<str>,
+    },
+    /// The client node lacks this label: no node can be said to share it.
+    Lacking(&'a Arc<str>),
+    Any,
+}
+
+impl<'a> Reach<'a> {
+    fn new(key: &'a Key, places: &'a Places) -> Self {
+        match key {
+            Key::Host => Self::Host,
+            Key::Pool => Self::Pool(places.own_pool()),
+            Key::Label(key) => match places.label(&places.here, key) {
+                Some(value) => Self::Label { key, value },
+                None => Self::Lacking(key),
+            },
+            Key::Any => Self::Any,
+        }
+    }
+
+    fn excludes(&self, candidate: &Candidate<'_>, places: &Places) -> Option<Why> {
+        let node = candidate.node.map(|node| &**node);
+        let is_here = node.is_some_and(|node| places.is_here(node));
+        match self {
+            Self::Any => None,
+            Self::Host => (!is_here).then_some(Why::OtherHost),
+            Self::Pool(own) => {
+                let shares = own.is_some() && node.and_then(|node| places.pool(node)) == *own;
+                (!is_here && !shares).then_some(Why::OtherPool)
+            }
+            Self::Label { key, value } => {
+                let found = node.and_then(|node| places.label(node, key));
+                (found != Some(*value)).then(|| Why::OtherLabel(Arc::clone(key)))
+            }
+            Self::Lacking(key) => Some(Why::NoLabelHere(Arc::clone(key))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Family;
+
+    use super::super::notation::{all, cast, cast_with, labels, names, slice, topology};
+    use super::*;
+
+    /// Everywhere at once: here, near (same pool), far (other pool), loose (no pool), on an
+    /// unknown node, and on none.
+    const EVERYWHERE: &str = "a@here b@near c@far d@loose e@ghost f";
+
+    #[test]
+    fn a_hard_key_keeps_what_it_reaches_and_nothing_else() {
+        for (shows, keys, own, endpoints, stay) in [
+            ("no topology", "", "pool=hangzhou", EVERYWHERE, "a b c d e f"),
+            ("the client node alone", "host", "pool=hangzhou", EVERYWHERE, "a"),
+            ("the client's pool", "pool", "pool=hangzhou", EVERYWHERE, "a b"),
+            (
+                "OpenYurt's zone is the pool, not the zone label",
+                "kubernetes.io/zone",
+                "pool=hangzhou zone=z1",
+                EVERYWHERE,
+                "a b",
+            ),
+            ("the pool by the other label", "pool", "desired=shanghai", EVERYWHERE, "a c"),
+            ("a client without a pool is a pool of one", "pool", "", EVERYWHERE, "a"),
+            ("nodes without a pool share none", "pool", "", "d@loose", ""),
+            ("a client whose pool label is empty too", "pool", "pool=", EVERYWHERE, "a"),
+            ("a pool that no other node is in", "pool", "pool=beijing", EVERYWHERE, "a"),
+            (
+                "nothing left is an empty set, never a wider one",
+                "pool",
+                "pool=hangzhou",
+                "c@far d@loose e@ghost f",
+                "",
+            ),
+            ("hostname does not fall back to the pool", "host", "pool=hangzhou", "b@near c@far", ""),
+            ("readiness is not read", "pool", "pool=hangzhou", "a@here! b@near~ c@far", "a b"),
+            (
+                "hints are not read",
+                "pool",
+                "pool=hangzhou zone=z1",
+                "a@here>z9+far b@near>z1 c@far>z1+here",
+                "a b",
+            ),
+            ("hostname reads no label", "host", "", EVERYWHERE, "a"),
+        ] {
+            assert_eq!(stays(keys, &cast_with(own), endpoints), stay, "{shows}");
+        }
+    }
+
+    #[test]
+    fn ordered_keys_go_outward_only_as_far_as_they_must() {
+        for (shows, keys, endpoints, stay) in [
+            ("the nearest that is ready", "host, pool, *", "a@here b@near c@far", "a"),
+            ("all of the pool, no more", "pool, *", "a@here b@near c@far", "a b"),
+            ("to the pool when this node has none", "host, pool, *", "b@near c@far", "b"),
+            ("to anywhere when the pool has none", "host, pool, *", "c@far d@loose e@ghost f", "c d e f"),
+            ("unready ones of the winning key stay for step two", "pool, *", "a@here b@near! c@far", "a b"),
+            ("draining ones of the winning key stay for step two", "pool, *", "a@here b@near~ c@far", "a b"),
+            ("wider when the pool is unready, with the unready", "pool, *", "a@here! c@far", "a c"),
+            ("ready far beats draining near", "pool, *", "a@here~ c@far", "a c"),
+            ("draining near when none is ready", "pool, *", "a@here~ c@far~", "a"),
+            ("draining further out before nothing", "host, pool", "a@here! b@near~ c@far", "a b"),
+            ("ready and terminating counts as ready", "host, pool", "a@here^ b@near", "a"),
+            ("nothing usable is an empty set", "host, *", "a@here! c@far!", ""),
+            ("no endpoint at all", "host, *", "", ""),
+            ("never wider than asked", "host", "b@near c@far", ""),
+            ("never wider than asked, in a list", "host, pool", "c@far d@loose e@ghost f", ""),
+            ("a list of one goes by readiness, unlike the hard key", "pool ", "a@here! b@near!", ""),
+            ("a list of one reaches no further", "pool ", "a@here b@near c@far", "a b"),
+            ("the order is the operator's", "pool, host", "a@here b@near", "a b"),
+            ("a label's value must be the client's", "zone, *", "a@here b@near c@far d@loose", "a c"),
+            ("a label lies between two others", "zone, region", "b@near d@loose", "b"),
+            ("a node that lacks the label does not share it", "region", "d@loose e@ghost f", ""),
+            ("a label the operator allows", "rack", "a@here b@near c@far", "a c"),
+            ("any reaches an unknown node and none", "*", "e@ghost f", "e f"),
+        ] {
+            assert_eq!(stays(keys, &cast(), endpoints), stay, "{shows}");
+        }
+    }
+
+    #[test]
+    fn a_key_whose_label_the_client_lacks_is_skipped_but_never_host_or_pool() {
+        for (shows, keys, own, endpoints, stay) in [
+            ("skipped, the next one wins", "zone, pool", "pool=hangzhou", "a@here b@near c@far", "a b"),
+            ("skipped, though this node has an endpoint", "zone, *", "", "a@here c@far", "a c"),
+            ("an empty value counts as lacking", "zone, *", "zone=", "a@here c@far", "a c"),
+            ("all skipped: nothing", "zone, region", "", "a@here c@far", ""),
+            ("two that lack a label do not share it", "region", "", "d@loose", ""),
+            ("the pool is then the client node", "pool, *", "", "a@here b@near", "a"),
+            ("and goes on when that has none", "pool, *", "", "b@near d@loose", "b d"),
+            ("hostname reads no label", "host, *", "", "a@here b@near", "a"),
+        ] {
+            assert_eq!(stays(keys, &cast_with(own), endpoints), stay, "{shows}");
+        }
+    }
+
+    #[test]
+    fn before_the_client_node_was_ever_known_it_is_a_pool_of_one() {
+        let mut places = cast();
+        places.own = None;
+        assert_eq!(stays("pool", &places, EVERYWHERE), "a");
+        assert_eq!(stays("host", &places, EVERYWHERE), "a");
+    }
+
+    #[test]
+    fn a_node_that_changes_its_pool_takes_its_endpoints_along() {
+        let mut places = cast();
+        places.nodes.insert("far".into(), labels("pool=hangzhou"));
+        places.nodes.insert("near".into(), labels("zone=z1"));
+        assert_eq!(stays("pool", &places, EVERYWHERE), "a c");
+
+        places.nodes.remove("far");
+        assert_eq!(stays("pool", &places, EVERYWHERE), "a", "an unknown node never matches");
+    }
+
+    #[test]
+    fn what_is_not_understood_filters_nothing_or_everything() {
+        let places = cast();
+        let slice = slice(Family::V4, EVERYWHERE);
+        let topology = topology("pool, nonsense");
+        for (on_invalid, stay) in [(OnInvalid::Unfiltered, "a b c d e f"), (OnInvalid::Refuse, "")] {
+            let filter = Filter::new(&topology, on_invalid, &places, &all(&slice));
+            assert_eq!(left_by(&filter, &places, &all(&slice)), stay, "{on_invalid:?}");
+        }
+        assert_eq!(OnInvalid::default(), OnInvalid::Unfiltered, "as OpenYurt does");
+    }
+
+    #[test]
+    fn what_is_understood_does_not_heed_how_nonsense_is_treated() {
+        let places = cast();
+        let slice = slice(Family::V4, EVERYWHERE);
+        for (keys, stay) in [("", "a b c d e f"), ("pool", "a b"), ("pool, *", "a b")] {
+            let topology = topology(keys);
+            let filter = Filter::new(&topology, OnInvalid::Refuse, &places, &all(&slice));
+            assert_eq!(left_by(&filter, &places, &all(&slice)), stay, "{keys:?}");
+        }
+    }
+
+    fn stays(keys: &str, places: &Places, endpoints: &str) -> String {
+        let slice = slice(Family::V4, endpoints);
+        let topology = topology(keys);
+        let filter = Filter::new(&topology, OnInvalid::Unfiltered, places, &all(&slice));
+        left_by(&filter, places, &all(&slice))
+    }
+
+    fn left_by(filter: &Filter<'_>, places: &Places, candidates: &[Candidate<'_>]) -> String {
+        names(candidates.iter().filter(|candidate| filter.excludes(candidate, places).is_none()))
+    }
+}

@@ -1,0 +1,162 @@
+//! Why an endpoint is not used, in words an operator knows.
+
+use std::sync::Arc;
+
+use super::decide::Candidate;
+use super::places::Places;
+
+/// Why an endpoint is not used. Costs nothing to say at decision time; the sentence is made
+/// when someone asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Step one admits the client node alone.
+    OtherHost,
+    /// Step one admits the client node's pool alone.
+    OtherPool,
+    /// Step one admits the nodes that share this label's value with the client node.
+    OtherLabel(Arc<str>),
+    /// Step one goes by this label and the client node lacks it.
+    NoLabelHere(Arc<str>),
+    /// The topology was not understood, and such Services are to be refused.
+    NotUnderstood,
+    NotReady,
+    /// Serving and terminating, while others are ready.
+    Draining,
+    HintedToOtherNodes,
+    HintedToOtherZones,
+    /// `internalTrafficPolicy: Local`, and it is not on the client node.
+    NotLocal,
+}
+
+impl Why {
+    /// One sentence about `candidate`, which was excluded for this reason, without a full stop.
+    #[must_use]
+    pub fn describe(&self, candidate: &Candidate<'_>, places: &Places) -> String {
+        match self {
+            Self::OtherHost => not_this_node(candidate),
+            Self::OtherPool => on_a_known_node(candidate, places, |node| match places.pool(node) {
+                Some(pool) => format!("node {node} is in pool {pool}"),
+                None => format!("node {node} is in no pool"),
+            }),
+            Self::OtherLabel(key) => {
+                on_a_known_node(candidate, places, |node| match places.label(node, key) {
+                    Some(value) => format!("node {node} has {key}={value}"),
+                    None => format!("node {node} has no label {key}"),
+                })
+            }
+            Self::NoLabelHere(key) => format!("this node has no label {key}"),
+            Self::NotUnderstood => "the topology is not understood".to_owned(),
+            Self::NotReady => "it is not ready".to_owned(),
+            Self::Draining => "it is draining while others are ready".to_owned(),
+            Self::HintedToOtherNodes => {
+                hinted("node", candidate.hints.map_or(&[], |hints| hints.nodes.as_slice()))
+            }
+            Self::HintedToOtherZones => {
+                hinted("zone", candidate.hints.map_or(&[], |hints| hints.zones.as_slice()))
+            }
+            Self::NotLocal => format!("{} and internalTrafficPolicy is Local", not_this_node(candidate)),
+        }
+    }
+}
+
+fn not_this_node(candidate: &Candidate<'_>) -> String {
+    match candidate.node {
+        Some(node) => format!("node {node} is not this node"),
+        None => NO_NODE.to_owned(),
+    }
+}
+
+fn on_a_known_node(
+    candidate: &Candidate<'_>,
+    places: &Places,
+    describe: impl FnOnce(&str) -> String,
+) -> String {
+    match candidate.node {
+        Some(node) if places.labels(node).is_some() => describe(node),
+        Some(node) => format!("node {node} is not known"),
+        None => NO_NODE.to_owned(),
+    }
+}
+
+const NO_NODE: &str = "it names no node";
+
+fn hinted(kind: &str, to: &[Arc<str>]) -> String {
+    let plural = if to.len() == 1 { "" } else { "s" };
+    format!("it is hinted to {kind}{plural} {}", to.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Family;
+
+    use super::super::decide::decide;
+    use super::super::notation::{all, cast, cast_with, slice, topology};
+    use super::super::topology::OnInvalid;
+    use super::*;
+
+    /// The sentence is about the first endpoint that is out.
+    #[test]
+    fn a_reason_is_a_sentence_that_an_operator_can_act_on() {
+        for (keys, endpoints, says) in [
+            ("pool", "a@here c@far", "node far is in pool shanghai"),
+            ("pool", "a@here d@loose", "node loose is in no pool"),
+            ("pool", "a@here e@ghost", "node ghost is not known"),
+            ("pool", "a@here f", "it names no node"),
+            ("pool", "a@here c@far!", "node far is in pool shanghai"),
+            ("host", "a@here b@near", "node near is not this node"),
+            ("host", "a@here e@ghost", "node ghost is not this node"),
+            ("host", "a@here f", "it names no node"),
+            ("zone", "a@here b@near", "node near has topology.kubernetes.io/zone=z2"),
+            ("region", "a@here d@loose", "node loose has no label topology.kubernetes.io/region"),
+            ("rack", "a@here e@ghost", "node ghost is not known"),
+            ("rack", "a@here f", "it names no node"),
+            ("host, pool, *", "b@near c@far", "node far is in pool shanghai"),
+            ("host, pool, *", "a@here c@far", "node far is not this node"),
+            ("host, pool", "c@far", "node far is in pool shanghai"),
+            ("host, pool", "b@near!", "it is not ready"),
+            ("pool, zone", "a@here! b@near! c@far!", "it is not ready"),
+            ("nonsense", "a@here", "the topology is not understood"),
+            ("", "a@here b@near!", "it is not ready"),
+            ("pool", "a@here b@near!", "it is not ready"),
+            ("", "a@here b@near~", "it is draining while others are ready"),
+            ("", "a@here>here b@near>near", "it is hinted to node near"),
+            ("", "a@here>here b@near>near+far", "it is hinted to nodes near, far"),
+            ("", "a@here>z1 b@near>z2", "it is hinted to zone z2"),
+            ("", "a@here>z1 b@near>z2+z3", "it is hinted to zones z2, z3"),
+        ] {
+            assert_eq!(sentence(keys, false, &cast(), endpoints), says, "{keys:?} {endpoints:?}");
+        }
+    }
+
+    #[test]
+    fn under_traffic_policy_local_the_place_is_told_before_the_health() {
+        for (keys, endpoints, says) in [
+            ("", "a@here b@near", "node near is not this node and internalTrafficPolicy is Local"),
+            ("", "a@here b@near!", "node near is not this node and internalTrafficPolicy is Local"),
+            ("", "a@here f", "it names no node and internalTrafficPolicy is Local"),
+            ("", "a@here b@here!", "it is not ready"),
+            ("", "a@here b@here~", "it is draining while others are ready"),
+            ("pool", "a@here c@far", "node far is in pool shanghai"),
+        ] {
+            assert_eq!(sentence(keys, true, &cast(), endpoints), says, "{keys:?} {endpoints:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_node_that_lacks_what_is_asked_for_is_told_so() {
+        for (own, keys, says) in [
+            ("", "zone", "this node has no label topology.kubernetes.io/zone"),
+            ("", "host, region", "this node has no label topology.kubernetes.io/region"),
+            ("", "pool", "node far is in pool shanghai"),
+        ] {
+            assert_eq!(sentence(keys, false, &cast_with(own), "c@far"), says, "{keys:?}");
+        }
+    }
+
+    fn sentence(keys: &str, local: bool, places: &Places, endpoints: &str) -> String {
+        let slice = slice(Family::V4, endpoints);
+        let decision = decide(&topology(keys), OnInvalid::Refuse, local, places, all(&slice));
+        let (candidate, why) = &decision.excluded[0];
+        why.describe(candidate, places)
+    }
+}

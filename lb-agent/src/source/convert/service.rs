@@ -1,0 +1,161 @@
+//! Services: which addresses and ports they have, and whether they count at all.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::model::{Family, Kind, Service, ServicePort, Skipped};
+
+use super::{Converted, Interner, Nameless, address, annotation, label, object_name, port, protocol};
+
+const TOPOLOGY_KEYS: &str = "openyurt.io/topologyKeys";
+const DISCARD: &str = "svc.openyurt.io/discard";
+const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+
+/// `sessionAffinityConfig.clientIP.timeoutSeconds` where it is not given.
+const AFFINITY_SECONDS: u32 = 10_800;
+
+/// A Service, as far as it matters here.
+///
+/// 1. The cluster IPs are `clusterIPs`, or `clusterIP` where that is absent; at most one of
+///    each family, the first.
+/// 2. It does not count when it is an `ExternalName`, is headless, has no cluster IP, or has
+///    the label that gives it to another proxy.
+/// 3. It is discarded only as a `LoadBalancer`.
+/// 4. What cannot be read (an address, a port) is left out and named; the rest stays.
+///
+/// # Errors
+/// The object has no name.
+pub fn service(object: &core::Service, names: &mut Interner) -> Result<Converted<Service>, Nameless> {
+    let metadata = &object.metadata;
+    let name = object_name(Kind::Service, metadata, names)?;
+    let absent = core::ServiceSpec::default();
+    let spec = object.spec.as_ref().unwrap_or(&absent);
+    let mut problems = Vec::new();
+
+    let addresses = addresses(spec, &mut problems);
+    let skipped = skipped(metadata, spec, &addresses);
+    let ports = ports(spec, names, &mut problems);
+    let converted = Service {
+        name,
+        created: metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
+        discarded: is_type(spec, "LoadBalancer") && annotation(metadata, DISCARD) == Some("true"),
+        topology: annotation(metadata, TOPOLOGY_KEYS).map(|keys| names.share(keys)),
+        internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
+        affinity: affinity(spec, &mut problems),
+        reachable_around: skipped.is_none() && is_reachable_around(object, spec),
+        addresses,
+        ports,
+        skipped,
+    };
+    Ok(Converted { object: converted, problems })
+}
+
+/// `type: ExternalName` and headless Services have no address of their own to dial.
+fn addresses(spec: &core::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAddr> {
+    if is_type(spec, "ExternalName") || is_headless(spec) {
+        return Vec::new();
+    }
+    let mut found: Vec<IpAddr> = Vec::new();
+    for (field, written) in cluster_ips(spec) {
+        match address(written) {
+            Err(why) => problems.push(format!("{field}: {why}; it is left out")),
+            Ok(new) if found.iter().any(|old| Family::of(*old) == Family::of(new)) => {
+                problems.push(format!("{field}: {new} is a second one of its family; it is left out"));
+            }
+            Ok(new) => found.push(new),
+        }
+    }
+    found.shrink_to_fit();
+    found
+}
+
+/// The cluster IPs as written, each with its field. An empty one is none.
+fn cluster_ips(spec: &core::ServiceSpec) -> Vec<(String, &str)> {
+    let many = spec.cluster_ips.as_deref().unwrap_or_default();
+    if many.is_empty() {
+        let one = spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty());
+        return one.map(|ip| ("spec.clusterIP".to_owned(), ip)).into_iter().collect();
+    }
+    many.iter()
+        .enumerate()
+        .filter(|(_, ip)| !ip.is_empty())
+        .map(|(index, ip)| (format!("spec.clusterIPs[{index}]"), ip.as_str()))
+        .collect()
+}
+
+fn is_headless(spec: &core::ServiceSpec) -> bool {
+    cluster_ips(spec).iter().any(|(_, ip)| *ip == "None")
+}
+
+fn skipped(metadata: &ObjectMeta, spec: &core::ServiceSpec, addresses: &[IpAddr]) -> Option<Skipped> {
+    if is_type(spec, "ExternalName") {
+        Some(Skipped::ExternalName)
+    } else if is_headless(spec) {
+        Some(Skipped::Headless)
+    } else if let Some(proxy) = label(metadata, PROXY_NAME) {
+        Some(Skipped::OtherProxy(Arc::from(proxy)))
+    } else if addresses.is_empty() {
+        Some(Skipped::NoClusterIp)
+    } else {
+        None
+    }
+}
+
+fn is_type(spec: &core::ServiceSpec, which: &str) -> bool {
+    spec.type_.as_deref() == Some(which)
+}
+
+fn ports(spec: &core::ServiceSpec, names: &mut Interner, problems: &mut Vec<String>) -> Vec<ServicePort> {
+    let written = spec.ports.as_deref().unwrap_or_default();
+    let mut kept = Vec::with_capacity(written.len());
+    for (index, item) in written.iter().enumerate() {
+        match (protocol(item.protocol.as_deref()), port(item.port)) {
+            (Ok(protocol), Ok(port)) => {
+                let name = names.share(item.name.as_deref().unwrap_or_default());
+                kept.push(ServicePort { name, protocol, port });
+            }
+            (Err(why), _) => {
+                problems.push(format!("spec.ports[{index}].protocol: {why}; the port is left out"))
+            }
+            (Ok(_), Err(why)) => {
+                problems.push(format!("spec.ports[{index}].port: {why}; the port is left out"))
+            }
+        }
+    }
+    kept.shrink_to_fit();
+    kept
+}
+
+fn affinity(spec: &core::ServiceSpec, problems: &mut Vec<String>) -> Option<u32> {
+    if spec.session_affinity.as_deref() != Some("ClientIP") {
+        return None;
+    }
+    let config = spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref());
+    let Some(written) = config.and_then(|client| client.timeout_seconds) else {
+        return Some(AFFINITY_SECONDS);
+    };
+    let usable = u32::try_from(written).ok().filter(|seconds| *seconds > 0);
+    Some(usable.unwrap_or_else(|| {
+        problems.push(format!(
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds: {written} is not a time; {AFFINITY_SECONDS} is used"
+        ));
+        AFFINITY_SECONDS
+    }))
+}
+
+/// By `externalIPs`, by load balancer addresses that nodes answer themselves (`ipMode` VIP or
+/// nil), or by node ports.
+fn is_reachable_around(object: &core::Service, spec: &core::ServiceSpec) -> bool {
+    let external = spec.external_ips.iter().flatten().any(|ip| !ip.is_empty());
+    let node_ports = spec.ports.iter().flatten().any(|port| port.node_port.is_some_and(|number| number > 0));
+    let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    let vip = ingress.iter().any(|ingress| {
+        let has_ip = ingress.ip.as_deref().is_some_and(|ip| !ip.is_empty());
+        has_ip && matches!(ingress.ip_mode.as_deref(), None | Some("VIP"))
+    });
+    external || node_ports || vip
+}

@@ -1,0 +1,311 @@
+//! A folder followed live: what changes in it, told within milliseconds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::model::{Change, Kind};
+
+use super::disk::{Disk, Scan};
+use super::folder::{FileId, Folder, Seen};
+use super::load::LoadError;
+use super::report::{FileProblem, Report};
+use super::watch::{Signal, Watch};
+
+/// Events this close together are one batch.
+const TOGETHER: Duration = Duration::from_millis(1);
+/// How long a file has to be missing to be gone. Editors move the old file away before they
+/// write the new one, and who removes a folder removes its files first.
+const MISSING: Duration = Duration::from_millis(20);
+/// How often a file that someone has open for writing, or a folder that is gone, is looked at
+/// without any event.
+const UNFINISHED: Duration = Duration::from_secs(1);
+/// How often all files are compared with their stamps, so that no lost event lasts.
+const SLOW_SCAN: Duration = Duration::from_secs(10);
+
+/// What was seen in one go.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The first batch tells every object and ends with [`Change::Synced`] for each kind. While
+    /// `report.incomplete` names files, nothing may be removed for not having been told.
+    pub changes: Vec<Change>,
+    pub report: Report,
+    /// When the first event of this batch was seen.
+    pub at: Instant,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    #[error(transparent)]
+    Folder(#[from] LoadError),
+
+    #[error("could not watch the folder {}", folder.display())]
+    Watch {
+        folder: PathBuf,
+        #[source]
+        source: notify::Error,
+    },
+
+    #[error("could not start a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// Follows the folder until it is dropped.
+#[derive(Debug)]
+pub struct Follower {
+    stop: Sender<Signal>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Release);
+        // The thread may have ended by itself, when nobody listened any more.
+        drop(self.stop.send(Signal::Stop));
+    }
+}
+
+/// Follows the manifests in `folder` and calls `send` from a thread of its own, first with
+/// everything, then with each change. It ends when `send` answers false.
+///
+/// # Errors
+/// The folder cannot be listed or watched. What goes wrong later is in the batches' reports.
+pub fn follow(
+    folder: PathBuf,
+    send: impl FnMut(Batch) -> bool + Send + 'static,
+) -> Result<Follower, FollowError> {
+    let unlistable = |error| LoadError::new(folder.clone(), error);
+    std::fs::read_dir(&folder).map_err(unlistable)?;
+    let absolute = std::path::absolute(&folder).map_err(unlistable)?;
+    let (stop, inbox) = channel();
+    let unwatched = |source| FollowError::Watch { folder: folder.clone(), source };
+    let mut watch = Watch::new(absolute.clone(), stop.clone()).map_err(unwatched)?;
+    watch.refresh(std::iter::empty()).map_err(unwatched)?;
+
+    let stopped = Arc::new(AtomicBool::new(false));
+    let follow = Follow {
+        disk: Disk::new(0, absolute.clone()),
+        folder: Folder::new(vec![absolute]),
+        watch,
+        inbox,
+        stopped: Arc::clone(&stopped),
+        trouble: None,
+        missing: BTreeMap::new(),
+        last: Report::default(),
+        next_scan: Instant::now() + SLOW_SCAN,
+        send,
+    };
+    let thread = thread::Builder::new().name("follow-files".to_owned());
+    thread.spawn(move || follow.run()).map_err(FollowError::Thread)?;
+    Ok(Follower { stop, stopped })
+}
+
+struct Follow<S> {
+    disk: Disk,
+    folder: Folder,
+    watch: Watch,
+    inbox: Receiver<Signal>,
+    stopped: Arc<AtomicBool>,
+    /// What is wrong with the folder itself.
+    trouble: Option<String>,
+    /// Files that are not there, since when; not yet believed to be gone.
+    missing: BTreeMap<Arc<str>, Instant>,
+    last: Report,
+    next_scan: Instant,
+    send: S,
+}
+
+/// Why the follower woke, and what it has to look at.
+struct Wake {
+    at: Instant,
+    look: Look,
+}
+
+enum Look {
+    Files(BTreeSet<Arc<str>>),
+    /// Everything, because something in the ways that lead to the files has changed.
+    All,
+    /// Nothing has happened; it is only time to make sure.
+    Due,
+}
+
+impl<S: FnMut(Batch) -> bool> Follow<S> {
+    fn run(mut self) {
+        let start = Instant::now();
+        let seen = self.look(Look::All);
+        let mut changes = self.folder.take(seen);
+        changes.extend([Kind::Service, Kind::EndpointSlice, Kind::Node].map(Change::Synced));
+        let mut go_on = self.tell(changes, start);
+        while go_on {
+            let Some(wake) = self.wait() else { return };
+            let mut seen = self.look(wake.look);
+            // What came meanwhile may belong to what was just seen, as halves of one swap.
+            for look in self.waiting().into_iter().chain(self.waiting()) {
+                seen.extend(self.look(look));
+            }
+            let changes = self.folder.take(seen);
+            go_on = self.tell(changes, wake.at);
+        }
+    }
+
+    /// Sends a batch if there is anything new to say.
+    fn tell(&mut self, changes: Vec<Change>, at: Instant) -> bool {
+        let mut report = self.folder.report();
+        if let Some(message) = self.trouble.clone() {
+            let file = self.disk.folder().to_owned();
+            report.problems.push(FileProblem { file, document: None, field: None, message });
+        }
+        if self.stopped.load(Ordering::Acquire) {
+            return false;
+        }
+        if changes.is_empty() && report == self.last {
+            return true;
+        }
+        report.log_news(&self.last);
+        self.last = report.clone();
+        (self.send)(Batch { changes, report, at })
+    }
+
+    /// Waits for an event or for what is due; `None` is the end.
+    fn wait(&mut self) -> Option<Wake> {
+        let patience = self.next_due().saturating_duration_since(Instant::now());
+        let mut look = Look::Files(BTreeSet::new());
+        let at = match self.inbox.recv_timeout(patience) {
+            Ok(first) => look.add(first)?,
+            Err(RecvTimeoutError::Timeout) => return Some(Wake { at: Instant::now(), look: Look::Due }),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        let until = at + TOGETHER;
+        while let Ok(more) = self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            look.add(more)?;
+        }
+        Some(Wake { at, look })
+    }
+
+    fn next_due(&self) -> Instant {
+        let soon = self.disk.has_unfinished() || self.trouble.is_some();
+        let again = soon.then(|| Instant::now() + UNFINISHED);
+        let missing = self.missing.values().map(|since| *since + MISSING);
+        missing.chain(again).fold(self.next_scan, Instant::min)
+    }
+
+    /// What has been told since, without waiting.
+    fn waiting(&mut self) -> Option<Look> {
+        let mut look = Look::Files(BTreeSet::new());
+        look.add(self.inbox.try_recv().ok()?)?;
+        while let Ok(more) = self.inbox.try_recv() {
+            look.add(more)?;
+        }
+        Some(look)
+    }
+
+    fn look(&mut self, look: Look) -> Vec<(FileId, Seen)> {
+        match look {
+            _ if self.trouble.is_some() => self.look_at_everything(Scan::All),
+            Look::All => self.look_at_everything(Scan::All),
+            Look::Due if Instant::now() >= self.next_scan => self.look_at_everything(Scan::Changed),
+            Look::Due => {
+                let mut seen = self.disk.look_at_unfinished();
+                seen.extend(
+                    self.missing_long_enough().into_iter().filter_map(|name| self.disk.look_at(name)),
+                );
+                self.believe(seen)
+            }
+            Look::Files(names) if names.iter().any(|name| self.disk.is_link(name)) => {
+                self.look_at_everything(Scan::All)
+            }
+            Look::Files(names) => {
+                let seen = names.into_iter().filter_map(|name| self.disk.look_at(name)).collect();
+                self.believe(seen)
+            }
+        }
+    }
+
+    /// Watches what is to be watched now, then looks through the folder. A folder that is gone
+    /// says nothing about what it held, nor does one that is still empty when it is back.
+    fn look_at_everything(&mut self, which: Scan) -> Vec<(FileId, Seen)> {
+        self.next_scan = Instant::now() + SLOW_SCAN;
+        let mut seen = Vec::new();
+        let mut any_file = false;
+        // Links that are found lead to new places, which may have changed before they were
+        // watched: once more then.
+        for round in 0..3 {
+            match self.watch.refresh(self.disk.links()) {
+                Ok(any_new) if round == 0 || any_new => {}
+                Ok(_) => break,
+                Err(error) => tracing::warn!(%error, "could not watch the folder; it is read every 10 s"),
+            }
+            match self.disk.scan(which) {
+                Ok((found, any)) => {
+                    seen.extend(found);
+                    any_file = any;
+                }
+                Err(error) => return self.in_trouble(format!("could not be listed: {error}")),
+            }
+        }
+        if !any_file && self.trouble.is_some() {
+            return self.in_trouble("is back and still empty".to_owned());
+        }
+        self.trouble = None;
+        self.believe(seen)
+    }
+
+    /// Nothing is known of the folder's files: what they defined stays.
+    fn in_trouble(&mut self, message: String) -> Vec<(FileId, Seen)> {
+        self.trouble = Some(message);
+        self.missing.clear();
+        Vec::new()
+    }
+
+    /// Leaves out the files that have only just gone missing.
+    fn believe(&mut self, seen: Vec<(FileId, Seen)>) -> Vec<(FileId, Seen)> {
+        let any_gone = seen.iter().any(|(_, seen)| *seen == Seen::Gone);
+        if any_gone && !self.disk.folder().is_dir() {
+            return self.in_trouble("does not exist any more".to_owned());
+        }
+        let long_enough = self.missing_long_enough();
+        let mut believed = Vec::with_capacity(seen.len());
+        for (file, seen) in seen {
+            if seen != Seen::Gone {
+                self.missing.remove(&file.name);
+            } else if long_enough.contains(&file.name) {
+                self.missing.remove(&file.name);
+                self.disk.forget(&file.name);
+            } else {
+                self.missing.entry(file.name).or_insert_with(Instant::now);
+                continue;
+            }
+            believed.push((file, seen));
+        }
+        believed
+    }
+
+    fn missing_long_enough(&self) -> BTreeSet<Arc<str>> {
+        let over = self.missing.iter().filter(|(_, since)| since.elapsed() >= MISSING);
+        over.map(|(name, _)| Arc::clone(name)).collect()
+    }
+}
+
+impl Look {
+    /// Adds what a signal asks for, and answers when it was seen; `None` is the end.
+    fn add(&mut self, signal: Signal) -> Option<Instant> {
+        match signal {
+            Signal::Stop => return None,
+            Signal::Everything(at) => {
+                *self = Self::All;
+                Some(at)
+            }
+            Signal::File(at, name) => {
+                if let Self::Files(names) = self {
+                    names.insert(name);
+                }
+                Some(at)
+            }
+        }
+    }
+}

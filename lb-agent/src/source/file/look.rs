@@ -1,0 +1,112 @@
+//! One look at one file: its whole text, or why not.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::folder::Seen;
+
+/// Tells a file that may have changed from one that has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Look {
+    /// As it was when `known` was stamped.
+    Unchanged,
+    /// Something else, and the stamp it was read under.
+    Now(Seen, Option<Stamp>),
+}
+
+/// Looks at the file at `path`; does not read it if its stamp is `known`.
+///
+/// A text that may be half of what someone writes is never returned: nobody may have the file
+/// open for writing before and after it is read, and it must not change in between.
+pub(super) fn look(path: &Path, known: Option<Stamp>) -> Look {
+    match try_look(path, known) {
+        Ok(look) => look,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(path) {
+            Ok(_) => unreadable("is a link that leads nowhere".to_owned()),
+            Err(_) => Look::Now(Seen::Gone, None),
+        },
+        Err(error) => unreadable(format!("could not be read: {error}")),
+    }
+}
+
+fn try_look(path: &Path, known: Option<Stamp>) -> io::Result<Look> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Ok(Look::Now(Seen::Gone, None));
+    }
+    if !metadata.is_file() {
+        return Ok(unreadable("is not an ordinary file".to_owned()));
+    }
+    if known == Some(Stamp::of(&metadata)) {
+        return Ok(Look::Unchanged);
+    }
+    // Not blocking: the path may lead to a pipe by now.
+    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let stamp = Stamp::of(&file.metadata()?);
+    if has_writer(&file) {
+        return Ok(Look::Now(Seen::BeingWritten, None));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    if has_writer(&file) || Stamp::of(&file.metadata()?) != stamp {
+        return Ok(Look::Now(Seen::BeingWritten, None));
+    }
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => Look::Now(Seen::Text(text), Some(stamp)),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            unreadable(format!("is not UTF-8 text: the byte at {at} is none"))
+        }
+    })
+}
+
+fn unreadable(why: String) -> Look {
+    Look::Now(Seen::Unreadable(why), None)
+}
+
+/// `fcntl` command of Linux, the same on all its architectures that this runs on.
+const F_SETSIG: libc::c_int = 10;
+
+/// Whether someone has the file open for writing. A read lease is refused then. Where leases
+/// are not to be had (another owner's file, a network file system) the answer is no: the watch
+/// and the comparison of stamps have to do.
+fn has_writer(file: &File) -> bool {
+    let fd = file.as_raw_fd();
+    // A writer that opens the file while the lease is held makes the kernel send a signal. Its
+    // default, SIGIO, would end the process; SIGURG is ignored where nobody asks for it.
+    // SAFETY: the descriptor is open, and F_SETSIG takes an int.
+    if unsafe { libc::fcntl(fd, F_SETSIG, libc::SIGURG) } < 0 {
+        return false;
+    }
+    // SAFETY: the descriptor is open, and F_SETLEASE takes an int.
+    if unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) } < 0 {
+        return io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
+    }
+    // SAFETY: as above. Should it fail, closing the file ends the lease as well.
+    unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) };
+    false
+}

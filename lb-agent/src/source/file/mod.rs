@@ -1,0 +1,16 @@
+//! A folder of Kubernetes manifests as a source: read once, or followed live.
+
+mod disk;
+mod folder;
+mod follow;
+mod load;
+mod look;
+mod report;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use folder::{FileId, Folder, Seen};
+pub use follow::{Batch, FollowError, Follower, follow};
+pub use load::{LoadError, load};
+pub use report::{Duplicate, FileProblem, Remark, Report};

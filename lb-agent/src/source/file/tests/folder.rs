@@ -1,0 +1,207 @@
+use super::super::folder::{FileId, Folder, Seen};
+use super::super::report::Report;
+use super::{service, told};
+
+fn folder() -> Folder {
+    Folder::new(vec!["conf".into(), "more".into()])
+}
+
+fn file(name: &str) -> FileId {
+    match name.strip_prefix("more/") {
+        Some(name) => FileId { folder: 1, name: name.into() },
+        None => FileId { folder: 0, name: name.into() },
+    }
+}
+
+fn text(name: &str, text: &str) -> (FileId, Seen) {
+    (file(name), Seen::Text(text.to_owned()))
+}
+
+fn gone(name: &str) -> (FileId, Seen) {
+    (file(name), Seen::Gone)
+}
+
+fn problems(report: &Report) -> Vec<String> {
+    report.problems.iter().map(ToString::to_string).collect()
+}
+
+fn duplicates(report: &Report) -> Vec<String> {
+    report.duplicates.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn only_what_changed_is_told() {
+    let mut folder = folder();
+    let both = service("a", "10.0.0.1") + "---\n" + &service("b", "10.0.0.2");
+    let other = service("a", "10.0.0.1") + "---\n" + &service("b", "10.0.0.3");
+    let spaced = format!("# a comment\n{other}");
+    for (shows, sighting, expected) in [
+        ("everything at first", text("s.yaml", &both), "+a=10.0.0.1 +b=10.0.0.2"),
+        ("the same again is nothing", text("s.yaml", &both), ""),
+        ("one of two", text("s.yaml", &other), "+b=10.0.0.3"),
+        ("another way to write it is nothing", text("s.yaml", &spaced), ""),
+        ("an object that is left out is gone", text("s.yaml", &service("a", "10.0.0.1")), "-b"),
+        ("a file that is gone takes its objects along", gone("s.yaml"), "-a"),
+        ("a file that never was is nothing", gone("s.yaml"), ""),
+    ] {
+        assert_eq!(told(&folder.take(vec![sighting])), expected, "{shows}");
+    }
+    assert!(folder.is_empty());
+}
+
+#[test]
+fn sightings_taken_together_are_one_change() {
+    let mut folder = folder();
+    folder.take(vec![text("a.yaml", &service("a", "10.0.0.1"))]);
+
+    let moved = vec![gone("a.yaml"), text("b.yaml", &service("a", "10.0.0.1"))];
+    assert_eq!(told(&folder.take(moved)), "", "an object that moves to another file stays");
+
+    let back = vec![text("a.yaml", &service("a", "10.0.0.2")), gone("b.yaml")];
+    assert_eq!(told(&folder.take(back)), "+a=10.0.0.2");
+}
+
+#[test]
+fn of_two_files_that_define_an_object_the_first_by_name_wins() {
+    let mut folder = folder();
+    for (shows, sighting, expected) in [
+        ("b is first to come", text("b.yaml", &service("s", "10.0.0.2")), "+s=10.0.0.2"),
+        ("c loses to it", text("c.yaml", &service("s", "10.0.0.3")), ""),
+        ("a wins over it", text("a.yaml", &service("s", "10.0.0.1")), "+s=10.0.0.1"),
+        ("a loser that changes is nothing", text("b.yaml", &service("s", "10.0.0.22")), ""),
+        ("the next takes over when the winner goes", gone("a.yaml"), "+s=10.0.0.22"),
+        ("also when it only drops the object", text("b.yaml", "# nothing\n"), "+s=10.0.0.3"),
+        ("another folder is later than any file here", text("more/a.yaml", &service("s", "10.0.0.4")), ""),
+        ("until it is the last", gone("c.yaml"), "+s=10.0.0.4"),
+        ("the last one out", gone("more/a.yaml"), "-s"),
+    ] {
+        assert_eq!(told(&folder.take(vec![sighting])), expected, "{shows}");
+    }
+}
+
+#[test]
+fn a_duplicate_names_both_files_and_the_object_until_it_is_over() {
+    let mut folder = folder();
+    folder.take(vec![
+        text("a.yaml", &service("s", "10.0.0.1")),
+        text("b.yaml", &service("s", "10.0.0.1")),
+        text("more/a.yaml", &service("s", "10.0.0.1")),
+    ]);
+    let expected = [
+        "Service default/s is defined by conf/a.yaml and conf/b.yaml; the first is used",
+        "Service default/s is defined by conf/a.yaml and more/a.yaml; the first is used",
+    ];
+    assert_eq!(duplicates(&folder.report()), expected);
+
+    folder.take(vec![gone("a.yaml"), gone("more/a.yaml")]);
+    assert!(folder.report().duplicates.is_empty());
+}
+
+#[test]
+fn twice_in_one_file_the_first_wins_and_it_is_said() {
+    let mut folder = folder();
+    let twice = service("s", "10.0.0.1") + "---\n" + &service("s", "10.0.0.2");
+    assert_eq!(told(&folder.take(vec![text("a.yaml", &twice)])), "+s=10.0.0.1");
+    assert_eq!(
+        duplicates(&folder.report()),
+        ["Service default/s stands twice in conf/a.yaml; the first is used"]
+    );
+}
+
+#[test]
+fn a_malformed_file_changes_nothing_until_it_is_mended() {
+    let mut folder = folder();
+    let good = service("a", "10.0.0.1") + "---\n" + &service("b", "10.0.0.2");
+    let bad = good.clone() + "---\napiVersion: v1\nkind: Service\nmetadata: {name: c}\nspec: {ports: 5}\n";
+    folder.take(vec![text("s.yaml", &good)]);
+
+    assert_eq!(told(&folder.take(vec![text("s.yaml", &bad)])), "");
+    let report = folder.report();
+    assert_eq!(
+        problems(&report),
+        ["conf/s.yaml: document 3: spec.ports: invalid type: integer `5`, expected a sequence"]
+    );
+    assert!(report.incomplete.is_empty(), "what it defined is known");
+
+    assert_eq!(told(&folder.take(vec![text("s.yaml", &good)])), "", "back to what it was");
+    assert!(folder.report().problems.is_empty());
+
+    folder.take(vec![text("s.yaml", &bad)]);
+    assert_eq!(told(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.9"))])), "+a=10.0.0.9 -b");
+    assert_eq!(folder.report(), Report::default());
+}
+
+#[test]
+fn a_file_that_was_never_usable_makes_the_folder_incomplete() {
+    for (shows, seen, problem) in [
+        ("malformed", Seen::Text("a: [".to_owned()), "document 1: unclosed bracket '[' at line 1, column 4"),
+        (
+            "empty",
+            Seen::Text(String::new()),
+            "is empty, as a half-written file is; one that is to define nothing holds a comment",
+        ),
+        ("unreadable", Seen::Unreadable("could not be read: no".to_owned()), "could not be read: no"),
+        ("open for writing", Seen::BeingWritten, "is still being written"),
+    ] {
+        let mut folder = folder();
+        folder.take(vec![(file("s.yaml"), seen)]);
+        let report = folder.report();
+        assert_eq!(problems(&report), [format!("conf/s.yaml: {problem}")], "{shows}");
+        assert_eq!(report.incomplete, ["conf/s.yaml".into()] as [std::path::PathBuf; 1], "{shows}");
+
+        assert_eq!(told(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.1"))])), "+a=10.0.0.1");
+        assert_eq!(folder.report(), Report::default(), "{shows}");
+    }
+}
+
+#[test]
+fn a_file_that_was_never_usable_and_goes_leaves_nothing_unknown() {
+    let mut folder = folder();
+    folder.take(vec![text("s.yaml", "a: [")]);
+    assert_eq!(told(&folder.take(vec![gone("s.yaml")])), "");
+    assert_eq!(folder.report(), Report::default());
+}
+
+#[test]
+fn a_usable_file_stays_as_it_was_while_it_is_written_truncated_or_unreadable() {
+    let mut folder = folder();
+    folder.take(vec![text("s.yaml", &service("a", "10.0.0.1"))]);
+    for (shows, seen, problems) in [
+        ("being written", Seen::BeingWritten, 0),
+        ("truncated", Seen::Text(String::new()), 1),
+        ("unreadable", Seen::Unreadable("could not be read: no".to_owned()), 1),
+        ("the same text again", Seen::Text(service("a", "10.0.0.1")), 0),
+    ] {
+        assert_eq!(told(&folder.take(vec![(file("s.yaml"), seen)])), "", "{shows}");
+        let report = folder.report();
+        assert_eq!(report.problems.len(), problems, "{shows}");
+        assert!(report.incomplete.is_empty(), "{shows}");
+    }
+}
+
+#[test]
+fn a_malformed_file_keeps_its_place_among_duplicates() {
+    let mut folder = folder();
+    folder.take(vec![text("a.yaml", &service("s", "10.0.0.1")), text("b.yaml", &service("s", "10.0.0.2"))]);
+    assert_eq!(told(&folder.take(vec![text("a.yaml", "a: [")])), "", "a still defines it");
+    assert_eq!(told(&folder.take(vec![gone("a.yaml")])), "+s=10.0.0.2");
+}
+
+#[test]
+fn oddities_and_notes_name_their_file() {
+    let mut folder = folder();
+    let odd =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: ten, ports: [{port: 80}]}\n";
+    let pod = "---\napiVersion: v1\nkind: Pod\n";
+    folder.take(vec![text("s.yaml", &format!("{odd}{pod}"))]);
+    let report = folder.report();
+    let oddities: Vec<String> = report.oddities.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        oddities,
+        [
+            "conf/s.yaml: document 1: Service default/s: spec.clusterIP: \"ten\" is not an IP address; it is left out"
+        ]
+    );
+    let notes: Vec<String> = report.notes.iter().map(ToString::to_string).collect();
+    assert_eq!(notes, ["conf/s.yaml: Pod of v1 is not read here: 1 skipped"]);
+}

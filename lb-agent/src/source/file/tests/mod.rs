@@ -1,0 +1,29 @@
+//! The folder as a state machine, and a real folder on a real file system.
+
+mod folder;
+mod follow;
+mod load;
+
+use crate::model::{Change, Object, ObjectKey};
+
+/// A Service `name` with one cluster IP.
+fn service(name: &str, address: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: \"{name}\"}}\nspec: {{clusterIP: {address}, ports: [{{port: 80}}]}}\n"
+    )
+}
+
+/// `+name=address` for each Service that now reads so, `-name` for each that is gone, the
+/// kind for what is synced.
+fn told(changes: &[Change]) -> String {
+    let words = changes.iter().map(|change| match change {
+        Change::Now(Object::Service(service)) => {
+            let addresses: Vec<String> = service.addresses.iter().map(ToString::to_string).collect();
+            format!("+{}={}", service.name.name, addresses.join(","))
+        }
+        Change::Now(other) => format!("+{}", other.key()),
+        Change::Gone(ObjectKey { name, .. }) => format!("-{}", name.name),
+        Change::Synced(kind) => kind.label().to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,217 @@
+//! The kernel's word that something in or around the folder has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::source::manifest::Format;
+
+/// What the follower is told.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// This manifest may have changed.
+    File(Instant, Arc<str>),
+    /// Anything may have changed: a link, the folder itself, or events were lost.
+    Everything(Instant),
+    /// The follower is to end.
+    Stop,
+}
+
+/// Watches the folder, and every place that decides what its path and the links in it lead to.
+pub(super) struct Watch {
+    folder: PathBuf,
+    watcher: RecommendedWatcher,
+    /// Watched directories by real path, with what is watched under that path.
+    watched: BTreeMap<PathBuf, Identity>,
+    places: Arc<Mutex<Places>>,
+}
+
+/// Device and inode: a folder that is removed and made again keeps only its name.
+type Identity = (u64, u64);
+
+#[derive(Debug, Default)]
+struct Places {
+    /// The folder's real path, where every manifest counts.
+    folder: Option<PathBuf>,
+    /// Names that decide where a path leads, by their directory's real path.
+    steps: BTreeMap<PathBuf, BTreeSet<OsString>>,
+}
+
+impl Watch {
+    pub(super) fn new(folder: PathBuf, tell: Sender<Signal>) -> notify::Result<Self> {
+        let places = Arc::new(Mutex::new(Places::default()));
+        let asked = Arc::clone(&places);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            for signal in signals(&event, &lock(&asked)) {
+                // The follower may have ended already; nobody is left to be told then.
+                drop(tell.send(signal));
+            }
+        })?;
+        Ok(Self { folder, watcher, watched: BTreeMap::new(), places })
+    }
+
+    /// Watches what has to be watched now, given the manifests that are links, and answers
+    /// whether anything new is watched: what happened there before is not known.
+    ///
+    /// # Errors
+    /// The folder is there and cannot be watched. Places around it are watched where possible.
+    pub(super) fn refresh(&mut self, links: impl Iterator<Item = PathBuf>) -> notify::Result<bool> {
+        let mut steps: BTreeMap<PathBuf, BTreeSet<OsString>> = BTreeMap::new();
+        for (directory, name) in links.chain([self.folder.clone()]).flat_map(|path| steps_of(&path)) {
+            steps.entry(directory).or_default().insert(name);
+        }
+        let folder = fs::canonicalize(&self.folder).ok().filter(|path| path.is_dir());
+        let wanted: BTreeMap<PathBuf, Identity> =
+            steps.keys().chain(&folder).filter_map(|path| Some((path.clone(), identity(path)?))).collect();
+        *lock(&self.places) = Places { folder: folder.clone(), steps };
+
+        let stale = self.watched.iter().filter(|(path, identity)| wanted.get(*path) != Some(identity));
+        for path in stale.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
+            self.watched.remove(&path);
+            if let Err(error) = self.watcher.unwatch(&path) {
+                tracing::debug!(%error, path = %path.display(), "a watch was gone already");
+            }
+        }
+        let mut any_new = false;
+        for (path, identity) in wanted {
+            if self.watched.contains_key(&path) {
+                continue;
+            }
+            match self.watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => any_new |= self.watched.insert(path, identity).is_none(),
+                Err(error) if Some(&path) == folder.as_ref() => return Err(error),
+                Err(error) => tracing::debug!(%error, path = %path.display(), "could not watch a place"),
+            }
+        }
+        Ok(any_new)
+    }
+}
+
+fn identity(directory: &Path) -> Option<Identity> {
+    let metadata = fs::metadata(directory).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+fn lock(places: &Mutex<Places>) -> MutexGuard<'_, Places> {
+    // The value is replaced as a whole, so it is good even if a holder panicked.
+    places.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn signals(event: &notify::Result<Event>, places: &Places) -> Vec<Signal> {
+    let at = Instant::now();
+    match event {
+        Err(_) => vec![Signal::Everything(at)],
+        Ok(event) if event.need_rescan() => vec![Signal::Everything(at)],
+        Ok(event) if is_reading(event.kind) => Vec::new(),
+        Ok(event) => event.paths.iter().filter_map(|path| places.signal(path, at)).collect(),
+    }
+}
+
+/// Reading the files makes events of its own.
+fn is_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+impl Places {
+    fn signal(&self, path: &Path, at: Instant) -> Option<Signal> {
+        if self.folder.as_deref() == Some(path) || self.steps.contains_key(path) {
+            return Some(Signal::Everything(at));
+        }
+        let (directory, name) = (path.parent()?, path.file_name()?);
+        if self.steps.get(directory).is_some_and(|names| names.contains(name)) {
+            return Some(Signal::Everything(at));
+        }
+        let name = name.to_str().filter(|_| self.folder.as_deref() == Some(directory))?;
+        if name.starts_with("..") {
+            return Some(Signal::Everything(at));
+        }
+        Format::of(name).map(|_| Signal::File(at, name.into()))
+    }
+}
+
+/// Every (directory, name) that decides where `path` leads: the links on the way, and the end.
+fn steps_of(path: &Path) -> Vec<(PathBuf, OsString)> {
+    /// As the kernel: more links than this are a loop.
+    const MOST_LINKS: usize = 40;
+
+    let mut steps = Vec::new();
+    let mut here = PathBuf::from("/");
+    let mut ahead: Vec<OsString> = components(path);
+    while let Some(name) = ahead.pop() {
+        if name == ".." {
+            here.pop();
+            continue;
+        }
+        let next = here.join(&name);
+        let is_link = match fs::symlink_metadata(&next) {
+            Ok(metadata) => metadata.is_symlink(),
+            Err(_) => {
+                // Whatever is missing would first appear here.
+                steps.push((here, name));
+                return steps;
+            }
+        };
+        if is_link {
+            steps.push((here.clone(), name));
+            let Ok(target) = fs::read_link(&next) else { return steps };
+            if target.is_absolute() {
+                here = PathBuf::from("/");
+            }
+            ahead.extend(components(&target));
+            if steps.len() > MOST_LINKS {
+                return steps;
+            }
+        } else {
+            if ahead.is_empty() {
+                steps.push((here.clone(), name));
+            }
+            here = next;
+        }
+    }
+    steps
+}
+
+/// The parts of a path, the last one first.
+fn components(path: &Path) -> Vec<OsString> {
+    let parts = path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir));
+    parts.rev().map(|part| part.as_os_str().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_steps_of_a_path_are_its_links_and_its_end() {
+        let root = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(root.path()).unwrap();
+        fs::create_dir(root.join("..1")).unwrap();
+        fs::write(root.join("..1/a.yaml"), "").unwrap();
+        symlink("..1", root.join("..data")).unwrap();
+        symlink("..data/a.yaml", root.join("a.yaml")).unwrap();
+
+        let steps = steps_of(&root.join("a.yaml"));
+
+        let expected = [(root.clone(), "a.yaml"), (root.clone(), "..data"), (root.join("..1"), "a.yaml")];
+        assert_eq!(steps, expected.map(|(directory, name)| (directory, OsString::from(name))));
+    }
+
+    #[test]
+    fn a_missing_part_is_the_last_step_and_a_loop_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(root.path()).unwrap();
+        assert_eq!(steps_of(&root.join("a/b")), [(root.clone(), OsString::from("a"))]);
+        symlink("loop", root.join("loop")).unwrap();
+        assert!(steps_of(&root.join("loop")).len() < 50);
+    }
+}

@@ -1,0 +1,77 @@
+//! Who owns an address: two live Services can claim one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use crate::model::{Dialled, ObjectName, Service};
+
+/// Orders the claimants of one address: the older first, one without a creation time last, then
+/// by namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Claimant {
+    /// Seconds since 1970; `i64::MAX` where the object has no creation time.
+    created: i64,
+    service: ObjectName,
+}
+
+/// Every address that Services claim, and by whom.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    by_address: BTreeMap<Dialled, BTreeSet<Claimant>>,
+}
+
+impl Claims {
+    /// Enters the claims of `service`; returns the Services that lost an address to it.
+    pub(super) fn add(&mut self, service: &Service) -> Vec<ObjectName> {
+        let claimant = claimant(service);
+        let mut lost = Vec::new();
+        for dialled in dialled(service) {
+            let claimants = self.by_address.entry(dialled).or_default();
+            let before = claimants.first().cloned();
+            claimants.insert(claimant.clone());
+            if before.as_ref() != claimants.first() {
+                lost.extend(before.map(|before| before.service));
+            }
+        }
+        lost
+    }
+
+    /// Takes the claims of `service` back; returns the Services that take an address over.
+    pub(super) fn remove(&mut self, service: &Service) -> Vec<ObjectName> {
+        let claimant = claimant(service);
+        let mut heirs = Vec::new();
+        for dialled in dialled(service) {
+            let Some(claimants) = self.by_address.get_mut(&dialled) else { continue };
+            let was_owner = claimants.first() == Some(&claimant);
+            claimants.remove(&claimant);
+            match claimants.first() {
+                Some(heir) if was_owner => heirs.push(heir.service.clone()),
+                Some(_) => {}
+                None => {
+                    self.by_address.remove(&dialled);
+                }
+            }
+        }
+        heirs
+    }
+
+    /// The Service that owns `dialled`.
+    pub(super) fn owner(&self, dialled: &Dialled) -> Option<&ObjectName> {
+        Some(&self.by_address.get(dialled)?.first()?.service)
+    }
+}
+
+fn claimant(service: &Service) -> Claimant {
+    Claimant { created: service.created.unwrap_or(i64::MAX), service: service.name.clone() }
+}
+
+/// The addresses that a Service claims: none while it does not count.
+fn dialled(service: &Service) -> impl Iterator<Item = Dialled> {
+    let counts = service.skipped.is_none();
+    service.addresses.iter().filter(move |_| counts).flat_map(|address| {
+        service
+            .ports
+            .iter()
+            .map(|port| Dialled { address: SocketAddr::new(*address, port.port), protocol: port.protocol })
+    })
+}

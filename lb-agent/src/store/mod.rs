@@ -1,0 +1,256 @@
+//! Everything a source told, and which Services a change can affect.
+
+mod claims;
+mod ports;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::{Change, Kind, Labels, Node, Object, ObjectKey, ObjectName, Service, Slice};
+use crate::select::places::{Places, PoolKeys};
+use crate::select::topology::{OnInvalid, Topology, ZONE_LABEL};
+
+use claims::Claims;
+pub use ports::{LeaveWhy, Port, Said};
+
+/// What the operator settled.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Services to leave alone.
+    pub excluded: BTreeSet<ObjectName>,
+    /// Node label keys that ordered topologies may name beside the known ones.
+    pub topology_labels: Vec<Arc<str>>,
+    pub on_invalid: OnInvalid,
+    pub pool_keys: PoolKeys,
+}
+
+/// A Service and its topology, read once.
+#[derive(Debug)]
+struct Known {
+    service: Service,
+    topology: Topology,
+}
+
+/// The whole picture that a source gave so far. Pure: the same changes make the same store.
+#[derive(Debug)]
+pub struct Store {
+    rules: Rules,
+    services: BTreeMap<ObjectName, Known>,
+    /// The slices of a Service, by slice name. Both lie in one namespace.
+    slices: BTreeMap<ObjectName, BTreeMap<Arc<str>, Slice>>,
+    /// Which Service a slice belongs to.
+    slice_service: HashMap<ObjectName, ObjectName>,
+    places: Places,
+    /// The Services whose topology reads a node label.
+    readers: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
+    claims: Claims,
+    synced: BTreeSet<Kind>,
+    dirty: BTreeSet<ObjectName>,
+}
+
+impl Store {
+    #[must_use]
+    pub fn new(here: &str, rules: Rules) -> Self {
+        let places = Places { here: here.into(), pool_keys: rules.pool_keys.clone(), ..Places::default() };
+        Self {
+            rules,
+            services: BTreeMap::new(),
+            slices: BTreeMap::new(),
+            slice_service: HashMap::new(),
+            places,
+            readers: BTreeMap::new(),
+            claims: Claims::default(),
+            synced: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    /// Takes one change in and marks the Services it can affect as dirty.
+    pub fn take(&mut self, change: Change) {
+        match change {
+            Change::Now(Object::Service(service)) => self.service_now(service),
+            Change::Now(Object::Slice(slice)) => self.slice_now(slice),
+            Change::Now(Object::Node(node)) => self.node_now(node),
+            Change::Gone(ObjectKey { kind: Kind::Service, name }) => self.service_gone(&name),
+            Change::Gone(ObjectKey { kind: Kind::EndpointSlice, name }) => self.slice_gone(&name),
+            Change::Gone(ObjectKey { kind: Kind::Node, name }) => self.node_gone(&name.name),
+            Change::Synced(kind) => {
+                if self.synced.insert(kind) {
+                    self.dirty.extend(self.services.keys().cloned());
+                }
+            }
+        }
+    }
+
+    /// Hands out the dirty Services and forgets them: whoever fails one marks it again.
+    pub fn take_dirty(&mut self) -> BTreeSet<ObjectName> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    pub fn mark_dirty(&mut self, services: impl IntoIterator<Item = ObjectName>) {
+        self.dirty.extend(services);
+    }
+
+    /// Whether Services and slices are complete: before that nothing is known to be absent.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.synced.contains(&Kind::Service) && self.synced.contains(&Kind::EndpointSlice)
+    }
+
+    /// Whether everything is known that a decision can read: what readiness waits for.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_synced() && (self.readers.is_empty() || self.knows_places())
+    }
+
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The client node's object exists right now; its last known labels hold while it does not.
+    #[must_use]
+    pub fn own_node_exists(&self) -> bool {
+        self.places.nodes.contains_key(&self.places.here)
+    }
+
+    /// Every Service that exists, also those that do not count.
+    pub fn services(&self) -> impl Iterator<Item = (&Service, &Topology)> {
+        self.services.values().map(|known| (&known.service, &known.topology))
+    }
+
+    #[must_use]
+    pub fn has_service(&self, name: &ObjectName) -> bool {
+        self.services.contains_key(name)
+    }
+
+    /// The slices that name `service`.
+    pub fn slices_of(&self, service: &ObjectName) -> impl Iterator<Item = &Slice> {
+        self.slices.get(service).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Slices that belong to no Service, by the missing label.
+    pub fn stray_slices(&self) -> impl Iterator<Item = &Slice> {
+        self.slices.values().flat_map(BTreeMap::values).filter(|slice| slice.service.is_none())
+    }
+
+    /// Node labels can be read: the client node's were known at least once, and the others are
+    /// complete.
+    fn knows_places(&self) -> bool {
+        self.synced.contains(&Kind::Node) && self.places.own.is_some()
+    }
+
+    fn service_now(&mut self, service: Service) {
+        if self.services.get(&service.name).is_some_and(|known| known.service == service) {
+            return;
+        }
+        let name = service.name.clone();
+        self.forget_service(&name);
+        let topology = Topology::parse(service.topology.as_deref(), &self.rules.topology_labels);
+        for key in topology.label_keys(&self.rules.pool_keys) {
+            self.readers.entry(key).or_default().insert(name.clone());
+        }
+        self.dirty.extend(self.claims.add(&service));
+        self.services.insert(name.clone(), Known { service, topology });
+        self.dirty.insert(name);
+    }
+
+    fn service_gone(&mut self, name: &ObjectName) {
+        if self.forget_service(name) {
+            self.dirty.insert(name.clone());
+        }
+    }
+
+    fn forget_service(&mut self, name: &ObjectName) -> bool {
+        let Some(known) = self.services.remove(name) else { return false };
+        self.dirty.extend(self.claims.remove(&known.service));
+        for key in known.topology.label_keys(&self.rules.pool_keys) {
+            if let Some(readers) = self.readers.get_mut(&key) {
+                readers.remove(name);
+                if readers.is_empty() {
+                    self.readers.remove(&key);
+                }
+            }
+        }
+        true
+    }
+
+    fn slice_now(&mut self, slice: Slice) {
+        let service = owner_of(&slice);
+        let slices = self.slices.get(&service);
+        if slices.and_then(|slices| slices.get(&slice.name.name)).is_some_and(|old| *old == slice) {
+            return;
+        }
+        if self.slice_service.get(&slice.name).is_some_and(|old| *old != service) {
+            let name = slice.name.clone();
+            self.slice_gone(&name);
+        }
+        self.slice_service.insert(slice.name.clone(), service.clone());
+        self.slices.entry(service.clone()).or_default().insert(Arc::clone(&slice.name.name), slice);
+        self.dirty.insert(service);
+    }
+
+    fn slice_gone(&mut self, name: &ObjectName) {
+        let Some(service) = self.slice_service.remove(name) else { return };
+        if let Some(slices) = self.slices.get_mut(&service) {
+            slices.remove(&name.name);
+            if slices.is_empty() {
+                self.slices.remove(&service);
+            }
+        }
+        self.dirty.insert(service);
+    }
+
+    fn node_now(&mut self, node: Node) {
+        let before = self.places.labels(&node.name).cloned();
+        if *node.name == *self.places.here {
+            self.places.own = Some(node.labels.clone());
+        }
+        self.places.nodes.insert(Arc::clone(&node.name), node.labels);
+        self.relabelled(&node.name, before.as_ref());
+    }
+
+    /// The client node's last known labels hold: unknown is not the same as unlabelled.
+    fn node_gone(&mut self, name: &str) {
+        let before = self.places.labels(name).cloned();
+        if self.places.nodes.remove(name).is_some() {
+            self.relabelled(name, before.as_ref());
+        }
+    }
+
+    /// Marks the Services that read a label of `node` which is not as it was `before`.
+    fn relabelled(&mut self, node: &str, before: Option<&Labels>) {
+        let now = self.places.labels(node);
+        let is_here = *node == *self.places.here;
+        if is_here && before.is_none() {
+            self.dirty.extend(self.services.keys().cloned());
+            return;
+        }
+        let differs =
+            |key: &str| before.and_then(|labels| labels.get(key)) != now.and_then(|labels| labels.get(key));
+        let changed: Vec<&BTreeSet<ObjectName>> =
+            self.readers.iter().filter(|(key, _)| differs(key)).map(|(_, readers)| readers).collect();
+        let touched = changed.into_iter().flatten().filter(|name| is_here || self.reaches(name, node));
+        let mut touched: BTreeSet<ObjectName> = touched.cloned().collect();
+        if is_here && differs(ZONE_LABEL) {
+            touched.extend(self.services.keys().cloned());
+        }
+        self.dirty.append(&mut touched);
+    }
+
+    /// Whether `service` has an endpoint on `node`.
+    fn reaches(&self, service: &ObjectName, node: &str) -> bool {
+        self.slices_of(service)
+            .flat_map(|slice| &slice.endpoints)
+            .any(|endpoint| endpoint.node.as_deref() == Some(node))
+    }
+}
+
+/// The Service that a slice names; one without the label is kept under an impossible name.
+fn owner_of(slice: &Slice) -> ObjectName {
+    let name = slice.service.clone().unwrap_or_else(|| "".into());
+    ObjectName { namespace: Arc::clone(&slice.name.namespace), name }
+}
+
+#[cfg(test)]
+mod tests;

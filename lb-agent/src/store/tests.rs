@@ -1,0 +1,1 @@
+//! Which changes touch which Services.
