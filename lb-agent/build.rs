@@ -11,16 +11,11 @@ fn main() {
     let object = env::var_os(CHOICE).map_or(built, PathBuf::from);
     // `include_bytes` reads from the folder of the source file, we from that of the package.
     let object = std::path::absolute(&object).unwrap_or(object);
-    tell_cargo("rustc-check-cfg=cfg(edgeloop_object)");
-    tell_cargo(&format!("rerun-if-env-changed={CHOICE}"));
-    tell_cargo(&format!("rerun-if-changed={}", object.display()));
+    println!("cargo::rustc-check-cfg=cfg(edgeloop_object)");
+    println!("cargo::rerun-if-env-changed={CHOICE}");
+    println!("cargo::rerun-if-changed={}", object.display());
     if object.is_file() {
-        tell_cargo("rustc-cfg=edgeloop_object");
-        tell_cargo(&format!("rustc-env=EDGELOOP_OBJECT_PATH={}", object.display()));
+        println!("cargo::rustc-cfg=edgeloop_object");
+        println!("cargo::rustc-env=EDGELOOP_OBJECT_PATH={}", object.display());
     }
-}
-
-#[expect(clippy::print_stdout, reason = "this is how a build script speaks")]
-fn tell_cargo(directive: &str) {
-    println!("cargo::{directive}");
 }

@@ -18,9 +18,7 @@ pub(crate) fn runs_our_programs() -> Result<()> {
     }
     let mounts = fs::read_to_string("/proc/self/mounts").context("could not read /proc/self/mounts")?;
     let Some(cgroups) = cgroup2(&mounts) else {
-        bail!(
-            "no cgroup2 is mounted: run `mount -t cgroup2 none /sys/fs/cgroup/unified`, on a folder that exists"
-        );
+        bail!("no cgroup2 is mounted: run `mkdir -p /run/cgroup2 && mount -t cgroup2 none /run/cgroup2`");
     };
     if let Err(error) = makes_cgroup(&cgroups) {
         bail!(
