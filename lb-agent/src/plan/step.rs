@@ -233,14 +233,15 @@ pub(super) fn name(key: &ServicePortKey) -> ServiceName {
             Family::V4 => 4,
             Family::V6 => 6,
         },
-        zero: 0,
+        zero: [0; 2],
     }
 }
 
 /// A DNS label fits; anything longer is cut.
 fn text(name: &str) -> [i8; NAME_BYTES] {
     let mut text = [0; NAME_BYTES];
-    for (to, from) in text.iter_mut().zip(name.bytes()) {
+    // The last byte stays zero.
+    for (to, from) in text[..NAME_BYTES - 1].iter_mut().zip(name.bytes()) {
         *to = from.cast_signed();
     }
     text
