@@ -90,7 +90,7 @@ impl Plan {
     /// The backends that `key` was last published with at `frontend`.
     fn last_set(&self, frontend: &Frontend4, key: &ServicePortKey) -> Vec<Backend4> {
         let entry = self.entries.get(frontend).filter(|entry| entry.key.as_ref() == Some(key));
-        entry.into_iter().flat_map(Entry::backends).copied().collect()
+        entry.into_iter().flat_map(|entry| entry.backends()).copied().collect()
     }
 
     fn removal(&mut self, frontend: Frontend4) -> Option<Step> {

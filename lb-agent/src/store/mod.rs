@@ -35,9 +35,10 @@ struct Known {
 #[derive(Debug)]
 pub struct Store {
     rules: Rules,
-    services: BTreeMap<ObjectName, Known>,
-    /// The slices of a Service, by slice name. Both lie in one namespace.
-    slices: BTreeMap<ObjectName, BTreeMap<Arc<str>, Slice>>,
+    /// Boxed, for a tree's nodes are half empty.
+    services: BTreeMap<ObjectName, Box<Known>>,
+    /// The slices of a Service: mostly one, hardly ever more than a few.
+    slices: BTreeMap<ObjectName, Vec<Slice>>,
     /// Which Service a slice belongs to.
     slice_service: HashMap<ObjectName, ObjectName>,
     places: Places,
@@ -137,12 +138,12 @@ impl Store {
 
     /// The slices that name `service`.
     pub fn slices_of(&self, service: &ObjectName) -> impl Iterator<Item = &Slice> {
-        self.slices.get(service).into_iter().flat_map(BTreeMap::values)
+        self.slices.get(service).into_iter().flatten()
     }
 
     /// Slices that belong to no Service, by the missing label.
     pub fn stray_slices(&self) -> impl Iterator<Item = &Slice> {
-        self.slices.values().flat_map(BTreeMap::values).filter(|slice| slice.service.is_none())
+        self.slices.values().flatten().filter(|slice| slice.service.is_none())
     }
 
     /// Node labels can be read: the client node's were known at least once, and the others are
@@ -162,7 +163,7 @@ impl Store {
             self.readers.entry(key).or_default().insert(name.clone());
         }
         self.dirty.extend(self.claims.add(&service));
-        self.services.insert(name.clone(), Known { service, topology });
+        self.services.insert(name.clone(), Box::new(Known { service, topology }));
         self.dirty.insert(name);
     }
 
@@ -188,23 +189,26 @@ impl Store {
 
     fn slice_now(&mut self, slice: Slice) {
         let service = owner_of(&slice);
-        let slices = self.slices.get(&service);
-        if slices.and_then(|slices| slices.get(&slice.name.name)).is_some_and(|old| *old == slice) {
-            return;
-        }
         if self.slice_service.get(&slice.name).is_some_and(|old| *old != service) {
-            let name = slice.name.clone();
-            self.slice_gone(&name);
+            self.slice_gone(&slice.name);
         }
-        self.slice_service.insert(slice.name.clone(), service.clone());
-        self.slices.entry(service.clone()).or_default().insert(Arc::clone(&slice.name.name), slice);
+        let slices = self.slices.entry(service.clone()).or_default();
+        match slices.iter_mut().find(|old| old.name == slice.name) {
+            Some(old) if *old == slice => return,
+            Some(old) => *old = slice,
+            None => {
+                self.slice_service.insert(slice.name.clone(), service.clone());
+                slices.reserve_exact(1);
+                slices.push(slice);
+            }
+        }
         self.dirty.insert(service);
     }
 
     fn slice_gone(&mut self, name: &ObjectName) {
         let Some(service) = self.slice_service.remove(name) else { return };
         if let Some(slices) = self.slices.get_mut(&service) {
-            slices.remove(&name.name);
+            slices.retain(|slice| slice.name != *name);
             if slices.is_empty() {
                 self.slices.remove(&service);
             }
