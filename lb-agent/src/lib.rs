@@ -1,8 +1,10 @@
 //! Edgeloop's agent: which backends this node uses for every Service, kept in the kernel's maps.
 
+pub mod cli;
 pub mod datapath;
 pub mod model;
 pub mod plan;
 pub mod select;
 pub mod source;
+pub mod status;
 pub mod store;

@@ -129,9 +129,9 @@ impl Store {
         self.slices.get(service).into_iter().flat_map(BTreeMap::values)
     }
 
-    /// Slices that belong to no Service, by the missing label.
-    pub fn stray_slices(&self) -> impl Iterator<Item = &Slice> {
-        self.slices.values().flat_map(BTreeMap::values).filter(|slice| slice.service.is_none())
+    /// Every slice that exists, also those that do not count.
+    pub fn slices(&self) -> impl Iterator<Item = &Slice> {
+        self.slices.values().flat_map(BTreeMap::values)
     }
 
     /// Node labels can be read: the client node's were known at least once, and the others are

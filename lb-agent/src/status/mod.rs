@@ -1,0 +1,4 @@
+//! What an operator is shown.
+
+pub mod decisions;
+pub mod table;
