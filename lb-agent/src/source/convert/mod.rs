@@ -6,10 +6,9 @@ mod service;
 mod slice;
 #[cfg(test)]
 mod tests;
+pub mod written;
 
 use std::net::{IpAddr, Ipv4Addr};
-
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::{Kind, ObjectName, Protocol};
 
@@ -17,6 +16,7 @@ pub use interner::Interner;
 pub use node::node;
 pub use service::service;
 pub use slice::slice;
+use written::Metadata;
 
 /// An object in our words, and what of the original had to be left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,21 +33,21 @@ pub struct Nameless {
     pub kind: Kind,
 }
 
-fn object_name(kind: Kind, metadata: &ObjectMeta, names: &mut Interner) -> Result<ObjectName, Nameless> {
+fn object_name(kind: Kind, metadata: &Metadata, names: &mut Interner) -> Result<ObjectName, Nameless> {
     let name = bare_name(kind, metadata)?;
     let namespace = metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
     Ok(ObjectName { namespace: names.share(namespace.unwrap_or("default")), name: names.share(name) })
 }
 
-fn bare_name(kind: Kind, metadata: &ObjectMeta) -> Result<&str, Nameless> {
+fn bare_name(kind: Kind, metadata: &Metadata) -> Result<&str, Nameless> {
     metadata.name.as_deref().filter(|name| !name.is_empty()).ok_or(Nameless { kind })
 }
 
-fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+fn label<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a str> {
     metadata.labels.as_ref()?.get(key).map(String::as_str)
 }
 
-fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+fn annotation<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a str> {
     metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 

@@ -1,16 +1,14 @@
 //! Nodes: a name and the labels that say where it is.
 
-use k8s_openapi::api::core::v1 as core;
-
 use crate::model::{Kind, Node};
 
-use super::{Converted, Interner, Nameless, bare_name};
+use super::{Converted, Interner, Nameless, bare_name, written};
 
 /// A Node's name and its labels. A label with an empty value counts as lacking.
 ///
 /// # Errors
 /// The object has no name.
-pub fn node(object: &core::Node, names: &mut Interner) -> Result<Converted<Node>, Nameless> {
+pub fn node(object: &written::Node, names: &mut Interner) -> Result<Converted<Node>, Nameless> {
     let name = names.share(bare_name(Kind::Node, &object.metadata)?);
     let labels = object
         .metadata

@@ -3,12 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
 use crate::model::{Family, Kind, Service, ServicePort, Skipped};
 
-use super::{Converted, Interner, Nameless, address, annotation, label, object_name, port, protocol};
+use super::{Converted, Interner, Nameless, address, annotation, label, object_name, port, protocol, written};
 
 const TOPOLOGY_KEYS: &str = "openyurt.io/topologyKeys";
 const DISCARD: &str = "svc.openyurt.io/discard";
@@ -28,10 +25,10 @@ const AFFINITY_SECONDS: u32 = 10_800;
 ///
 /// # Errors
 /// The object has no name.
-pub fn service(object: &core::Service, names: &mut Interner) -> Result<Converted<Service>, Nameless> {
+pub fn service(object: &written::Service, names: &mut Interner) -> Result<Converted<Service>, Nameless> {
     let metadata = &object.metadata;
     let name = object_name(Kind::Service, metadata, names)?;
-    let absent = core::ServiceSpec::default();
+    let absent = written::ServiceSpec::default();
     let spec = object.spec.as_ref().unwrap_or(&absent);
     let mut problems = Vec::new();
 
@@ -54,7 +51,7 @@ pub fn service(object: &core::Service, names: &mut Interner) -> Result<Converted
 }
 
 /// `type: ExternalName` and headless Services have no address of their own to dial.
-fn addresses(spec: &core::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAddr> {
+fn addresses(spec: &written::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAddr> {
     if is_type(spec, "ExternalName") || is_headless(spec) {
         return Vec::new();
     }
@@ -73,7 +70,7 @@ fn addresses(spec: &core::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAddr
 }
 
 /// The cluster IPs as written, each with its field. An empty one is none.
-fn cluster_ips(spec: &core::ServiceSpec) -> Vec<(String, &str)> {
+fn cluster_ips(spec: &written::ServiceSpec) -> Vec<(String, &str)> {
     let many = spec.cluster_ips.as_deref().unwrap_or_default();
     if many.is_empty() {
         let one = spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty());
@@ -86,11 +83,11 @@ fn cluster_ips(spec: &core::ServiceSpec) -> Vec<(String, &str)> {
         .collect()
 }
 
-fn is_headless(spec: &core::ServiceSpec) -> bool {
+fn is_headless(spec: &written::ServiceSpec) -> bool {
     cluster_ips(spec).iter().any(|(_, ip)| *ip == "None")
 }
 
-fn skipped(metadata: &ObjectMeta, spec: &core::ServiceSpec, addresses: &[IpAddr]) -> Option<Skipped> {
+fn skipped(metadata: &written::Metadata, spec: &written::ServiceSpec, addresses: &[IpAddr]) -> Option<Skipped> {
     if is_type(spec, "ExternalName") {
         Some(Skipped::ExternalName)
     } else if is_headless(spec) {
@@ -104,11 +101,11 @@ fn skipped(metadata: &ObjectMeta, spec: &core::ServiceSpec, addresses: &[IpAddr]
     }
 }
 
-fn is_type(spec: &core::ServiceSpec, which: &str) -> bool {
+fn is_type(spec: &written::ServiceSpec, which: &str) -> bool {
     spec.type_.as_deref() == Some(which)
 }
 
-fn ports(spec: &core::ServiceSpec, names: &mut Interner, problems: &mut Vec<String>) -> Vec<ServicePort> {
+fn ports(spec: &written::ServiceSpec, names: &mut Interner, problems: &mut Vec<String>) -> Vec<ServicePort> {
     let written = spec.ports.as_deref().unwrap_or_default();
     let mut kept = Vec::with_capacity(written.len());
     for (index, item) in written.iter().enumerate() {
@@ -129,7 +126,7 @@ fn ports(spec: &core::ServiceSpec, names: &mut Interner, problems: &mut Vec<Stri
     kept
 }
 
-fn affinity(spec: &core::ServiceSpec, problems: &mut Vec<String>) -> Option<u32> {
+fn affinity(spec: &written::ServiceSpec, problems: &mut Vec<String>) -> Option<u32> {
     if spec.session_affinity.as_deref() != Some("ClientIP") {
         return None;
     }
@@ -148,7 +145,7 @@ fn affinity(spec: &core::ServiceSpec, problems: &mut Vec<String>) -> Option<u32>
 
 /// By `externalIPs`, by load balancer addresses that nodes answer themselves (`ipMode` VIP or
 /// nil), or by node ports.
-fn is_reachable_around(object: &core::Service, spec: &core::ServiceSpec) -> bool {
+fn is_reachable_around(object: &written::Service, spec: &written::ServiceSpec) -> bool {
     let external = spec.external_ips.iter().flatten().any(|ip| !ip.is_empty());
     let node_ports = spec.ports.iter().flatten().any(|port| port.node_port.is_some_and(|number| number > 0));
     let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());

@@ -3,11 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k8s_openapi::api::discovery::v1 as discovery;
-
 use crate::model::{Conditions, Endpoint, Family, Hints, Kind, Slice, SlicePort};
 
-use super::{Converted, Interner, Nameless, address, label, object_name, port, protocol};
+use super::{Converted, Interner, Nameless, address, label, object_name, port, protocol, written};
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
@@ -22,14 +20,15 @@ const HEADLESS: &str = "service.kubernetes.io/headless";
 ///
 /// # Errors
 /// The object has no name.
-pub fn slice(object: &discovery::EndpointSlice, names: &mut Interner) -> Result<Converted<Slice>, Nameless> {
+pub fn slice(object: &written::EndpointSlice, names: &mut Interner) -> Result<Converted<Slice>, Nameless> {
     let metadata = &object.metadata;
     let name = object_name(Kind::EndpointSlice, metadata, names)?;
     let mut problems = Vec::new();
     let family = family(&object.address_type);
     let ports = ports(object.ports.as_deref().unwrap_or_default(), names, &mut problems);
+    let written = object.endpoints.as_deref().unwrap_or_default();
     let endpoints =
-        family.map(|family| endpoints(&object.endpoints, family, names, &mut problems)).unwrap_or_default();
+        family.map(|family| endpoints(written, family, names, &mut problems)).unwrap_or_default();
     let service = label(metadata, SERVICE_NAME).filter(|service| !service.is_empty());
     let converted = Slice {
         name,
@@ -51,7 +50,7 @@ fn family(address_type: &str) -> Option<Family> {
 }
 
 fn ports(
-    written: &[discovery::EndpointPort],
+    written: &[written::EndpointPort],
     names: &mut Interner,
     problems: &mut Vec<String>,
 ) -> Vec<SlicePort> {
@@ -72,7 +71,7 @@ fn ports(
 }
 
 fn endpoints(
-    written: &[discovery::Endpoint],
+    written: &[written::Endpoint],
     family: Family,
     names: &mut Interner,
     problems: &mut Vec<String>,
@@ -90,8 +89,8 @@ fn endpoints(
     kept
 }
 
-fn first_address(written: &discovery::Endpoint, family: Family) -> Result<IpAddr, String> {
-    let first = written.addresses.first().ok_or("there is no address")?;
+fn first_address(written: &written::Endpoint, family: Family) -> Result<IpAddr, String> {
+    let first = written.addresses.iter().flatten().next().ok_or("there is no address")?;
     let address = address(first)?;
     if Family::of(address) != family {
         return Err(format!("\"{first}\" is not of the slice's addressType"));
@@ -99,7 +98,7 @@ fn first_address(written: &discovery::Endpoint, family: Family) -> Result<IpAddr
     Ok(address)
 }
 
-fn endpoint(address: IpAddr, written: &discovery::Endpoint, names: &mut Interner) -> Endpoint {
+fn endpoint(address: IpAddr, written: &written::Endpoint, names: &mut Interner) -> Endpoint {
     let conditions = written.conditions.as_ref();
     let node = written.node_name.as_deref().filter(|node| !node.is_empty());
     Endpoint {
@@ -114,7 +113,7 @@ fn endpoint(address: IpAddr, written: &discovery::Endpoint, names: &mut Interner
     }
 }
 
-fn hints(written: &discovery::EndpointHints, names: &mut Interner) -> Option<Box<Hints>> {
+fn hints(written: &written::EndpointHints, names: &mut Interner) -> Option<Box<Hints>> {
     let zones: Vec<Arc<str>> =
         written.for_zones.iter().flatten().map(|zone| names.share(&zone.name)).collect();
     let nodes: Vec<Arc<str>> =

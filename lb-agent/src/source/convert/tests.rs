@@ -1,14 +1,12 @@
 //! Each sentence about what an object is taken for, case by case.
 
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::discovery::v1 as discovery;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{Conditions, Endpoint, Family, Node, Service, Skipped, Slice};
 
 fn convert_service(written: Value) -> Converted<Service> {
-    let object: core::Service = serde_json::from_value(written).unwrap();
+    let object: written::Service = serde_json::from_value(written).unwrap();
     service(&object, &mut Interner::default()).unwrap()
 }
 
@@ -29,7 +27,7 @@ fn convert_slice(mut written: Value) -> Converted<Slice> {
     fields.entry("kind").or_insert(json!("EndpointSlice"));
     fields.entry("metadata").or_insert(json!({"name": "s-1"}));
     fields.entry("addressType").or_insert(json!("IPv4"));
-    let object: discovery::EndpointSlice = serde_json::from_value(written).unwrap();
+    let object: written::EndpointSlice = serde_json::from_value(written).unwrap();
     slice(&object, &mut Interner::default()).unwrap()
 }
 
@@ -42,7 +40,7 @@ fn convert_endpoint(written: Value) -> Endpoint {
 
 fn convert_node(metadata: Value) -> Node {
     let written = json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata});
-    let object: core::Node = serde_json::from_value(written).unwrap();
+    let object: written::Node = serde_json::from_value(written).unwrap();
     node(&object, &mut Interner::default()).unwrap().object
 }
 
@@ -173,9 +171,9 @@ fn names_times_and_policies_are_taken_over() {
 fn an_object_without_a_name_is_an_error() {
     let mut names = Interner::default();
     let errors = [
-        service(&core::Service::default(), &mut names).unwrap_err(),
-        slice(&discovery::EndpointSlice::default(), &mut names).unwrap_err(),
-        node(&core::Node::default(), &mut names).unwrap_err(),
+        service(&written::Service::default(), &mut names).unwrap_err(),
+        slice(&written::EndpointSlice::default(), &mut names).unwrap_err(),
+        node(&written::Node::default(), &mut names).unwrap_err(),
     ];
     assert_eq!(
         words(&errors),
@@ -387,7 +385,7 @@ fn objects_share_the_names_they_repeat() {
     let written = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "s-1"},
         "addressType": "IPv4",
         "endpoints": [{"addresses": ["10.1.0.1"], "nodeName": "n1"}, {"addresses": ["10.1.0.2"], "nodeName": "n1"}]});
-    let object: discovery::EndpointSlice = serde_json::from_value(written).unwrap();
+    let object: written::EndpointSlice = serde_json::from_value(written).unwrap();
     let endpoints = slice(&object, &mut names).unwrap().object.endpoints;
     let nodes: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.node.as_ref()).collect();
     assert!(std::sync::Arc::ptr_eq(nodes[0], nodes[1]));

@@ -189,7 +189,7 @@ fn a_malformed_item_of_a_list_is_named_by_its_place() {
         ("{apiVersion: v1, kind: List, items: 5}", "items[1].items: is not a list"),
         (
             "{apiVersion: v1, kind: NodeList, items: [{metadata: 5}]}",
-            "items[1].items[0].metadata: invalid type: integer `5`, expected ObjectMeta",
+            "items[1].items[0].metadata: invalid type: integer `5`, expected an object",
         ),
     ] {
         let text = format!("apiVersion: v1\nkind: List\nitems:\n- null\n- {item}\n");
