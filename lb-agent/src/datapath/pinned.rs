@@ -29,7 +29,7 @@ pub enum OpenError {
     /// A map of that name is of another kind or size.
     #[error("the map pinned at {} is not of layout version {LAYOUT_VERSION}", path.display())]
     Foreign { path: PathBuf },
-    #[error("could not open the map pinned at {}", path.display())]
+    #[error("could not open the map pinned at {} (it takes root)", path.display())]
     Syscall {
         path: PathBuf,
         #[source]

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::plan::{Limits, Plan};
 
-use super::attach::{AttachError, attach};
+use super::attach::{AttachError, attach, attached};
 use super::bpf::Bpf;
 use super::cgroup::Cgroup;
 use super::cleanup::{RemoveError, remove_folder, remove_others};
-use super::load::{LoadError, Programs, load};
+use super::load::{HOOKS, LoadError, Programs, load};
 use super::pinned::{self, OpenError, PinnedMaps};
 use super::{Maps, ReadError};
 
@@ -102,6 +102,21 @@ impl Datapath {
         self.programs.as_ref().map(|programs| programs.can_set_errno)
     }
 
+    /// Whether our programs run at every hook of the cgroup, as the pins tell.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        let attached = attached(&self.pin_root, None);
+        attached.len() == HOOKS.len() && attached.iter().all(|hook| hook.cgroup_id == self.cgroup.id)
+    }
+
+    /// The programs of others that run before ours, by hook.
+    #[must_use]
+    pub fn before_ours(&self) -> Vec<(&'static str, Vec<u32>)> {
+        let attached = attached(&self.pin_root, Some(&self.cgroup)).into_iter();
+        let before = attached.filter_map(|hook| Some((hook.hook, hook.before?)));
+        before.filter(|(_, programs)| !programs.is_empty()).collect()
+    }
+
     /// Opens maps with room for `need`: those that are pinned, if they are this layout's and large
     /// enough, else new and empty ones, beside the old. Nothing that runs changes before
     /// [`attach`](Self::attach).
@@ -131,11 +146,13 @@ impl Datapath {
     pub fn renew(&mut self, limits: Limits, next_id: u32) -> Result<(Bpf, Plan), TakeoverError> {
         // What an earlier start left half done. Programs that run hold their maps with or without a pin.
         let new = self.new_folder();
-        self.programs = None;
         remove_folder(&new)?;
-        self.fresh = true;
-        match self.make(&new, limits, next_id) {
-            Ok(made) => Ok(made),
+        match make(self.object, &new, limits, next_id) {
+            Ok((programs, maps, plan)) => {
+                self.programs = Some(programs);
+                self.fresh = true;
+                Ok((maps, plan))
+            }
             Err(error) => {
                 remove_folder(&new)?;
                 Err(error)
@@ -173,16 +190,21 @@ impl Datapath {
         Ok((maps, plan))
     }
 
-    fn make(&mut self, folder: &Path, limits: Limits, next_id: u32) -> Result<(Bpf, Plan), TakeoverError> {
-        self.programs = Some(load(self.object, folder, limits)?);
-        let maps = Bpf::open(folder)?;
-        let plan = Plan::new(maps.limits(), next_id);
-        Ok((maps, plan))
-    }
-
     fn new_folder(&self) -> PathBuf {
         with_suffix(&pinned::folder(&self.pin_root), "-new")
     }
+}
+
+fn make(
+    object: &[u8],
+    folder: &Path,
+    limits: Limits,
+    next_id: u32,
+) -> Result<(Programs, Bpf, Plan), TakeoverError> {
+    let programs = load(object, folder, limits)?;
+    let maps = Bpf::open(folder)?;
+    let plan = Plan::new(maps.limits(), next_id);
+    Ok((programs, maps, plan))
 }
 
 fn with_suffix(folder: &Path, suffix: &str) -> PathBuf {
