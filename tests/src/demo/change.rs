@@ -1,18 +1,25 @@
 //! A change to a file, and the time until a connection shows it.
 
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::LoadReport;
+use crate::{Load, LoadReport};
 
 use super::matrix::{in_words, strays};
-use super::screen::grouped;
+use super::screen::{Screen, grouped};
 use super::stage::{Pools, Stage};
 use super::truth::{self, SERVICE};
 
 /// A change that does not show within this time is one that does not work.
 const SOON: Duration = Duration::from_secs(5);
+
+/// How long connections go on before and after what they go on beside.
+const BREATH: Duration = Duration::from_millis(200);
+
+/// Of them: a gap of some milliseconds would show.
+const PER_SECOND: u32 = 500;
 
 /// Replaces a text in a file, wherever it stands.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +78,38 @@ impl Change {
     }
 }
 
+/// Connections to the annotated Service that go on while something changes.
+pub(super) struct Meanwhile {
+    load: Load,
+    node: &'static str,
+}
+
+impl Meanwhile {
+    pub(super) fn begin(stage: &Stage, node: &'static str) -> Result<Self> {
+        let load = stage.client(node)?.dial_continuously(SERVICE.at, PER_SECOND, 2)?;
+        thread::sleep(BREATH);
+        Ok(Self { load, node })
+    }
+
+    /// None of them failed, and all were answered as `before` or `after` says.
+    pub(super) fn end(
+        self,
+        screen: &Screen,
+        stage: &Stage,
+        before: truth::Pools,
+        after: truth::Pools,
+        what: &str,
+    ) -> Result<()> {
+        thread::sleep(BREATH);
+        let report = self.load.stop()?;
+        none_failed(stage.pools(), self.node, &report, before, after)?;
+        let text = format!("connections from {} meanwhile: 0 failed, {what}", self.node);
+        screen.counted(report.dialled(), &text)
+    }
+}
+
 /// Of connections to the annotated Service that went on while what is true changed from `before` to `after`,
-/// none failed, all were made that were due, and all were answered as one of the two says.
+/// none failed, and all were answered as one of the two says.
 pub(super) fn none_failed(
     pools: &Pools,
     node: &str,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::change::{Change, MOVES_TO_SHANGHAI, none_failed};
+use super::change::{Change, MOVES_TO_SHANGHAI, Meanwhile};
 use super::matrix::{DIALS, Seen, settle};
 use super::screen::{Screen, short};
 use super::stage::{REFUSED, Stage};
@@ -16,9 +16,6 @@ use super::truth::{
 
 /// A connection that has to wait for a time-out takes longer; one that is refused in the kernel, far less.
 const AT_ONCE: Duration = Duration::from_millis(500);
-
-/// Of connections that go on while something changes: a gap of some milliseconds would show.
-const PER_SECOND: u32 = 500;
 
 const SHANGHAI: &str = "endpointslices-shanghai.yaml";
 const READY: &str = "ready: true\n      serving: true";
@@ -38,7 +35,7 @@ fn pods_become_unready(screen: &Screen, stage: &Stage, before: &Seen) -> Result<
     screen
         .heading("2. shanghai's pods become unready: its clients are refused, the others notice nothing")?;
     screen.act(SHANGHAI, "`ready: true` becomes `ready: false`, four times")?;
-    let load = stage.client(WORKER)?.dial_continuously(SERVICE.at, PER_SECOND, 2)?;
+    let loads = [Meanwhile::begin(stage, WORKER)?, Meanwhile::begin(stage, EDGE2)?];
     let change = Change { file: SHANGHAI, old: READY, new: UNREADY_POD };
     let shown = change.show(stage, WORKER2, IN_SHANGHAI, NOBODY)?;
     screen.measured(shown, "from the rename to the first refused connection on kind-worker2")?;
@@ -48,12 +45,9 @@ fn pods_become_unready(screen: &Screen, stage: &Stage, before: &Seen) -> Result<
         format!("until a refused connect returns {REFUSED} (median of {DIALS}; longest {})", short(longest));
     screen.measured(median, &text)?;
     let seen = settle(stage, &AT_FIRST, &UNREADY)?;
-    let report = load.stop()?;
-    none_failed(stage.pools(), WORKER, &report, IN_HANGZHOU, IN_HANGZHOU)?;
-    screen.counted(
-        report.dialled(),
-        "connections from kind-worker meanwhile: 0 failed, all stayed in hangzhou",
-    )?;
+    for load in loads {
+        load.end(screen, stage, IN_HANGZHOU, IN_HANGZHOU, "all stayed in hangzhou")?;
+    }
     draw_change(screen, stage.pools(), before, &seen)?;
     Ok(seen)
 }
@@ -74,15 +68,13 @@ fn annotation_allows_more(screen: &Screen, stage: &Stage, before: &Seen) -> Resu
 fn pods_return(screen: &Screen, stage: &Stage, before: &Seen) -> Result<Seen> {
     screen.line("")?;
     screen.act(SHANGHAI, "the pods return, `ready: true`: shanghai comes home")?;
-    let load = stage.client(WORKER2)?.dial_continuously(SERVICE.at, PER_SECOND, 2)?;
+    let load = Meanwhile::begin(stage, WORKER2)?;
     let change = Change { file: SHANGHAI, old: UNREADY_POD, new: READY };
     let shown = change.show(stage, WORKER2, IN_HANGZHOU, IN_SHANGHAI)?;
     screen.measured(shown, "from the rename to the first answer from shanghai on kind-worker2")?;
 
     let seen = settle(stage, &FALLBACK, &HOME)?;
-    let report = load.stop()?;
-    none_failed(stage.pools(), WORKER2, &report, IN_HANGZHOU, IN_SHANGHAI)?;
-    screen.counted(report.dialled(), "connections from kind-worker2 meanwhile: 0 failed")?;
+    load.end(screen, stage, IN_HANGZHOU, IN_SHANGHAI, "hangzhou answered, then shanghai")?;
     draw_change(screen, stage.pools(), before, &seen)?;
     Ok(seen)
 }
@@ -91,14 +83,12 @@ fn node_moves(screen: &Screen, stage: &Stage, before: &Seen) -> Result<()> {
     screen.heading("4. edge-node2 moves from hangzhou to shanghai by its label, and its client with it")?;
     screen
         .act(MOVES_TO_SHANGHAI.file, "`desired-nodepool: hangzhou` becomes `desired-nodepool: shanghai`")?;
-    let load = stage.client(EDGE2)?.dial_continuously(SERVICE.at, PER_SECOND, 2)?;
+    let load = Meanwhile::begin(stage, EDGE2)?;
     let shown = MOVES_TO_SHANGHAI.show(stage, EDGE2, IN_HANGZHOU, IN_SHANGHAI)?;
     screen.measured(shown, "from the rename to the first answer from shanghai on edge-node2")?;
 
     let seen = settle(stage, &HOME, &MOVED)?;
-    let report = load.stop()?;
-    none_failed(stage.pools(), EDGE2, &report, IN_HANGZHOU, IN_SHANGHAI)?;
-    screen.counted(report.dialled(), "connections from edge-node2 meanwhile: 0 failed")?;
+    load.end(screen, stage, IN_HANGZHOU, IN_SHANGHAI, "hangzhou answered, then shanghai")?;
     draw_change(screen, stage.pools(), before, &seen)
 }
 
