@@ -47,8 +47,10 @@ pub fn run() -> Result<()> {
     drop(stage);
     let left = leftovers(&name);
     ensure!(left.is_empty(), "the demo left something behind: {}", left.join(", "));
-    screen
-        .heading(&format!("All of it was so. Nothing is left behind. It took {}.", short(started.elapsed())))
+    screen.heading(&format!(
+        "All of it was so, and nothing is left behind. {} in all.",
+        short(started.elapsed())
+    ))
 }
 
 fn matrix(screen: &Screen, stage: &Stage) -> Result<Seen> {

@@ -24,6 +24,7 @@ pub(super) fn draw_everywhere(screen: &Screen, pools: &Pools, seen: &Seen) -> Re
 
 /// The annotated Service; what is not as before is marked.
 pub(super) fn draw_change(screen: &Screen, pools: &Pools, before: &Seen, seen: &Seen) -> Result<()> {
+    screen.line("")?;
     draw(screen, pools, seen, Some(before), |row| &row.service)
 }
 
