@@ -4,6 +4,7 @@ mod answer;
 mod cgroup;
 mod child;
 mod claim;
+pub mod demo;
 mod hammer;
 mod helper;
 mod load;
