@@ -1,20 +1,26 @@
 //! Harness for tests on a real kernel: simulated nodes and pods that are gone when dropped.
 
+pub mod agent;
 mod answer;
+mod call;
 mod cgroup;
 mod child;
 mod claim;
 mod hammer;
 mod helper;
+pub mod kernel;
 mod load;
+pub mod manifests;
 mod netns;
 mod node;
 mod pod;
 mod signals;
 mod site;
+mod talk;
 mod watch;
 
 pub use answer::{Answer, Tally, now, tally};
+pub use call::Call;
 pub use child::Child;
 pub use claim::{PREFIX, leftovers};
 pub use hammer::{Connection, Hammer, HammerReport};
@@ -23,4 +29,5 @@ pub use load::{Failure, Load, LoadReport};
 pub use node::Node;
 pub use pod::Pod;
 pub use site::Site;
+pub use talk::Talk;
 pub use watch::Watch;

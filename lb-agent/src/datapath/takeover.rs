@@ -10,7 +10,7 @@ use super::attach::{AttachError, attach};
 use super::bpf::Bpf;
 use super::cgroup::Cgroup;
 use super::cleanup::{RemoveError, remove_folder, remove_others};
-use super::load::{LoadError, Programs, load};
+use super::load::{LoadError, Machine, Programs, load};
 use super::pinned::{self, OpenError, PinnedMaps};
 use super::{Maps, ReadError};
 
@@ -80,6 +80,7 @@ pub struct Datapath {
     pin_root: PathBuf,
     cgroup: Cgroup,
     object: &'static [u8],
+    machine: Machine,
     programs: Option<Programs>,
     /// The maps in hand lie in `v1-new` and have yet to take the place of `v1`.
     fresh: bool,
@@ -88,7 +89,15 @@ pub struct Datapath {
 impl Datapath {
     #[must_use]
     pub fn new(pin_root: &Path, cgroup: Cgroup, object: &'static [u8]) -> Self {
-        Self { pin_root: pin_root.to_owned(), cgroup, object, programs: None, fresh: false }
+        let machine = Machine::THIS;
+        Self { pin_root: pin_root.to_owned(), cgroup, object, machine, programs: None, fresh: false }
+    }
+
+    /// As if this were another machine: for tests of what other machines run.
+    #[must_use]
+    pub const fn on(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
     }
 
     #[must_use]
@@ -168,13 +177,13 @@ impl Datapath {
 
     fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Plan), TakeoverError> {
         let mut maps = Bpf::open(folder)?;
-        self.programs = Some(load(self.object, folder, maps.limits())?);
+        self.programs = Some(load(self.object, folder, maps.limits(), self.machine)?);
         let plan = Plan::adopt(&maps.dump()?, maps.limits());
         Ok((maps, plan))
     }
 
     fn make(&mut self, folder: &Path, limits: Limits, next_id: u32) -> Result<(Bpf, Plan), TakeoverError> {
-        self.programs = Some(load(self.object, folder, limits)?);
+        self.programs = Some(load(self.object, folder, limits, self.machine)?);
         let maps = Bpf::open(folder)?;
         let plan = Plan::new(maps.limits(), next_id);
         Ok((maps, plan))
