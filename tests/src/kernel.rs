@@ -48,12 +48,12 @@ impl Kernel {
 
     /// Sends connections to `address` to `backends` from now on; none refuses.
     pub fn publish(&mut self, address: &str, backends: &[SocketAddr]) -> Result<()> {
-        let backends = backends.iter().map(backend).collect::<Result<Vec<_>>>()?;
         self.publish_as(address, address, backends)
     }
 
     /// The same under a name of the Service's own.
-    pub fn publish_as(&mut self, service: &str, address: &str, mut backends: Vec<Backend4>) -> Result<()> {
+    pub fn publish_as(&mut self, service: &str, address: &str, backends: &[SocketAddr]) -> Result<()> {
+        let mut backends = backends.iter().map(backend).collect::<Result<Vec<_>>>()?;
         backends.sort_unstable();
         let key = ServicePortKey {
             service: ObjectName::new("default", service),
