@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod answer;
+pub mod bpf;
 mod call;
 mod cgroup;
 mod child;

@@ -119,9 +119,9 @@ impl Datapath {
     /// When the kernel refuses a map or a program.
     pub fn open(&mut self, need: Limits, sizes: Sizes) -> Result<(Bpf, Plan), TakeoverError> {
         let current = pinned::folder(&self.pin_root);
-        let (usable, next_id) = match PinnedMaps::open(&current) {
-            Ok(maps) => (sizes.accepts(maps.limits(), need), maps.dump()?.epoch.next_id),
-            Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => (false, 1),
+        let usable = match PinnedMaps::open(&current) {
+            Ok(maps) => sizes.accepts(maps.limits(), need),
+            Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => false,
             Err(error) => return Err(error.into()),
         };
         if usable {
@@ -129,7 +129,7 @@ impl Datapath {
             remove_folder(&self.new_folder())?;
             return self.take_over(&current);
         }
-        self.renew(sizes.fresh(need), next_id)
+        self.renew(sizes.fresh(need), self.first_unused_id())
     }
 
     /// Opens new, empty maps of `limits`, beside those that are in use. `next_id` is the first
@@ -173,6 +173,14 @@ impl Datapath {
         }
         remove_others(&self.pin_root)?;
         Ok(())
+    }
+
+    /// Past every service id that the maps of this boot promised, also those of a start that was
+    /// killed before they had their name.
+    fn first_unused_id(&self) -> u32 {
+        let current = pinned::folder(&self.pin_root);
+        let folders = [with_suffix(&current, "-new"), with_suffix(&current, "-old"), current];
+        folders.iter().filter_map(|folder| PinnedMaps::next_id(folder)).max().unwrap_or(1)
     }
 
     fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Plan), TakeoverError> {
