@@ -83,8 +83,18 @@ pub fn create(path: &Path, spec: &MapSpec, max_entries: u32) -> Result<()> {
     let fd = bpf(MAP_CREATE, &mut attr).context("could not make a map")?;
     // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
     let map = unsafe { OwnedFd::from_raw_fd(fd) };
+    pin(&map, path)
+}
+
+/// Pins what is pinned at `path` a second time, as somebody does who wants to keep it.
+pub fn keep(path: &Path, at: &Path) -> Result<()> {
+    pin(&open(path)?, at)
+}
+
+fn pin(object: &OwnedFd, path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_bytes())?;
-    let mut attr = Object { pathname: name.as_ptr() as u64, fd: map.as_raw_fd().cast_unsigned(), flags: 0 };
+    let fd = object.as_raw_fd().cast_unsigned();
+    let mut attr = Object { pathname: name.as_ptr() as u64, fd, flags: 0 };
     bpf(OBJ_PIN, &mut attr).with_context(|| format!("could not pin {}", path.display()))?;
     Ok(())
 }

@@ -149,6 +149,23 @@ fn cleanup_after_a_killed_agent_removes_everything() {
     assert!(world.client.dial(SERVICE, 1).unwrap()[0].failed_with("ENETUNREACH"));
 }
 
+/// bpftool, or whoever else, may hold on to a link: without the pin alone it would go on.
+#[test]
+#[ignore = "needs root"]
+fn cleanup_detaches_also_what_somebody_else_holds() {
+    let world = World::new().unwrap();
+    let node = world.client.node();
+    Agent::start(node, &[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    let kept = node.pin_root().with_file_name("kept");
+    bpf::keep(&node.pin_root().join("connect4"), &kept).unwrap();
+
+    let output = lb_agent_says(node, "cleanup", &[]).unwrap();
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(bpf::id(&kept).is_ok());
+    assert!(world.client.dial(SERVICE, 1).unwrap()[0].failed_with("ENETUNREACH"));
+}
+
 #[test]
 #[ignore = "needs root"]
 fn cleanup_where_nothing_is_says_so() {

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use edgeloop_tests::agent::{Agent, Folder, element, in_kernel};
-use edgeloop_tests::{Load, Pod, Site, bpf};
+use edgeloop_tests::{Answer, Load, Pod, Site, bpf};
 use lb_common::layout::{MapSpec, NAMES, SERVICES4};
 use nix::sys::signal::Signal;
 
@@ -140,7 +141,7 @@ fn the_links_follow_the_cgroup() {
     let _agent = Agent::start(node, &["--cgroup", &other.cgroup().display().to_string()]).unwrap();
 
     assert!(elsewhere.dial(SERVICE, 1).unwrap()[0].is_from("web"));
-    assert!(world.client.dial(SERVICE, 1).unwrap()[0].failed_with("ENETUNREACH"), "it is left behind");
+    world.wait_until_untouched();
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_link_that_somebody_took_away_is_made_again() {
     let world = World::new().unwrap();
     Agent::start(world.client.node(), &[]).unwrap().end_by(Signal::SIGTERM).unwrap();
     fs::remove_file(world.pin("connect4")).unwrap();
-    assert!(!world.is_served());
+    world.wait_until_untouched();
 
     let _agent = Agent::start(world.client.node(), &[]).unwrap();
 
@@ -191,6 +192,12 @@ impl World {
 
     fn is_served(&self) -> bool {
         self.client.dial(SERVICE, 1).unwrap()[0].is_from("web")
+    }
+
+    /// A link goes a moment after its last pin.
+    fn wait_until_untouched(&self) {
+        let untouched = |answer: &Answer| answer.failed_with("ENETUNREACH");
+        self.client.wait_until(SERVICE, untouched, Duration::from_secs(5)).unwrap();
     }
 
     fn pin(&self, name: &str) -> PathBuf {
