@@ -74,6 +74,14 @@ impl PinnedMaps {
         Ok(maps)
     }
 
+    /// The lowest service id that was never used within this boot, as far as the maps in `folder`
+    /// say so: also where they are of no other use.
+    #[must_use]
+    pub fn next_id(folder: &Path) -> Option<u32> {
+        let words: Map<u32, Epoch> = open(folder, &EPOCH).ok()?;
+        words.all().ok()?.first().map(|(_, epoch)| epoch.next_id)
+    }
+
     #[must_use]
     pub const fn limits(&self) -> Limits {
         Limits { frontends: self.services.max_entries(), backends: self.backends.max_entries() }

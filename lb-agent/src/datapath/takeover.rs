@@ -10,7 +10,7 @@ use super::attach::{AttachError, attach, attached};
 use super::bpf::Bpf;
 use super::cgroup::Cgroup;
 use super::cleanup::{RemoveError, remove_folder, remove_others};
-use super::load::{HOOKS, LoadError, Programs, load};
+use super::load::{HOOKS, LoadError, Machine, Programs, load};
 use super::pinned::{self, OpenError, PinnedMaps};
 use super::{Maps, ReadError};
 
@@ -80,6 +80,7 @@ pub struct Datapath {
     pin_root: PathBuf,
     cgroup: Cgroup,
     object: &'static [u8],
+    machine: Machine,
     programs: Option<Programs>,
     /// The maps in hand lie in `v1-new` and have yet to take the place of `v1`.
     fresh: bool,
@@ -88,7 +89,15 @@ pub struct Datapath {
 impl Datapath {
     #[must_use]
     pub fn new(pin_root: &Path, cgroup: Cgroup, object: &'static [u8]) -> Self {
-        Self { pin_root: pin_root.to_owned(), cgroup, object, programs: None, fresh: false }
+        let machine = Machine::THIS;
+        Self { pin_root: pin_root.to_owned(), cgroup, object, machine, programs: None, fresh: false }
+    }
+
+    /// As if this were another machine: for tests of what other machines run.
+    #[must_use]
+    pub const fn on(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
     }
 
     #[must_use]
@@ -125,9 +134,9 @@ impl Datapath {
     /// When the kernel refuses a map or a program.
     pub fn open(&mut self, need: Limits, sizes: Sizes) -> Result<(Bpf, Plan), TakeoverError> {
         let current = pinned::folder(&self.pin_root);
-        let (usable, next_id) = match PinnedMaps::open(&current) {
-            Ok(maps) => (sizes.accepts(maps.limits(), need), maps.dump()?.epoch.next_id),
-            Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => (false, 1),
+        let usable = match PinnedMaps::open(&current) {
+            Ok(maps) => sizes.accepts(maps.limits(), need),
+            Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => false,
             Err(error) => return Err(error.into()),
         };
         if usable {
@@ -135,7 +144,7 @@ impl Datapath {
             remove_folder(&self.new_folder())?;
             return self.take_over(&current);
         }
-        self.renew(sizes.fresh(need), next_id)
+        self.renew(sizes.fresh(need), self.first_unused_id())
     }
 
     /// Opens new, empty maps of `limits`, beside those that are in use. `next_id` is the first
@@ -147,7 +156,7 @@ impl Datapath {
         // What an earlier start left half done. Programs that run hold their maps with or without a pin.
         let new = self.new_folder();
         remove_folder(&new)?;
-        match make(self.object, &new, limits, next_id) {
+        match make(self.object, self.machine, &new, limits, next_id) {
             Ok((programs, maps, plan)) => {
                 self.programs = Some(programs);
                 self.fresh = true;
@@ -183,9 +192,17 @@ impl Datapath {
         Ok(())
     }
 
+    /// Past every service id that the maps of this boot promised, also those of a start that was
+    /// killed before they had their name.
+    fn first_unused_id(&self) -> u32 {
+        let current = pinned::folder(&self.pin_root);
+        let folders = [with_suffix(&current, "-new"), with_suffix(&current, "-old"), current];
+        folders.iter().filter_map(|folder| PinnedMaps::next_id(folder)).max().unwrap_or(1)
+    }
+
     fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Plan), TakeoverError> {
         let mut maps = Bpf::open(folder)?;
-        self.programs = Some(load(self.object, folder, maps.limits())?);
+        self.programs = Some(load(self.object, folder, maps.limits(), self.machine)?);
         let plan = Plan::adopt(&maps.dump()?, maps.limits());
         Ok((maps, plan))
     }
@@ -197,11 +214,12 @@ impl Datapath {
 
 fn make(
     object: &[u8],
+    machine: Machine,
     folder: &Path,
     limits: Limits,
     next_id: u32,
 ) -> Result<(Programs, Bpf, Plan), TakeoverError> {
-    let programs = load(object, folder, limits)?;
+    let programs = load(object, folder, limits, machine)?;
     let maps = Bpf::open(folder)?;
     let plan = Plan::new(maps.limits(), next_id);
     Ok((programs, maps, plan))
