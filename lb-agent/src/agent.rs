@@ -10,7 +10,7 @@ use crate::datapath::{Grace, WriteError, grace_period};
 use crate::model::ObjectName;
 use crate::plan::{Limits, Plan, need, wanted};
 use crate::reconcile::Reconciler;
-use crate::source::file::{Batch, Report};
+use crate::source::{Batch, Report};
 use crate::status::marks::{Mark, marks_of};
 use crate::status::view::{AgentView, Failed};
 use crate::store::Store;
@@ -131,9 +131,9 @@ impl Agent {
         for change in batch.changes {
             self.store.take(change);
         }
-        let was_unknown = !self.report.incomplete.is_empty();
+        let was_unknown = self.report.is_incomplete();
         self.report = batch.report;
-        if was_unknown && self.report.incomplete.is_empty() {
+        if was_unknown && !self.report.is_incomplete() {
             // What was kept for lack of knowledge is decided now.
             if let Some(kernel) = &self.kernel {
                 kernel.start(&mut self.store);
@@ -211,7 +211,7 @@ impl Agent {
     fn converge(&mut self) {
         let Some(kernel) = &mut self.kernel else { return };
         let touched = self.store.dirty().clone();
-        let pass = kernel.converge(&mut self.store, !self.report.incomplete.is_empty());
+        let pass = kernel.converge(&mut self.store, self.report.is_incomplete());
         self.passes += 1;
         if pass.written > 0 {
             tracing::debug!(written = pass.written, "pass");
@@ -318,8 +318,8 @@ impl Agent {
             failed: failed
                 .map(|(service, error)| Failed { service: service.to_string(), why: error.to_string() })
                 .collect(),
-            files: (&self.report).into(),
             ..AgentView::of(&self.store, self.kernel.as_ref().map(|kernel| &kernel.plan))
         }
+        .with(&self.report)
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::datapath::takeover::Sizes;
+use crate::source::kube::KubeConfig;
 use crate::store::Rules;
 
 /// The pin root where none is named.
@@ -31,22 +32,20 @@ pub struct Config {
 pub enum SourceConfig {
     /// A folder of manifests.
     File(PathBuf),
+    /// An API server.
+    Kube(KubeConfig),
 }
 
-impl std::fmt::Display for SourceConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File(folder) => write!(f, "file:{}", folder.display()),
-        }
-    }
-}
+/// A folder of manifests, as `--source` writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifests(pub PathBuf);
 
-impl std::str::FromStr for SourceConfig {
+impl std::str::FromStr for Manifests {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
-            Some(("file", folder)) if !folder.is_empty() => Ok(Self::File(folder.into())),
+            Some(("file", folder)) if !folder.is_empty() => Ok(Self(folder.into())),
             _ => Err("write it as file:FOLDER, the folder holding Kubernetes manifests".to_owned()),
         }
     }

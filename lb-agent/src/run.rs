@@ -1,5 +1,6 @@
 //! Wiring: which thread owns what, who tells whom, and how it all stops.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
@@ -10,7 +11,8 @@ use crate::agent::{Agent, Orders, Wake};
 use crate::config::{Config, SourceConfig};
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, load, lock};
-use crate::source::file::follow;
+use crate::source::kube::{Link, Timing};
+use crate::source::{file, kube};
 use crate::status::serve::{Served, listen, serve};
 use crate::store::Store;
 
@@ -22,8 +24,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let Config { node, source, rules, cgroup, pin_root, socket, sizes, audit } = config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let _lock = lock::acquire(&pin_root)?;
-    let orders = Orders { source: source.to_string(), sizes, audit, grace: Grace::probe() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let source = runtime.block_on(Source::new(source))?;
+    let orders = Orders { source: source.to_string(), sizes, audit, grace: Grace::probe() };
     let served = {
         let _entered = runtime.enter();
         listen(&socket)?
@@ -33,9 +36,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let datapath = Datapath::new(&pin_root, cgroup, load::OBJECT);
     let agent = Agent::new(orders, Store::new(&node, rules), datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
-    let SourceConfig::File(folder) = source;
-    let to_writer = wake.clone();
-    let follower = follow(folder, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
+    let follower = {
+        let _entered = runtime.enter();
+        source.follow(wake.clone())?
+    };
 
     let (ended, writer_ended) = tokio::sync::oneshot::channel();
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
@@ -49,6 +53,49 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     stop(&wake, writer)?;
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
+}
+
+/// A source that can be followed.
+enum Source {
+    Files(PathBuf),
+    Api(Link),
+}
+
+/// Ends the source when dropped.
+enum Follower {
+    Files { _follower: file::Follower },
+    Api { _follower: kube::Follower },
+}
+
+impl Source {
+    async fn new(config: SourceConfig) -> anyhow::Result<Self> {
+        Ok(match config {
+            SourceConfig::File(folder) => Self::Files(folder),
+            SourceConfig::Kube(config) => Self::Api(Link::new(config).await?),
+        })
+    }
+
+    fn follow(self, wake: Sender<Wake>) -> anyhow::Result<Follower> {
+        Ok(match self {
+            Self::Files(folder) => {
+                let send = move |batch: file::Batch| wake.send(Wake::Source(batch.into())).is_ok();
+                Follower::Files { _follower: file::follow(folder, send)? }
+            }
+            Self::Api(link) => {
+                let send = move |batch| wake.send(Wake::Source(batch)).is_ok();
+                Follower::Api { _follower: kube::follow(&link, Timing::default(), send) }
+            }
+        })
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Files(folder) => write!(f, "file:{}", folder.display()),
+            Self::Api(link) => write!(f, "API server {}", link.server()),
+        }
+    }
 }
 
 /// Waits for a signal, or for the writer to end by itself.

@@ -1,5 +1,10 @@
 //! What a program did with a call, and the verdict that follows.
 
+/// Sockets of the agent itself carry this mark (`SO_MARK`), and the programs let them be: the
+/// way to the API server must not lead through what the API server says. Packet filters see it
+/// too, so it keeps clear of kube-proxy's bits (0x4000, 0x8000) and Cilium's (0x0f00).
+pub const OWN_MARK: u32 = 0x0ed6_2000;
+
 /// How many counters the `outcomes` map holds: room for the programs to come.
 pub const COUNTERS: usize = 32;
 
@@ -17,6 +22,8 @@ pub enum Outcome {
     NoBackends = 3,
     /// What the maps held did not prove itself, however often it was read.
     Unproven = 4,
+    /// The socket is the agent's own.
+    Own = 5,
 }
 
 /// What the kernel is told.
@@ -32,8 +39,14 @@ pub enum Verdict {
 pub const LOOKED_AGAIN: u32 = 16;
 
 impl Outcome {
-    pub const ALL: [Self; 5] =
-        [Self::Translated, Self::NotAService, Self::NotOurProtocol, Self::NoBackends, Self::Unproven];
+    pub const ALL: [Self; 6] = [
+        Self::Translated,
+        Self::NotAService,
+        Self::NotOurProtocol,
+        Self::NoBackends,
+        Self::Unproven,
+        Self::Own,
+    ];
 
     /// A service that cannot be served is refused: letting it pass would hand it to whoever
     /// comes next, which may leave the pool.
@@ -41,7 +54,7 @@ impl Outcome {
     #[inline(always)]
     pub const fn verdict(self) -> Verdict {
         match self {
-            Self::Translated | Self::NotAService | Self::NotOurProtocol => Verdict::Allow,
+            Self::Translated | Self::NotAService | Self::NotOurProtocol | Self::Own => Verdict::Allow,
             Self::NoBackends | Self::Unproven => Verdict::Refuse,
         }
     }
@@ -55,6 +68,7 @@ impl Outcome {
             Self::NotOurProtocol => "not_our_protocol",
             Self::NoBackends => "no_backends",
             Self::Unproven => "unproven",
+            Self::Own => "own",
         }
     }
 }
@@ -71,6 +85,7 @@ mod tests {
             (Outcome::NotOurProtocol, Verdict::Allow),
             (Outcome::NoBackends, Verdict::Refuse),
             (Outcome::Unproven, Verdict::Refuse),
+            (Outcome::Own, Verdict::Allow),
         ] {
             assert_eq!(outcome.verdict(), verdict, "{}", outcome.label());
         }

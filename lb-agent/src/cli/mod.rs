@@ -5,6 +5,7 @@ mod near;
 pub mod plan;
 pub mod rules;
 pub mod run;
+pub mod source;
 pub mod status;
 
 use std::process::ExitCode;

@@ -4,16 +4,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::{Config, PIN_ROOT, SourceConfig, socket};
+use crate::config::{Config, Manifests, PIN_ROOT, SourceConfig, socket};
 use crate::datapath::takeover::Sizes;
 
 use super::rules::RuleArgs;
+use super::source::ApiArgs;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where Services, EndpointSlices and Nodes come from: file:FOLDER.
+    /// Read Services, EndpointSlices and Nodes from manifests, file:FOLDER, and not from an API
+    /// server.
     #[arg(long, env = "EDGELOOP_SOURCE", value_name = "SOURCE")]
-    source: SourceConfig,
+    source: Option<Manifests>,
+    #[command(flatten)]
+    api: ApiArgs,
     /// The name of the Node that this agent decides for.
     #[arg(long, env = "EDGELOOP_NODE", value_name = "NAME")]
     node: String,
@@ -46,6 +50,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args {
         source,
+        api,
         node,
         cgroup,
         pin_root,
@@ -55,6 +60,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         audit_interval,
         rules,
     } = args;
+    let api = api.settle(source.as_ref().map(|_| "--source"))?;
+    let source = match source {
+        Some(Manifests(folder)) => SourceConfig::File(folder),
+        None => SourceConfig::Kube(api),
+    };
     let config = Config {
         node,
         source,

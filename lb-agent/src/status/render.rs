@@ -6,7 +6,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::observed::KernelView;
-use super::view::AgentView;
+use super::view::{AgentView, Api, ApiKind};
 
 /// Everything that `lb-agent status` knows.
 #[derive(Clone, Debug, Serialize)]
@@ -58,6 +58,9 @@ fn agent_text(agent: &AgentView) -> String {
         if agent.node_known { "" } else { " (its object is not known now; the last known labels hold)" };
     line(&mut out, "node", &format!("{} in {pool}{unknown}", agent.node));
     line(&mut out, "source", &agent.source);
+    if let Some(api) = &agent.api {
+        out += &api_text(api);
+    }
     if let Some(how) = &agent.refuses_by {
         line(&mut out, "refuses", &format!("by {how}"));
     }
@@ -76,6 +79,27 @@ fn agent_text(agent: &AgentView) -> String {
     }
     for file in &files.incomplete {
         line(&mut out, "unknown", &format!("{file} could never be read: until it can, nothing is removed"));
+    }
+    out
+}
+
+fn api_text(api: &Api) -> String {
+    let mut out = String::new();
+    for of in &api.kinds {
+        let ApiKind { kind, state, since, last_failure, last_failure_at } = of;
+        let holds = if state == "behind" { "; the last known state holds" } else { "" };
+        let failure = match (last_failure, last_failure_at) {
+            (Some(what), Some(at)) => format!("; last trouble at {at}: {what}"),
+            (Some(what), None) => format!("; last trouble: {what}"),
+            (None, _) => String::new(),
+        };
+        line(&mut out, "source", &format!("{kind}: {state} since {since}{holds}{failure}"));
+    }
+    for object in &api.objects {
+        line(&mut out, "problem", object);
+    }
+    for note in &api.notes {
+        line(&mut out, "note", note);
     }
     out
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
-use crate::source::file::Report;
+use crate::source::file::Report as FileReport;
+use crate::source::kube::Report as ApiReport;
+use crate::source::Report;
 use crate::store::Store;
 
 use super::marks::{Mark, marks};
@@ -30,6 +32,9 @@ pub struct AgentView {
     pub failed: Vec<Failed>,
     pub marks: Vec<Mark>,
     pub files: Files,
+    /// Present where an API server is the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +56,53 @@ pub struct Files {
     pub incomplete: Vec<String>,
 }
 
-impl From<&Report> for Files {
-    fn from(report: &Report) -> Self {
-        let Report { problems, oddities, duplicates, notes, incomplete } = report;
+/// How things stand with the API server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Api {
+    pub server: String,
+    pub kinds: Vec<ApiKind>,
+    /// Objects that cannot be used, or not as a whole, and why.
+    pub objects: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// One kind of objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKind {
+    pub kind: String,
+    /// `starting`, `in sync`, or `behind`: then the last known state holds.
+    pub state: String,
+    /// Since when it is in that state.
+    pub since: String,
+    /// The last thing that went wrong, also when all is well again.
+    pub last_failure: Option<String>,
+    pub last_failure_at: Option<String>,
+}
+
+impl From<&ApiReport> for Api {
+    fn from(report: &ApiReport) -> Self {
+        let ApiReport { server, kinds, objects, notes } = report;
+        let kinds = kinds.iter().map(|of| ApiKind {
+            kind: of.kind.label().to_owned(),
+            state: of.state.label().to_owned(),
+            since: of.since.clone(),
+            last_failure: of.last_failure.as_ref().map(|failure| failure.what.clone()),
+            last_failure_at: of.last_failure.as_ref().map(|failure| failure.at.clone()),
+        });
+        Self {
+            server: server.clone(),
+            kinds: kinds.collect(),
+            objects: objects.iter().map(|(object, why)| format!("{object}: {why}")).collect(),
+            notes: notes.clone(),
+        }
+    }
+}
+
+impl From<&FileReport> for Files {
+    fn from(report: &FileReport) -> Self {
+        let FileReport { problems, oddities, duplicates, notes, incomplete } = report;
         Self {
             problems: problems.iter().map(ToString::to_string).collect(),
             oddities: oddities.iter().map(ToString::to_string).collect(),
@@ -65,6 +114,15 @@ impl From<&Report> for Files {
 }
 
 impl AgentView {
+    /// Adds what the source says.
+    #[must_use]
+    pub fn with(self, report: &Report) -> Self {
+        match report {
+            Report::Files(report) => Self { files: report.into(), ..self },
+            Report::Kube(report) => Self { api: Some(report.into()), ..self },
+        }
+    }
+
     /// The parts that follow from store and plan; the caller fills in the rest.
     #[must_use]
     pub fn of(store: &Store, plan: Option<&Plan>) -> Self {

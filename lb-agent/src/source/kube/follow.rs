@@ -1,0 +1,32 @@
+//! Following all kinds at once.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::model::Kind;
+use crate::source::Batch;
+
+use super::desk::{Desk, Timing};
+use super::link::Link;
+use super::watch::Watch;
+
+/// Follows the API server until it is dropped.
+#[derive(Debug)]
+pub struct Follower {
+    /// Aborted with it.
+    _watches: JoinSet<()>,
+}
+
+/// Follows the API server on the runtime that this is called on, and calls `send` first with
+/// everything, then with each change. It ends when `send` answers false. What goes wrong is in
+/// the batches' reports: it is tried again for ever.
+pub fn follow(link: &Link, timing: Timing, send: impl FnMut(Batch) -> bool + Send + 'static) -> Follower {
+    let desk = Arc::new(Desk::new(link.server(), send));
+    let mut watches = JoinSet::new();
+    for kind in [Kind::Node, Kind::Service, Kind::EndpointSlice] {
+        let watch = Watch::new(kind, link.clone(), timing, Arc::clone(&desk));
+        watches.spawn(watch.run());
+    }
+    Follower { _watches: watches }
+}

@@ -1,0 +1,229 @@
+//! One request at a time to the API server, each with an end.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use http::header::{ACCEPT, RETRY_AFTER, USER_AGENT};
+use http::{Request, StatusCode, Uri};
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kube::client::{Body, ConfigExt as _};
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tower::{BoxError, ServiceBuilder};
+
+use super::config::{ConnectError, KubeConfig};
+use super::dial::{Unmarked, dial};
+
+/// Why a request gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+
+    /// The link may be dead, or whoever is at its other end.
+    #[error("said nothing for {} s", after.as_secs())]
+    Silent { after: Duration },
+
+    #[error("answered {code}: {message}")]
+    Answer { code: u16, message: String, retry_after: Option<Duration> },
+
+    #[error("broke off in the middle of its answer")]
+    Ended,
+
+    #[error("sent what is not understood: {0}")]
+    Garbage(String),
+}
+
+impl Trouble {
+    /// The API server itself said nothing of this.
+    pub(super) const fn is_of_the_link(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Silent { .. } | Self::Ended => true,
+            Self::Answer { .. } | Self::Garbage(_) => false,
+        }
+    }
+
+    pub(super) const fn code(&self) -> Option<u16> {
+        match self {
+            Self::Answer { code, .. } => Some(*code),
+            Self::Unreachable(_) | Self::Silent { .. } | Self::Ended | Self::Garbage(_) => None,
+        }
+    }
+}
+
+/// What an API server says when it does not give what was asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    code: u16,
+    message: String,
+    reason: String,
+    details: Option<Details>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Details {
+    retry_after_seconds: Option<u64>,
+}
+
+impl From<Status> for Trouble {
+    fn from(status: Status) -> Self {
+        let Status { code, message, reason, details } = status;
+        let message = if message.is_empty() { reason } else { message };
+        let retry_after = details.and_then(|details| details.retry_after_seconds).map(Duration::from_secs);
+        Self::Answer { code, message, retry_after }
+    }
+}
+
+/// The way to one API server.
+#[derive(Clone)]
+pub struct Link {
+    config: KubeConfig,
+    client: kube::Client,
+    server: Uri,
+    unmarked: Unmarked,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("config", &self.config).field("server", &self.server).finish()
+    }
+}
+
+impl Link {
+    /// Reads the credentials; nothing is dialled yet.
+    ///
+    /// # Errors
+    /// There is nothing to connect to, or the credentials cannot be used.
+    pub async fn new(config: KubeConfig) -> Result<Self, ConnectError> {
+        let unmarked = Unmarked::default();
+        let (client, server) = client(&config, &unmarked).await?;
+        Ok(Self { config, client, server, unmarked })
+    }
+
+    /// The address that is dialled.
+    #[must_use]
+    pub fn server(&self) -> String {
+        let host = self.server.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        // A user and password may stand in front.
+        let host = host.rsplit('@').next().unwrap_or_default();
+        format!("{}://{host}", self.server.scheme_str().unwrap_or("https"))
+    }
+
+    pub(super) fn is_unmarked(&self) -> bool {
+        self.unmarked.is_so()
+    }
+
+    /// Forgets all connections, and reads the credentials again: of connections that wait for
+    /// their next use nobody knows whether they are still alive.
+    pub(super) async fn renew(&mut self) -> Result<(), ConnectError> {
+        (self.client, self.server) = client(&self.config, &self.unmarked).await?;
+        Ok(())
+    }
+
+    /// Asks for `path`, and answers with the body as far as it has arrived.
+    pub(super) async fn get(&self, path: &str, accept: &str, patience: Duration) -> Result<Answer, Trouble> {
+        let request = Request::get(path)
+            .header(ACCEPT, accept)
+            .header(USER_AGENT, concat!("edgeloop/", env!("CARGO_PKG_VERSION")))
+            .body(Body::empty())
+            .map_err(|error| Trouble::Unreachable(error.to_string()))?;
+        let silent = |_elapsed| Trouble::Silent { after: patience };
+        let response = timeout(patience, self.client.send(request)).await.map_err(silent)?;
+        let response = response.map_err(|error| Trouble::Unreachable(causes(&error)))?;
+        let (head, body) = response.into_parts();
+        let mut answer = Answer { body, patience };
+        if head.status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let header = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut status = answer.status().await;
+        status.code = head.status.as_u16();
+        if status.message.is_empty() && status.reason.is_empty() {
+            head.status.canonical_reason().unwrap_or("no reason given").clone_into(&mut status.message);
+        }
+        let details = status.details.get_or_insert_default();
+        details.retry_after_seconds = header.or(details.retry_after_seconds);
+        Err(status.into())
+    }
+}
+
+/// A body while it arrives.
+pub(super) struct Answer {
+    body: Body,
+    patience: Duration,
+}
+
+impl Answer {
+    /// The next bytes; `None` is the end.
+    pub(super) async fn next(&mut self) -> Result<Option<bytes::Bytes>, Trouble> {
+        loop {
+            let frame = timeout(self.patience, self.body.frame()).await;
+            match frame.map_err(|_elapsed| Trouble::Silent { after: self.patience })? {
+                None => return Ok(None),
+                Some(Err(_broken)) => return Err(Trouble::Ended),
+                Some(Ok(frame)) => {
+                    // Trailers are no data.
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+
+    /// As far as it can be understood.
+    async fn status(&mut self) -> Status {
+        const LONGEST: usize = 64 << 10;
+        let mut text = Vec::new();
+        while let Ok(Some(data)) = self.next().await {
+            text.extend_from_slice(&data);
+            if text.len() > LONGEST {
+                break;
+            }
+        }
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+}
+
+/// `kube`'s own stack but for the connections, which are ours, and for repeating requests,
+/// which whoever asks does.
+async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<(kube::Client, Uri), ConnectError> {
+    let config = config.read().await?;
+    let unmarked = unmarked.clone();
+    let connect = tower::service_fn(move |uri: Uri| dial_boxed(uri, unmarked.clone()));
+    let secure = config.rustls_https_connector_with_connector(connect).map_err(ConnectError::Client)?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().map_err(ConnectError::Client)?)
+        .layer(config.extra_headers_layer().map_err(ConnectError::Client)?)
+        .map_err(BoxError::from)
+        .service(HttpClient::builder(TokioExecutor::new()).build::<_, Body>(secure));
+    let server = config.cluster_url.clone();
+    Ok((kube::Client::new(service, config.default_namespace), server))
+}
+
+type Dialling = std::pin::Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;
+
+fn dial_boxed(uri: Uri, unmarked: Unmarked) -> Dialling {
+    Box::pin(dial(uri, unmarked))
+}
+
+/// An error with what caused it, each thing said once.
+fn causes(error: &kube::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,82 @@
+//! Lists, each object taken in while the rest is still on its way.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::model::Kind;
+
+use super::link::{Answer, Link, Trouble};
+use super::query::{self, Since};
+use super::split::{NotAList, Splitter};
+use super::track::{NotAnObject, Track};
+
+/// A list, or a part of one, while it arrives.
+pub(super) struct Page {
+    answer: Answer,
+    splitter: Splitter,
+}
+
+/// What stands around the items.
+#[derive(Deserialize)]
+struct Head {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Metadata {
+    #[serde(default)]
+    pub(super) resource_version: String,
+    /// Where the next part goes on.
+    #[serde(default, rename = "continue")]
+    pub(super) continued: Option<String>,
+}
+
+impl From<NotAList> for Trouble {
+    fn from(wrong: NotAList) -> Self {
+        Self::Garbage(wrong.to_string())
+    }
+}
+
+impl From<NotAnObject> for Trouble {
+    fn from(wrong: NotAnObject) -> Self {
+        Self::Garbage(wrong.to_string())
+    }
+}
+
+impl Page {
+    pub(super) async fn ask(
+        link: &Link,
+        kind: Kind,
+        since: &Since,
+        continued: Option<&str>,
+        patience: Duration,
+    ) -> Result<Self, Trouble> {
+        let path = query::list(kind, since, continued);
+        let answer = link.get(&path, query::accept_list(kind), patience).await?;
+        Ok(Self { answer, splitter: Splitter::default() })
+    }
+
+    /// Takes in what comes next, and answers whether there was anything.
+    pub(super) async fn more(&mut self, track: &mut Track) -> Result<bool, Trouble> {
+        let Some(bytes) = self.answer.next().await? else { return Ok(false) };
+        self.splitter.feed(&bytes, |item| -> Result<(), Trouble> {
+            track.now(item)?;
+            Ok(())
+        })?;
+        Ok(true)
+    }
+
+    /// A list that is only half there is none.
+    pub(super) fn end(self) -> Result<Metadata, Trouble> {
+        let head = self.splitter.finish().map_err(|_half| Trouble::Ended)?;
+        let Head { mut metadata } =
+            serde_json::from_slice(&head).map_err(|error| Trouble::Garbage(error.to_string()))?;
+        metadata.continued = metadata.continued.filter(|token| !token.is_empty());
+        if metadata.resource_version.is_empty() && metadata.continued.is_none() {
+            return Err(Trouble::Garbage("a list without a resource version".to_owned()));
+        }
+        Ok(metadata)
+    }
+}

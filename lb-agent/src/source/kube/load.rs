@@ -1,0 +1,99 @@
+//! An API server asked once.
+
+use std::time::{Duration, Instant};
+
+use crate::model::{Change, Kind, Object, ObjectKey};
+
+use super::backoff::Backoff;
+use super::config::{ConnectError, KubeConfig};
+use super::link::{Link, Trouble};
+use super::list::Page;
+use super::query::Since;
+use super::track::Track;
+
+/// For how long a server that is busy, or cannot be reached, is asked again.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long it may say nothing.
+const SILENCE: Duration = Duration::from_secs(25);
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+
+    #[error("could not list {}s", kind.label())]
+    List {
+        kind: Kind,
+        #[source]
+        source: Trouble,
+    },
+
+    #[error("could not start")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// What an API server has at the moment.
+#[derive(Debug)]
+pub struct Loaded {
+    pub server: String,
+    pub objects: Vec<Object>,
+    /// Objects that cannot be used, or not as a whole, and why.
+    pub problems: Vec<(ObjectKey, String)>,
+}
+
+/// Lists Services, slices and Nodes once. It takes the right to list them, and no other.
+///
+/// # Errors
+/// There is nothing to connect to, or one of the lists cannot be had.
+pub fn load(config: KubeConfig) -> Result<Loaded, LoadError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(LoadError::Runtime)?.block_on(load_all(config))
+}
+
+async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
+    let link = Link::new(config).await?;
+    let mut loaded = Loaded { server: link.server(), objects: Vec::new(), problems: Vec::new() };
+    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+        let mut track = load_kind(&link, kind).await.map_err(|source| LoadError::List { kind, source })?;
+        loaded.problems.extend(track.take_news().unwrap_or_default());
+        let objects = track.take_changes().into_iter().filter_map(|change| match change {
+            Change::Now(object) => Some(object),
+            Change::Gone(_) | Change::Synced(_) => None,
+        });
+        loaded.objects.extend(objects);
+    }
+    Ok(loaded)
+}
+
+/// A list that broke off is begun anew.
+async fn load_kind(link: &Link, kind: Kind) -> Result<Track, Trouble> {
+    let until = Instant::now() + PATIENCE;
+    let mut backoff = Backoff::default();
+    loop {
+        let trouble = match list(link, kind).await {
+            Ok(track) => return Ok(track),
+            Err(trouble) => trouble,
+        };
+        let wait = backoff.after(&trouble);
+        let may_pass = matches!(trouble.code(), None | Some(429 | 500 | 502..=504));
+        if !may_pass || Instant::now() + wait > until {
+            return Err(trouble);
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn list(link: &Link, kind: Kind) -> Result<Track, Trouble> {
+    let mut track = Track::new(kind);
+    track.begin();
+    let mut continued: Option<String> = None;
+    loop {
+        let mut page = Page::ask(link, kind, &Since::Any, continued.as_deref(), SILENCE).await?;
+        while page.more(&mut track).await? {}
+        continued = page.end()?.continued;
+        if continued.is_none() {
+            track.end();
+            return Ok(track);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The objects of one kind as the API server tells them, turned into changes. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
+use crate::source::convert::{self, Converted, Interner, Nameless, written};
+
+/// What was told of one kind. Of an object only its name is kept, so that it is known what is
+/// gone when everything has been told again.
+#[derive(Debug)]
+pub(super) struct Track {
+    kind: Kind,
+    /// Each object's name, with the number of the list that told it last.
+    known: HashMap<ObjectName, u32>,
+    list: u32,
+    listing: bool,
+    synced: bool,
+    names: Interner,
+    changes: Vec<Change>,
+    /// What is to be said of objects, by name.
+    odd: BTreeMap<ObjectName, Vec<String>>,
+    news: bool,
+}
+
+/// What was sent is not JSON, or no object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotAnObject(String);
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    metadata: NameAndVersion,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct NameAndVersion {
+    name: Option<String>,
+    namespace: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl Track {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            known: HashMap::new(),
+            list: 0,
+            listing: false,
+            synced: false,
+            names: Interner::default(),
+            changes: Vec::new(),
+            odd: BTreeMap::new(),
+            news: false,
+        }
+    }
+
+    /// Everything will be told (again).
+    pub(super) fn begin(&mut self) {
+        self.list += 1;
+        self.listing = true;
+    }
+
+    /// Everything has been told: what was not is gone.
+    pub(super) fn end(&mut self) {
+        let (kind, list) = (self.kind, self.list);
+        let mut gone: Vec<ObjectName> = Vec::new();
+        self.known.retain(|name, last| {
+            let stays = *last == list;
+            if !stays {
+                gone.push(name.clone());
+            }
+            stays
+        });
+        gone.sort_unstable();
+        for name in gone {
+            self.forget_oddities(&name);
+            self.changes.push(Change::Gone(ObjectKey { kind, name }));
+        }
+        self.listing = false;
+        if !self.synced {
+            self.synced = true;
+            self.changes.push(Change::Synced(kind));
+        }
+    }
+
+    pub(super) const fn is_listing(&self) -> bool {
+        self.listing
+    }
+
+    pub(super) const fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// An object now reads so. One that cannot be read is named, and the one that was told
+    /// before stays. Answers its resource version.
+    ///
+    /// # Errors
+    /// The text is not JSON, or nothing that has a name.
+    pub(super) fn now(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
+        let (name, version) = self.named(json)?;
+        let problems = match self.convert(json) {
+            Ok(Converted { object, problems }) => {
+                self.changes.push(Change::Now(object));
+                problems
+            }
+            Err(why) => vec![format!("cannot be read, and what it said before stays: {why}")],
+        };
+        if problems.is_empty() {
+            self.forget_oddities(&name);
+        } else if self.odd.get(&name) != Some(&problems) {
+            self.odd.insert(name.clone(), problems);
+            self.news = true;
+        }
+        self.known.insert(name, self.list);
+        Ok(version)
+    }
+
+    /// An object was deleted, or is not of those that were asked for any more.
+    ///
+    /// # Errors
+    /// The text is not JSON, or nothing that has a name.
+    pub(super) fn gone(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
+        let (name, version) = self.named(json)?;
+        if self.known.remove(&name).is_some() {
+            self.forget_oddities(&name);
+            self.changes.push(Change::Gone(ObjectKey { kind: self.kind, name }));
+        }
+        Ok(version)
+    }
+
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// What is to be said of objects, if that has changed.
+    pub(super) fn take_news(&mut self) -> Option<Vec<(ObjectKey, String)>> {
+        std::mem::take(&mut self.news).then(|| {
+            let of = |name: &ObjectName| ObjectKey { kind: self.kind, name: name.clone() };
+            let said = self.odd.iter();
+            said.flat_map(|(name, texts)| texts.iter().map(move |text| (of(name), text.clone()))).collect()
+        })
+    }
+
+    fn forget_oddities(&mut self, name: &ObjectName) {
+        self.news |= self.odd.remove(name).is_some();
+    }
+
+    fn named(&mut self, json: &[u8]) -> Result<(ObjectName, Option<String>), NotAnObject> {
+        let Named { metadata } = read(json).map_err(|error| NotAnObject(error.to_string()))?;
+        let Some(name) = metadata.name.filter(|name| !name.is_empty()) else {
+            return Err(NotAnObject(Nameless { kind: self.kind }.to_string()));
+        };
+        let namespace = match self.kind {
+            Kind::Node => "",
+            Kind::Service | Kind::EndpointSlice => metadata.namespace.as_deref().unwrap_or("default"),
+        };
+        let name = ObjectName { namespace: self.names.share(namespace), name: self.names.share(&name) };
+        Ok((name, metadata.resource_version.filter(|version| !version.is_empty())))
+    }
+
+    fn convert(&mut self, json: &[u8]) -> Result<Converted<Object>, String> {
+        let names = &mut self.names;
+        match self.kind {
+            Kind::Service => typed(json, |read| convert::service(read, names), Object::Service),
+            Kind::EndpointSlice => typed(json, |read| convert::slice(read, names), Object::Slice),
+            Kind::Node => typed::<written::Node, _>(json, |read| convert::node(read, names), Object::Node),
+        }
+    }
+}
+
+fn typed<K: DeserializeOwned, T>(
+    json: &[u8],
+    convert: impl FnOnce(&K) -> Result<Converted<T>, Nameless>,
+    wrap: impl FnOnce(T) -> Object,
+) -> Result<Converted<Object>, String> {
+    let mut from = serde_json::Deserializer::from_slice(json);
+    let read: K = serde_path_to_error::deserialize(&mut from)
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    let Converted { object, problems } = convert(&read).map_err(|nameless| nameless.to_string())?;
+    Ok(Converted { object: wrap(object), problems })
+}
+
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(json)
+}

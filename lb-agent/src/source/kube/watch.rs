@@ -1,0 +1,295 @@
+//! One kind of objects, followed for ever: a list, then watches from where it ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::Kind;
+
+use super::backoff::{Backoff, jitter};
+use super::desk::{Closed, Desk, Timing};
+use super::link::{Answer, Link, Status, Trouble};
+use super::list::Page;
+use super::query::{self, Since};
+use super::track::Track;
+
+/// How many changes are handed in together, at most.
+const TOGETHER: usize = 256;
+/// A list that a watch tells may take this long.
+const LONG: Duration = Duration::from_secs(600);
+/// No event is longer.
+const LONGEST: usize = 8 << 20;
+/// A watch that ends sooner, having told nothing, is none.
+const SHORT: Duration = Duration::from_millis(500);
+
+pub(super) struct Watch {
+    kind: Kind,
+    link: Link,
+    timing: Timing,
+    desk: Arc<Desk>,
+    track: Track,
+    backoff: Backoff,
+    /// From where the next watch goes on; `None` where everything has to be told again.
+    version: Option<String>,
+    since: Since,
+    /// Whether the API server may be asked to tell its list by a watch.
+    streams: bool,
+    /// The last thing that arrived could not be understood.
+    garbled: bool,
+}
+
+/// Why a round is over.
+enum Over {
+    Trouble(Trouble),
+    Closed,
+}
+
+impl From<Trouble> for Over {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<Closed> for Over {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+/// A line of a watch.
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: BookmarkMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BookmarkMetadata {
+    resource_version: String,
+    #[serde(default)]
+    annotations: Option<std::collections::BTreeMap<String, String>>,
+}
+
+/// What ends a list that a watch tells.
+const LIST_ENDS: &str = "k8s.io/initial-events-end";
+
+impl Watch {
+    pub(super) fn new(kind: Kind, link: Link, timing: Timing, desk: Arc<Desk>) -> Self {
+        Self {
+            kind,
+            link,
+            timing,
+            desk,
+            track: Track::new(kind),
+            backoff: Backoff::default(),
+            version: None,
+            since: Since::Any,
+            streams: true,
+            garbled: false,
+        }
+    }
+
+    /// Goes on until nobody listens.
+    pub(super) async fn run(mut self) {
+        loop {
+            let trouble = match self.round().await {
+                Ok(()) => continue,
+                Err(Over::Closed) => return,
+                Err(Over::Trouble(trouble)) => trouble,
+            };
+            if self.desk.trouble(self.kind, &trouble, self.track.is_synced()).is_err() {
+                return;
+            }
+            self.learn(&trouble);
+            tokio::time::sleep(self.backoff.after(&trouble)).await;
+            if (trouble.is_of_the_link() || trouble.code() == Some(401))
+                && let Err(error) = self.link.renew().await
+            {
+                tracing::warn!(%error, "could not read the credentials again; the last ones are used");
+            }
+        }
+    }
+
+    /// One list, or one watch to its end.
+    async fn round(&mut self) -> Result<(), Over> {
+        match (self.version.clone(), self.streams) {
+            (Some(version), _) => self.watch(&version).await,
+            (None, true) => self.stream().await,
+            (None, false) => self.list().await,
+        }
+    }
+
+    /// What is to be done differently after this trouble.
+    ///
+    /// 1. A list that a watch cannot tell is asked for as such from then on, whatever the server
+    ///    has against it, unless it is only busy or does not know us.
+    /// 2. A version that the server does not know any more: everything again. A version that it
+    ///    does not know yet, even for a list, is another server's.
+    /// 3. What was not understood twice at the same place is left behind.
+    fn learn(&mut self, trouble: &Trouble) {
+        let is_garbage = matches!(trouble, Trouble::Garbage(_));
+        let was_garbled = std::mem::replace(&mut self.garbled, is_garbage);
+        let Some(version) = self.version.clone() else {
+            match trouble.code() {
+                Some(401 | 429 | 500 | 502 | 503) => {}
+                Some(_) if self.streams && self.since != Since::Newest => self.streams = false,
+                Some(400 | 410 | 504) => self.since = Since::Newest,
+                Some(_) => {}
+                None => {}
+            }
+            if is_garbage && was_garbled {
+                self.streams = false;
+            }
+            return;
+        };
+        match trouble.code() {
+            Some(401 | 403 | 429 | 500 | 502 | 503) => {}
+            Some(410) => self.again(Since::NotOlderThan(version)),
+            // "Too large resource version": this server has not come so far, and may never.
+            Some(_) => self.again(Since::Newest),
+            None if is_garbage && was_garbled => self.again(Since::NotOlderThan(version)),
+            None => {}
+        }
+    }
+
+    fn again(&mut self, since: Since) {
+        self.version = None;
+        self.since = since;
+    }
+
+    /// Asks for everything, and hands it in while it arrives.
+    async fn list(&mut self) -> Result<(), Over> {
+        self.track.begin();
+        let (kind, patience) = (self.kind, self.timing.silence);
+        let mut continued: Option<String> = None;
+        loop {
+            let mut page = Page::ask(&self.link, kind, &self.since, continued.as_deref(), patience).await?;
+            while page.more(&mut self.track).await? {
+                self.hand_in(TOGETHER).await?;
+            }
+            let metadata = page.end()?;
+            continued = metadata.continued;
+            if continued.is_none() {
+                self.track.end();
+                self.progress(metadata.resource_version);
+                self.hand_in(0).await?;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks for a watch that tells everything first.
+    async fn stream(&mut self) -> Result<(), Over> {
+        let path = query::stream(self.kind, &self.since, LONG);
+        let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
+        self.track.begin();
+        self.read(answer).await?;
+        // The server may not know what was asked for, and tell changes alone.
+        if self.version.is_none() { Err(Trouble::Ended.into()) } else { Ok(()) }
+    }
+
+    async fn watch(&mut self, version: &str) -> Result<(), Over> {
+        let most = self.timing.watch - jitter(self.timing.watch / 10);
+        let path = query::watch(self.kind, version, most);
+        let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
+        self.desk.in_sync(self.kind, &self.link)?;
+        let start = Instant::now();
+        let told = self.read(answer).await?;
+        if !told && start.elapsed() < SHORT {
+            return Err(Trouble::Ended.into());
+        }
+        Ok(())
+    }
+
+    /// Reads events until the watch ends, and answers whether there were any.
+    async fn read(&mut self, mut answer: Answer) -> Result<bool, Over> {
+        let mut line = Vec::new();
+        let mut told = false;
+        while let Some(bytes) = answer.next().await? {
+            let mut rest = &bytes[..];
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                line.extend_from_slice(&rest[..end]);
+                rest = &rest[end + 1..];
+                let done = self.event(&line);
+                line.clear();
+                if done.is_err() {
+                    self.hand_in(0).await?;
+                }
+                if done? {
+                    self.hand_in(0).await?;
+                    self.desk.in_sync(self.kind, &self.link)?;
+                }
+                told = true;
+                self.hand_in(TOGETHER).await?;
+            }
+            line.extend_from_slice(rest);
+            if line.len() > LONGEST {
+                return Err(Trouble::Garbage("an event without an end".to_owned()).into());
+            }
+            if !self.track.is_listing() {
+                self.hand_in(0).await?;
+            }
+        }
+        if line.is_empty() { Ok(told) } else { Err(Trouble::Ended.into()) }
+    }
+
+    /// Takes one event in, and answers whether it ended a list.
+    fn event(&mut self, line: &[u8]) -> Result<bool, Trouble> {
+        let Event { kind, object } = serde_json::from_slice(line).map_err(garbage)?;
+        let json = object.get().as_bytes();
+        let version = match kind {
+            "ADDED" | "MODIFIED" => self.track.now(json)?,
+            "DELETED" => self.track.gone(json)?,
+            "BOOKMARK" => {
+                let Bookmark { metadata } = serde_json::from_slice(json).map_err(garbage)?;
+                let ends = metadata.annotations.is_some_and(|known| known.contains_key(LIST_ENDS));
+                let version = metadata.resource_version;
+                if ends && self.track.is_listing() {
+                    self.track.end();
+                    self.progress(version);
+                    return Ok(true);
+                }
+                (!version.is_empty()).then_some(version)
+            }
+            "ERROR" => {
+                let status: Status = serde_json::from_slice(json).map_err(garbage)?;
+                return Err(status.into());
+            }
+            other => return Err(Trouble::Garbage(format!("an event of type {other:?}"))),
+        };
+        if let Some(version) = version.filter(|_| !self.track.is_listing()) {
+            self.progress(version);
+        }
+        Ok(false)
+    }
+
+    fn progress(&mut self, version: String) {
+        self.version = Some(version);
+        self.since = Since::Any;
+        self.garbled = false;
+        self.backoff.reset();
+    }
+
+    /// Sends on what has gathered, if it is more than `least`.
+    async fn hand_in(&mut self, least: usize) -> Result<(), Closed> {
+        if least > 0 && self.track.waiting() < least {
+            return Ok(());
+        }
+        let (changes, said) = (self.track.take_changes(), self.track.take_news());
+        self.desk.changes(self.kind, changes, said).await
+    }
+}
+
+fn garbage(error: serde_json::Error) -> Trouble {
+    Trouble::Garbage(error.to_string())
+}
