@@ -263,6 +263,8 @@ impl Watch {
             }
             "ERROR" => {
                 let status: Status = serde_json::from_slice(json).map_err(garbage)?;
+                // YurtHub refuses lists told by watches so, whatever the code says.
+                self.streams &= !self.track.is_listing();
                 return Err(status.into());
             }
             other => return Err(Trouble::Garbage(format!("an event of type {other:?}"))),

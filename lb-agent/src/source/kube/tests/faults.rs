@@ -1,0 +1,145 @@
+//! Bad links and servers in trouble: the last good state stays, and the way back is short.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::server::{Client, PATIENCE, Reply, Server, list, of, service, state};
+use crate::model::Kind;
+use crate::source::kube::{State, Timing};
+
+/// What went wrong last, in the eyes of an operator.
+fn trouble(client: &Client) -> String {
+    let failure = of(&client.report, Kind::Service).unwrap().last_failure.clone();
+    failure.map(|failure| failure.what).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_is_asked_again_when_it_said() {
+    let server = Server::start().await;
+    server.refuse(Kind::Service, 429, "Retry-After: 1\r\n");
+    let _watch = server.stream(Kind::Service, "10", &[service("a", "3")]);
+    let start = Instant::now();
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(server.asked(Kind::Service)[1].contains("sendInitialEvents"), "busy is no refusal");
+}
+
+#[tokio::test]
+async fn whatever_a_server_says_in_trouble_the_last_good_state_stays() {
+    for (shows, says) in [
+        ("answered 500: no", None),
+        ("sent what is not understood", Some("this is not JSON\n")),
+        ("sent what is not understood", Some("{\"type\":\"ADDED\",\"object\":{}}\n")),
+        ("broke off in the middle of its answer", Some("{\"type\":\"ADDED\",\"obj")),
+    ] {
+        let server = Server::start().await;
+        let watch = server.stream(Kind::Service, "10", &[service("a", "3")]);
+        let mut client = Client::new(&server).await;
+        assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+        match says {
+            None => server.refuse(Kind::Service, 500, ""),
+            Some(text) => watch.raw(text),
+        }
+        drop(watch);
+        let next = server.watch(Kind::Service);
+        client.until(|report| state(report, Kind::Service) == Some(State::Behind)).await;
+        assert!(trouble(&client).starts_with(shows), "{shows}: {}", trouble(&client));
+        next.tell("ADDED", &service("b", "11"));
+        assert_eq!(client.next(Kind::Service).await, "+b", "{shows}: nothing is gone");
+        client.until(|report| state(report, Kind::Service) == Some(State::InSync)).await;
+        let asked = server.asked(Kind::Service);
+        assert!(asked.last().unwrap().ends_with("&resourceVersion=10"), "{shows}: {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_garbage_twice_at_one_place_is_left_behind() {
+    let server = Server::start().await;
+    for watch in [server.stream(Kind::Service, "10", &[service("a", "3")]), server.watch(Kind::Service)] {
+        watch.raw("garbage\n");
+    }
+    let _again = server.stream(Kind::Service, "20", &[service("b", "15")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 4).await, "+a synced +b -a");
+}
+
+#[tokio::test]
+async fn half_a_list_removes_nothing_and_is_no_list() {
+    let server = Server::start().await;
+    server.refuse(Kind::Service, 422, "");
+    server.list(Kind::Service, "10", &[service("a", "3"), service("b", "4")]);
+    let watch = server.watch(Kind::Service);
+    watch.tell("ERROR", &json!({"kind": "Status", "code": 410}));
+    let half = list("20", &[service("b", "15"), service("c", "16")]).to_string().into_bytes();
+    let cut = half.len() - 20;
+    server.reply(Kind::Service, Reply::Half(half[..cut].to_vec()));
+    server.body(Kind::Service, "<html>proxy error</html>");
+    server.list(Kind::Service, "20", &[service("b", "15"), service("c", "16")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    let mut told = Vec::new();
+    while told.last().is_none_or(|last| last != "-a") {
+        told.push(client.next(Kind::Service).await);
+    }
+    let gone: Vec<&String> = told.iter().filter(|told| told.starts_with('-')).collect();
+    assert_eq!(gone, ["-a"], "{told:?}");
+    client.until(|report| state(report, Kind::Service) == Some(State::InSync)).await;
+    assert_eq!(server.asked(Kind::Service).len(), 7, "{:?}", server.asked(Kind::Service));
+}
+
+/// The server goes on taking connections and requests, and answers none of them: no FIN comes.
+#[tokio::test]
+async fn a_dead_link_is_noticed_and_a_live_one_caught_up_with() {
+    let server = Server::start().await;
+    let silence = Duration::from_millis(400);
+    let mut client = Client::with(server.address(), Timing { watch: 2 * PATIENCE, silence }).await;
+    assert_eq!(client.next(Kind::Service).await, "synced");
+    server.die(true);
+    let start = Instant::now();
+    client.until(|report| state(report, Kind::Service) == Some(State::Behind)).await;
+    assert!(start.elapsed() < 3 * silence, "{:?}", start.elapsed());
+    assert!(trouble(&client).starts_with("said nothing for"), "{}", trouble(&client));
+
+    tokio::time::sleep(5 * silence).await;
+    let next = server.watch(Kind::Service);
+    next.tell("ADDED", &service("a", "11"));
+    server.die(false);
+    let start = Instant::now();
+    assert_eq!(client.next(Kind::Service).await, "+a");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_comes_up_later_is_found_within_two_seconds() {
+    let server = Server::start().await;
+    let address = server.address().trim_start_matches("http://").to_owned();
+    drop(server);
+    let mut client = Client::at(&format!("http://{address}")).await;
+    client.until(|report| of(report, Kind::Service).is_some_and(|kind| kind.last_failure.is_some())).await;
+    assert_eq!(state(&client.report, Kind::Service), Some(State::Starting));
+    assert!(trouble(&client).starts_with("cannot be reached"), "{}", trouble(&client));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let _server = Server::at(&address).await;
+    let start = Instant::now();
+    assert_eq!(client.next(Kind::Service).await, "synced");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_source_waits_while_too_much_of_it_waits() {
+    let server = Server::start().await;
+    let watch = server.stream(Kind::Service, "10", &[]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.next(Kind::Service).await, "synced");
+    for version in 11..20_011_u32 {
+        watch.tell("MODIFIED", &service("a", &version.to_string()));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The batches of the other kinds, which tell nothing, take no room.
+    assert!(client.backlog() < 8200, "{} changes wait", client.backlog());
+    for _ in 0..20_000 {
+        assert_eq!(client.next(Kind::Service).await, "+a");
+    }
+}

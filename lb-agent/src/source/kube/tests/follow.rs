@@ -1,0 +1,155 @@
+//! What is followed: lists, watches, bookmarks, and what is gone after a list told again.
+
+use serde_json::json;
+
+use super::server::{Client, Server, of, service, state};
+use crate::model::Kind;
+use crate::source::kube::State;
+
+#[tokio::test]
+async fn a_list_told_by_a_watch_is_followed_by_its_changes() {
+    let server = Server::start().await;
+    let watch = server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "5")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+
+    watch.tell("MODIFIED", &service("b", "11"));
+    watch.tell("ADDED", &service("c", "12"));
+    watch.tell("DELETED", &service("a", "13"));
+    assert_eq!(client.told(Kind::Service, 3).await, "+b +c -a");
+    let asked = server.asked(Kind::Service);
+    assert!(asked[0].contains("sendInitialEvents=true&resourceVersion=0&"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn slices_are_selected_as_kube_proxy_selects_them_and_nodes_come_as_metadata() {
+    let server = Server::start().await;
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.next(Kind::Node).await, "synced");
+    client.until(|report| report.kinds.iter().all(|kind| kind.state == State::InSync)).await;
+    let asked = server.asked(Kind::EndpointSlice);
+    let selector = "labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name";
+    assert!(asked[0].contains(selector), "{asked:?}");
+    let heads = server.heads();
+    let of_nodes = heads.iter().find(|head| head.contains("/nodes")).unwrap();
+    assert!(of_nodes.contains("as=PartialObjectMetadata;g=meta.k8s.io;v=v1"), "{of_nodes}");
+    assert!(heads.iter().all(|head| head.contains("user-agent: edgeloop/")));
+}
+
+#[tokio::test]
+async fn a_server_that_tells_no_lists_by_watches_is_asked_for_plain_ones() {
+    for code in [400, 403, 405, 422] {
+        let server = Server::start().await;
+        server.refuse(Kind::Service, code, "");
+        server.list(Kind::Service, "10", &[service("a", "3")]);
+        let watch = server.watch(Kind::Service);
+        let mut client = Client::new(&server).await;
+        assert_eq!(client.told(Kind::Service, 2).await, "+a synced", "{code}");
+        watch.tell("ADDED", &service("b", "11"));
+        assert_eq!(client.next(Kind::Service).await, "+b");
+
+        let asked = server.asked(Kind::Service);
+        assert!(asked[1].contains("?resourceVersion=0&resourceVersionMatch=NotOlderThan"), "{asked:?}");
+        assert!(asked[2].contains("&resourceVersion=10"), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_the_watch_is_a_refusal_too() {
+    let server = Server::start().await;
+    let refusal = server.watch(Kind::Service);
+    refusal.tell("ERROR", &json!({"kind": "Status", "code": 500, "message": "sendInitialEvents is forbidden"}));
+    server.list(Kind::Service, "10", &[service("a", "3")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_goes_on_from_the_last_bookmark() {
+    let server = Server::start().await;
+    let watch = server.stream(Kind::Service, "10", &[]);
+    watch.bookmark("25");
+    drop(watch);
+    let next = server.watch(Kind::Service);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.next(Kind::Service).await, "synced");
+    next.tell("ADDED", &service("a", "26"));
+    assert_eq!(client.next(Kind::Service).await, "+a");
+    let asked = server.asked(Kind::Service);
+    assert!(asked[1].ends_with("&resourceVersion=25"), "{asked:?}");
+    assert_eq!(of(&client.report, Kind::Service).unwrap().last_failure, None, "this is no trouble");
+}
+
+#[tokio::test]
+async fn a_version_that_is_gone_leads_to_a_list_that_removes_exactly_what_is_gone() {
+    let server = Server::start().await;
+    let watch = server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "4"), service("c", "5")]);
+    watch.tell("ERROR", &json!({"kind": "Status", "code": 410, "reason": "Expired"}));
+    drop(watch);
+    let _again = server.stream(Kind::Service, "90", &[service("b", "4"), service("d", "80")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 4).await, "+a +b +c synced");
+    assert_eq!(client.told(Kind::Service, 4).await, "+b +d -a -c");
+    let asked = server.asked(Kind::Service);
+    assert!(asked[1].contains("&resourceVersion=10&"), "no way back in time: {asked:?}");
+}
+
+#[tokio::test]
+async fn another_servers_version_leads_to_a_list_of_what_this_server_has() {
+    let server = Server::start().await;
+    drop(server.stream(Kind::Service, "9000", &[service("a", "3"), service("b", "4")]));
+    server.refuse(Kind::Service, 504, "");
+    let _this = server.stream(Kind::Service, "12", &[service("b", "11")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    assert_eq!(client.told(Kind::Service, 2).await, "+b -a");
+    client.until(|report| state(report, Kind::Service) == Some(State::InSync)).await;
+    let asked = server.asked(Kind::Service);
+    assert!(asked[2].contains("&resourceVersion=&"), "whatever this server has: {asked:?}");
+}
+
+#[tokio::test]
+async fn a_list_in_parts_is_whole_when_its_last_part_is() {
+    let server = Server::start().await;
+    server.refuse(Kind::Service, 422, "");
+    let mut first = super::server::list("10", &[service("a", "3")]);
+    first["metadata"]["continue"] = json!("next/1");
+    server.body(Kind::Service, &first.to_string());
+    server.list(Kind::Service, "10", &[service("b", "4")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    assert!(server.asked(Kind::Service)[2].contains("continue=next%2F1"));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_hurts_itself_alone_and_is_named() {
+    let server = Server::start().await;
+    let watch = server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "4")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+
+    let mut broken = service("b", "11");
+    broken["spec"]["ports"] = json!("eighty");
+    watch.tell("MODIFIED", &broken);
+    watch.tell("ADDED", &service("c", "12"));
+    assert_eq!(client.next(Kind::Service).await, "+c", "b stays as it was told last");
+    client.until(|report| !report.objects.is_empty()).await;
+    let (object, why) = &client.report.objects[0];
+    assert_eq!(object.to_string(), "Service default/b");
+    assert!(why.contains("spec.ports: invalid type: string \"eighty\""), "{why}");
+
+    watch.tell("MODIFIED", &service("b", "13"));
+    assert_eq!(client.next(Kind::Service).await, "+b");
+    client.until(|report| report.objects.is_empty()).await;
+}
+
+#[tokio::test]
+async fn null_where_a_list_should_be_is_normal() {
+    let slice = json!({"metadata": {"name": "s-1", "namespace": "default", "resourceVersion": "3"},
+        "addressType": "IPv4", "endpoints": null, "ports": null});
+    let server = Server::start().await;
+    let _watch = server.stream(Kind::EndpointSlice, "10", &[slice]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::EndpointSlice, 2).await, "+s-1 synced");
+    assert_eq!(client.report.objects, []);
+}

@@ -1,0 +1,58 @@
+//! An API server asked once, and credentials from files.
+
+use serde_json::json;
+
+use super::server::{Server, service};
+use crate::model::Kind;
+use crate::source::kube::{Credentials, KubeConfig, load};
+
+#[tokio::test]
+async fn one_list_of_each_kind_is_enough_and_no_watch_is_begun() {
+    let server = Server::start().await;
+    server.refuse(Kind::Service, 429, "Retry-After: 0\r\n");
+    let mut odd = service("b", "4");
+    odd["spec"] = json!("none");
+    server.list(Kind::Service, "10", &[service("a", "3"), odd]);
+    let config = server.config();
+    let loaded = tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap();
+    assert_eq!(loaded.objects.len(), 1);
+    assert_eq!(loaded.problems[0].0.to_string(), "Service default/b");
+    assert!(server.asked(Kind::Service).iter().all(|path| !path.contains("watch")));
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named() {
+    let server = Server::start().await;
+    server.refuse(Kind::Node, 403, "");
+    let config = server.config();
+    let error = tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap_err();
+    let said = format!("{:#}", anyhow::Error::from(error));
+    assert_eq!(said, "could not list Nodes: answered 403: no");
+}
+
+#[tokio::test]
+async fn a_kubeconfig_names_the_server_and_its_token_is_sent() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, token) = (folder.path().join("config"), folder.path().join("token"));
+    std::fs::write(&token, "first").unwrap();
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "other",
+        "clusters": [{"name": "c", "cluster": {"server": server.address()}}],
+        "users": [{"name": "u", "user": {"tokenFile": token}}],
+        "contexts": [{"name": "edge", "context": {"cluster": "c", "user": "u"}}],
+    });
+    std::fs::write(&file, text.to_string()).unwrap();
+
+    let credentials = Credentials::Kubeconfig { file: Some(file.clone()), context: Some("edge".to_owned()) };
+    let config = KubeConfig { credentials, server: None };
+    tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap();
+    let heads = server.heads();
+    assert_eq!(heads.len(), 3);
+    assert!(heads.iter().all(|head| head.contains("authorization: Bearer first\r\n")), "{heads:?}");
+
+    let credentials = Credentials::Kubeconfig { file: Some(file.clone()), context: None };
+    let config = KubeConfig { credentials, server: None };
+    let error = tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), format!("could not use the kubeconfig {}", file.display()));
+}
