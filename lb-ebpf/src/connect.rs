@@ -4,7 +4,7 @@ use aya_ebpf::bindings::bpf_sock_addr;
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::SockAddrContext;
 use lb_common::layout::{Backend4, Frontend4};
-use lb_common::outcome::Outcome;
+use lb_common::outcome::{OWN_MARK, Outcome};
 use lb_common::pick::pick;
 
 use crate::maps;
@@ -22,6 +22,7 @@ const MAPPED: u32 = 0xffff_u32.to_be();
 pub(crate) fn to_backend4(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
     let dialled = dialled(ctx);
     tcp(dialled)?;
+    not_own(dialled)?;
     let backend = choose(dialled.user_ip4.to_ne_bytes(), dialled.user_port)?;
     dialled.user_ip4 = u32::from_ne_bytes(backend.address);
     dialled.user_port = port(&backend);
@@ -33,6 +34,7 @@ pub(crate) fn to_backend4(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
 pub(crate) fn to_backend6(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
     let dialled = dialled(ctx);
     tcp(dialled)?;
+    not_own(dialled)?;
     if dialled.user_ip6[0] != 0 || dialled.user_ip6[1] != 0 || dialled.user_ip6[2] != MAPPED {
         return Err(Outcome::NotAService);
     }
@@ -58,6 +60,18 @@ fn tcp(dialled: &bpf_sock_addr) -> Result<(), Outcome> {
     } else {
         Err(Outcome::NotOurProtocol)
     }
+}
+
+/// The agent's own sockets pass, whatever they dial: its way to the API server must not depend
+/// on what it has been told.
+#[inline(always)]
+fn not_own(dialled: &bpf_sock_addr) -> Result<(), Outcome> {
+    // SAFETY: the field is a pointer whichever way the union is read.
+    let socket = unsafe { dialled.__bindgen_anon_1.sk };
+    // SAFETY: the kernel gives every `cgroup/connect` program the socket of the call, which
+    // outlives it; the verifier turns the load into one of the socket's own field.
+    let mark = unsafe { (*socket).mark };
+    if mark == OWN_MARK { Err(Outcome::Own) } else { Ok(()) }
 }
 
 /// A backend of the service port at `address` and `user_port` (network order, lower half).
