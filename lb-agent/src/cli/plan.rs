@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::model::{Change, Kind, Object};
 use crate::source::file::{self, Report};
+use crate::source::kube::{self, KubeConfig};
 use crate::status::decisions::{Decisions, Ignored, decisions};
 use crate::status::table;
 use crate::store::{Rules, Store};
@@ -15,16 +16,25 @@ use crate::store::{Rules, Store};
 use super::Output;
 use super::near::near;
 use super::rules::RuleArgs;
+use super::source::ApiArgs;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A folder of manifests, as for `run --source file:DIR`; may be repeated
-    #[arg(long, value_name = "DIR", required = true, env = "EDGELOOP_MANIFESTS")]
+    /// A folder of manifests, as for `run --source file:DIR`, instead of an API server; may be
+    /// repeated
+    #[arg(long, value_name = "DIR", env = "EDGELOOP_MANIFESTS")]
     manifests: Vec<PathBuf>,
 
+    #[command(flatten)]
+    api: ApiArgs,
+
     /// The node to plan for
-    #[arg(long, value_name = "NAME", env = "EDGELOOP_NODE")]
-    node: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "all_nodes", env = "EDGELOOP_NODE")]
+    node: Option<String>,
+
+    /// Plan for every Node that there is, whichever --node names
+    #[arg(long, env = "EDGELOOP_ALL_NODES")]
+    all_nodes: bool,
 
     /// How to print it
     #[arg(short, long, value_enum, default_value_t, env = "EDGELOOP_OUTPUT")]
@@ -34,64 +44,66 @@ pub struct Args {
     rules: RuleArgs,
 }
 
-/// Prints the plan of what is usable. What is not goes to stderr, and a file that cannot be
-/// used makes the command fail, since the plan may lack something.
+/// Prints the plan of what is usable. What is not goes to stderr, and a file or an object that
+/// cannot be used makes the command fail, since the plan may lack something.
 ///
 /// # Errors
-/// A folder cannot be read, a rule is malformed, or no manifest defines the node.
+/// Objects cannot be had, a rule is malformed, or no Node is of that name.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { manifests, node, output, rules } = args;
+    let Args { manifests, api, node, all_nodes, output, rules } = args;
     let rules = rules.settle()?;
-    let (objects, report) = file::load(&manifests)?;
-    warn(&report, io::stderr().lock()).context("could not write the warnings")?;
-    let plan = plan(objects, &report, &node, rules)?;
-    print(&plan, output, io::stdout().lock()).context("could not write the plan")?;
-    Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let api = api.settle((!manifests.is_empty()).then_some("--manifests"))?;
+    let picture = if manifests.is_empty() { from_api(api)? } else { from_files(&manifests)? };
+    let is_complete = picture.is_complete;
+    let nodes = if all_nodes { picture.nodes() } else { vec![picture.know(node.unwrap_or_default())?] };
+    let shape = Shape { output, many: all_nodes };
+    match print(picture, &nodes, rules, shape, io::stdout().lock()) {
+        // Whoever reads has seen enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        printed => printed.context("could not write the plan")?,
+    }
+    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn plan(objects: Vec<Object>, report: &Report, node: &str, rules: Rules) -> anyhow::Result<Decisions> {
-    know(node, &objects)?;
-    let mut store = Store::new(node, rules);
-    for object in objects {
-        store.take(Change::Now(object));
-    }
-    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
-        store.take(Change::Synced(kind));
-    }
-    let mut plan = decisions(&store);
-    plan.ignored.extend(report.notes.iter().map(|note| Ignored {
+/// All that is known of a cluster.
+struct Picture {
+    objects: Vec<Object>,
+    notes: Vec<Ignored>,
+    /// Nothing of it was left out.
+    is_complete: bool,
+    /// Who says so, as in "the manifests define".
+    told_by: &'static str,
+}
+
+fn from_files(folders: &[PathBuf]) -> anyhow::Result<Picture> {
+    let (objects, report) = file::load(folders)?;
+    warn(&report, io::stderr().lock()).context("could not write the warnings")?;
+    let notes = report.notes.iter().map(|note| Ignored {
         object: note.file.display().to_string(),
         why: note.text.clone(),
         mark: None,
-    }));
-    Ok(plan)
+    });
+    Ok(Picture {
+        objects,
+        notes: notes.collect(),
+        is_complete: report.problems.is_empty(),
+        told_by: "the manifests define",
+    })
 }
 
-/// Fails unless the objects define `node`: a misspelt name would pass for a node in no pool.
-fn know(node: &str, objects: &[Object]) -> anyhow::Result<()> {
-    let nodes: Vec<&str> = objects
-        .iter()
-        .filter_map(|object| match object {
-            Object::Node(node) => Some(&*node.name),
-            Object::Service(_) | Object::Slice(_) => None,
-        })
-        .collect();
-    if nodes.contains(&node) {
-        return Ok(());
+fn from_api(config: KubeConfig) -> anyhow::Result<Picture> {
+    let loaded = kube::load(config)?;
+    let mut to = io::stderr().lock();
+    for (object, problem) in &loaded.problems {
+        writeln!(to, "warning: {object}: {problem}").context("could not write the warnings")?;
     }
-    let near = near(node, &nodes);
-    if nodes.is_empty() {
-        bail!("node {node:?} is not known: the manifests define no Node");
-    } else if !near.is_empty() {
-        bail!("node {node:?} is not known: did you mean {}?", near.join(", "));
-    } else if nodes.len() <= FEW {
-        bail!("node {node:?} is not known: the manifests define {}", nodes.join(", "));
-    }
-    bail!("node {node:?} is not known, and none of the {} known ones has a name near it", nodes.len());
+    Ok(Picture {
+        objects: loaded.objects,
+        notes: Vec::new(),
+        is_complete: loaded.is_complete,
+        told_by: "the API server has",
+    })
 }
-
-/// So many names are simply listed.
-const FEW: usize = 10;
 
 fn warn(report: &Report, mut to: impl Write) -> io::Result<()> {
     for problem in &report.problems {
@@ -106,14 +118,86 @@ fn warn(report: &Report, mut to: impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn print(plan: &Decisions, output: Output, mut to: impl Write) -> io::Result<()> {
-    let text = match output {
-        Output::Table => table::of(plan),
-        Output::Json => serde_json::to_string_pretty(plan)? + "\n",
-    };
-    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
-        // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+impl Picture {
+    /// The names of all Nodes, sorted.
+    fn nodes(&self) -> Vec<String> {
+        let names = self.objects.iter().filter_map(|object| match object {
+            Object::Node(node) => Some(node.name.to_string()),
+            Object::Service(_) | Object::Slice(_) => None,
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
     }
+
+    /// Fails unless there is such a Node: a misspelt name would pass for a node in no pool.
+    fn know(&self, node: String) -> anyhow::Result<String> {
+        let nodes = self.nodes();
+        let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+        if nodes.contains(&node.as_str()) {
+            return Ok(node);
+        }
+        let (near, told_by) = (near(&node, &nodes), self.told_by);
+        if nodes.is_empty() {
+            bail!("node {node:?} is not known: {told_by} no Node");
+        } else if !near.is_empty() {
+            bail!("node {node:?} is not known: did you mean {}?", near.join(", "));
+        } else if nodes.len() <= FEW {
+            bail!("node {node:?} is not known: {told_by} {}", nodes.join(", "));
+        }
+        bail!("node {node:?} is not known, and none of the {} known ones has a name near it", nodes.len());
+    }
+}
+
+/// So many names are simply listed.
+const FEW: usize = 10;
+
+/// How the plans are printed.
+#[derive(Clone, Copy)]
+struct Shape {
+    output: Output,
+    /// An array, however many nodes there are.
+    many: bool,
+}
+
+/// One plan after the other: all of them together may be large.
+fn print(
+    picture: Picture,
+    nodes: &[String],
+    rules: Rules,
+    shape: Shape,
+    mut to: impl Write,
+) -> io::Result<()> {
+    let Picture { objects, notes, .. } = picture;
+    let mut store = Store::new("", rules);
+    for object in objects {
+        store.take(Change::Now(object));
+    }
+    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+        store.take(Change::Synced(kind));
+    }
+    let [open, between, close] = match shape {
+        Shape { output: Output::Json, many: true } => ["[\n", ",\n", "\n]\n"],
+        Shape { output: Output::Json, many: false } => ["", "", "\n"],
+        Shape { output: Output::Table, .. } => ["", "\n", ""],
+    };
+    to.write_all(open.as_bytes())?;
+    for (index, node) in nodes.iter().enumerate() {
+        if index > 0 {
+            to.write_all(between.as_bytes())?;
+        }
+        store.look_from(node);
+        let mut plan = decisions(&store);
+        plan.ignored.extend(notes.iter().cloned());
+        to.write_all(text(&plan, shape.output)?.as_bytes())?;
+    }
+    to.write_all(close.as_bytes())?;
+    to.flush()
+}
+
+fn text(plan: &Decisions, output: Output) -> io::Result<String> {
+    Ok(match output {
+        Output::Table => table::of(plan),
+        Output::Json => serde_json::to_string_pretty(plan)?,
+    })
 }

@@ -56,3 +56,37 @@ impl ApiArgs {
         Ok(KubeConfig { credentials, server })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_an_api_server_exclude_one_another() {
+        let none = ApiArgs { kubeconfig: None, context: None, api_server: None };
+        let url = || ApiArgs { api_server: Some("http://127.0.0.1:1".to_owned()), ..none.clone() };
+        assert!(none.clone().settle(Some("--source")).is_ok());
+        assert!(url().settle(None).is_ok());
+        let error = url().settle(Some("--source")).unwrap_err().to_string();
+        assert_eq!(error, "--source and --api-server name different sources: give one of them");
+        let empty = ApiArgs { context: Some(String::new()), ..none.clone() };
+        assert!(empty.settle(Some("--source")).is_ok(), "an empty variable is none");
+    }
+
+    #[test]
+    fn an_address_takes_its_credentials_from_whoever_is_named() {
+        let args = |kubeconfig: Option<&str>, context: Option<&str>| ApiArgs {
+            kubeconfig: kubeconfig.map(PathBuf::from),
+            context: context.map(str::to_owned),
+            api_server: Some("https://10.0.0.1:6443".to_owned()),
+        };
+        for (args, credentials) in [
+            (args(None, None), Credentials::Ambient),
+            (args(Some("f"), None), Credentials::Kubeconfig { file: Some("f".into()), context: None }),
+            (args(None, Some("c")), Credentials::Kubeconfig { file: None, context: Some("c".to_owned()) }),
+        ] {
+            let server = Some("https://10.0.0.1:6443".to_owned());
+            assert_eq!(args.settle(None).unwrap(), KubeConfig { credentials, server });
+        }
+    }
+}

@@ -83,6 +83,13 @@ impl Store {
         }
     }
 
+    /// The same picture as `here` sees it.
+    pub fn look_from(&mut self, here: &str) {
+        self.places.here = here.into();
+        self.places.own = self.places.nodes.get(here).cloned();
+        self.dirty.extend(self.services.keys().cloned());
+    }
+
     /// Hands out the dirty Services and forgets them: whoever fails one marks it again.
     pub fn take_dirty(&mut self) -> BTreeSet<ObjectName> {
         std::mem::take(&mut self.dirty)

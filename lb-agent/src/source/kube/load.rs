@@ -39,6 +39,8 @@ pub struct Loaded {
     pub objects: Vec<Object>,
     /// Objects that cannot be used, or not as a whole, and why.
     pub problems: Vec<(ObjectKey, String)>,
+    /// None of them is left out altogether.
+    pub is_complete: bool,
 }
 
 /// Lists Services, slices and Nodes once. It takes the right to list them, and no other.
@@ -52,9 +54,11 @@ pub fn load(config: KubeConfig) -> Result<Loaded, LoadError> {
 
 async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
     let link = Link::new(config).await?;
-    let mut loaded = Loaded { server: link.server(), objects: Vec::new(), problems: Vec::new() };
+    let server = link.server();
+    let mut loaded = Loaded { server, objects: Vec::new(), problems: Vec::new(), is_complete: true };
     for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
         let mut track = load_kind(&link, kind).await.map_err(|source| LoadError::List { kind, source })?;
+        loaded.is_complete &= track.unread() == 0;
         loaded.problems.extend(track.take_news().unwrap_or_default());
         let objects = track.take_changes().into_iter().filter_map(|change| match change {
             Change::Now(object) => Some(object),

@@ -1,6 +1,6 @@
 //! The objects of one kind as the API server tells them, turned into changes. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -21,6 +21,8 @@ pub(super) struct Track {
     changes: Vec<Change>,
     /// What is to be said of objects, by name.
     odd: BTreeMap<ObjectName, Vec<String>>,
+    /// The objects among them of which nothing can be used.
+    unread: BTreeSet<ObjectName>,
     news: bool,
 }
 
@@ -54,6 +56,7 @@ impl Track {
             names: Interner::default(),
             changes: Vec::new(),
             odd: BTreeMap::new(),
+            unread: BTreeSet::new(),
             news: false,
         }
     }
@@ -105,9 +108,13 @@ impl Track {
         let problems = match self.convert(json) {
             Ok(Converted { object, problems }) => {
                 self.changes.push(Change::Now(object));
+                self.unread.remove(&name);
                 problems
             }
-            Err(why) => vec![format!("cannot be read, and what it said before stays: {why}")],
+            Err(why) => {
+                self.unread.insert(name.clone());
+                vec![format!("cannot be read; what was read of it before stays: {why}")]
+            }
         };
         if problems.is_empty() {
             self.forget_oddities(&name);
@@ -140,6 +147,11 @@ impl Track {
         self.changes.len()
     }
 
+    /// How many objects exist of which nothing can be used.
+    pub(super) fn unread(&self) -> usize {
+        self.unread.len()
+    }
+
     /// What is to be said of objects, if that has changed.
     pub(super) fn take_news(&mut self) -> Option<Vec<(ObjectKey, String)>> {
         std::mem::take(&mut self.news).then(|| {
@@ -150,6 +162,7 @@ impl Track {
     }
 
     fn forget_oddities(&mut self, name: &ObjectName) {
+        self.unread.remove(name);
         self.news |= self.odd.remove(name).is_some();
     }
 
