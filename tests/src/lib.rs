@@ -17,6 +17,7 @@ mod netns;
 mod node;
 mod pair;
 mod pod;
+pub mod proof;
 mod signals;
 mod site;
 mod talk;
