@@ -83,8 +83,8 @@ impl Arena {
         let node = self.client.node();
         let writer = Writer::load(object, node)?;
         let pace = Pace { grace: experiment.grace, per_second: experiment.per_second };
-        let publisher = Publisher::start(writer, pace, &board)?;
         let counters = PinnedMaps::open(&folder(&node.pin_root()))?;
+        let publisher = Publisher::start(writer, pace, &board)?;
         // A region that moves under its reader is seen by the programs, which look again: rarely by a client.
         let looks_at_regions = experiment.only_one && experiment.grace == Grace::None;
         let found = self.dial(experiment, &path, || {
