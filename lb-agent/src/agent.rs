@@ -13,7 +13,7 @@ use crate::reconcile::Reconciler;
 use crate::source::file::{Batch, Report};
 use crate::status::marks::{Mark, marks_of};
 use crate::status::view::{AgentView, Failed};
-use crate::store::Store;
+use crate::store::{Said, Store};
 
 /// Why the writer wakes, beside the clock.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub struct Agent {
     to_self: Sender<Wake>,
     grace_running: bool,
     attached: bool,
+    /// The maps were taken over whatever their size, because not everything was known.
+    is_kept: bool,
     report: Report,
     failed: BTreeMap<ObjectName, WriteError>,
     retry: Option<(Instant, Duration)>,
@@ -82,6 +84,7 @@ impl Agent {
             to_self,
             grace_running: false,
             attached: false,
+            is_kept: false,
             report: Report::default(),
             failed: BTreeMap::new(),
             retry: None,
@@ -157,16 +160,23 @@ impl Agent {
         if !self.attached {
             self.attach()?;
         }
-        if self.is_to_grow() {
-            self.grow()?;
+        if self.is_to_resize() {
+            self.resize()?;
         }
         self.start_grace();
         Ok(())
     }
 
     fn open(&mut self) -> Result<(), TakeoverError> {
-        let need = self.need();
-        let (maps, plan) = self.datapath.open(need, self.orders.sizes)?;
+        let (need, sizes) = (self.need(), self.orders.sizes);
+        // New maps hold only what the source told.
+        self.is_kept = !(self.report.incomplete.is_empty() && self.store.is_ready());
+        let opened = if self.is_kept {
+            self.datapath.open_in_any_size(need, sizes)
+        } else {
+            self.datapath.open(need, sizes)
+        };
+        let (maps, plan) = opened?;
         let limits = plan.limits();
         tracing::info!(
             services = limits.frontends,
@@ -240,18 +250,29 @@ impl Agent {
         }
     }
 
-    fn is_to_grow(&self) -> bool {
-        let is_short = self.kernel.as_ref().is_some_and(|kernel| !kernel.plan.short().is_empty());
-        is_short && self.attached && self.orders.sizes.may_grow() && {
-            let limits = self.kernel.as_ref().map(|kernel| kernel.plan.limits());
-            let larger = self.orders.sizes.fresh(self.need());
-            limits.is_some_and(|now| larger.frontends > now.frontends || larger.backends > now.backends)
+    /// Whether maps of another size are due. Never while they hold what the source did not tell:
+    /// unknown is not empty, and new maps are.
+    fn is_to_resize(&mut self) -> bool {
+        let Some(kernel) = self.kernel.as_ref().filter(|_| self.attached) else { return false };
+        let (now, sizes) = (kernel.plan.limits(), self.orders.sizes);
+        let is_short = !kernel.plan.short().is_empty() && sizes.may_grow();
+        if !(is_short || self.is_kept) || !self.knows_what_it_holds(&kernel.plan) {
+            return false;
         }
+        let need = self.need();
+        let larger = sizes.fresh(need);
+        let is_wrong = std::mem::take(&mut self.is_kept) && !sizes.accepts(now, need);
+        is_wrong || is_short && (larger.frontends > now.frontends || larger.backends > now.backends)
     }
 
-    /// Larger maps: filled first, then the programs change over to them.
-    fn grow(&mut self) -> Result<(), TakeoverError> {
-        tracing::info!("the maps are full: changing over to larger ones");
+    fn knows_what_it_holds(&self, plan: &Plan) -> bool {
+        let waits = |service| self.store.ports(service).iter().any(|port| matches!(port.said, Said::Wait));
+        self.report.incomplete.is_empty() && (self.store.is_ready() || !plan.services().any(waits))
+    }
+
+    /// Other maps: filled first, then the programs change over to them.
+    fn resize(&mut self) -> Result<(), TakeoverError> {
+        tracing::info!("the maps are of the wrong size: changing over to others");
         let next_id = self.kernel.as_ref().map_or(1, |kernel| kernel.plan.next_id());
         let (maps, plan) = self.datapath.renew(self.orders.sizes.fresh(self.need()), next_id)?;
         let kernel = Reconciler { maps, plan };
