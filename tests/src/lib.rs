@@ -17,6 +17,7 @@ mod node;
 mod pair;
 mod pod;
 mod signals;
+pub mod simulation;
 mod site;
 mod talk;
 mod watch;
