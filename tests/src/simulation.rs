@@ -164,6 +164,8 @@ fn in_between(from: &State, to: &State, now: &State) -> Option<String> {
 pub struct Mind<M> {
     pub store: Store,
     pub kernel: Reconciler<Guarded<M>>,
+    /// How many things audits found that were not as written: none, unless a write failed.
+    pub mended: usize,
     seen: Cluster,
     node: String,
 }
@@ -172,7 +174,7 @@ impl<M: Maps> Mind<M> {
     pub fn new(node: &str, maps: M, plan: Plan) -> Self {
         let kernel = Reconciler { maps: Guarded::new(maps), plan };
         let store = Store::new(node, Rules::default());
-        Self { store, kernel, seen: Cluster::default(), node: node.to_owned() }
+        Self { store, kernel, mended: 0, seen: Cluster::default(), node: node.to_owned() }
     }
 
     /// The process ends, another begins: it knows what the maps hold and nothing else.
@@ -205,6 +207,7 @@ impl<M: Maps> Mind<M> {
             self.kernel.plan.release(age);
         }
         let found = self.kernel.audit(&mut self.store)?;
+        self.mended += found;
         Ok(pass.written == 0 && pass.failed.is_empty() && found == 0)
     }
 

@@ -1,5 +1,7 @@
 //! Unknown is not empty: what an agent does while it does not know.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use edgeloop_tests::Pair;
 use edgeloop_tests::agent::{Agent, in_kernel, wait_for};
 use lb_agent::status::marks::MarkKind;

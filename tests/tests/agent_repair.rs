@@ -1,5 +1,7 @@
 //! Somebody else writes into the maps: the audit finds and mends it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use std::path::PathBuf;
 
 use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, wait_for};

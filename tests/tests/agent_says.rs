@@ -1,5 +1,7 @@
 //! What an operator is told: status, and one sentence for each thing that is not as it must be.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use std::process::Output;
 
 use edgeloop_tests::Pair;

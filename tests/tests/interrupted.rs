@@ -1,5 +1,7 @@
 //! The agent is killed after any write: the next one reaches the same state, and nothing ever dangles.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use edgeloop_tests::simulation::{Cluster, Mind, State, state};
 use lb_agent::datapath::fake::Fake;
 use lb_agent::datapath::{Grace, Maps};
@@ -20,7 +22,7 @@ const TOPOLOGIES: [&str; 4] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Every point at which it can be killed is tried.
     #[test]
@@ -125,6 +127,7 @@ fn walked(first: &Cluster, then: &Cluster, limits: Limits) -> (State, u64) {
     mind.kernel.maps.walk(before, expected.clone());
     mind.see(then);
     assert_eq!(mind.settle(Grace::None).unwrap(), expected);
+    assert_eq!(mind.mended, 0, "an audit found what nobody had spoilt");
     assert_eq!(mind.kernel.maps.wrong, Vec::<String>::new());
     (expected, mind.kernel.maps.writes.1)
 }
