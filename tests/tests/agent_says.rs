@@ -5,7 +5,7 @@
 use std::process::Output;
 
 use edgeloop_tests::Pair;
-use edgeloop_tests::agent::{lb_agent_says, program, wait_for};
+use edgeloop_tests::agent::{lb_agent, lb_agent_says, program, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -107,6 +107,28 @@ fn a_pin_root_that_is_not_on_a_bpffs_is_refused() {
     assert_says(&output, "does not lie on a bpf file system");
     assert_says(&output, "mount -t bpf");
     assert!(!pair.folder.path().join("pins").exists());
+}
+
+/// A socket that a killed agent left is replaced; a file that is somebody's is not.
+#[test]
+#[ignore = "needs root"]
+fn a_socket_path_that_is_somebody_elses_is_refused() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&[]).unwrap();
+    let file = pair.folder.path().join("notes.txt");
+    std::fs::write(&file, "mine").unwrap();
+    let other = pair.site.node("n2").unwrap();
+    for path in [&file, &pair.client.node().file("agent.sock")] {
+        let mut second = lb_agent(&other, "run").unwrap();
+        second.args(["--node", "n2", "--source", "file:/tmp", "--cgroup"]).arg(other.cgroup());
+
+        let output = second.arg("--socket").arg(path).output().unwrap();
+
+        assert_eq!(output.status.code(), Some(1), "{}", path.display());
+        assert_says(&output, "is in use");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert!(agent.view().unwrap().ready, "the first agent answers as before");
 }
 
 /// An empty folder says that there is nothing; a missing one says nothing.
