@@ -19,6 +19,7 @@ mod pair;
 mod pod;
 pub mod proof;
 mod signals;
+pub mod simulation;
 mod site;
 mod talk;
 mod watch;

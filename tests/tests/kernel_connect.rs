@@ -1,5 +1,7 @@
 //! What `connect(2)` to a service address does on a real kernel, and what is left untouched.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
