@@ -13,7 +13,7 @@ use crate::reconcile::Reconciler;
 use crate::source::{Batch, Report};
 use crate::status::marks::{Mark, marks_of};
 use crate::status::view::{AgentView, Failed};
-use crate::store::Store;
+use crate::store::{Said, Store};
 
 /// Why the writer wakes, beside the clock.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub struct Agent {
     to_self: Sender<Wake>,
     grace_running: bool,
     attached: bool,
+    /// The maps were taken over whatever their size, because not everything was known.
+    is_kept: bool,
     report: Report,
     failed: BTreeMap<ObjectName, WriteError>,
     retry: Option<(Instant, Duration)>,
@@ -85,6 +87,7 @@ impl Agent {
             to_self,
             grace_running: false,
             attached: false,
+            is_kept: false,
             report: Report::default(),
             failed: BTreeMap::new(),
             retry: None,
@@ -158,10 +161,10 @@ impl Agent {
         }
         self.audit_if_due();
         self.converge();
-        if self.is_to_grow()
-            && let Err(error) = self.grow()
+        if self.is_to_resize()
+            && let Err(error) = self.resize()
         {
-            tracing::warn!(%error, "could not make larger maps; Services go on lacking room");
+            tracing::warn!(%error, "could not make other maps; the ones in use go on");
         }
         if !self.attached {
             self.attach()?;
@@ -171,8 +174,15 @@ impl Agent {
     }
 
     fn open(&mut self) -> Result<(), TakeoverError> {
-        let need = self.need();
-        let (maps, plan) = self.datapath.open(need, self.orders.sizes)?;
+        let (need, sizes) = (self.need(), self.orders.sizes);
+        // New maps hold only what the source told.
+        self.is_kept = self.report.is_incomplete() || !self.store.is_ready();
+        let opened = if self.is_kept {
+            self.datapath.open_in_any_size(need, sizes)
+        } else {
+            self.datapath.open(need, sizes)
+        };
+        let (maps, plan) = opened?;
         let limits = plan.limits();
         tracing::info!(
             services = limits.frontends,
@@ -257,25 +267,39 @@ impl Agent {
         }
     }
 
-    /// Whether Services lack room that larger maps would have. Considered again when more or fewer do.
-    fn is_to_grow(&mut self) -> bool {
-        let Some(kernel) = &self.kernel else { return false };
-        let (short, now) = (kernel.plan.short().len(), kernel.plan.limits());
-        if std::mem::replace(&mut self.short, short) == short || short == 0 {
+    /// Whether maps of another size are due. Never while they hold what the source did not tell:
+    /// unknown is not empty, and new maps are. That Services lack room is considered again when
+    /// more or fewer do.
+    fn is_to_resize(&mut self) -> bool {
+        let Some(kernel) = self.kernel.as_ref().filter(|_| self.attached) else { return false };
+        let (now, sizes, short) = (kernel.plan.limits(), self.orders.sizes, kernel.plan.short().len());
+        if short == 0 {
+            self.short = 0;
+        }
+        let is_short = short != self.short && sizes.may_grow();
+        if !(is_short || self.is_kept) || !self.knows_what_it_holds(&kernel.plan) {
             return false;
         }
-        if !self.attached || !self.orders.sizes.may_grow() {
-            return false;
-        }
-        let larger = self.orders.sizes.fresh(self.need());
-        larger.frontends > now.frontends || larger.backends > now.backends
+        self.short = short;
+        let need = self.need();
+        let larger = sizes.fresh(need);
+        let is_wrong = std::mem::take(&mut self.is_kept) && !sizes.accepts(now, need);
+        is_wrong || is_short && (larger.frontends > now.frontends || larger.backends > now.backends)
     }
 
-    /// Larger maps: filled first, then the programs change over to them.
-    fn grow(&mut self) -> Result<(), TakeoverError> {
-        tracing::info!("the maps are full: changing over to larger ones");
+    fn knows_what_it_holds(&self, plan: &Plan) -> bool {
+        let waits = |service| self.store.ports(service).iter().any(|port| matches!(port.said, Said::Wait));
+        !self.report.is_incomplete() && (self.store.is_ready() || !plan.services().any(waits))
+    }
+
+    /// Other maps: filled first, then the programs change over to them.
+    fn resize(&mut self) -> Result<(), TakeoverError> {
+        tracing::info!("the maps are of the wrong size: changing over to others");
         let next_id = self.kernel.as_ref().map_or(1, |kernel| kernel.plan.next_id());
-        let (maps, plan) = self.datapath.renew(self.orders.sizes.fresh(self.need()), next_id)?;
+        let (maps, mut plan) = self.datapath.renew(self.orders.sizes.fresh(self.need()), next_id)?;
+        if let Some(kernel) = &self.kernel {
+            plan.follow(&kernel.plan);
+        }
         let kernel = Reconciler { maps, plan };
         kernel.start(&mut self.store);
         self.kernel = Some(kernel);

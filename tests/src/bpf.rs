@@ -106,7 +106,7 @@ fn element(command: i64, path: &Path, key: u64, value: u64) -> Result<()> {
     Ok(())
 }
 
-fn open(path: &Path) -> Result<OwnedFd> {
+pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = Object { pathname: name.as_ptr() as u64, ..Object::zeroed() };
     let fd = bpf(OBJ_GET, &mut attr).with_context(|| format!("could not open {}", path.display()))?;
@@ -114,10 +114,11 @@ fn open(path: &Path) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn bpf<T: Pod>(command: i64, attr: &mut T) -> io::Result<i32> {
+pub(crate) fn bpf<T: Pod>(command: i64, attr: &mut T) -> io::Result<i32> {
     let attr = std::ptr::from_mut(attr);
     // SAFETY: `attr` is a live, fully initialised part of `union bpf_attr` of the size given, and every
-    // pointer in it was made from a live buffer of the length that the command reads.
+    // pointer in it was made from a live buffer of the length that the command reads or
+    // writes.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap_or(-1)) }
 }

@@ -18,6 +18,8 @@ pub enum Call {
     Mptcp,
     /// TCP, by a socket that is bound to the pod's device.
     BoundToDevice,
+    /// TCP, by a socket with the mark of the agent's own.
+    Marked,
 }
 
 impl Call {

@@ -76,11 +76,21 @@ impl Helper {
     /// The next line, read as `T`; none when it has ended well.
     pub(crate) fn next<T: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<T>> {
         match self.lines.recv_timeout(within) {
-            Ok(line) => serde_json::from_str(&line)
-                .map(Some)
-                .with_context(|| format!("{} says what it should not: {line}", self.name)),
+            Ok(line) => self.read(&line).map(Some),
             Err(RecvTimeoutError::Timeout) => Err(anyhow!("{} says nothing for {within:?}", self.name)),
             Err(RecvTimeoutError::Disconnected) => self.ended().map(|()| None),
+        }
+    }
+
+    /// The next line if it comes within this time; an error when there will be none.
+    pub(crate) fn poll<T: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<T>> {
+        match self.lines.recv_timeout(within) {
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Ok(line) => self.read(&line).map(Some),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.ended()?;
+                bail!("{} ended too early", self.name)
+            }
         }
     }
 
@@ -92,6 +102,10 @@ impl Helper {
     /// What it still has to say, it will say, and then end.
     pub(crate) fn ask_to_end(&mut self) {
         self.input = None;
+    }
+
+    fn read<T: DeserializeOwned>(&self, line: &str) -> Result<T> {
+        serde_json::from_str(line).with_context(|| format!("{} says what it should not: {line}", self.name))
     }
 
     fn ended(&mut self) -> Result<()> {

@@ -186,7 +186,7 @@ impl Pod {
         Ok(())
     }
 
-    fn start(&self, arguments: &[String]) -> Result<Helper> {
+    pub(crate) fn start(&self, arguments: &[String]) -> Result<Helper> {
         let verb = arguments.first().map_or("", String::as_str);
         let name = format!("`{verb}` in pod {}", self.name);
         Helper::start(&self.node.world.helper, self.node.cgroup(), &self.netns, name, arguments)

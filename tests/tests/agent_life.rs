@@ -144,10 +144,14 @@ fn cleanup_after_a_killed_agent_removes_everything() {
     let node = pair.client.node();
     Agent::start(node, &[]).unwrap().end_by(Signal::SIGKILL).unwrap();
 
-    let output = lb_agent_says(node, "cleanup", &[]).unwrap();
+    let socket = node.file("agent.sock");
+    assert!(socket.exists(), "nobody removed it");
+
+    let output = lb_agent_says(node, "cleanup", &["--socket", &socket.display().to_string()]).unwrap();
 
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!node.pin_root().exists());
+    assert!(!socket.exists());
     assert!(pair.dial(SERVICE).unwrap().failed_with("ENETUNREACH"));
 }
 

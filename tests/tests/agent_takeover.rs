@@ -1,5 +1,7 @@
 //! What an agent does with pins that it finds: its own, older ones, halves, and strangers.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -125,6 +127,29 @@ fn other_sizes_mean_other_maps_and_no_service_id_is_used_again() {
     assert_ne!(bpf::id(&pin(&pair, "v1/services4")).unwrap(), before.0);
     assert!(id(&pair) > before.1, "the id {} was used in this boot", before.1);
     assert!(pair.is_served().unwrap());
+}
+
+/// Each start means other maps, and is killed a little later than the one before.
+#[test]
+#[ignore = "needs root"]
+fn starts_that_are_killed_at_any_moment_lose_no_connection() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    let sizes = |number: u64| (64 + number).to_string();
+    pair.agent(&["--max-services", &sizes(0)]).unwrap().end_by(Signal::SIGKILL).unwrap();
+    let load = pair.load().unwrap();
+
+    for number in 1..=25 {
+        let agent = Agent::spawn(node, &["--max-services", &sizes(number)]).unwrap();
+        std::thread::sleep(Duration::from_millis(6 * number));
+        agent.end_by(Signal::SIGKILL).unwrap();
+        assert!(pair.is_served().unwrap(), "killed after {} ms", 6 * number);
+    }
+    let agent = pair.agent(&["--max-services", &sizes(26)]).unwrap();
+
+    assert_eq!(load.stop().unwrap().failed, [], "{}", agent.log());
+    assert_eq!(fill_limit(&pair, "services4").unwrap(), 64 + 26);
+    assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
 }
 
 #[test]

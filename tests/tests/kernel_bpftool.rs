@@ -1,5 +1,7 @@
 //! Every map reads as fields with names in `bpftool map dump`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use std::net::SocketAddr;
 use std::process::Command;
 

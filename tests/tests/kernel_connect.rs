@@ -1,5 +1,7 @@
 //! What `connect(2)` to a service address does on a real kernel, and what is left untouched.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -76,6 +78,18 @@ fn other_protocols_are_untouched() {
         assert_eq!(peer, Some(dialled.ip()), "{how:?} to {target}");
     }
     assert_eq!(world.counts(), Counts { not_our_protocol: 5, ..Counts::default() });
+}
+
+/// The agent's way to its API server: also to one that is a Service, and one that refuses.
+#[test]
+#[ignore = "needs root"]
+fn the_agents_own_sockets_are_untouched() {
+    let world = World::new().unwrap();
+    for target in [SERVICE, EMPTY, MAPPED] {
+        let answer = world.client.call(Call::Marked, target).unwrap();
+        assert!(answer.failed_with("ENETUNREACH"), "{target}: {answer:?}");
+    }
+    assert_eq!(world.counts(), Counts { own: 3, ..Counts::default() });
 }
 
 #[test]
@@ -170,6 +184,7 @@ struct Counts {
     not_our_protocol: u64,
     no_backends: u64,
     unproven: u64,
+    own: u64,
 }
 
 impl World {
@@ -194,6 +209,7 @@ impl World {
             not_our_protocol: count(Outcome::NotOurProtocol),
             no_backends: count(Outcome::NoBackends),
             unproven: count(Outcome::Unproven),
+            own: count(Outcome::Own),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the maps in memory (`datapath/fake.rs`) were taught about the real ones.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use anyhow::Result;
 use edgeloop_tests::Site;
 use edgeloop_tests::kernel::{Kernel, frontend};

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::config::PIN_ROOT;
+use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cleanup::remove_all;
 use crate::datapath::lock::{Holder, Lock, LockError, acquire_existing};
+use crate::status::serve::remove_socket;
 
 /// How long an agent that was asked to leave may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,6 +20,9 @@ pub struct Args {
     /// Where maps and links are pinned.
     #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]
     pin_root: PathBuf,
+    /// The agent's socket, if it was given one.
+    #[arg(long, env = "EDGELOOP_SOCKET", value_name = "FILE")]
+    socket: Option<PathBuf>,
     /// Ask an agent that runs to leave first.
     #[arg(long, env = "EDGELOOP_STOP")]
     stop: bool,
@@ -29,7 +33,7 @@ pub struct Args {
 /// # Errors
 /// When an agent runs and was not to be stopped, or something cannot be removed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { pin_root, stop } = args;
+    let Args { pin_root, socket: named, stop } = args;
     let mut out = std::io::stdout();
     let lock = match acquire_existing(&pin_root) {
         Ok(lock) => lock,
@@ -48,6 +52,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for path in remove_all(&pin_root, &lock)? {
         writeln!(out, "removed {}", path.display())?;
     }
+    // A killed agent left it.
+    remove_socket(&socket(named, &pin_root))?;
     Ok(ExitCode::SUCCESS)
 }
 

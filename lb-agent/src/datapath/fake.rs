@@ -1,4 +1,4 @@
-//! The maps in memory, with planted faults. It knows what `tests/kernel.rs` showed of the real ones.
+//! The maps in memory, with planted faults. What it knows of the real ones, `tests/kernel_maps.rs` shows.
 
 use std::io;
 

@@ -75,6 +75,10 @@ pub fn acquire_existing(pin_root: &Path) -> Result<Lock, LockError> {
     if !pin_root.is_dir() {
         return Err(LockError::Absent { path: pin_root.to_owned() });
     }
+    // Who holds a pin root may remove what lies in it.
+    if !is_bpf(pin_root).map_err(|source| LockError::Open { path: pin_root.to_owned(), source })? {
+        return Err(LockError::NotBpf { path: pin_root.to_owned() });
+    }
     take(pin_root)
 }
 
@@ -120,4 +124,20 @@ fn holder_of(folder: &File) -> io::Result<Holder> {
 
 fn is_bpf(folder: &Path) -> io::Result<bool> {
     Ok(super::sys::filesystem(&File::open(folder)?)? == BPF_FS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_folder_is_no_pin_root() {
+        let folder = tempfile::tempdir().unwrap();
+        for taken in
+            [acquire(folder.path()), acquire_existing(folder.path()), acquire(&folder.path().join("new"))]
+        {
+            assert!(matches!(taken, Err(LockError::NotBpf { .. })), "{taken:?}");
+        }
+        assert!(!folder.path().join("new").exists());
+    }
 }

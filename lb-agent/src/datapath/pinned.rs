@@ -7,7 +7,7 @@ use lb_common::layout::{
     BACKENDS4, Count, EPOCH, Epoch, Frontend4, LAYOUT_VERSION, NAMES, OUTCOMES, RegionEntry4, SERVICES4,
     Service4, ServiceName,
 };
-use lb_common::outcome::{LOOKED_AGAIN, Outcome};
+use lb_common::outcome::{LOOKED_AGAIN, Outcome, REGION_MOVED};
 
 use crate::plan::{Limits, Observed};
 
@@ -53,6 +53,8 @@ pub struct Counters {
     pub outcomes: Vec<(Outcome, u64)>,
     /// Lookups that met a write and were repeated.
     pub looked_again: u64,
+    /// Regions that were used again under their reader: more than 0 is a bug.
+    pub regions_moved: u64,
 }
 
 impl PinnedMaps {
@@ -114,6 +116,7 @@ impl PinnedMaps {
         Ok(Counters {
             outcomes: outcomes.collect::<Result<_, ReadError>>()?,
             looked_again: sum(LOOKED_AGAIN)?,
+            regions_moved: sum(REGION_MOVED)?,
         })
     }
 }

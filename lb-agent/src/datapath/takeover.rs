@@ -133,9 +133,27 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses a map or a program.
     pub fn open(&mut self, need: Limits, sizes: Sizes) -> Result<(Bpf, Plan), TakeoverError> {
+        self.open_if(need, sizes, |limits| sizes.accepts(limits, need))
+    }
+
+    /// The same, but maps that are pinned will do in any size: they may hold what nobody else
+    /// knows.
+    ///
+    /// # Errors
+    /// When the kernel refuses a map or a program.
+    pub fn open_in_any_size(&mut self, need: Limits, sizes: Sizes) -> Result<(Bpf, Plan), TakeoverError> {
+        self.open_if(need, sizes, |_| true)
+    }
+
+    fn open_if(
+        &mut self,
+        need: Limits,
+        sizes: Sizes,
+        will_do: impl FnOnce(Limits) -> bool,
+    ) -> Result<(Bpf, Plan), TakeoverError> {
         let current = pinned::folder(&self.pin_root);
         let usable = match PinnedMaps::open(&current) {
-            Ok(maps) => sizes.accepts(maps.limits(), need),
+            Ok(maps) => will_do(maps.limits()),
             Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => false,
             Err(error) => return Err(error.into()),
         };

@@ -170,6 +170,12 @@ impl Plan {
         &self.strays
     }
 
+    /// Counts grace periods on from `old`, whose maps this plan's take the place of: one that still
+    /// runs began before anything here was given up.
+    pub const fn follow(&mut self, old: &Self) {
+        self.age = old.age + 1;
+    }
+
     /// Starts a grace period over everything that was given up so far: its number, for
     /// [`release`](Self::release) when it has passed. `None` when nothing waits.
     pub fn start_grace(&mut self) -> Option<u64> {

@@ -26,7 +26,9 @@ pub struct Batch {
 
 /// Room that a batch takes up while it waits: when too much of it waits, its source does.
 #[derive(Clone, Debug, Default)]
-pub struct Backlog(#[expect(dead_code, reason = "held, and given back on drop")] Option<Arc<OwnedSemaphorePermit>>);
+pub struct Backlog(
+    #[expect(dead_code, reason = "held, and given back on drop")] Option<Arc<OwnedSemaphorePermit>>,
+);
 
 impl Backlog {
     pub(crate) fn of(room: OwnedSemaphorePermit) -> Self {

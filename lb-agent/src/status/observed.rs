@@ -26,6 +26,8 @@ pub struct KernelView {
     pub outcomes: Vec<OutcomeView>,
     /// Lookups that met a write in progress and were repeated.
     pub looked_again: u64,
+    /// Regions that were used again under their reader.
+    pub regions_moved: u64,
     pub maps: Vec<FillView>,
 }
 
@@ -111,6 +113,7 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
         services: services(&observed),
         outcomes: outcomes.collect(),
         looked_again: counters.looked_again,
+        regions_moved: counters.regions_moved,
         maps,
     })
 }

@@ -130,6 +130,7 @@ fn kernel_text(kernel: &KernelView) -> String {
         line(&mut out, "outcome", &format!("{}: {}", outcome.outcome, outcome.times));
     }
     line(&mut out, "outcome", &format!("looked_again: {}", kernel.looked_again));
+    line(&mut out, "outcome", &format!("regions_moved: {}", kernel.regions_moved));
     out += "\n";
     out += &services_table(kernel);
     out += "\n\n";

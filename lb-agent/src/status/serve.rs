@@ -1,7 +1,7 @@
 //! The agent's socket: whoever connects gets the view as JSON.
 
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -18,11 +18,15 @@ use super::view::AgentView;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
-#[error("could not listen at {}; name another socket with --socket", path.display())]
-pub struct ListenError {
-    path: PathBuf,
-    #[source]
-    source: io::Error,
+pub enum ListenError {
+    #[error("could not listen at {}; name another socket with --socket", path.display())]
+    Socket {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is in use: another agent answers there, or it is no socket; name another with --socket", path.display())]
+    InUse { path: PathBuf },
 }
 
 /// Removes the socket when the agent leaves.
@@ -39,23 +43,34 @@ impl Drop for Served {
     }
 }
 
-/// Makes the socket, readable by its owner alone. One that a killed agent left is replaced: the
-/// lock on the pin root says that it is nobody's.
+/// Makes the socket, readable by its owner alone. One that a killed agent left is replaced.
 ///
 /// # Errors
-/// When the folder or the socket cannot be made.
+/// When the folder or the socket cannot be made, or the path is somebody else's.
 pub fn listen(path: &Path) -> Result<Served, ListenError> {
-    let failed = |source| ListenError { path: path.to_owned(), source };
+    let failed = |source| ListenError::Socket { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        Ok(()) | Err(_) => {}
+    if UnixStream::connect(path).is_ok() || !remove_socket(path).map_err(failed)? {
+        return Err(ListenError::InUse { path: path.to_owned() });
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(Served { path: path.to_owned(), listener })
+}
+
+/// Removes a socket that nobody listens at any more; false when something else lies there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove_socket(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map(|()| true),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Answers for ever.

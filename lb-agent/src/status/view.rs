@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
+use crate::source::Report;
 use crate::source::file::Report as FileReport;
 use crate::source::kube::Report as ApiReport;
-use crate::source::Report;
 use crate::store::Store;
 
 use super::marks::{Mark, marks};

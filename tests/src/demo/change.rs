@@ -13,7 +13,7 @@ use super::stage::{Pools, Stage};
 use super::truth::{self, SERVICE};
 
 /// A change that does not show within this time is one that does not work.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// How long connections go on before and after what they go on beside.
 const BREATH: Duration = Duration::from_millis(200);

@@ -14,7 +14,7 @@ use super::truth::{self, EVERYWHERE, PLACES, SERVICE, Service, Truth};
 pub(super) const DIALS: usize = 200;
 
 /// How long it may take until all nodes show what one has shown.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// What the clients on all nodes got, while `truth` was true.
 pub(super) struct Seen {

@@ -14,12 +14,13 @@ use super::truth::{
     WORKER2,
 };
 
-/// A connection that has to wait for a time-out takes longer; one that is refused in the kernel, far less.
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// A connection that has to wait for anything takes longer; one that is refused in the kernel, far less. The
+/// median counts: on a busy machine some client stands in line for the processor.
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 const SHANGHAI: &str = "endpointslices-shanghai.yaml";
 const READY: &str = "ready: true\n      serving: true";
-const UNREADY_POD: &str = "ready: false\n      serving: false";
+const NOT_READY: &str = "ready: false\n      serving: false";
 const POOL_ONLY: &str = "openyurt.io/topologyKeys: openyurt.io/nodepool\n";
 const POOL_FIRST: &str = "openyurt.io/topologyKeys: openyurt.io/nodepool, *\n";
 
@@ -36,7 +37,7 @@ fn pods_become_unready(screen: &Screen, stage: &Stage, before: &Seen) -> Result<
         .heading("2. shanghai's pods become unready: its clients are refused, the others notice nothing")?;
     screen.act(SHANGHAI, "`ready: true` becomes `ready: false`, four times")?;
     let loads = [Meanwhile::begin(stage, WORKER)?, Meanwhile::begin(stage, EDGE2)?];
-    let change = Change { file: SHANGHAI, old: READY, new: UNREADY_POD };
+    let change = Change { file: SHANGHAI, old: READY, new: NOT_READY };
     let shown = change.show(stage, WORKER2, IN_SHANGHAI, NOBODY)?;
     screen.measured(shown, "from the rename to the first refused connection on kind-worker2")?;
 
@@ -69,7 +70,7 @@ fn pods_return(screen: &Screen, stage: &Stage, before: &Seen) -> Result<Seen> {
     screen.line("")?;
     screen.act(SHANGHAI, "the pods return, `ready: true`: shanghai comes home")?;
     let load = Meanwhile::begin(stage, WORKER2)?;
-    let change = Change { file: SHANGHAI, old: UNREADY_POD, new: READY };
+    let change = Change { file: SHANGHAI, old: NOT_READY, new: READY };
     let shown = change.show(stage, WORKER2, IN_HANGZHOU, IN_SHANGHAI)?;
     screen.measured(shown, "from the rename to the first answer from shanghai on kind-worker2")?;
 
@@ -102,6 +103,6 @@ fn time_to_refuse(stage: &Stage) -> Result<(Duration, Duration)> {
     times.sort();
     let median = *times.get(times.len() / 2).context("nothing was dialled")?;
     let longest = *times.last().context("nothing was dialled")?;
-    ensure!(longest < AT_ONCE, "a refused connect took {}, which is not at once", short(longest));
+    ensure!(median < AT_ONCE, "a refused connect takes {}, which is not at once", short(median));
     Ok((median, longest))
 }

@@ -71,9 +71,9 @@ impl Btf {
 
     /// The type of a global variable.
     pub(crate) fn variable(&self, wanted: &str) -> Option<&Type> {
-        self.types.iter().find_map(|found| match found {
-            Type::Variable { name, of } if name == wanted => Some(self.get(*of)),
-            _ => None,
+        self.types.iter().find_map(|found| {
+            let Type::Variable { name, of } = found else { return None };
+            (name == wanted).then(|| self.get(*of))
         })
     }
 

@@ -117,6 +117,24 @@ fn a_region_is_used_again_only_after_a_grace_period_that_began_after_the_flip() 
 }
 
 #[test]
+fn a_grace_period_of_maps_that_were_replaced_frees_nothing_in_the_new_ones() {
+    let mut old = Bench::new(8, 8);
+    old.bring(frontend(1), Some(&want("a", 1..=10)));
+    old.bring(frontend(1), Some(&want("a", 2..=11)));
+    let running = old.plan.start_grace().unwrap();
+
+    let mut new = Bench::new(8, 8);
+    new.plan.follow(&old.plan);
+    new.bring(frontend(1), Some(&want("a", 1..=10)));
+    new.bring(frontend(1), Some(&want("a", 2..=11)));
+    new.plan.release(running);
+    assert_eq!(new.plan.free_backends(), 0, "given up after that grace period began");
+    let own = new.plan.start_grace().unwrap();
+    new.plan.release(own);
+    assert_eq!(new.plan.free_backends(), 4);
+}
+
+#[test]
 fn a_publication_that_fails_gives_its_region_back_and_changes_nothing() {
     let mut bench = Bench::new(8, 8);
     bench.bring(frontend(1), Some(&want("a", [1, 2])));

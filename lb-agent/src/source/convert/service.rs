@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::model::{Family, Kind, Service, ServicePort, Skipped};
 
-use super::{Converted, Interner, Nameless, address, annotation, label, object_name, port, protocol, written};
+use super::{
+    Converted, Interner, Nameless, address, annotation, label, object_name, port, protocol, written,
+};
 
 const TOPOLOGY_KEYS: &str = "openyurt.io/topologyKeys";
 const DISCARD: &str = "svc.openyurt.io/discard";
@@ -87,7 +89,11 @@ fn is_headless(spec: &written::ServiceSpec) -> bool {
     cluster_ips(spec).iter().any(|(_, ip)| *ip == "None")
 }
 
-fn skipped(metadata: &written::Metadata, spec: &written::ServiceSpec, addresses: &[IpAddr]) -> Option<Skipped> {
+fn skipped(
+    metadata: &written::Metadata,
+    spec: &written::ServiceSpec,
+    addresses: &[IpAddr],
+) -> Option<Skipped> {
     if is_type(spec, "ExternalName") {
         Some(Skipped::ExternalName)
     } else if is_headless(spec) {

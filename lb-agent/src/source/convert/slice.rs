@@ -27,8 +27,7 @@ pub fn slice(object: &written::EndpointSlice, names: &mut Interner) -> Result<Co
     let family = family(&object.address_type);
     let ports = ports(object.ports.as_deref().unwrap_or_default(), names, &mut problems);
     let written = object.endpoints.as_deref().unwrap_or_default();
-    let endpoints =
-        family.map(|family| endpoints(written, family, names, &mut problems)).unwrap_or_default();
+    let endpoints = family.map(|family| endpoints(written, family, names, &mut problems)).unwrap_or_default();
     let service = label(metadata, SERVICE_NAME).filter(|service| !service.is_empty());
     let converted = Slice {
         name,

@@ -34,7 +34,9 @@ pub enum ConnectError {
     #[error("--api-server {server:?} is not an address: write it as http://HOST:PORT or https://HOST:PORT")]
     Address { server: String },
 
-    #[error("this is no pod, and there is no usable kubeconfig: name one with --kubeconfig, or an address with --api-server")]
+    #[error(
+        "this is no pod, and there is no usable kubeconfig: name one with --kubeconfig, or an address with --api-server"
+    )]
     Nothing(#[source] KubeconfigError),
 
     #[error("could not use the kubeconfig {file}")]
@@ -47,7 +49,9 @@ pub enum ConnectError {
     #[error("could not use the credentials of this pod")]
     Pod(#[source] kube::config::InClusterError),
 
-    #[error("the kubeconfig asks for a proxy ({proxy}), which is not supported: name an address that can be dialled with --api-server")]
+    #[error(
+        "the kubeconfig asks for a proxy ({proxy}), which is not supported: name an address that can be dialled with --api-server"
+    )]
     Proxy { proxy: String },
 
     #[error("could not set up the connection")]
@@ -59,7 +63,9 @@ impl KubeConfig {
     pub(super) async fn read(&self) -> Result<kube::Config, ConnectError> {
         let server = self.server.as_deref().map(address).transpose()?;
         let mut config = match (&self.credentials, &server) {
-            (Credentials::Kubeconfig { file, context }, _) => kubeconfig(file.as_ref(), context.as_ref()).await?,
+            (Credentials::Kubeconfig { file, context }, _) => {
+                kubeconfig(file.as_ref(), context.as_ref()).await?
+            }
             (Credentials::Ambient, Some(server)) => of_address(server)?,
             (Credentials::Ambient, None) if std::env::var_os(POD_SIGN).is_some() => {
                 kube::Config::incluster().map_err(ConnectError::Pod)?
@@ -104,10 +110,7 @@ fn is_this_machine(server: &http::Uri) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-async fn kubeconfig(
-    file: Option<&PathBuf>,
-    context: Option<&String>,
-) -> Result<kube::Config, ConnectError> {
+async fn kubeconfig(file: Option<&PathBuf>, context: Option<&String>) -> Result<kube::Config, ConnectError> {
     let failed = |source| ConnectError::Kubeconfig {
         file: file.map_or_else(|| "of the user".to_owned(), |file| file.display().to_string()),
         source,

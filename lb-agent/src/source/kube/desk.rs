@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::model::{Change, Kind, ObjectKey};
-use crate::source::{Batch, Backlog, Report as SourceReport};
+use crate::source::{Backlog, Batch, Report as SourceReport};
 
 use super::link::{Link, Trouble};
 use super::report::{Report, State};

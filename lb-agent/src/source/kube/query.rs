@@ -45,9 +45,7 @@ pub(super) fn watch(kind: Kind, version: &str, most: Duration) -> String {
 pub(super) const fn accept_list(kind: Kind) -> &'static str {
     match kind {
         Kind::Service | Kind::EndpointSlice => "application/json",
-        Kind::Node => {
-            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json"
-        }
+        Kind::Node => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json",
     }
 }
 

@@ -133,7 +133,12 @@ mod tests {
         for (shows, text, items, head) in [
             ("none", r#"{"kind":"L","items":[]}"#, "", r#"{"kind":"L","items":[]}"#),
             ("null", r#"{"items":null,"a":1}"#, "", r#"{"items":null,"a":1}"#),
-            ("two", r#"{"items":[{"a":1},{"b":[2]}],"c":3}"#, r#"{"a":1}|{"b":[2]}"#, r#"{"items":[],"c":3}"#),
+            (
+                "two",
+                r#"{"items":[{"a":1},{"b":[2]}],"c":3}"#,
+                r#"{"a":1}|{"b":[2]}"#,
+                r#"{"items":[],"c":3}"#,
+            ),
             (
                 "with blanks between",
                 "{\"items\": [\n {\"a\": 1} ,\n {}\n ] }\n",
@@ -168,8 +173,14 @@ mod tests {
 
     #[test]
     fn half_a_list_and_what_is_none_are_told_apart_from_a_list() {
-        for text in [r#"{"items":[{"a":1}"#, r#"{"items":[{"a":1}]"#, r#"{"a":"}"#, "}", r#"{"items":[5]}"#, r#"{"items":[[]]}"#]
-        {
+        for text in [
+            r#"{"items":[{"a":1}"#,
+            r#"{"items":[{"a":1}]"#,
+            r#"{"a":"}"#,
+            "}",
+            r#"{"items":[5]}"#,
+            r#"{"items":[[]]}"#,
+        ] {
             assert_eq!(split(text, 1000), Err(NotAList), "{text}");
         }
     }

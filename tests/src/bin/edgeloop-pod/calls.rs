@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use anyhow::{Context, Result};
 use edgeloop_tests::{Answer, Call, now};
+use lb_common::outcome::OWN_MARK;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, connect, sendto};
@@ -54,6 +55,11 @@ fn call(how: Call, to: SocketAddr) -> Result<Called, Errno> {
         Call::BoundToDevice => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, DEVICE)?;
+            told(connected(socket, &target)?)
+        }
+        Call::Marked => {
+            let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
+            set(&socket, libc::SOL_SOCKET, libc::SO_MARK, &OWN_MARK.to_ne_bytes())?;
             told(connected(socket, &target)?)
         }
         Call::FastOpenConnect => {

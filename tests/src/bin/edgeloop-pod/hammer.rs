@@ -34,7 +34,8 @@ fn connect(to: SocketAddr) -> Connection {
     }
 }
 
-fn ask(to: SocketAddr) -> Result<u32, Errno> {
+/// One connection, and the number that it was answered with.
+pub(crate) fn ask(to: SocketAddr) -> Result<u32, Errno> {
     let mut id = [0; 4];
     socket::dial(to)?.read_exact(&mut id).map_err(|error| socket::errno(&error))?;
     Ok(u32::from_be_bytes(id))

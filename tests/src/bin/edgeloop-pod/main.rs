@@ -5,13 +5,17 @@ mod clients;
 mod hammer;
 mod join;
 mod load;
+mod probe;
+mod prove;
 mod servers;
 mod socket;
+mod unrest;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -95,6 +99,20 @@ enum Verb {
         #[arg(long)]
         log: PathBuf,
     },
+    /// Dials what the proof is about, and judges every connection; one line at the end.
+    Prove {
+        #[arg(long)]
+        board: PathBuf,
+        #[arg(long)]
+        way: prove::Way,
+        #[arg(long)]
+        count: u64,
+        #[arg(long)]
+        seconds: u64,
+        /// End all clients at the first connection that goes astray.
+        #[arg(long)]
+        only_one: bool,
+    },
     /// Becomes another program, which is killed when our parent ends.
     Exec {
         #[arg(last = true)]
@@ -122,6 +140,9 @@ fn main() -> Result<()> {
         Verb::Watch { to } => clients::watch(to),
         Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),
         Verb::Hammer { to, count, log } => hammer::run(to, count, &log),
+        Verb::Prove { board, way, count, seconds, only_one } => {
+            prove::run(&board, way, count, Duration::from_secs(seconds), only_one)
+        }
         Verb::Exec { command } => join::become_program(&command),
         Verb::Site => servers::hold_site(),
     }

@@ -28,7 +28,8 @@ async fn slices_are_selected_as_kube_proxy_selects_them_and_nodes_come_as_metada
     assert_eq!(client.next(Kind::Node).await, "synced");
     client.until(|report| report.kinds.iter().all(|kind| kind.state == State::InSync)).await;
     let asked = server.asked(Kind::EndpointSlice);
-    let selector = "labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name";
+    let selector =
+        "labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name";
     assert!(asked[0].contains(selector), "{asked:?}");
     let heads = server.heads();
     let of_nodes = heads.iter().find(|head| head.contains("/nodes")).unwrap();
@@ -58,7 +59,8 @@ async fn a_server_that_tells_no_lists_by_watches_is_asked_for_plain_ones() {
 async fn an_error_in_the_watch_is_a_refusal_too() {
     let server = Server::start().await;
     let refusal = server.watch(Kind::Service);
-    refusal.tell("ERROR", &json!({"kind": "Status", "code": 500, "message": "sendInitialEvents is forbidden"}));
+    refusal
+        .tell("ERROR", &json!({"kind": "Status", "code": 500, "message": "sendInitialEvents is forbidden"}));
     server.list(Kind::Service, "10", &[service("a", "3")]);
     let mut client = Client::new(&server).await;
     assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
@@ -83,7 +85,8 @@ async fn a_watch_that_ends_goes_on_from_the_last_bookmark() {
 #[tokio::test]
 async fn a_version_that_is_gone_leads_to_a_list_that_removes_exactly_what_is_gone() {
     let server = Server::start().await;
-    let watch = server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "4"), service("c", "5")]);
+    let watch =
+        server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "4"), service("c", "5")]);
     watch.tell("ERROR", &json!({"kind": "Status", "code": 410, "reason": "Expired"}));
     drop(watch);
     let _again = server.stream(Kind::Service, "90", &[service("b", "4"), service("d", "80")]);

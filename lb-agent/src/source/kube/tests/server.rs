@@ -11,7 +11,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use crate::model::{Change, Kind, Object};
-use crate::source::kube::{Credentials, Follower, KubeConfig, KindState, Link, Report, State, Timing, follow};
+use crate::source::kube::{
+    Credentials, Follower, KindState, KubeConfig, Link, Report, State, Timing, follow,
+};
 use crate::source::{Batch, Report as SourceReport};
 
 /// No wait in these tests is longer.

@@ -1,0 +1,102 @@
+//! What came of an experiment, and how it is shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use lb_common::outcome::Outcome;
+
+use super::verdicts::Verdicts;
+use super::writer::Count;
+
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub name: String,
+    pub took: Duration,
+    /// Of every client.
+    pub each: Vec<Verdicts>,
+    /// Of all clients together.
+    pub all: Verdicts,
+    /// What the kernel counted meanwhile; nothing where no program was attached.
+    pub kernel: Option<Counted>,
+}
+
+/// Meanwhile, by the kernel's own counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Of the Service under test.
+    pub publications: u64,
+    /// To the front end, neighbours included.
+    pub writes: u64,
+    /// Connections that were rewritten.
+    pub translated: u64,
+    /// Lookups that met a write and were repeated.
+    pub looked_again: u64,
+    /// Regions that were used again under their reader.
+    pub regions_moved: u64,
+}
+
+impl Finding {
+    pub(super) fn new(name: &str, took: Duration, each: Vec<Verdicts>) -> Self {
+        let mut all = Verdicts::default();
+        for verdicts in &each {
+            all.add(verdicts.clone());
+        }
+        Self { name: name.to_owned(), took, each, all, kernel: None }
+    }
+
+    pub(super) fn counted(self, before: &Count, after: &Count) -> Self {
+        let kernel = Counted {
+            publications: after.publications - before.publications,
+            writes: after.writes - before.writes,
+            translated: after.of(Outcome::Translated) - before.of(Outcome::Translated),
+            looked_again: after.counters.looked_again - before.counters.looked_again,
+            regions_moved: after.counters.regions_moved - before.counters.regions_moved,
+        };
+        Self { kernel: Some(kernel), ..self }
+    }
+
+    /// How often something went wrong: a connection astray, or a region that was used again too early.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.all.astray() + self.kernel.map_or(0, |kernel| kernel.regions_moved)
+    }
+
+    #[must_use]
+    pub fn publications_per_second(&self) -> f64 {
+        self.kernel.map_or(0.0, |kernel| kernel.publications as f64 / self.took.as_secs_f64())
+    }
+}
+
+/// A few lines for people.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Verdicts { connects, refused, decoy, outside, neighbour, failed, unjudged, first } = &self.all;
+        let seconds = self.took.as_secs_f64();
+        writeln!(f, "{}: {} went wrong", self.name, self.failures())?;
+        let each: Vec<String> = self.each.iter().map(|one| one.connects.to_string()).collect();
+        writeln!(
+            f,
+            "  {connects} connects in {seconds:.1} s ({} by each of the processes)",
+            each.join(" + ")
+        )?;
+        if let Some(kernel) = self.kernel {
+            writeln!(
+                f,
+                "  counted in the kernel: {} publications of the Service ({:.0} a second), {} writes in all,\n  \
+                 {} translated, {} looked again, {} regions moved under their reader",
+                kernel.publications,
+                self.publications_per_second(),
+                kernel.writes,
+                kernel.translated,
+                kernel.looked_again,
+                kernel.regions_moved,
+            )?;
+        }
+        writeln!(
+            f,
+            "  {refused} refused, {decoy} at the decoy, {outside} outside the allowed sets, {neighbour} at another \
+             Service, {failed} failed in another way, {unjudged} not judged"
+        )?;
+        first.iter().try_for_each(|first| writeln!(f, "  the first astray: {first}"))
+    }
+}

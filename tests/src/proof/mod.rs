@@ -1,0 +1,20 @@
+//! The proof: no connection goes astray while its Service is published; and that it can fail.
+//!
+//! Clients in several processes dial a Service whose set changes without end, across the limit between inline
+//! backends and a region, while neighbours in its hash bucket are created and deleted. A decoy answers at the
+//! cluster IP itself. Programs with a planted bug go through the same.
+
+mod arena;
+mod board;
+mod bucket;
+mod finding;
+mod publisher;
+mod verdicts;
+mod world;
+mod writer;
+
+pub use arena::{Arena, CLIENTS, Experiment, Way};
+pub use board::Board;
+pub use finding::Finding;
+pub use verdicts::Verdicts;
+pub use world::{BACKENDS, CLUSTER, Reached, Set, backend};

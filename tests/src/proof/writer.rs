@@ -1,0 +1,193 @@
+//! The agent's own rooms over maps of the proof's sizes: programs, maps and the plan over them.
+
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use lb_agent::datapath::bpf::Bpf;
+use lb_agent::datapath::load::{Machine, Programs, load};
+use lb_agent::datapath::pinned::{Counters, folder};
+use lb_agent::datapath::{Maps, attach, cgroup, cleanup, lock};
+use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::{Limits, MapOp, Plan, Want};
+use lb_agent::reconcile::Reconciler;
+use lb_common::layout::{Backend4, Frontend4, SERVICES4};
+use lb_common::outcome::Outcome;
+
+use super::board::Board;
+use super::bucket;
+use super::world::{CLUSTER, Reached, Set};
+use crate::Node;
+
+/// As few buckets as can be, and as full as can be. Room for the regions that wait for a grace period, which
+/// lasts longer than hundreds of publications.
+const LIMITS: Limits = Limits { frontends: 64, backends: 16_384 };
+
+pub(super) struct Writer {
+    kernel: Reconciler<Bpf>,
+    programs: Programs,
+    lock: lock::Lock,
+    pin_root: PathBuf,
+    cgroup: cgroup::Cgroup,
+}
+
+/// A neighbour whose writes are known beforehand.
+pub(super) struct Prepared {
+    put: MapOp,
+    remove: MapOp,
+    is_published: bool,
+}
+
+/// What the kernel has counted so far.
+#[derive(Clone, Debug)]
+pub(super) struct Count {
+    /// How often the Service under test was published.
+    pub(super) publications: u64,
+    /// Writes to the front end, neighbours included.
+    pub(super) writes: u64,
+    pub(super) counters: Counters,
+}
+
+impl Writer {
+    pub(super) fn load(object: &[u8], node: &Node) -> Result<Self> {
+        let pin_root = node.pin_root();
+        let lock = lock::acquire(&pin_root)?;
+        let programs = load(object, &folder(&pin_root), LIMITS, Machine::THIS)?;
+        let maps = Bpf::open(&folder(&pin_root))?;
+        let cgroup = cgroup::find(Some(node.cgroup()))?;
+        let kernel = Reconciler { maps, plan: Plan::new(LIMITS, 1) };
+        Ok(Self { kernel, programs, lock, pin_root, cgroup })
+    }
+
+    pub(super) fn attach(&mut self) -> Result<()> {
+        Ok(attach::attach(&mut self.programs, &self.pin_root, &self.cgroup)?)
+    }
+
+    /// Detaches and unpins.
+    pub(super) fn remove(self) -> Result<()> {
+        cleanup::remove_all(&self.pin_root, &self.lock)?;
+        Ok(())
+    }
+
+    pub(super) const fn plan(&mut self) -> &mut Plan {
+        &mut self.kernel.plan
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.kernel.plan.entries().count() >= LIMITS.frontends as usize
+    }
+
+    /// Publishes these backends of the Service under test, and says so on `board`.
+    pub(super) fn publish(&mut self, backends: &[SocketAddrV4], board: &Board) -> Result<()> {
+        let steps = self.kernel.plan.steps(frontend(CLUSTER), Some(&want(CLUSTER, backends)));
+        let ops = steps.iter().flat_map(|step| &step.ops);
+        if let Some(set) = published(ops) {
+            ensure!(set != 0, "the plan publishes an empty set");
+            board.announce(set);
+            self.kernel.carry_out(steps)?;
+            board.done();
+        }
+        Ok(())
+    }
+
+    /// Publishes a neighbour, or takes it back.
+    pub(super) fn write(&mut self, at: SocketAddrV4, backends: Option<&[SocketAddrV4]>) -> Result<()> {
+        let wanted = backends.map(|backends| want(at, backends));
+        let steps = self.kernel.plan.steps(frontend(at), wanted.as_ref());
+        Ok(self.kernel.carry_out(steps)?)
+    }
+
+    /// Publishes a neighbour that fits its element: the writes that do so, and those that take it back. Nothing
+    /// else needs to be known for them, so they can be repeated at the kernel's own speed.
+    pub(super) fn prepare(&mut self, at: SocketAddrV4, backends: &[SocketAddrV4]) -> Result<Prepared> {
+        self.write(at, None)?;
+        let steps = self.kernel.plan.steps(frontend(at), Some(&want(at, backends)));
+        let mut puts = steps.iter().flat_map(|step| &step.ops).filter(|op| matches!(op, MapOp::Put { .. }));
+        let put = puts.next().cloned().context("a neighbour is not published")?;
+        self.kernel.carry_out(steps)?;
+        Ok(Prepared { put, remove: MapOp::Remove { frontend: frontend(at) }, is_published: true })
+    }
+
+    /// Creates or deletes a neighbour that was prepared.
+    pub(super) fn toggle(&mut self, neighbour: &mut Prepared) -> Result<()> {
+        let op = if neighbour.is_published { &neighbour.remove } else { &neighbour.put };
+        self.kernel.maps.write(op)?;
+        neighbour.is_published = !neighbour.is_published;
+        Ok(())
+    }
+
+    pub(super) fn is_published(&self, at: SocketAddrV4) -> bool {
+        self.kernel.plan.owner(&frontend(at)).is_some()
+    }
+
+    /// Those of `candidates` that share a bucket with the Service under test.
+    pub(super) fn mates(&self, candidates: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>> {
+        let pinned = folder(&self.pin_root).join(SERVICES4.pin);
+        let mates = bucket::mates(&pinned, LIMITS.frontends, frontend(CLUSTER))?;
+        Ok(candidates.iter().filter(|at| mates.contains(&frontend(**at))).copied().collect())
+    }
+
+    pub(super) fn count(&mut self) -> Result<Count> {
+        let observed = self.kernel.maps.dump()?;
+        let service = observed.services.get(&frontend(CLUSTER)).context("the Service is not in the map")?;
+        Ok(Count {
+            publications: service.revision.into(),
+            writes: u64::from(observed.epoch.writes) / 2,
+            counters: self.kernel.maps.counters()?,
+        })
+    }
+}
+
+impl Count {
+    pub(super) fn of(&self, outcome: Outcome) -> u64 {
+        self.counters.outcomes.iter().filter(|(of, _)| *of == outcome).map(|(_, times)| times).sum()
+    }
+}
+
+fn frontend(at: SocketAddrV4) -> Frontend4 {
+    Frontend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), protocol: 6, zero: 0 }
+}
+
+fn want(at: SocketAddrV4, backends: &[SocketAddrV4]) -> Want {
+    let backend =
+        |at: &SocketAddrV4| Backend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), pool: 0 };
+    let mut backends: Vec<Backend4> = backends.iter().map(backend).collect();
+    backends.sort_unstable();
+    let [_, _, high, low] = at.ip().octets();
+    let key = ServicePortKey {
+        service: ObjectName::new("proof", &format!("s{high}-{low}")),
+        port_name: "".into(),
+        protocol: Protocol::Tcp,
+        family: Family::V4,
+    };
+    Want { key, flags: 0, affinity: 0, backends }
+}
+
+/// The set of the Service under test after `ops`, if they publish it: what is written counts, not what was
+/// asked for, which may lack room.
+fn published<'o>(ops: impl Iterator<Item = &'o MapOp>) -> Option<Set> {
+    let mut tail: Vec<Backend4> = Vec::new();
+    for op in ops {
+        match op {
+            MapOp::Fill { entries, .. } => tail = entries.iter().map(|entry| entry.backend).collect(),
+            MapOp::Put { frontend: at, service } if *at == frontend(CLUSTER) => {
+                let count = usize::from(service.count);
+                let all = service.inline.iter().take(count).chain(&tail);
+                return Some(all.map(bit).fold(0, |set, bit| set | bit));
+            }
+            MapOp::Put { .. }
+            | MapOp::NextId(_)
+            | MapOp::Name { .. }
+            | MapOp::Remove { .. }
+            | MapOp::Unname { .. } => {}
+        }
+    }
+    None
+}
+
+fn bit(backend: &Backend4) -> Set {
+    match Reached::at(SocketAddrV4::new(backend.address.into(), u16::from_be_bytes(backend.port))) {
+        Reached::Backend(number) => 1 << number,
+        Reached::Neighbour | Reached::Decoy | Reached::Nobody => 0,
+    }
+}

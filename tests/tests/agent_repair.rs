@@ -1,0 +1,134 @@
+//! Somebody else writes into the maps: the audit finds and mends it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
+use std::path::PathBuf;
+
+use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, wait_for};
+use edgeloop_tests::kernel::frontend;
+use edgeloop_tests::{Pair, bpf};
+use lb_agent::datapath::pinned::{PinnedMaps, folder};
+use lb_agent::plan::Observed;
+use lb_common::layout::{Backend4, RegionEntry4, Service4, ServiceName};
+use lb_common::pick::check4;
+use nix::sys::signal::Signal;
+
+const LARGE: &str = "10.96.0.12:80";
+
+/// What somebody else does to the maps.
+type Deed = fn(&World);
+
+#[test]
+#[ignore = "needs root"]
+fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
+    let deeds: [(&str, Deed); 9] = [
+        ("an element is deleted", |world| {
+            bpf::delete(&world.map("services4"), &frontend(Pair::SERVICE).unwrap()).unwrap()
+        }),
+        ("an element points elsewhere, and proves itself", |world| {
+            world.change(|value| value.inline[0].address = [10, 66, 66, 66]);
+        }),
+        ("an element does not prove itself", |world| world.change_unproven(|value| value.check ^= 1)),
+        ("an element refuses", |world| world.change(|value| value.count = 0)),
+        ("an element is of nobody", |world| {
+            let key = frontend("10.96.66.66:80").unwrap();
+            let mut value = Service4 { id: 66_666, revision: 1, count: 1, ..Service4::default() };
+            value.inline[0] = Backend4 { address: [10, 66, 66, 66], port: [0, 80], pool: 0 };
+            value.check = check4(&key, &value);
+            bpf::update(&world.map("services4"), &key, &value).unwrap();
+        }),
+        ("a region entry points elsewhere", |world| {
+            let large = world.held().services[&frontend(LARGE).unwrap()];
+            let backend = Backend4 { address: [10, 66, 66, 66], port: [0, 80], pool: 0 };
+            let entry = RegionEntry4 { id: large.id, revision: large.revision, backend };
+            bpf::update(&world.map("backends4"), &large.region, &entry).unwrap();
+        }),
+        ("a region is of another", |world| {
+            let large = world.held().services[&frontend(LARGE).unwrap()];
+            bpf::update(&world.map("backends4"), &large.region, &RegionEntry4::default()).unwrap();
+        }),
+        ("a name is deleted", |world| {
+            let id = element(world.pair.client.node(), LARGE).unwrap().unwrap().id;
+            bpf::delete(&world.map("names"), &id).unwrap();
+        }),
+        ("a name is of nobody", |world| {
+            let name: ServiceName = bytemuck::Zeroable::zeroed();
+            bpf::update(&world.map("names"), &66_666_u32, &name).unwrap();
+        }),
+    ];
+    let mut world = World::new();
+    for (shows, deed) in deeds {
+        let before = world.meaning();
+        // So that it does not mend before we have looked.
+        world.agent.signal(Signal::SIGSTOP).unwrap();
+        deed(&world);
+        assert_ne!(world.meaning(), before, "{shows}");
+        world.agent.signal(Signal::SIGCONT).unwrap();
+        wait_for(shows, || Ok(world.meaning() == before)).unwrap();
+    }
+    assert!(world.agent.log().contains("the maps were not as they were written"), "{}", world.agent.log());
+    assert!(world.pair.is_served().unwrap());
+}
+
+/// `status` reads what is there, whatever it is.
+#[test]
+#[ignore = "needs root"]
+fn status_shows_an_element_that_does_not_prove_itself() {
+    let world = World::new();
+    drop(world.agent);
+    let map = folder(&world.pair.client.node().pin_root()).join("services4");
+    let key = frontend(Pair::SERVICE).unwrap();
+    bpf::update(&map, &key, &Service4 { id: 7, count: 1, ..Service4::default() }).unwrap();
+
+    let shown = element(world.pair.client.node(), Pair::SERVICE).unwrap().unwrap();
+
+    assert_eq!(shown.outcome, "unproven");
+    assert!(world.pair.dial(Pair::SERVICE).unwrap().failed_with("ECONNREFUSED"), "never let through");
+    let output = lb_agent_says(world.pair.client.node(), "status", &[]).unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("unproven"));
+}
+
+struct World {
+    agent: Agent,
+    pair: Pair,
+}
+
+impl World {
+    /// Beside the Service `web` one with a region.
+    fn new() -> Self {
+        let pair = Pair::new().unwrap();
+        let lines = "service large 10.96.0.12:80\nslice large-1 of large 9376 10.244.1.3 10.245.0.1..9";
+        pair.folder.put("large.yaml", lines).unwrap();
+        let agent = pair.agent(&["--audit-interval", "1"]).unwrap();
+        Self { agent, pair }
+    }
+
+    fn map(&self, name: &str) -> PathBuf {
+        folder(&self.pair.client.node().pin_root()).join(name)
+    }
+
+    fn held(&self) -> Observed {
+        PinnedMaps::open(&folder(&self.pair.client.node().pin_root())).unwrap().dump().unwrap()
+    }
+
+    /// What is in the kernel for whom, whatever its revision and place.
+    fn meaning(&self) -> Vec<(String, String, String, Vec<String>, usize)> {
+        let names = self.held().names.len();
+        let services = in_kernel(self.pair.client.node()).unwrap().services.into_iter();
+        services.map(|view| (view.address, view.service, view.outcome, view.backends, names)).collect()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Service4)) {
+        self.change_unproven(|value| {
+            change(value);
+            value.check = check4(&frontend(Pair::SERVICE).unwrap(), value);
+        });
+    }
+
+    fn change_unproven(&self, change: impl FnOnce(&mut Service4)) {
+        let key = frontend(Pair::SERVICE).unwrap();
+        let mut value = self.held().services[&key];
+        change(&mut value);
+        bpf::update(&self.map("services4"), &key, &value).unwrap();
+    }
+}

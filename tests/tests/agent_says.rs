@@ -1,0 +1,187 @@
+//! What an operator is told: status, and one sentence for each thing that is not as it must be.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
+use std::process::Output;
+
+use edgeloop_tests::Pair;
+use edgeloop_tests::agent::{lb_agent, lb_agent_says, program, wait_for};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+#[test]
+#[ignore = "needs root"]
+fn status_shows_kernel_and_agent() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&[]).unwrap();
+    assert!(pair.is_served().unwrap());
+
+    let status = status(&pair, &["-o", "json"]);
+
+    let service = &status["kernel"]["services"][0];
+    assert_eq!((&service["namespace"], &service["service"]), (&"default".into(), &"web".into()));
+    assert_eq!((&service["address"], &service["protocol"]), (&"10.96.0.11:80".into(), &"TCP".into()));
+    assert_eq!((&service["outcome"], &service["topology"]), (&"forward".into(), &false.into()));
+    assert_eq!(service["backends"], serde_json::json!(["10.244.1.3:9376"]));
+    let hooks: Vec<&str> =
+        list(&status["kernel"]["hooks"]).map(|hook| hook["hook"].as_str().unwrap()).collect();
+    assert_eq!(hooks, ["connect6", "connect4"]);
+    assert!(list(&status["kernel"]["hooks"]).all(|hook| hook["before"] == serde_json::json!([])));
+    let translated = list(&status["kernel"]["outcomes"]).find(|way| way["outcome"] == "translated").unwrap();
+    assert_eq!(translated["times"], 1);
+    let fill = list(&status["kernel"]["maps"]).find(|map| map["map"] == "services4").unwrap();
+    assert_eq!(fill["used"], 1);
+    let held = status["kernel"]["heldBy"].as_str().unwrap();
+    assert!(held.starts_with(&format!("process {}", agent.pid())), "{held}");
+    assert_eq!(status["agent"]["pid"], agent.pid());
+    assert_eq!((&status["agent"]["node"], &status["agent"]["pool"]), (&"n1".into(), &"p1".into()));
+    assert_eq!((&status["agent"]["ready"], &status["agent"]["attached"]), (&true.into(), &true.into()));
+    assert!(list(&status["notCovered"]).count() > 0);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn status_without_an_agent_shows_what_the_kernel_goes_on_with() {
+    let pair = Pair::new().unwrap();
+    pair.agent(&[]).unwrap().end_by(Signal::SIGKILL).unwrap();
+
+    let shown = status(&pair, &["-o", "json"]);
+    assert_eq!((&shown["agent"], &shown["kernel"]["heldBy"]), (&Value::Null, &Value::Null));
+    assert_eq!(shown["kernel"]["services"][0]["service"], "web");
+
+    let text = says(&pair, "status", &[]);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(text.contains("none answers") && text.contains("default/web"), "{text}");
+    assert!(text.contains("10.96.0.11:80") && text.contains("10.244.1.3:9376"), "{text}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn status_where_nothing_is_pinned_says_so_and_fails() {
+    let pair = Pair::new().unwrap();
+
+    let output = says(&pair, "status", &[]);
+    let json = says(&pair, "status", &["-o", "json"]);
+
+    assert_eq!((output.status.code(), json.status.code()), (Some(1), Some(1)));
+    assert_says(&output, "nothing of Edgeloop is pinned at");
+    assert_says(&output, "--pin-root");
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&json["kernel"], &json["agent"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_cannot_be_started_says_why_and_what_to_do() {
+    let pair = Pair::new().unwrap();
+    let cgroup = pair.client.node().cgroup().display().to_string();
+    let folder = format!("file:{}", pair.folder.path().display());
+    let run = ["--node", "n1", "--socket", "/run/edgeloop-none.sock"];
+    for (flags, sentence) in [
+        (["--source", &folder, "--cgroup", "/tmp"], "/tmp is not a folder of a cgroup2 file system"),
+        (["--source", &folder, "--cgroup", "/no/such"], "could not open the cgroup /no/such"),
+        (["--source", "nowhere", "--cgroup", &cgroup], "file:FOLDER"),
+        (["--source", &folder, "--max-services", "0"], "--max-services"),
+        (["--source", &folder, "--audit-interval", "0"], "--audit-interval"),
+    ] {
+        let output = says(&pair, "run", &[&flags[..], &run].concat());
+        assert!(!output.status.success(), "{flags:?}");
+        assert_says(&output, sentence);
+    }
+    assert!(!pair.client.node().pin_root().join("v1").exists(), "nothing was made");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_pin_root_that_is_not_on_a_bpffs_is_refused() {
+    let pair = Pair::new().unwrap();
+    let folder = format!("file:{}", pair.folder.path().display());
+    let cgroup = pair.client.node().cgroup().display().to_string();
+    let here = pair.folder.path().join("pins").display().to_string();
+    let mut agent = pair.client.node().command(program().unwrap());
+    agent.args(["run", "--node", "n1", "--source", &folder, "--cgroup", &cgroup, "--pin-root", &here]);
+
+    let output = agent.output().unwrap();
+
+    assert!(!output.status.success());
+    assert_says(&output, "does not lie on a bpf file system");
+    assert_says(&output, "mount -t bpf");
+    assert!(!pair.folder.path().join("pins").exists());
+}
+
+/// A socket that a killed agent left is replaced; a file that is somebody's is not.
+#[test]
+#[ignore = "needs root"]
+fn a_socket_path_that_is_somebody_elses_is_refused() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&[]).unwrap();
+    let file = pair.folder.path().join("notes.txt");
+    std::fs::write(&file, "mine").unwrap();
+    let other = pair.site.node("n2").unwrap();
+    for path in [&file, &pair.client.node().file("agent.sock")] {
+        let mut second = lb_agent(&other, "run").unwrap();
+        second.args(["--node", "n2", "--source", "file:/tmp", "--cgroup"]).arg(other.cgroup());
+
+        let output = second.arg("--socket").arg(path).output().unwrap();
+
+        assert_eq!(output.status.code(), Some(1), "{}", path.display());
+        assert_says(&output, "is in use");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert!(agent.view().unwrap().ready, "the first agent answers as before");
+}
+
+/// An empty folder says that there is nothing; a missing one says nothing.
+#[test]
+#[ignore = "needs root"]
+fn an_empty_folder_is_a_cluster_without_services() {
+    let pair = Pair::new().unwrap();
+    for file in ["web.yaml", "nodes.yaml"] {
+        pair.folder.remove(file).unwrap();
+    }
+
+    let agent = pair.agent(&[]).unwrap();
+
+    assert_eq!(pair.holds(Pair::SERVICE).unwrap(), "untouched");
+    let lines = "service web 10.96.0.11:80\nslice web-1 of web 9376 10.244.1.3";
+    pair.folder.put("web.yaml", lines).unwrap();
+    wait_for("it is served", || pair.is_served()).unwrap();
+    assert!(agent.view().unwrap().ready);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_folder_that_is_not_there_is_no_empty_one() {
+    let pair = Pair::new().unwrap();
+    pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    let cgroup = pair.client.node().cgroup().display().to_string();
+
+    let output = says(&pair, "run", &["--source", "file:/no/such", "--node", "n1", "--cgroup", &cgroup]);
+
+    assert!(!output.status.success());
+    assert_says(&output, "the folder /no/such does not exist: create it, or name another");
+    assert!(pair.is_served().unwrap());
+}
+
+fn says(pair: &Pair, verb: &str, flags: &[&str]) -> Output {
+    lb_agent_says(pair.client.node(), verb, flags).unwrap()
+}
+
+fn status(pair: &Pair, flags: &[&str]) -> Value {
+    let node = pair.client.node();
+    let (socket, cgroup) = (node.file("agent.sock"), node.cgroup().display().to_string());
+    let own = ["--socket", &socket.display().to_string(), "--cgroup", &cgroup].map(str::to_owned);
+    let flags: Vec<&str> = own.iter().map(String::as_str).chain(flags.iter().copied()).collect();
+    let output = says(pair, "status", &flags);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().unwrap().iter()
+}
+
+fn assert_says(output: &Output, sentence: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(sentence), "not `{sentence}`: {said}");
+}
