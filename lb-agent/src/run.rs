@@ -11,8 +11,8 @@ use crate::agent::{Agent, Orders, Wake};
 use crate::config::{Config, SourceConfig};
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, load, lock};
-use crate::source::kube::{Link, Timing};
-use crate::source::{file, kube};
+use crate::source::file;
+use crate::source::kube::{Follower as ApiFollower, Link, Timing, follow};
 use crate::status::serve::{Served, listen, serve};
 use crate::store::Store;
 
@@ -64,7 +64,7 @@ enum Source {
 /// Ends the source when dropped.
 enum Follower {
     Files { _follower: file::Follower },
-    Api { _follower: kube::Follower },
+    Api { _follower: ApiFollower },
 }
 
 impl Source {
@@ -83,7 +83,7 @@ impl Source {
             }
             Self::Api(link) => {
                 let send = move |batch| wake.send(Wake::Source(batch)).is_ok();
-                Follower::Api { _follower: kube::follow(&link, Timing::default(), send) }
+                Follower::Api { _follower: follow(&link, Timing::default(), send) }
             }
         })
     }

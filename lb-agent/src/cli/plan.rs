@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::model::{Change, Kind, Object};
 use crate::source::file::{self, Report};
-use crate::source::kube::{self, KubeConfig};
+use crate::source::kube::{KubeConfig, load};
 use crate::status::decisions::{Decisions, Ignored, decisions};
 use crate::status::table;
 use crate::store::{Rules, Store};
@@ -92,7 +92,7 @@ fn from_files(folders: &[PathBuf]) -> anyhow::Result<Picture> {
 }
 
 fn from_api(config: KubeConfig) -> anyhow::Result<Picture> {
-    let loaded = kube::load(config)?;
+    let loaded = load(config)?;
     let mut to = io::stderr().lock();
     for (object, problem) in &loaded.problems {
         writeln!(to, "warning: {object}: {problem}").context("could not write the warnings")?;

@@ -71,6 +71,17 @@ struct Details {
     retry_after_seconds: Option<u64>,
 }
 
+impl Status {
+    /// Said by a server that was asked for what it does not do, unless it is only busy or the
+    /// version is none.
+    pub(super) fn as_refusal(mut self) -> Trouble {
+        if !matches!(self.code, 401 | 410 | 429) {
+            self.code = 422;
+        }
+        self.into()
+    }
+}
+
 impl From<Status> for Trouble {
     fn from(status: Status) -> Self {
         let Status { code, message, reason, details } = status;

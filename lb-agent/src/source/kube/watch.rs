@@ -107,10 +107,12 @@ impl Watch {
                 Err(Over::Closed) => return,
                 Err(Over::Trouble(trouble)) => trouble,
             };
+            if self.learn(&trouble) {
+                continue;
+            }
             if self.desk.trouble(self.kind, &trouble, self.track.is_synced()).is_err() {
                 return;
             }
-            self.learn(&trouble);
             tokio::time::sleep(self.backoff.after(&trouble)).await;
             if (trouble.is_of_the_link() || trouble.code() == Some(401))
                 && let Err(error) = self.link.renew().await
@@ -129,40 +131,41 @@ impl Watch {
         }
     }
 
-    /// What is to be done differently after this trouble.
+    /// What is to be done differently after this trouble; answers whether that is all there is
+    /// to it.
     ///
-    /// 1. A list that a watch cannot tell is asked for as such from then on, whatever the server
+    /// 1. A version that the server does not know any more: everything again, no older than
+    ///    that. A version that it does not know yet, even for a list, is another server's.
+    /// 2. A list that a watch cannot tell is asked for as such from then on, whatever the server
     ///    has against it, unless it is only busy or does not know us.
-    /// 2. A version that the server does not know any more: everything again. A version that it
-    ///    does not know yet, even for a list, is another server's.
     /// 3. What was not understood twice at the same place is left behind.
-    fn learn(&mut self, trouble: &Trouble) {
+    fn learn(&mut self, trouble: &Trouble) -> bool {
         let is_garbage = matches!(trouble, Trouble::Garbage(_));
-        let was_garbled = std::mem::replace(&mut self.garbled, is_garbage);
-        let Some(version) = self.version.clone() else {
-            match trouble.code() {
-                Some(401 | 429 | 500 | 502 | 503) => {}
-                Some(_) if self.streams && self.since != Since::Newest => self.streams = false,
-                Some(400 | 410 | 504) => self.since = Since::Newest,
-                Some(_) => {}
-                None => {}
-            }
-            if is_garbage && was_garbled {
-                self.streams = false;
-            }
-            return;
-        };
-        match trouble.code() {
-            Some(401 | 403 | 429 | 500 | 502 | 503) => {}
-            Some(410) => self.again(Since::NotOlderThan(version)),
-            // "Too large resource version": this server has not come so far, and may never.
-            Some(_) => self.again(Since::Newest),
-            None if is_garbage && was_garbled => self.again(Since::NotOlderThan(version)),
-            None => {}
+        let again = std::mem::replace(&mut self.garbled, is_garbage) && is_garbage;
+        match (&self.version, trouble.code()) {
+            (_, Some(401 | 429 | 500 | 502 | 503)) | (Some(_), Some(403)) => {}
+            (Some(version), Some(410)) => self.forget(Since::NotOlderThan(version.clone())),
+            (Some(_), Some(_)) => self.forget(Since::Newest),
+            (Some(version), None) if again => self.forget(Since::NotOlderThan(version.clone())),
+            (None, Some(410 | 504)) if self.since != Since::Newest => self.forget(Since::Newest),
+            (None, Some(_)) if self.streams => return self.stream_no_more(),
+            (None, None) if self.streams && again => return self.stream_no_more(),
+            (None, Some(400)) => self.forget(Since::Newest),
+            (_, Some(_)) | (_, None) => {}
         }
+        false
     }
 
-    fn again(&mut self, since: Since) {
+    fn stream_no_more(&mut self) -> bool {
+        tracing::debug!(
+            kind = self.kind.label(),
+            "the API server tells no lists by watches; plain ones are asked for"
+        );
+        self.streams = false;
+        true
+    }
+
+    fn forget(&mut self, since: Since) {
         self.version = None;
         self.since = since;
     }
@@ -264,8 +267,7 @@ impl Watch {
             "ERROR" => {
                 let status: Status = serde_json::from_slice(json).map_err(garbage)?;
                 // YurtHub refuses lists told by watches so, whatever the code says.
-                self.streams &= !self.track.is_listing();
-                return Err(status.into());
+                return Err(if self.track.is_listing() { status.as_refusal() } else { status.into() });
             }
             other => return Err(Trouble::Garbage(format!("an event of type {other:?}"))),
         };

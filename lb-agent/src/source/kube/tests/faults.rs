@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::server::{Client, PATIENCE, Reply, Server, list, of, service, state};
+use super::server::{Client, PATIENCE, Reply, Server, config_of, kubeconfig, list, of, service, state};
 use crate::model::Kind;
 use crate::source::kube::{State, Timing};
 
@@ -125,6 +125,28 @@ async fn a_server_that_comes_up_later_is_found_within_two_seconds() {
     let start = Instant::now();
     assert_eq!(client.next(Kind::Service).await, "synced");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_is_read_again_when_the_old_one_is_refused() {
+    let server = Server::start().await;
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "first").unwrap();
+    let file = kubeconfig(&server, token.path());
+    let watch = server.stream(Kind::Service, "10", &[service("a", "3")]);
+    let mut client = Client::of(config_of(file.path())).await;
+    assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+
+    std::fs::write(token.path(), "second").unwrap();
+    server.refuse(Kind::Service, 401, "");
+    drop(watch);
+    let next = server.watch(Kind::Service);
+    next.tell("ADDED", &service("b", "11"));
+    assert_eq!(client.next(Kind::Service).await, "+b");
+    let heads = server.heads();
+    let of_services: Vec<&String> = heads.iter().filter(|head| head.contains("/services")).collect();
+    assert!(of_services[1].contains("authorization: Bearer first\r\n"), "{of_services:?}");
+    assert!(of_services[2].contains("authorization: Bearer second\r\n"), "{of_services:?}");
 }
 
 #[tokio::test]

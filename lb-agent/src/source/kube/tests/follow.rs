@@ -64,6 +64,7 @@ async fn an_error_in_the_watch_is_a_refusal_too() {
     server.list(Kind::Service, "10", &[service("a", "3")]);
     let mut client = Client::new(&server).await;
     assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+    assert_eq!(of(&client.report, Kind::Service).unwrap().last_failure, None, "this is no trouble");
 }
 
 #[tokio::test]

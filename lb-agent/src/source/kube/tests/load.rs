@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::server::{Server, service};
+use super::server::{Server, config_of, kubeconfig, service};
 use crate::model::Kind;
 use crate::source::kube::{Credentials, KubeConfig, load};
 
@@ -33,26 +33,18 @@ async fn a_right_that_is_missing_is_named() {
 #[tokio::test]
 async fn a_kubeconfig_names_the_server_and_its_token_is_sent() {
     let server = Server::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let (file, token) = (folder.path().join("config"), folder.path().join("token"));
-    std::fs::write(&token, "first").unwrap();
-    let text = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "other",
-        "clusters": [{"name": "c", "cluster": {"server": server.address()}}],
-        "users": [{"name": "u", "user": {"tokenFile": token}}],
-        "contexts": [{"name": "edge", "context": {"cluster": "c", "user": "u"}}],
-    });
-    std::fs::write(&file, text.to_string()).unwrap();
-
-    let credentials = Credentials::Kubeconfig { file: Some(file.clone()), context: Some("edge".to_owned()) };
-    let config = KubeConfig { credentials, server: None };
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), "first").unwrap();
+    let file = kubeconfig(&server, token.path());
+    let config = config_of(file.path());
     tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap();
     let heads = server.heads();
     assert_eq!(heads.len(), 3);
     assert!(heads.iter().all(|head| head.contains("authorization: Bearer first\r\n")), "{heads:?}");
 
-    let credentials = Credentials::Kubeconfig { file: Some(file.clone()), context: None };
+    let path = file.path().to_owned();
+    let credentials = Credentials::Kubeconfig { file: Some(path.clone()), context: None };
     let config = KubeConfig { credentials, server: None };
     let error = tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap_err();
-    assert_eq!(error.to_string(), format!("could not use the kubeconfig {}", file.display()));
+    assert_eq!(error.to_string(), format!("could not use the kubeconfig {}", path.display()));
 }

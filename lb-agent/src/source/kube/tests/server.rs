@@ -1,10 +1,12 @@
 //! A small API server: it answers with what it was told, in order, and otherwise has nothing.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -146,6 +148,24 @@ fn config(address: &str) -> KubeConfig {
     KubeConfig { credentials: Credentials::Ambient, server: Some(address.to_owned()) }
 }
 
+/// A kubeconfig whose only context is `edge`, with the token in a file of its own.
+pub(super) fn kubeconfig(server: &Server, token: &Path) -> NamedTempFile {
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "other",
+        "clusters": [{"name": "c", "cluster": {"server": server.address()}}],
+        "users": [{"name": "u", "user": {"tokenFile": token}}],
+        "contexts": [{"name": "edge", "context": {"cluster": "c", "user": "u"}}],
+    });
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text.to_string()).unwrap();
+    file
+}
+
+pub(super) fn config_of(kubeconfig: &Path) -> KubeConfig {
+    let (file, context) = (Some(kubeconfig.to_owned()), Some("edge".to_owned()));
+    KubeConfig { credentials: Credentials::Kubeconfig { file, context }, server: None }
+}
+
 pub(super) fn list(version: &str, items: &[Value]) -> Value {
     json!({"kind": "XList", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items})
 }
@@ -255,13 +275,21 @@ impl Client {
     }
 
     pub(super) async fn at(address: &str) -> Self {
-        // Longer than any test waits, so that nothing ends by itself.
-        Self::with(address, Timing { watch: 2 * PATIENCE, silence: 2 * PATIENCE }).await
+        Self::of(config(address)).await
     }
 
     pub(super) async fn with(address: &str, timing: Timing) -> Self {
+        Self::start(config(address), timing).await
+    }
+
+    pub(super) async fn of(config: KubeConfig) -> Self {
+        // Longer than any test waits, so that nothing ends by itself.
+        Self::start(config, Timing { watch: 2 * PATIENCE, silence: 2 * PATIENCE }).await
+    }
+
+    async fn start(config: KubeConfig, timing: Timing) -> Self {
         let (send, batches) = unbounded_channel();
-        let link = Link::new(config(address)).await.unwrap();
+        let link = Link::new(config).await.unwrap();
         let follower = follow(&link, timing, move |batch| send.send(batch).is_ok());
         Self { batches, _follower: follower, report: Report::default(), waiting: VecDeque::new() }
     }
