@@ -29,9 +29,11 @@ impl Backoff {
         self.failures += 1;
         let asked = match trouble {
             Trouble::Answer { retry_after, .. } => retry_after.unwrap_or_default(),
-            Trouble::Unreachable(_) | Trouble::Silent { .. } | Trouble::Ended | Trouble::Garbage(_) => {
-                Duration::ZERO
-            }
+            Trouble::Unreachable(_)
+            | Trouble::Untrusted(_)
+            | Trouble::Silent { .. }
+            | Trouble::Ended
+            | Trouble::Garbage(_) => Duration::ZERO,
         };
         asked.min(MOST_ASKED) + jitter(wait)
     }

@@ -1,6 +1,5 @@
 //! One request at a time to the API server, each with an end.
 
-use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
@@ -24,6 +23,9 @@ pub enum Trouble {
     #[error("cannot be reached: {0}")]
     Unreachable(String),
 
+    #[error("is not trusted: {0}")]
+    Untrusted(String),
+
     /// The link may be dead, or whoever is at its other end.
     #[error("said nothing for {} s", after.as_secs())]
     Silent { after: Duration },
@@ -43,14 +45,27 @@ impl Trouble {
     pub(super) const fn is_of_the_link(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent { .. } | Self::Ended => true,
-            Self::Answer { .. } | Self::Garbage(_) => false,
+            Self::Untrusted(_) | Self::Answer { .. } | Self::Garbage(_) => false,
+        }
+    }
+
+    /// Credentials and connections that were good may have become bad.
+    pub(super) const fn asks_for_new_credentials(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Untrusted(_) | Self::Silent { .. } | Self::Ended => true,
+            Self::Answer { code, .. } => *code == 401,
+            Self::Garbage(_) => false,
         }
     }
 
     pub(super) const fn code(&self) -> Option<u16> {
         match self {
             Self::Answer { code, .. } => Some(*code),
-            Self::Unreachable(_) | Self::Silent { .. } | Self::Ended | Self::Garbage(_) => None,
+            Self::Unreachable(_)
+            | Self::Untrusted(_)
+            | Self::Silent { .. }
+            | Self::Ended
+            | Self::Garbage(_) => None,
         }
     }
 }
@@ -74,7 +89,7 @@ struct Details {
 impl Status {
     /// Said by a server that was asked for what it does not do, unless it is only busy or the
     /// version is none.
-    pub(super) fn as_refusal(mut self) -> Trouble {
+    pub(super) fn refusal(mut self) -> Trouble {
         if !matches!(self.code, 401 | 410 | 429) {
             self.code = 422;
         }
@@ -146,7 +161,7 @@ impl Link {
             .map_err(|error| Trouble::Unreachable(error.to_string()))?;
         let silent = |_elapsed| Trouble::Silent { after: patience };
         let response = timeout(patience, self.client.send(request)).await.map_err(silent)?;
-        let response = response.map_err(|error| Trouble::Unreachable(causes(&error)))?;
+        let response = response.map_err(|error| unreachable(&error))?;
         let (head, body) = response.into_parts();
         let mut answer = Answer { body, patience };
         if head.status == StatusCode::OK {
@@ -225,16 +240,22 @@ fn dial_boxed(uri: Uri, unmarked: Unmarked) -> Dialling {
     Box::pin(dial(uri, unmarked))
 }
 
-/// An error with what caused it, each thing said once.
-fn causes(error: &kube::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
+/// What is at the bottom of an error: above it everyone says only that it failed.
+fn unreachable(error: &kube::Error) -> Trouble {
+    let mut cause: &dyn std::error::Error = error;
+    let mut untrusted = false;
+    loop {
+        untrusted |= cause.downcast_ref().is_some_and(is_of_trust);
+        match cause.source() {
+            Some(next) => cause = next,
+            None if untrusted => return Trouble::Untrusted(cause.to_string()),
+            None => return Trouble::Unreachable(cause.to_string()),
         }
-        next = cause.source();
     }
-    text
+}
+
+/// So TLS calls a certificate that it does not take, perhaps in an error of another kind.
+fn is_of_trust(error: &io::Error) -> bool {
+    let inside = error.get_ref().and_then(|inside| inside.downcast_ref());
+    error.kind() == io::ErrorKind::InvalidData || inside.is_some_and(is_of_trust)
 }

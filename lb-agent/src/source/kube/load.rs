@@ -12,7 +12,7 @@ use super::query::Since;
 use super::track::Track;
 
 /// For how long a server that is busy, or cannot be reached, is asked again.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(6);
 /// How long it may say nothing.
 const SILENCE: Duration = Duration::from_secs(25);
 
@@ -79,7 +79,7 @@ async fn load_kind(link: &Link, kind: Kind) -> Result<Track, Trouble> {
             Err(trouble) => trouble,
         };
         let wait = backoff.after(&trouble);
-        let may_pass = matches!(trouble.code(), None | Some(429 | 500 | 502..=504));
+        let may_pass = trouble.is_of_the_link() || matches!(trouble.code(), Some(429 | 500 | 502..=504));
         if !may_pass || Instant::now() + wait > until {
             return Err(trouble);
         }

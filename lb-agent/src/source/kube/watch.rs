@@ -114,7 +114,7 @@ impl Watch {
                 return;
             }
             tokio::time::sleep(self.backoff.after(&trouble)).await;
-            if (trouble.is_of_the_link() || trouble.code() == Some(401))
+            if trouble.asks_for_new_credentials()
                 && let Err(error) = self.link.renew().await
             {
                 tracing::warn!(%error, "could not read the credentials again; the last ones are used");
@@ -267,7 +267,7 @@ impl Watch {
             "ERROR" => {
                 let status: Status = serde_json::from_slice(json).map_err(garbage)?;
                 // YurtHub refuses lists told by watches so, whatever the code says.
-                return Err(if self.track.is_listing() { status.as_refusal() } else { status.into() });
+                return Err(if self.track.is_listing() { status.refusal() } else { status.into() });
             }
             other => return Err(Trouble::Garbage(format!("an event of type {other:?}"))),
         };
