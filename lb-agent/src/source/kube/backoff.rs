@@ -14,19 +14,26 @@ const SERVER: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 /// between its half and one and a half of it, so that a thousand agents do not return at once.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
-    failures: u32,
+    /// In a row, of the link and of the server.
+    link: u32,
+    server: u32,
 }
 
 impl Backoff {
     /// All is well again.
     pub(super) fn reset(&mut self) {
-        self.failures = 0;
+        *self = Self::default();
     }
 
     pub(super) fn after(&mut self, trouble: &Trouble) -> Duration {
-        let (first, most) = if trouble.is_of_the_link() { LINK } else { SERVER };
-        let wait = first.saturating_mul(1 << self.failures.min(16)).min(most);
-        self.failures += 1;
+        let of_link = trouble.is_of_the_link();
+        let ((first, most), failures) =
+            if of_link { (LINK, &mut self.link) } else { (SERVER, &mut self.server) };
+        let wait = first.saturating_mul(1 << (*failures).min(16)).min(most);
+        *failures += 1;
+        if !of_link {
+            self.link = 0;
+        }
         let asked = match trouble {
             Trouble::Answer { retry_after, .. } => retry_after.unwrap_or_default(),
             Trouble::Unreachable(_)
@@ -69,6 +76,16 @@ mod tests {
             backoff.reset();
             assert!(backoff.after(&trouble) < most, "{shows}");
         }
+    }
+
+    #[test]
+    fn however_long_a_link_was_dead_its_server_is_asked_again_at_once() {
+        let mut backoff = Backoff::default();
+        for _ in 0..100 {
+            backoff.after(&Trouble::Ended);
+        }
+        let gone = Trouble::Answer { code: 410, message: String::new(), retry_after: None };
+        assert!(backoff.after(&gone) <= SERVER.0 * 3 / 2);
     }
 
     #[test]
