@@ -1,0 +1,113 @@
+//! What runs inside a simulated pod: servers, clients, or any program.
+
+mod clients;
+mod hammer;
+mod join;
+mod load;
+mod servers;
+mod socket;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+/// Joins a cgroup and a network namespace, in this order, and does one thing there.
+#[derive(Parser)]
+struct Arguments {
+    /// The cgroup that all sockets are to belong to.
+    #[arg(long)]
+    cgroup: Option<PathBuf>,
+    /// A file that opens to a network namespace.
+    #[arg(long)]
+    netns: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// All but `exec` end when their standard input does.
+#[derive(Subcommand)]
+enum Verb {
+    /// Answers every connection with a text, over HTTP.
+    Serve {
+        #[arg(long)]
+        at: SocketAddr,
+        #[arg(long)]
+        text: String,
+    },
+    /// Answers every connection with four bytes that name the address it came to.
+    ServeIds {
+        /// ADDRESS:PORT=NUMBER
+        #[arg(long, value_parser = servers::address_and_id)]
+        at: Vec<(SocketAddr, u32)>,
+    },
+    /// Dials one after the other; one line for each.
+    Dial {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        count: u64,
+    },
+    /// Dials without end; one line for each.
+    Watch {
+        #[arg(long)]
+        to: SocketAddr,
+    },
+    /// Dials at a rate; ten lines a second.
+    Load {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        per_second: u32,
+        #[arg(long)]
+        threads: u32,
+    },
+    /// Dials as fast as possible; one line at the end.
+    Hammer {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        count: u64,
+        /// Where each connection is written down.
+        #[arg(long)]
+        log: PathBuf,
+    },
+    /// Becomes another program, which is killed when our parent ends.
+    Exec {
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+    /// Holds a site with one node and one pod that serves, and says the site's name.
+    Site,
+}
+
+fn main() -> Result<()> {
+    let Arguments { cgroup, netns, verb } = Arguments::parse();
+    if let Some(cgroup) = cgroup {
+        join::cgroup(&cgroup)?;
+    }
+    if let Some(netns) = netns {
+        join::netns(&netns)?;
+    }
+    match verb {
+        Verb::Serve { at, text } => servers::serve(at, &text),
+        Verb::ServeIds { at } => servers::serve_ids(&at),
+        Verb::Dial { to, count } => clients::dial(to, count),
+        Verb::Watch { to } => clients::watch(to),
+        Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),
+        Verb::Hammer { to, count, log } => hammer::run(to, count, &log),
+        Verb::Exec { command } => join::become_program(&command),
+        Verb::Site => servers::hold_site(),
+    }
+}
+
+/// One line of our output.
+fn say(what: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(what).context("could not write an answer as JSON")?;
+    line.push(b'\n');
+    io::stdout().write_all(&line).context("nobody reads what we say")
+}

@@ -1,0 +1,123 @@
+//! The program `edgeloop-pod`: finding it, starting it inside a pod, and reading its answers.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::de::DeserializeOwned;
+
+use crate::child::Child;
+use crate::netns::Netns;
+
+const NAME: &str = "edgeloop-pod";
+
+/// Builds the helper program, for those that cargo does not build it for: all but this package's own tests.
+pub fn build() -> Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "edgeloop-tests", "--bin", NAME])
+        .status()
+        .context("could not run cargo")?;
+    ensure!(status.success(), "could not build {NAME}");
+    Ok(())
+}
+
+/// Beside this program, or one folder up: tests run in `deps/`.
+pub(crate) fn find() -> Result<PathBuf> {
+    let own = env::current_exe().context("could not tell where this program lies")?;
+    own.ancestors().skip(1).take(2).map(|folder| folder.join(NAME)).find(|path| path.is_file()).with_context(
+        || format!("the program {NAME} is not built: run `cargo build -p edgeloop-tests --bin {NAME}`"),
+    )
+}
+
+/// A program that will run in this cgroup and network namespace.
+///
+/// In a process group of its own: Ctrl-C is for the harness, which ends its children in order.
+pub(crate) fn program(helper: &Path, cgroup: &Path, netns: Option<&Netns>, program: &OsStr) -> Command {
+    let mut command = inside(helper, cgroup, netns);
+    command.args(["exec", "--"]).arg(program);
+    command
+}
+
+/// The helper program at work. It ends when its standard input is closed: at the latest when we do.
+pub(crate) struct Helper {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    name: String,
+}
+
+impl Helper {
+    pub(crate) fn start(
+        helper: &Path,
+        cgroup: &Path,
+        netns: &Netns,
+        name: String,
+        arguments: &[String],
+    ) -> Result<Self> {
+        let mut command = inside(helper, cgroup, Some(netns));
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = Child::spawn(&name, &mut command)?;
+        let input = child.process().stdin.take();
+        let output = child.process().stdout.take().context("the helper has no standard output")?;
+
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || pass_on(output, &sender));
+        Ok(Self { child, input, lines, name })
+    }
+
+    /// The next line, read as `T`; none when it has ended well.
+    pub(crate) fn next<T: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<T>> {
+        match self.lines.recv_timeout(within) {
+            Ok(line) => serde_json::from_str(&line)
+                .map(Some)
+                .with_context(|| format!("{} says what it should not: {line}", self.name)),
+            Err(RecvTimeoutError::Timeout) => Err(anyhow!("{} says nothing for {within:?}", self.name)),
+            Err(RecvTimeoutError::Disconnected) => self.ended().map(|()| None),
+        }
+    }
+
+    /// The next line, which has to come.
+    pub(crate) fn expect<T: DeserializeOwned>(&mut self, within: Duration) -> Result<T> {
+        self.next(within)?.with_context(|| format!("{} ended too early", self.name))
+    }
+
+    /// What it still has to say, it will say, and then end.
+    pub(crate) fn ask_to_end(&mut self) {
+        self.input = None;
+    }
+
+    fn ended(&mut self) -> Result<()> {
+        match self.child.wait(Duration::from_secs(2))? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("{} failed ({status}); what it said stands above", self.name),
+            None => bail!("{} closed its output and does not end", self.name),
+        }
+    }
+}
+
+fn inside(helper: &Path, cgroup: &Path, netns: Option<&Netns>) -> Command {
+    let mut command = Command::new(helper);
+    command.process_group(0).arg("--cgroup").arg(cgroup);
+    if let Some(netns) = netns {
+        command.arg("--netns").arg(netns.path());
+    }
+    command
+}
+
+/// Until the output ends or nobody listens any more.
+fn pass_on(output: ChildStdout, sender: &Sender<String>) {
+    for line in BufReader::new(output).lines() {
+        let Ok(line) = line else { return };
+        if sender.send(line).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A network namespace that nothing but open descriptors holds: no name, no mount, nothing to clean up.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::process::{self, Command, Output, Stdio};
+use std::{io, thread};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::sched::{CloneFlags, setns, unshare};
+
+pub(crate) struct Netns(File);
+
+impl Netns {
+    pub(crate) fn new() -> Result<Self> {
+        in_a_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET).context("could not make a network namespace")?;
+            let own = File::open("/proc/thread-self/ns/net").context("could not hold a network namespace")?;
+            Ok(Self(own))
+        })
+    }
+
+    /// Opens to this namespace in any process, while this one lives.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd()))
+    }
+
+    /// Runs lines of `ip` commands inside, up to the first that fails.
+    pub(crate) fn ip(&self, lines: &str) -> Result<()> {
+        let output = in_a_thread(|| {
+            setns(&self.0, CloneFlags::CLONE_NEWNET).context("could not enter a network namespace")?;
+            run_ip(lines).map_err(|error| {
+                if error.kind() == ErrorKind::NotFound {
+                    anyhow!("the program `ip` is missing: install the package iproute2")
+                } else {
+                    anyhow!(error).context("could not run `ip`")
+                }
+            })
+        })?;
+        ensure!(
+            output.status.success(),
+            "`ip` failed: {}in\n{lines}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+}
+
+/// A namespace is a thread's: what joins one does so in a thread that ends with it.
+fn in_a_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    match thread::scope(|scope| scope.spawn(work).join()) {
+        Ok(result) => result,
+        Err(_panic) => bail!("a thread that joined a network namespace panicked"),
+    }
+}
+
+fn run_ip(lines: &str) -> io::Result<Output> {
+    let mut ip = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut input) = ip.stdin.take() {
+        input.write_all(lines.as_bytes())?;
+    }
+    ip.wait_with_output()
+}

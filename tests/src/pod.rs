@@ -1,0 +1,164 @@
+//! A simulated pod: a network namespace on the site's bridge, servers and clients.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::answer::Answer;
+use crate::hammer::Hammer;
+use crate::helper::{self, Helper};
+use crate::load::Load;
+use crate::netns::Netns;
+use crate::node::Node;
+use crate::watch::Watch;
+
+/// Longer than the helper takes for one connection that gets no answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Pod {
+    name: String,
+    address: IpAddr,
+    servers: Mutex<Vec<Helper>>,
+    netns: Netns,
+    node: Node,
+}
+
+impl Pod {
+    pub(crate) fn new(node: Node, name: &str, address: &str) -> Result<Self> {
+        let address: IpAddr = address.parse().with_context(|| format!("not an address: {address}"))?;
+        let netns = Netns::new()?;
+        let port = format!("pod{}", node.world.next_number());
+        node.world.fabric.ip(&format!(
+            "link add {port} type veth peer name eth0 netns {}\nlink set {port} master fabric up\n",
+            netns.path().display()
+        ))?;
+        // The other pods are on the link, and there is no route to anywhere else.
+        let on_link = if address.is_ipv4() { "/16" } else { "/64 nodad" };
+        netns.ip(&format!("link set lo up\nlink set eth0 up\naddress add {address}{on_link} dev eth0\n"))?;
+        Ok(Self { name: name.to_owned(), address, servers: Mutex::default(), netns, node })
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Addresses that this namespace answers for, beside its own: more backends in one pod, or a cluster
+    /// address for a decoy.
+    pub fn add_addresses(&self, addresses: &[IpAddr]) -> Result<()> {
+        let mut lines = String::new();
+        for address in addresses {
+            let alone = if address.is_ipv4() { "32" } else { "128 nodad" };
+            writeln!(lines, "address add {address}/{alone} dev lo").context("could not write a line")?;
+        }
+        self.netns.ip(&lines)
+    }
+
+    /// Answers every connection to this port with the pod's name, over HTTP, until the pod goes.
+    pub fn serve_name(&self, port: u16) -> Result<SocketAddr> {
+        self.serve(SocketAddr::new(self.address, port), &self.name)
+    }
+
+    /// The same with any text and at any address that the pod has.
+    pub fn serve(&self, at: SocketAddr, text: &str) -> Result<SocketAddr> {
+        self.start_server(&["serve".into(), format!("--at={at}"), format!("--text={text}")])?;
+        Ok(at)
+    }
+
+    /// Answers every connection to these addresses with four bytes: the number beside the address. For
+    /// clients that [`hammer`](Self::hammer).
+    pub fn serve_ids(&self, servers: &[(SocketAddr, u32)]) -> Result<()> {
+        let mut arguments = vec!["serve-ids".to_owned()];
+        arguments.extend(servers.iter().map(|(at, id)| format!("--at={at}={id}")));
+        self.start_server(&arguments)
+    }
+
+    /// Ends all servers of this pod; connections to it are then refused.
+    pub fn stop_serving(&self) {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Dials so many times, one after the other.
+    pub fn dial(&self, target: &str, count: usize) -> Result<Vec<Answer>> {
+        let mut client =
+            self.start(&["dial".into(), format!("--to={target}"), format!("--count={count}")])?;
+        let mut answers = Vec::with_capacity(count);
+        while let Some(answer) = client.next(PATIENCE)? {
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+
+    /// Dials without end; for the moment at which something shows first.
+    pub fn watch(&self, target: &str) -> Result<Watch> {
+        Watch::new(self.start(&["watch".into(), format!("--to={target}")])?)
+    }
+
+    /// Dials until an answer is as wanted. For the time since some act, start [`watch`](Self::watch) before it.
+    pub fn wait_until(
+        &self,
+        target: &str,
+        wanted: impl FnMut(&Answer) -> bool,
+        within: Duration,
+    ) -> Result<Answer> {
+        self.watch(target)?.first_since(crate::now(), wanted, within)
+    }
+
+    /// Dials at this rate until stopped, ten minutes at most.
+    pub fn dial_continuously(&self, target: &str, per_second: u32, threads: u32) -> Result<Load> {
+        Load::new(self.start(&[
+            "load".into(),
+            format!("--to={target}"),
+            format!("--per-second={per_second}"),
+            format!("--threads={threads}"),
+        ])?)
+    }
+
+    /// Dials servers of [`serve_ids`](Self::serve_ids) as fast as it can, in a process of its own.
+    pub fn hammer(&self, target: &str, count: u64) -> Result<Hammer> {
+        let log = self.node.world.folder().join(format!("hammer{}", self.node.world.next_number()));
+        let client = self.start(&[
+            "hammer".into(),
+            format!("--to={target}"),
+            format!("--count={count}"),
+            format!("--log={}", log.display()),
+        ])?;
+        Ok(Hammer::new(client, log))
+    }
+
+    /// Any program, to be run in this pod. The pid that spawning gives is the program's own; it is killed
+    /// when the thread that spawned it ends.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        helper::program(&self.node.world.helper, self.node.cgroup(), Some(&self.netns), program.as_ref())
+    }
+
+    fn start_server(&self, arguments: &[String]) -> Result<()> {
+        let mut server = self.start(arguments)?;
+        let ready: String = server.expect(PATIENCE)?;
+        anyhow::ensure!(ready == "ready", "a server in pod {} says {ready}", self.name);
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).push(server);
+        Ok(())
+    }
+
+    fn start(&self, arguments: &[String]) -> Result<Helper> {
+        let verb = arguments.first().map_or("", String::as_str);
+        let name = format!("`{verb}` in pod {}", self.name);
+        Helper::start(&self.node.world.helper, self.node.cgroup(), &self.netns, name, arguments)
+    }
+}
