@@ -1,8 +1,14 @@
 //! Edgeloop's agent: which backends this node uses for every Service, kept in the kernel's maps.
 
+pub mod agent;
+pub mod cli;
+pub mod config;
 pub mod datapath;
 pub mod model;
 pub mod plan;
+pub mod reconcile;
+pub mod run;
 pub mod select;
 pub mod source;
+pub mod status;
 pub mod store;

@@ -1,2 +1,23 @@
 //! The command line: parse, call, exit code.
-fn main() {}
+
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lb_agent::cli::Cli;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("EDGELOOP_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let colours = stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(colours).init();
+    match cli.run() {
+        Ok(code) => code,
+        Err(error) => {
+            // With stderr gone there is nobody to tell.
+            drop(writeln!(stderr(), "lb-agent: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub mod lock;
 mod map;
 pub mod pinned;
 mod sys;
+pub mod takeover;
 
 use std::io;
 

@@ -237,9 +237,8 @@ pub enum Grace {
     Membarrier,
     /// One second: longer than any program runs.
     Second,
-    /// None at all: a planted bug for the proofs.
-    #[doc(hidden)]
-    Planted,
+    /// Not at all: the bug that the proofs plant.
+    None,
 }
 
 impl Grace {
@@ -258,7 +257,7 @@ pub fn grace_period(grace: Grace) {
     let waited = match grace {
         Grace::Membarrier => membarrier().is_ok(),
         Grace::Second => false,
-        Grace::Planted => true,
+        Grace::None => true,
     };
     if !waited {
         std::thread::sleep(Duration::from_secs(1));

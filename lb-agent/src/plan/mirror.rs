@@ -160,7 +160,12 @@ impl Plan {
         Some(&self.entries.get(frontend)?.key.as_ref()?.service)
     }
 
-    /// Elements of which nobody knows whose they are.
+    /// How many elements there are of which nobody knows whose they are.
+    #[must_use]
+    pub fn count_strays(&self) -> usize {
+        self.strays().len()
+    }
+
     pub(super) fn strays(&self) -> Vec<Frontend4> {
         let stray = self.entries.iter().filter(|(_, entry)| entry.key.is_none());
         stray.map(|(frontend, _)| *frontend).collect()

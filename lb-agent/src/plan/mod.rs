@@ -12,7 +12,7 @@ pub use adopt::Observed;
 pub use mirror::{Entry, Limits, Plan, Short};
 pub use op::MapOp;
 pub use step::Step;
-pub use want::{NotYet, Want, not_yet, topology_first, wanted};
+pub use want::{NotYet, Want, need, not_yet, topology_first, wanted};
 
 #[cfg(test)]
 mod tests;

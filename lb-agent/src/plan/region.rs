@@ -39,7 +39,7 @@ impl Regions {
             let fits = (0..ORDERS as u8).rev().map(|order| Region { at, order });
             let region = fits
                 .into_iter()
-                .find(|region| at % region.size() == 0 && region.size() <= entries - at)
+                .find(|region| at.is_multiple_of(region.size()) && region.size() <= entries - at)
                 .unwrap_or(Region { at, order: 0 });
             regions.free[usize::from(region.order)].insert(at);
             at += region.size();
@@ -57,7 +57,7 @@ impl Regions {
 
     /// Takes exactly `region`; false when a part of it is taken, or it is not well placed.
     pub(super) fn reserve(&mut self, region: Region) -> bool {
-        if usize::from(region.order) >= ORDERS || region.at % region.size() != 0 {
+        if usize::from(region.order) >= ORDERS || !region.at.is_multiple_of(region.size()) {
             return false;
         }
         for order in region.order..ORDERS as u8 {

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::layout::{Backend4, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4};
+use lb_common::layout::{Backend4, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS};
 
 use crate::model::{ObjectName, Protocol, ServicePortKey};
 use crate::select::decide::Decision;
 use crate::select::topology::Topology;
 use crate::store::{Port, Said, Store};
 
-use super::mirror::Plan;
+use super::mirror::{Limits, Plan};
 
 /// The most backends a service port can have: the count in the layout is 16 bits wide.
 const MOST_BACKENDS: usize = u16::MAX as usize;
@@ -165,4 +165,18 @@ fn want(port: &Port<'_>, decision: &Decision<'_>) -> Want {
         affinity: port.service.affinity.unwrap_or(0),
         backends,
     }
+}
+
+/// The room that all of `wants` together take.
+#[must_use]
+pub fn need(wants: &BTreeMap<Frontend4, Option<Want>>) -> Limits {
+    let mut need = Limits { frontends: 0, backends: 0 };
+    for want in wants.values().flatten() {
+        need.frontends += 1;
+        let tail = want.backends.len().saturating_sub(INLINE_BACKENDS);
+        if tail > 0 {
+            need.backends += tail.next_power_of_two() as u32;
+        }
+    }
+    need
 }

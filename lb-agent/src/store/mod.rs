@@ -87,6 +87,12 @@ impl Store {
         std::mem::take(&mut self.dirty)
     }
 
+    /// The Services that the next pass looks at.
+    #[must_use]
+    pub const fn dirty(&self) -> &BTreeSet<ObjectName> {
+        &self.dirty
+    }
+
     pub fn mark_dirty(&mut self, services: impl IntoIterator<Item = ObjectName>) {
         self.dirty.extend(services);
     }
@@ -117,6 +123,11 @@ impl Store {
     /// Every Service that exists, also those that do not count.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &Topology)> {
         self.services.values().map(|known| (&known.service, &known.topology))
+    }
+
+    #[must_use]
+    pub fn service(&self, name: &ObjectName) -> Option<(&Service, &Topology)> {
+        self.services.get(name).map(|known| (&known.service, &known.topology))
     }
 
     #[must_use]

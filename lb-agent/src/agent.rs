@@ -1,0 +1,302 @@
+//! The writer's thread: it wakes for a closed list of reasons, and its body never asks which.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use crate::datapath::bpf::Bpf;
+use crate::datapath::takeover::{Datapath, Sizes, TakeoverError};
+use crate::datapath::{Grace, WriteError, grace_period};
+use crate::model::ObjectName;
+use crate::plan::{Limits, Plan, need, wanted};
+use crate::reconcile::Reconciler;
+use crate::source::file::{Batch, Report};
+use crate::status::marks::{Mark, marks_of};
+use crate::status::view::{AgentView, Failed};
+use crate::store::Store;
+
+/// Why the writer wakes, beside the clock.
+#[derive(Debug)]
+pub enum Wake {
+    Source(Batch),
+    /// The grace period of this number has passed.
+    Grace(u64),
+    /// Someone asks how things are.
+    Report(tokio::sync::oneshot::Sender<AgentView>),
+    Stop,
+}
+
+/// Failed writes are tried again after this long, twice as long each time.
+const RETRY: Duration = Duration::from_millis(200);
+const RETRY_AT_MOST: Duration = Duration::from_secs(10);
+/// The clock is looked at no less often.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What the writer was told to do.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// What the source is called in status.
+    pub source: String,
+    pub sizes: Sizes,
+    pub audit: Duration,
+    pub grace: Grace,
+}
+
+/// The agent's state, owned by the writer's thread.
+#[derive(Debug)]
+pub struct Agent {
+    orders: Orders,
+    store: Store,
+    datapath: Datapath,
+    /// Open from the first sync on: the sizes go by what the source told.
+    kernel: Option<Reconciler<Bpf>>,
+    inbox: Receiver<Wake>,
+    /// For the threads that wait for grace periods.
+    to_self: Sender<Wake>,
+    grace_running: bool,
+    attached: bool,
+    report: Report,
+    failed: BTreeMap<ObjectName, WriteError>,
+    retry: Option<(Instant, Duration)>,
+    next_audit: Instant,
+    said: BTreeSet<Mark>,
+    passes: u64,
+}
+
+impl Agent {
+    #[must_use]
+    pub fn new(
+        orders: Orders,
+        store: Store,
+        datapath: Datapath,
+        inbox: Receiver<Wake>,
+        to_self: Sender<Wake>,
+    ) -> Self {
+        let next_audit = Instant::now() + orders.audit;
+        Self {
+            orders,
+            store,
+            datapath,
+            kernel: None,
+            inbox,
+            to_self,
+            grace_running: false,
+            attached: false,
+            report: Report::default(),
+            failed: BTreeMap::new(),
+            retry: None,
+            next_audit,
+            said: BTreeSet::new(),
+            passes: 0,
+        }
+    }
+
+    /// Runs until it is told to stop. Nothing is detached then: the kernel goes on with what it has.
+    ///
+    /// # Errors
+    /// When the maps or programs cannot be brought up. Failed writes are no reason to end.
+    pub fn run(mut self) -> Result<(), TakeoverError> {
+        loop {
+            let due = [Some(self.next_audit), self.retry.map(|(at, _)| at)].into_iter().flatten().min();
+            let patience = due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()).min(IDLE));
+            let first = match self.inbox.recv_timeout(patience) {
+                Ok(wake) => Some(wake),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            // All that is waiting, so that a burst is one pass.
+            let wakes: Vec<Wake> = first.into_iter().chain(self.inbox.try_iter()).collect();
+            let mut asked = Vec::new();
+            for wake in wakes {
+                match wake {
+                    Wake::Stop => return Ok(()),
+                    Wake::Source(batch) => self.take(batch),
+                    Wake::Grace(age) => self.grace_passed(age),
+                    Wake::Report(answer) => asked.push(answer),
+                }
+            }
+            self.pass()?;
+            for answer in asked {
+                // Whoever asked may have gone away.
+                drop(answer.send(self.view()));
+            }
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        for change in batch.changes {
+            self.store.take(change);
+        }
+        let was_unknown = !self.report.incomplete.is_empty();
+        self.report = batch.report;
+        if was_unknown && self.report.incomplete.is_empty() {
+            // What was kept for lack of knowledge is decided now.
+            if let Some(kernel) = &self.kernel {
+                kernel.start(&mut self.store);
+            }
+        }
+    }
+
+    fn grace_passed(&mut self, age: u64) {
+        self.grace_running = false;
+        if let Some(kernel) = &mut self.kernel {
+            kernel.plan.release(age);
+        }
+    }
+
+    /// One pass: open, audit, converge, attach, and see to what the next one needs.
+    fn pass(&mut self) -> Result<(), TakeoverError> {
+        if !self.store.is_synced() {
+            return Ok(());
+        }
+        if self.kernel.is_none() {
+            self.open()?;
+        }
+        self.audit_if_due();
+        self.converge();
+        if !self.attached {
+            self.attach()?;
+        }
+        if self.is_to_grow() {
+            self.grow()?;
+        }
+        self.start_grace();
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<(), TakeoverError> {
+        let need = self.need();
+        let (maps, plan) = self.datapath.open(need, self.orders.sizes)?;
+        let limits = plan.limits();
+        tracing::info!(
+            services = limits.frontends,
+            backends = limits.backends,
+            held = plan.entries().count(),
+            "maps are open"
+        );
+        let kernel = Reconciler { maps, plan };
+        kernel.start(&mut self.store);
+        self.kernel = Some(kernel);
+        Ok(())
+    }
+
+    fn attach(&mut self) -> Result<(), TakeoverError> {
+        self.datapath.attach()?;
+        self.attached = true;
+        let cgroup = self.datapath.cgroup();
+        tracing::info!(cgroup = %cgroup.path.display(), "attached");
+        Ok(())
+    }
+
+    /// The room that everything together takes.
+    fn need(&self) -> Limits {
+        let all = self.store.services().map(|(service, _)| service.name.clone()).collect();
+        let empty = Plan::new(Limits { frontends: 0, backends: 0 }, 1);
+        need(&wanted(&self.store, &empty, &all, false))
+    }
+
+    fn converge(&mut self) {
+        let Some(kernel) = &mut self.kernel else { return };
+        let touched = self.store.dirty().clone();
+        let pass = kernel.converge(&mut self.store, !self.report.incomplete.is_empty());
+        self.passes += 1;
+        if pass.written > 0 {
+            tracing::debug!(written = pass.written, "pass");
+        }
+        for (service, error) in &pass.failed {
+            tracing::warn!(%service, %error, "could not write a Service; it keeps what it had and is tried again");
+        }
+        let wait = self.retry.map_or(RETRY, |(_, wait)| (wait * 2).min(RETRY_AT_MOST));
+        self.retry = (!pass.failed.is_empty()).then(|| (Instant::now() + wait, wait));
+        self.failed = pass.failed;
+        for service in &touched {
+            self.say(service);
+        }
+    }
+
+    /// Logs what is new about a Service, once.
+    fn say(&mut self, service: &ObjectName) {
+        let plan = self.kernel.as_ref().map(|kernel| &kernel.plan);
+        let marks = marks_of(&self.store, plan, service);
+        let name = service.to_string();
+        self.said.retain(|said| said.service != name || marks.contains(said));
+        for mark in marks {
+            if self.said.insert(mark.clone()) && mark.kind.is_warning() {
+                tracing::warn!(service = mark.service, reason = mark.text, "a Service needs attention");
+            }
+        }
+    }
+
+    fn audit_if_due(&mut self) {
+        if Instant::now() < self.next_audit {
+            return;
+        }
+        self.next_audit = Instant::now() + self.orders.audit;
+        let Some(kernel) = &mut self.kernel else { return };
+        match kernel.audit(&mut self.store) {
+            Ok(0) => {}
+            Ok(found) => tracing::warn!(found, "the maps were not as they were written; mending them"),
+            Err(error) => tracing::warn!(%error, "could not read the maps back; will try again"),
+        }
+    }
+
+    fn is_to_grow(&self) -> bool {
+        let is_short = self.kernel.as_ref().is_some_and(|kernel| !kernel.plan.short().is_empty());
+        is_short && self.attached && self.orders.sizes.may_grow() && {
+            let limits = self.kernel.as_ref().map(|kernel| kernel.plan.limits());
+            let larger = self.orders.sizes.fresh(self.need());
+            limits.is_some_and(|now| larger.frontends > now.frontends || larger.backends > now.backends)
+        }
+    }
+
+    /// Larger maps: filled first, then the programs change over to them.
+    fn grow(&mut self) -> Result<(), TakeoverError> {
+        tracing::info!("the maps are full: changing over to larger ones");
+        let next_id = self.kernel.as_ref().map_or(1, |kernel| kernel.plan.next_id());
+        let (maps, plan) = self.datapath.renew(self.orders.sizes.fresh(self.need()), next_id)?;
+        let kernel = Reconciler { maps, plan };
+        kernel.start(&mut self.store);
+        self.kernel = Some(kernel);
+        self.converge();
+        self.attach()
+    }
+
+    fn start_grace(&mut self) {
+        if self.grace_running {
+            return;
+        }
+        let Some(age) = self.kernel.as_mut().and_then(|kernel| kernel.plan.start_grace()) else { return };
+        let (to_self, grace) = (self.to_self.clone(), self.orders.grace);
+        let thread = std::thread::Builder::new().name("grace".to_owned());
+        let started = thread.spawn(move || {
+            grace_period(grace);
+            // The writer may have stopped.
+            drop(to_self.send(Wake::Grace(age)));
+        });
+        match started {
+            Ok(_) => self.grace_running = true,
+            Err(error) => {
+                tracing::warn!(%error, "could not wait for a grace period; regions stay taken until the next")
+            }
+        }
+    }
+
+    fn view(&self) -> AgentView {
+        let refuses = |can_set_errno| if can_set_errno { "bpf_set_retval" } else { "loopback port 0" };
+        let failed = self.failed.iter();
+        AgentView {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            source: self.orders.source.clone(),
+            ready: self.attached && self.store.is_ready(),
+            attached: self.attached,
+            refuses_by: self.datapath.can_set_errno().map(refuses).map(str::to_owned),
+            passes: self.passes,
+            failed: failed
+                .map(|(service, error)| Failed { service: service.to_string(), why: error.to_string() })
+                .collect(),
+            files: (&self.report).into(),
+            ..AgentView::of(&self.store, self.kernel.as_ref().map(|kernel| &kernel.plan))
+        }
+    }
+}

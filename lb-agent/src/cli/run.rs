@@ -1,0 +1,70 @@
+//! `lb-agent run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::config::{Config, PIN_ROOT, SourceConfig, socket};
+use crate::datapath::takeover::Sizes;
+
+use super::rules::RuleArgs;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where Services, EndpointSlices and Nodes come from: file:FOLDER.
+    #[arg(long, env = "EDGELOOP_SOURCE", value_name = "SOURCE")]
+    source: SourceConfig,
+    /// The name of the Node that this agent decides for.
+    #[arg(long, env = "EDGELOOP_NODE", value_name = "NAME")]
+    node: String,
+    /// The cgroup2 folder to attach at; the root of the hierarchy unless named.
+    #[arg(long, env = "EDGELOOP_CGROUP", value_name = "FOLDER")]
+    cgroup: Option<PathBuf>,
+    /// Where maps and links are pinned, on a bpf file system.
+    #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]
+    pin_root: PathBuf,
+    /// Where `lb-agent status` asks; below /run/edgeloop and named after the pin root unless given.
+    #[arg(long, env = "EDGELOOP_SOCKET", value_name = "FILE")]
+    socket: Option<PathBuf>,
+    /// Service ports that the maps have room for; by need unless given.
+    #[arg(long, env = "EDGELOOP_MAX_SERVICES", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    max_services: Option<u32>,
+    /// Backends beyond six per Service that the maps have room for; by need unless given.
+    #[arg(long, env = "EDGELOOP_MAX_BACKENDS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    max_backends: Option<u32>,
+    /// Seconds between two comparisons of the kernel's maps with what was written.
+    #[arg(long, env = "EDGELOOP_AUDIT_INTERVAL", value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    audit_interval: u64,
+    #[command(flatten)]
+    rules: RuleArgs,
+}
+
+/// Follows the source until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or the kernel refuses maps or programs.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Args {
+        source,
+        node,
+        cgroup,
+        pin_root,
+        socket: named,
+        max_services,
+        max_backends,
+        audit_interval,
+        rules,
+    } = args;
+    let config = Config {
+        node,
+        source,
+        rules: rules.settle()?,
+        cgroup,
+        socket: socket(named, &pin_root),
+        pin_root,
+        sizes: Sizes { frontends: max_services, backends: max_backends },
+        audit: Duration::from_secs(audit_interval),
+    };
+    crate::run::run(config)?;
+    Ok(ExitCode::SUCCESS)
+}

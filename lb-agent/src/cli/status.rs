@@ -1,0 +1,66 @@
+//! `lb-agent status`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use crate::config::{PIN_ROOT, socket};
+use crate::datapath::cgroup;
+use crate::datapath::pinned::OpenError;
+use crate::status::observed::{ObserveError, observe};
+use crate::status::render::{NOT_COVERED, Status, text};
+use crate::status::serve::ask;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where maps and links are pinned.
+    #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]
+    pin_root: PathBuf,
+    /// The agent's socket, if it was given one.
+    #[arg(long, env = "EDGELOOP_SOCKET", value_name = "FILE")]
+    socket: Option<PathBuf>,
+    /// The cgroup2 folder that the agent attached at, if it was given one.
+    #[arg(long, env = "EDGELOOP_CGROUP", value_name = "FOLDER")]
+    cgroup: Option<PathBuf>,
+    #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+}
+
+/// Prints what is in the kernel, and what the agent adds to it. Exits with 1 when nothing is
+/// pinned.
+///
+/// # Errors
+/// When the maps are there and cannot be read.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Args { pin_root, socket: named, cgroup: asked, output } = args;
+    let cgroup = cgroup::find(asked.as_deref()).ok();
+    let kernel = match observe(&pin_root, cgroup.as_ref()) {
+        Ok(kernel) => Some(kernel),
+        Err(ObserveError::Open(OpenError::Absent { .. })) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let status = Status { kernel, agent: ask(&socket(named, &pin_root)), not_covered: NOT_COVERED.to_vec() };
+    let out = match output {
+        Output::Table => text(&status),
+        Output::Json => serde_json::to_string_pretty(&status)? + "\n",
+    };
+    std::io::stdout().write_all(out.as_bytes())?;
+    if status.kernel.is_none() {
+        writeln!(
+            std::io::stderr(),
+            "nothing of Edgeloop is pinned at {}; start `lb-agent run`, or name another folder with --pin-root",
+            pin_root.display()
+        )?;
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}

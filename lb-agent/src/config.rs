@@ -1,0 +1,62 @@
+//! Flags and environment resolved into settled values.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::datapath::takeover::Sizes;
+use crate::store::Rules;
+
+/// The pin root where none is named.
+pub const PIN_ROOT: &str = "/sys/fs/bpf/edgeloop";
+
+/// Where the agent of a pin root answers.
+const RUN_FOLDER: &str = "/run/edgeloop";
+
+/// Everything that `lb-agent run` was told, settled.
+#[derive(Debug)]
+pub struct Config {
+    pub node: String,
+    pub source: SourceConfig,
+    pub rules: Rules,
+    /// `None`: the root of the cgroup2 hierarchy.
+    pub cgroup: Option<PathBuf>,
+    pub pin_root: PathBuf,
+    pub socket: PathBuf,
+    pub sizes: Sizes,
+    pub audit: Duration,
+}
+
+/// Where objects come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceConfig {
+    /// A folder of manifests.
+    File(PathBuf),
+}
+
+impl std::fmt::Display for SourceConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(folder) => write!(f, "file:{}", folder.display()),
+        }
+    }
+}
+
+impl std::str::FromStr for SourceConfig {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("file", folder)) if !folder.is_empty() => Ok(Self::File(folder.into())),
+            _ => Err("write it as file:FOLDER, the folder holding Kubernetes manifests".to_owned()),
+        }
+    }
+}
+
+/// The socket of the agent at `pin_root`, unless named: each pin root has its own.
+#[must_use]
+pub fn socket(named: Option<PathBuf>, pin_root: &Path) -> PathBuf {
+    named.unwrap_or_else(|| {
+        let name = pin_root.to_string_lossy().trim_matches('/').replace('/', "-");
+        Path::new(RUN_FOLDER).join(format!("{name}.sock"))
+    })
+}

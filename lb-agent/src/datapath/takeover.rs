@@ -1,0 +1,196 @@
+//! Opening the maps: taking over those that are in use, or making new ones and changing over.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::plan::{Limits, Plan};
+
+use super::attach::{AttachError, attach};
+use super::bpf::Bpf;
+use super::cgroup::Cgroup;
+use super::cleanup::{RemoveError, remove_folder, remove_others};
+use super::load::{LoadError, Programs, load};
+use super::pinned::{self, OpenError, PinnedMaps};
+use super::{Maps, ReadError};
+
+/// How large the maps are to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Elements of the front end; `None` goes by need.
+    pub frontends: Option<u32>,
+    /// Entries of the backends map; `None` goes by need.
+    pub backends: Option<u32>,
+}
+
+/// The smallest maps that are made: 0.5 MB for front end and names, 1 MB for backends.
+const LEAST: Limits = Limits { frontends: 16_384, backends: 65_536 };
+
+impl Sizes {
+    /// The sizes of new maps for `need`: half again for the front end, twice for the backends,
+    /// whose regions exist twice while one takes the other's place.
+    #[must_use]
+    pub fn fresh(self, need: Limits) -> Limits {
+        let grown = |need: u32, least: u32| need.max(least).checked_next_power_of_two().unwrap_or(1 << 31);
+        Limits {
+            frontends: self
+                .frontends
+                .unwrap_or_else(|| grown(need.frontends.saturating_add(need.frontends / 2), LEAST.frontends)),
+            backends: self.backends.unwrap_or_else(|| grown(need.backends.saturating_mul(2), LEAST.backends)),
+        }
+    }
+
+    /// Whether maps of `limits` will do for `need`.
+    #[must_use]
+    pub fn accepts(self, limits: Limits, need: Limits) -> bool {
+        self.frontends.map_or(limits.frontends >= need.frontends, |asked| asked == limits.frontends)
+            && self.backends.map_or(limits.backends >= need.backends, |asked| asked == limits.backends)
+    }
+
+    /// Whether maps may be replaced by larger ones when they are full.
+    #[must_use]
+    pub const fn may_grow(self) -> bool {
+        self.frontends.is_none() || self.backends.is_none()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+    #[error("could not put the folder {} in its place", from.display())]
+    Rename {
+        from: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The programs of this agent over the maps of one pin root.
+#[derive(Debug)]
+pub struct Datapath {
+    pin_root: PathBuf,
+    cgroup: Cgroup,
+    object: &'static [u8],
+    programs: Option<Programs>,
+    /// The maps in hand lie in `v1-new` and have yet to take the place of `v1`.
+    fresh: bool,
+}
+
+impl Datapath {
+    #[must_use]
+    pub fn new(pin_root: &Path, cgroup: Cgroup, object: &'static [u8]) -> Self {
+        Self { pin_root: pin_root.to_owned(), cgroup, object, programs: None, fresh: false }
+    }
+
+    #[must_use]
+    pub const fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
+    /// Whether refusals come as ECONNREFUSED by `bpf_set_retval`; `None` before the programs are loaded.
+    #[must_use]
+    pub fn can_set_errno(&self) -> Option<bool> {
+        self.programs.as_ref().map(|programs| programs.can_set_errno)
+    }
+
+    /// Opens maps with room for `need`: those that are pinned, if they are this layout's and large
+    /// enough, else new and empty ones, beside the old. Nothing that runs changes before
+    /// [`attach`](Self::attach).
+    ///
+    /// # Errors
+    /// When the kernel refuses a map or a program.
+    pub fn open(&mut self, need: Limits, sizes: Sizes) -> Result<(Bpf, Plan), TakeoverError> {
+        let current = pinned::folder(&self.pin_root);
+        let (usable, next_id) = match PinnedMaps::open(&current) {
+            Ok(maps) => (sizes.accepts(maps.limits(), need), maps.dump()?.epoch.next_id),
+            Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => (false, 1),
+            Err(error) => return Err(error.into()),
+        };
+        if usable {
+            self.fresh = false;
+            remove_folder(&self.new_folder())?;
+            return self.take_over(&current);
+        }
+        self.renew(sizes.fresh(need), next_id)
+    }
+
+    /// Opens new, empty maps of `limits`, beside those that are in use. `next_id` is the first
+    /// service id that was never used within this boot.
+    ///
+    /// # Errors
+    /// When the kernel refuses a map or a program.
+    pub fn renew(&mut self, limits: Limits, next_id: u32) -> Result<(Bpf, Plan), TakeoverError> {
+        // What an earlier start left half done. Programs that run hold their maps with or without a pin.
+        let new = self.new_folder();
+        self.programs = None;
+        remove_folder(&new)?;
+        self.fresh = true;
+        match self.make(&new, limits, next_id) {
+            Ok(made) => Ok(made),
+            Err(error) => {
+                remove_folder(&new)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the programs into effect, in place of older ones without a moment in between; then new
+    /// maps take the place of the old ones under their name. A start that is killed before the end
+    /// leaves programs that work; the next one begins anew.
+    ///
+    /// # Errors
+    /// When the kernel refuses; what ran before goes on.
+    pub fn attach(&mut self) -> Result<(), TakeoverError> {
+        let Some(programs) = self.programs.as_mut() else { return Ok(()) };
+        attach(programs, &self.pin_root, &self.cgroup)?;
+        if self.fresh {
+            let (current, new) = (pinned::folder(&self.pin_root), self.new_folder());
+            let old = with_suffix(&current, "-old");
+            remove_folder(&old)?;
+            if current.is_dir() {
+                rename(&current, &old)?;
+            }
+            rename(&new, &current)?;
+            self.fresh = false;
+        }
+        remove_others(&self.pin_root)?;
+        Ok(())
+    }
+
+    fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Plan), TakeoverError> {
+        let mut maps = Bpf::open(folder)?;
+        self.programs = Some(load(self.object, folder, maps.limits())?);
+        let plan = Plan::adopt(&maps.dump()?, maps.limits());
+        Ok((maps, plan))
+    }
+
+    fn make(&mut self, folder: &Path, limits: Limits, next_id: u32) -> Result<(Bpf, Plan), TakeoverError> {
+        self.programs = Some(load(self.object, folder, limits)?);
+        let maps = Bpf::open(folder)?;
+        let plan = Plan::new(maps.limits(), next_id);
+        Ok((maps, plan))
+    }
+
+    fn new_folder(&self) -> PathBuf {
+        with_suffix(&pinned::folder(&self.pin_root), "-new")
+    }
+}
+
+fn with_suffix(folder: &Path, suffix: &str) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), TakeoverError> {
+    fs::rename(from, to).map_err(|source| TakeoverError::Rename { from: from.to_owned(), source })
+}

@@ -1,0 +1,179 @@
+//! What the kernel holds right now, read from the pins alone.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::datapath::attach::attached;
+use crate::datapath::cgroup::Cgroup;
+use crate::datapath::pinned::{OpenError, PinnedMaps, folder};
+use crate::datapath::{ReadError, lock};
+use crate::plan::Observed;
+use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, LAYOUT_VERSION, Service4};
+
+/// The kernel's side of `lb-agent status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KernelView {
+    pub pin_root: String,
+    pub layout: u32,
+    /// The process that holds the pin root; `None` when no agent runs.
+    pub held_by: Option<String>,
+    pub hooks: Vec<HookView>,
+    pub services: Vec<ServiceView>,
+    /// How often each way out of the programs was taken since the maps were made.
+    pub outcomes: Vec<OutcomeView>,
+    /// Lookups that met a write in progress and were repeated.
+    pub looked_again: u64,
+    pub maps: Vec<FillView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookView {
+    pub hook: String,
+    pub program_id: u32,
+    /// Zero once the cgroup is gone.
+    pub cgroup_id: u64,
+    /// Ids of programs that run before ours and may rewrite first; `null` where it cannot be told.
+    pub before: Option<Vec<u32>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceView {
+    pub namespace: String,
+    pub service: String,
+    pub port_name: String,
+    pub protocol: String,
+    /// Cluster IP and port.
+    pub address: String,
+    pub id: u32,
+    pub revision: u32,
+    pub topology: bool,
+    /// `forward`, `refuse`, or `unproven` for an element that does not prove itself.
+    pub outcome: String,
+    pub backends: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutcomeView {
+    pub outcome: String,
+    pub times: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FillView {
+    pub map: String,
+    pub used: u64,
+    pub max_entries: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Reads everything that is pinned below `pin_root`.
+///
+/// # Errors
+/// When nothing is pinned there, or it cannot be read.
+pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, ObserveError> {
+    let maps = PinnedMaps::open(&folder(pin_root))?;
+    let observed = maps.dump()?;
+    let counters = maps.counters()?;
+    let limits = maps.limits();
+    let in_regions: u64 = observed.services.values().map(in_region).sum();
+    let fill = |map: &str, used: u64, max_entries: u32| FillView {
+        map: map.to_owned(),
+        used,
+        max_entries: max_entries.into(),
+    };
+    let maps = vec![
+        fill("services4", observed.services.len() as u64, limits.frontends),
+        fill("backends4", in_regions, limits.backends),
+        fill("names", observed.names.len() as u64, limits.frontends),
+    ];
+    let outcomes = counters
+        .outcomes
+        .iter()
+        .map(|(outcome, times)| OutcomeView { outcome: outcome.label().to_owned(), times: *times });
+    Ok(KernelView {
+        pin_root: pin_root.display().to_string(),
+        layout: LAYOUT_VERSION,
+        held_by: lock::holder(pin_root).map(|holder| holder.to_string()),
+        hooks: hooks(pin_root, cgroup),
+        services: services(&observed),
+        outcomes: outcomes.collect(),
+        looked_again: counters.looked_again,
+        maps,
+    })
+}
+
+fn hooks(pin_root: &Path, cgroup: Option<&Cgroup>) -> Vec<HookView> {
+    let attached = attached(pin_root, cgroup).into_iter();
+    attached
+        .map(|hook| HookView {
+            hook: hook.hook.to_owned(),
+            program_id: hook.program_id,
+            cgroup_id: hook.cgroup_id,
+            before: hook.before,
+        })
+        .collect()
+}
+
+/// The service ports in `observed`, by name.
+fn services(observed: &Observed) -> Vec<ServiceView> {
+    let mut services: Vec<ServiceView> =
+        observed.services.iter().map(|(frontend, value)| service(observed, frontend, value)).collect();
+    services.sort();
+    services
+}
+
+fn service(observed: &Observed, frontend: &Frontend4, value: &Service4) -> ServiceView {
+    let key = observed.key(value.id);
+    let inline = usize::from(value.count).min(INLINE_BACKENDS);
+    let proven = lb_common::pick::check4(frontend, value) == value.check;
+    let tail = observed.tail(value).filter(|_| proven);
+    let outcome = match (&tail, value.count) {
+        (None, _) => "unproven",
+        (Some(_), 0) => "refuse",
+        (Some(_), _) => "forward",
+    };
+    let tail = tail.unwrap_or_default();
+    let mut backends: Vec<String> = value.inline[..inline].iter().chain(&tail).map(backend).collect();
+    backends.sort();
+    ServiceView {
+        namespace: key.as_ref().map(|key| key.service.namespace.to_string()).unwrap_or_default(),
+        service: key.as_ref().map(|key| key.service.name.to_string()).unwrap_or_default(),
+        port_name: key.as_ref().map(|key| key.port_name.to_string()).unwrap_or_default(),
+        protocol: if frontend.protocol == 17 { "UDP" } else { "TCP" }.to_owned(),
+        address: socket(frontend.address, frontend.port).to_string(),
+        id: value.id,
+        revision: value.revision,
+        topology: value.flags & FLAG_TOPOLOGY != 0,
+        outcome: outcome.to_owned(),
+        backends,
+    }
+}
+
+fn backend(backend: &Backend4) -> String {
+    socket(backend.address, backend.port).to_string()
+}
+
+fn socket(address: [u8; 4], port: [u8; 2]) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::from(address)), u16::from_be_bytes(port))
+}
+
+/// Entries of the region behind `service`, as it is allocated.
+fn in_region(service: &Service4) -> u64 {
+    match usize::from(service.count).saturating_sub(INLINE_BACKENDS) {
+        0 => 0,
+        length => length.next_power_of_two() as u64,
+    }
+}
