@@ -20,7 +20,7 @@ impl Goal {
 
 pub(crate) fn table(goals: &[Goal]) -> Table {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(["goal", "value", "limit", ""]);
+    table.load_style(comfy_table::presets::NOTHING).set_header(["goal", "value", "limit", ""]);
     for Goal { name, value, limit, met } in goals {
         let verdict = if *met { "met" } else { "missed" };
         table.add_row([name.clone(), format!("{value:.2}"), format!("{limit:.2}"), verdict.to_owned()]);

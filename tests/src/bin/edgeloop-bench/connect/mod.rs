@@ -49,7 +49,8 @@ pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
             // Another one goes first each time.
             for turn in 0..SHAPES.len() {
                 let shape = SHAPES[(turn + round) % SHAPES.len()];
-                let contender = Contender::for_scenario(&contenders, shape, measured.scenario)?;
+                let contender = contenders.iter().find(|one| one.serves(shape, measured.scenario));
+                let contender = contender.context("a contender was not made")?;
                 let seed = (round * SHAPES.len() + turn) as u64 + 1;
                 measured.add(shape, contender.measure(measured.scenario, plan.dials, seed)?);
             }
@@ -61,7 +62,7 @@ pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
     drop(contenders);
     let memory = plan.weights.iter().map(|(services, each)| memory::weigh(&site, *services, *each));
     let memory = memory.collect::<Result<_>>()?;
-    Report::new(plan.rounds, plan.dials, measured, memory).print(output)
+    Report::new(plan.rounds, plan.dials, &measured, memory).print(output)
 }
 
 fn plan(quick: bool) -> Plan {

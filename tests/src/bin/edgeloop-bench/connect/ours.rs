@@ -1,5 +1,6 @@
-//! Ours, set up as the agent does it: maps and programs by its loader, elements by its plan.
+//! Ours, set up as the agent does it: sizes, maps and programs by its datapath, elements by its plan.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::path::Path;
 
@@ -7,53 +8,53 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::MapData;
 use edgeloop_tests::Node;
 use lb_agent::datapath::bpf::Bpf;
-use lb_agent::datapath::load::{OBJECT, Programs, load};
+use lb_agent::datapath::load::OBJECT;
+use lb_agent::datapath::takeover::{Datapath, Sizes};
 use lb_agent::datapath::{Maps, attach, cgroup, pinned};
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
-use lb_agent::plan::{Limits, Plan, Want};
-use lb_common::layout::{Backend4, CATALOGUE, Frontend4, INLINE_BACKENDS};
+use lb_agent::plan::{self, Want};
+use lb_common::layout::{Backend4, CATALOGUE, Frontend4};
 use lb_common::outcome::Outcome;
 
 use super::{dials, fdinfo};
 
+/// The maps in hand, and the id of the program that connect(2) over IPv4 runs on the node.
 pub(crate) struct Ours {
-    pub(crate) bpf: Bpf,
-    pub(crate) programs: Programs,
+    maps: Bpf,
+    pub(crate) program_id: u32,
 }
 
-/// Maps with `services` services of `each` backends, and the programs over them, not attached yet.
+/// Publishes `services` services of `each` backends, and attaches at the node's cgroup.
 pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
-    let folder = pinned::folder(&node.pin_root());
-    let limits = sized(services, services * each.saturating_sub(INLINE_BACKENDS as u32));
-    let programs = load(OBJECT, &folder, limits)?;
-    let mut bpf = Bpf::open(&folder)?;
-    let mut plan = Plan::new(limits, bpf.next_id());
-    for index in 0..services {
-        let want = want(index, each);
-        for step in plan.steps(frontend(dials::service(index)), Some(&want)) {
+    let wants: BTreeMap<Frontend4, Option<Want>> =
+        (0..services).map(|index| (frontend(dials::service(index)), Some(want(index, each)))).collect();
+    let cgroup = cgroup::find(Some(node.cgroup()))?;
+    let mut datapath = Datapath::new(&node.pin_root(), cgroup, OBJECT);
+    let (mut maps, mut plan) = datapath.open(plan::need(&wants), Sizes::default())?;
+    for (frontend, want) in &wants {
+        for step in plan.steps(*frontend, want.as_ref()) {
             for op in &step.ops {
-                bpf.write(op)?;
+                maps.write(op)?;
             }
             plan.commit(step);
         }
     }
     ensure!(plan.short().is_empty(), "the maps have no room for {services} services");
-    Ok(Ours { bpf, programs })
-}
+    datapath.attach()?;
 
-/// Attaches at the node's cgroup, and gives the id of the program that connect(2) over IPv4 runs.
-pub(crate) fn attach(node: &Node, programs: &mut Programs) -> Result<u32> {
-    attach::attach(programs, &node.pin_root(), &cgroup::find(Some(node.cgroup()))?)?;
     let attached = attach::attached(&node.pin_root(), None);
     let connect4 = attached.iter().find(|attached| attached.hook == "connect4");
-    Ok(connect4.context("nothing is attached at connect4")?.program_id)
+    let program_id = connect4.context("nothing is attached at connect4")?.program_id;
+    Ok(Ours { maps, program_id })
 }
 
-/// How often a program ended so.
-pub(crate) fn counted(bpf: &Bpf, outcome: Outcome) -> Result<u64> {
-    let counters = bpf.counters()?;
-    let found = counters.outcomes.iter().find(|(counted, _)| *counted == outcome);
-    Ok(found.map_or(0, |(_, times)| *times))
+impl Ours {
+    /// How often the programs ended so.
+    pub(crate) fn counted(&self, outcome: Outcome) -> Result<u64> {
+        let counters = self.maps.counters()?;
+        let found = counters.outcomes.iter().find(|(counted, _)| *counted == outcome);
+        Ok(found.map_or(0, |(_, times)| *times))
+    }
 }
 
 /// Bytes of kernel memory that all maps together take.
@@ -61,15 +62,6 @@ pub(crate) fn memory(pin_root: &Path) -> Result<u64> {
     let folder = pinned::folder(pin_root);
     let of = |pin: &str| fdinfo::memory(MapData::from_pin(folder.join(pin))?.fd());
     CATALOGUE.iter().map(|spec| of(spec.pin)).sum()
-}
-
-/// The agent's rule: room to grow by half, in powers of two, and not below what a small cluster
-/// may become.
-fn sized(frontends: u32, region_entries: u32) -> Limits {
-    Limits {
-        frontends: (frontends * 3 / 2).next_power_of_two().max(16_384),
-        backends: (region_entries * 2).next_power_of_two().max(65_536),
-    }
 }
 
 fn want(index: u32, each: u32) -> Want {
