@@ -115,13 +115,14 @@ impl Contender {
             Attached::Ours(ours) => ours.counted(outcome),
             Attached::Reference(reference) => reference.counted(outcome),
         };
-        let said = Dialled {
-            services: counted(Outcome::Translated)?,
-            others: counted(Outcome::NotAService)?,
-        };
+        let said =
+            Dialled { services: counted(Outcome::Translated)?, others: counted(Outcome::NotAService)? };
         let dialled = self.dialled.get();
         let name = self.shape.name();
-        ensure!(self.shape == Shape::Empty || said == dialled, "{name}: dialled {dialled:?}, counted {said:?}");
+        ensure!(
+            self.shape == Shape::Empty || said == dialled,
+            "{name}: dialled {dialled:?}, counted {said:?}"
+        );
         Ok(())
     }
 }

@@ -32,12 +32,14 @@ pub(crate) fn set_up(path: &Path, program: &str, node: &Node, services: u32, eac
     let mut loader = EbpfLoader::new();
     loader.btf(None);
     loader.map_max_entries("CONNECTIONS", CONNECTIONS).map_max_entries("AFFINITIES", CONNECTIONS);
-    for (map, elements) in [("SERVICES", 1), ("TRIE", 1), ("SLOTS", each), ("BACKENDS", each), ("ENDPOINTS", each)] {
+    for (map, elements) in
+        [("SERVICES", 1), ("TRIE", 1), ("SLOTS", each), ("BACKENDS", each), ("ENDPOINTS", each)]
+    {
         loader.map_max_entries(map, roomy(services * elements));
     }
-    let mut object = loader
-        .load_file(path)
-        .with_context(|| format!("could not load {}; `cargo xtask bench connect` builds it", path.display()))?;
+    let mut object = loader.load_file(path).with_context(|| {
+        format!("could not load {}; `cargo xtask bench connect` builds it", path.display())
+    })?;
     let loaded: &mut CgroupSockAddr =
         object.program_mut(program).with_context(|| format!("no program {program}"))?.try_into()?;
     loaded.load()?;

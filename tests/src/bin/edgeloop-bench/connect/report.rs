@@ -163,7 +163,9 @@ fn timing(rows: &[Row]) -> Table {
     for row in rows {
         let [empty, ours, three_hashes, trie] = &row.shapes;
         let mut cells = vec![row.scenario.clone()];
-        cells.extend([empty.gross, ours.gross, ours.net, three_hashes.net, trie.net].map(|ns| format!("{ns:.0}")));
+        cells.extend(
+            [empty.gross, ours.gross, ours.net, three_hashes.net, trie.net].map(|ns| format!("{ns:.0}")),
+        );
         cells.extend([row.to_three_hashes, row.to_trie].map(|ratio| format!("{ratio:.2}")));
         table.add_row(cells);
     }
@@ -193,7 +195,11 @@ fn megabytes(weight: &Weight) -> f64 {
 
 /// A number as people read it: 50,000.
 fn thousands(number: u64) -> String {
-    if number < 1000 { number.to_string() } else { format!("{},{:03}", thousands(number / 1000), number % 1000) }
+    if number < 1000 {
+        number.to_string()
+    } else {
+        format!("{},{:03}", thousands(number / 1000), number % 1000)
+    }
 }
 
 fn median(values: &[f64]) -> f64 {
