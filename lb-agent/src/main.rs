@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // With stderr gone there is nobody to tell.
-            drop(writeln!(stderr(), "lb-agent: {error:#}"));
+            drop(writeln!(stderr(), "error: {error:#}"));
             ExitCode::FAILURE
         }
     }

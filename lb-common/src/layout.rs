@@ -184,8 +184,9 @@ pub struct Epoch {
 }
 wire!(Epoch, 8);
 
-/// Bytes of a name: a DNS label has at most 63.
-pub const NAME_BYTES: usize = 63;
+/// Bytes of a name: a DNS label has at most 63, and a zero byte ends it, without which `bpftool`
+/// would not print it as a word.
+pub const NAME_BYTES: usize = 64;
 
 /// What a service id means to people. Value of [`NAMES`].
 ///
@@ -201,6 +202,6 @@ pub struct ServiceName {
     pub protocol: u8,
     /// 4 or 6.
     pub family: u8,
-    pub zero: u8,
+    pub zero: [u8; 2],
 }
-wire!(ServiceName, 192);
+wire!(ServiceName, 196);

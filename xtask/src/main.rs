@@ -1,8 +1,14 @@
 //! The project's own verbs: parse, call, exit code.
 
+mod bench;
 mod build_ebpf;
+mod demo;
+mod machine;
 mod packages;
 mod shell;
+mod signals;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -20,13 +26,26 @@ struct Xtask {
 enum Verb {
     /// Build the kernel object, installing what that needs.
     BuildEbpf(build_ebpf::Arguments),
+    /// Run every tier of tests that this machine can run, or those that are named.
+    Test(test::Arguments),
+    /// Run the tutorial on this machine's kernel: nodes as cgroups, pods as network namespaces.
+    Demo(demo::Arguments),
+    /// Measure, and print the goals beside what came out.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Check the rules of the house that no compiler knows.
+    Tidy,
 }
 
 fn main() -> ExitCode {
     let Xtask { verb } = Xtask::parse();
-    let done = match verb {
+    let done = signals::pass_on().and_then(|()| match verb {
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments).map(|()| ExitCode::SUCCESS),
-    };
+        Verb::Test(arguments) => test::run(&arguments),
+        Verb::Demo(arguments) => demo::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Verb::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
+    });
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE

@@ -2,10 +2,13 @@
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
 
 use anyhow::{Context, Result, bail};
+
+use crate::signals;
 
 /// What `cargo run` and rustup put into our environment, and what a user set for the host's build.
 /// None of it is meant for a build with another toolchain or target.
@@ -32,6 +35,20 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
+/// The cargo that called us, to be run in the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    cargo
+}
+
+/// The folder that cargo puts programs of this profile into: beside our own.
+pub(crate) fn built(profile: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("could not tell where this program lies")?;
+    let target = own.ancestors().nth(2).context("this program does not lie where cargo puts it")?;
+    Ok(target.join(profile))
+}
+
 /// `program`, with nothing in its environment that was meant for the build of this tool.
 pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
@@ -42,14 +59,33 @@ pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// Runs to the end, its output shown; an error unless it succeeds.
-///
-/// The child stays in our process group, so that Ctrl-C reaches it too.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("could not start {}", shown(command)))?;
+    let status = wait_after(start(command)?, || ())?;
     if !status.success() {
         bail!("{} failed ({status})", shown(command));
     }
     Ok(())
+}
+
+pub(crate) fn start(command: &mut Command) -> Result<Child> {
+    command.spawn().with_context(|| format!("could not start {}", shown(command)))
+}
+
+/// Does something, such as reading its output, and waits for its end. Signals are passed on to it
+/// all the while; an error when one came.
+pub(crate) fn wait_after(mut child: Child, first: impl FnOnce()) -> Result<ExitStatus> {
+    let _guard = signals::to(child.id());
+    first();
+    let status = child.wait().context("could not wait for a program")?;
+    if signals::told_to_end() {
+        bail!("stopped");
+    }
+    Ok(status)
+}
+
+/// Becomes the program, which so gets our terminal and our signals. Comes back only with an error.
+pub(crate) fn become_program(command: &mut Command) -> anyhow::Error {
+    anyhow::Error::new(command.exec()).context(format!("could not start {}", shown(command)))
 }
 
 /// Runs to the end and gives what it wrote to its standard output, without blanks around it.
@@ -64,7 +100,9 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// A command as a user would type it.
 pub(crate) fn shown(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let words = std::iter::once(name).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 

@@ -1,16 +1,243 @@
-//! Flags that decide.
+//! The flags that say what the operator wants decided differently.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+
+use crate::model::ObjectName;
+use crate::select::places::PoolKeys;
+use crate::select::topology::OnInvalid;
 use crate::store::Rules;
 
-#[derive(Debug, clap::Args)]
-pub struct RuleArgs {}
+/// Shared by all commands that decide: a plan is only true under the rules of the agent.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RuleArgs {
+    /// Leave this Service to kube-proxy; may be repeated
+    #[arg(long, value_name = "NAMESPACE/NAME", value_delimiter = ',', env = "EDGELOOP_EXCLUDE_SERVICE")]
+    exclude_service: Vec<String>,
+
+    /// Let ordered topologies name this node label; may be repeated
+    #[arg(long, value_name = "KEY", value_delimiter = ',', env = "EDGELOOP_TOPOLOGY_LABEL")]
+    topology_label: Vec<String>,
+
+    /// The node label that names a node's pool; the default falls back to
+    /// apps.openyurt.io/desired-nodepool, another key to nothing
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "apps.openyurt.io/nodepool",
+        env = "EDGELOOP_POOL_LABEL"
+    )]
+    pool_label: String,
+
+    /// What a topology that is not understood does to its Service
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, env = "EDGELOOP_ON_INVALID_TOPOLOGY")]
+    on_invalid_topology: OnInvalidTopology,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnInvalidTopology {
+    /// Nothing: the Service is not filtered
+    #[default]
+    Unfiltered,
+    /// Connections to it are refused
+    Refuse,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    #[error("--exclude-service {written:?}: write it as NAMESPACE/NAME")]
+    NotAService { written: String },
+
+    #[error("{flag} {written:?} is not a label key, such as topology.kubernetes.io/zone")]
+    NotALabel { flag: &'static str, written: String },
+}
 
 impl RuleArgs {
-    /// Settled.
+    /// Blanks around a value do not count, and an empty one is none: an environment variable
+    /// cannot be given without a value.
     ///
     /// # Errors
-    /// None.
-    pub fn settle(self) -> anyhow::Result<Rules> {
-        Ok(Rules::default())
+    /// A value is not the name of a Service, or not a label key.
+    pub fn settle(self) -> Result<Rules, RuleError> {
+        let Self { exclude_service, topology_label, pool_label, on_invalid_topology } = self;
+        let excluded: Result<BTreeSet<ObjectName>, RuleError> =
+            given(&exclude_service).map(service).collect();
+        let labels: Result<Vec<Arc<str>>, RuleError> =
+            given(&topology_label).map(|key| label("--topology-label", key)).collect();
+        Ok(Rules {
+            excluded: excluded?,
+            topology_labels: labels?,
+            on_invalid: match on_invalid_topology {
+                OnInvalidTopology::Unfiltered => OnInvalid::Unfiltered,
+                OnInvalidTopology::Refuse => OnInvalid::Refuse,
+            },
+            pool_keys: pool_keys(&pool_label)?,
+        })
+    }
+}
+
+fn given(written: &[String]) -> impl Iterator<Item = &str> {
+    written.iter().map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+fn service(written: &str) -> Result<ObjectName, RuleError> {
+    match written.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(ObjectName::new(namespace, name))
+        }
+        _ => Err(RuleError::NotAService { written: written.to_owned() }),
+    }
+}
+
+/// Whoever writes the default out means the default, with its fallback.
+fn pool_keys(written: &str) -> Result<PoolKeys, RuleError> {
+    let default = PoolKeys::default();
+    match written.trim() {
+        "" => Ok(default),
+        key if *key == *default.preferred => Ok(default),
+        key => Ok(PoolKeys { preferred: label("--pool-label", key)?, fallback: None }),
+    }
+}
+
+fn label(flag: &'static str, written: &str) -> Result<Arc<str>, RuleError> {
+    if is_label_key(written) {
+        Ok(written.into())
+    } else {
+        Err(RuleError::NotALabel { flag, written: written.to_owned() })
+    }
+}
+
+/// As Kubernetes has it: an optional DNS name and `/`, then a name of up to 63 characters.
+fn is_label_key(key: &str) -> bool {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let is_dns_name = |prefix: &str| {
+        prefix.len() <= 253
+            && prefix.split('.').all(|part| is_word(part, |byte| byte == b'-'))
+            && !prefix.bytes().any(|byte| byte.is_ascii_uppercase())
+    };
+    prefix.is_none_or(is_dns_name)
+        && name.len() <= 63
+        && is_word(name, |byte| matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Letters and digits, and in between what `also` admits.
+fn is_word(text: &str, also: impl Fn(u8) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || also(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn without_flags_the_rules_are_openyurts() {
+        let rules = settle(&[]).unwrap();
+        assert_eq!((rules.excluded, rules.topology_labels), (BTreeSet::new(), Vec::new()));
+        assert_eq!(rules.on_invalid, OnInvalid::Unfiltered);
+        assert_eq!(rules.pool_keys, PoolKeys::default());
+    }
+
+    #[test]
+    fn lists_are_repeated_flags_or_separated_by_commas() {
+        let rules = settle(&[
+            "--exclude-service=default/web, kube-system/dns,",
+            "--exclude-service=default/api",
+            "--topology-label=example.com/rack",
+            "--topology-label= row ,",
+        ])
+        .unwrap();
+        let excluded: Vec<String> = rules.excluded.iter().map(ToString::to_string).collect();
+        assert_eq!(excluded, ["default/api", "default/web", "kube-system/dns"]);
+        assert_eq!(rules.topology_labels, ["example.com/rack".into(), "row".into()]);
+    }
+
+    #[test]
+    fn only_the_default_pool_label_has_a_fallback() {
+        for (written, preferred, has_fallback) in [
+            ("--pool-label=example.com/site", "example.com/site", false),
+            ("--pool-label=apps.openyurt.io/nodepool", "apps.openyurt.io/nodepool", true),
+            ("--pool-label=apps.openyurt.io/desired-nodepool", "apps.openyurt.io/desired-nodepool", false),
+            ("--pool-label=", "apps.openyurt.io/nodepool", true),
+        ] {
+            let keys = settle(&[written]).unwrap().pool_keys;
+            assert_eq!((&*keys.preferred, keys.fallback.is_some()), (preferred, has_fallback), "{written}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_topology_can_be_refused() {
+        let rules = settle(&["--on-invalid-topology=refuse"]).unwrap();
+        assert_eq!(rules.on_invalid, OnInvalid::Refuse);
+    }
+
+    #[test]
+    fn what_is_no_service_or_no_label_is_named() {
+        for (flag, says) in [
+            ("--exclude-service=web", "--exclude-service \"web\": write it as NAMESPACE/NAME"),
+            ("--exclude-service=/web", "--exclude-service \"/web\": write it as NAMESPACE/NAME"),
+            ("--exclude-service=default/", "--exclude-service \"default/\": write it as NAMESPACE/NAME"),
+            ("--exclude-service=a/b/c", "--exclude-service \"a/b/c\": write it as NAMESPACE/NAME"),
+            (
+                "--topology-label=rack=r1",
+                "--topology-label \"rack=r1\" is not a label key, such as topology.kubernetes.io/zone",
+            ),
+            (
+                "--pool-label=a/b/c",
+                "--pool-label \"a/b/c\" is not a label key, such as topology.kubernetes.io/zone",
+            ),
+        ] {
+            assert_eq!(settle(&[flag]).unwrap_err().to_string(), says);
+        }
+    }
+
+    #[test]
+    fn a_label_key_is_what_kubernetes_takes_for_one() {
+        let (longest, too_long) = ("n".repeat(63), "n".repeat(64));
+        let (longest_prefix, long_prefix) =
+            (format!("{}/n", "p".repeat(253)), format!("{}/n", "p".repeat(254)));
+        for key in
+            ["rack", "R.a_c-k", "1", "example.com/rack", "my-org.example/Rack", &longest, &longest_prefix]
+        {
+            assert!(is_label_key(key), "{key}");
+        }
+        for key in [
+            "",
+            "/",
+            "rack/",
+            "/rack",
+            "a/b/c",
+            "*",
+            "-rack",
+            "rack-",
+            "_rack",
+            "ra ck",
+            "räck",
+            "Example.com/rack",
+            "example..com/rack",
+            "-example.com/rack",
+            "exam_ple.com/rack",
+            &too_long,
+            &long_prefix,
+        ] {
+            assert!(!is_label_key(key), "{key}");
+        }
+    }
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        rules: RuleArgs,
+    }
+
+    fn settle(flags: &[&str]) -> Result<Rules, RuleError> {
+        let command = ["test"].iter().chain(flags);
+        Command::try_parse_from(command).unwrap().rules.settle()
     }
 }

@@ -4,14 +4,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cgroup;
 use crate::datapath::pinned::OpenError;
 use crate::status::observed::{ObserveError, observe};
 use crate::status::render::{NOT_COVERED, Status, text};
 use crate::status::serve::ask;
+
+use super::Output;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -24,15 +24,8 @@ pub struct Args {
     /// The cgroup2 folder that the agent attached at, if it was given one.
     #[arg(long, env = "EDGELOOP_CGROUP", value_name = "FOLDER")]
     cgroup: Option<PathBuf>,
-    #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
     output: Output,
-}
-
-/// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    Table,
-    Json,
 }
 
 /// Prints what is in the kernel, and what the agent adds to it. Exits with 1 when nothing is

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::{CgroupSockAddr, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use lb_common::layout::{BACKENDS4, CATALOGUE, MapSpec, SERVICES4};
+use lb_common::layout::{BACKENDS4, CATALOGUE, MapSpec, NAMES, SERVICES4};
 
 use crate::plan::Limits;
 
@@ -113,7 +113,7 @@ fn entries(spec: &MapSpec, limits: Limits) -> Option<u32> {
     } else if spec.pin == BACKENDS4.pin {
         Some(limits.backends)
     } else {
-        debug_assert!(spec.pin == SERVICES4.pin || spec.value_size == 192);
+        debug_assert!(spec.pin == SERVICES4.pin || spec.pin == NAMES.pin, "{spec:?} has a size of its own");
         Some(limits.frontends)
     }
 }

@@ -73,7 +73,8 @@ impl Short {
 /// The agent's picture of the maps, and the room in them.
 #[derive(Debug)]
 pub struct Plan {
-    pub(super) entries: BTreeMap<Frontend4, Entry>,
+    /// Boxed, for a tree's nodes are half empty.
+    pub(super) entries: BTreeMap<Frontend4, Box<Entry>>,
     pub(super) by_service: BTreeMap<ObjectName, BTreeSet<Frontend4>>,
     /// Elements of Services without a topology: they give way when room is short.
     pub(super) plain: BTreeSet<Frontend4>,
@@ -113,7 +114,7 @@ impl Plan {
     }
 
     pub fn entries(&self) -> impl Iterator<Item = (&Frontend4, &Entry)> {
-        self.entries.iter()
+        self.entries.iter().map(|(frontend, entry)| (frontend, &**entry))
     }
 
     #[must_use]
@@ -208,7 +209,7 @@ impl Plan {
         if !entry.has_topology() {
             self.plain.insert(frontend);
         }
-        self.entries.insert(frontend, entry);
+        self.entries.insert(frontend, Box::new(entry));
     }
 
     /// Notes that `service` is not served as wanted at `frontend`, or (`None`) that it is.

@@ -90,7 +90,7 @@ impl Plan {
     /// The backends that `key` was last published with at `frontend`.
     fn last_set(&self, frontend: &Frontend4, key: &ServicePortKey) -> Vec<Backend4> {
         let entry = self.entries.get(frontend).filter(|entry| entry.key.as_ref() == Some(key));
-        entry.into_iter().flat_map(Entry::backends).copied().collect()
+        entry.into_iter().flat_map(|entry| entry.backends()).copied().collect()
     }
 
     fn removal(&mut self, frontend: Frontend4) -> Option<Step> {
@@ -233,14 +233,15 @@ pub(super) fn name(key: &ServicePortKey) -> ServiceName {
             Family::V4 => 4,
             Family::V6 => 6,
         },
-        zero: 0,
+        zero: [0; 2],
     }
 }
 
 /// A DNS label fits; anything longer is cut.
 fn text(name: &str) -> [i8; NAME_BYTES] {
     let mut text = [0; NAME_BYTES];
-    for (to, from) in text.iter_mut().zip(name.bytes()) {
+    // The last byte stays zero.
+    for (to, from) in text[..NAME_BYTES - 1].iter_mut().zip(name.bytes()) {
         *to = from.cast_signed();
     }
     text

@@ -1,7 +1,9 @@
 //! What an operator is told: wanted beside observed.
 
+pub mod decisions;
 pub mod marks;
 pub mod observed;
 pub mod render;
 pub mod serve;
+pub mod table;
 pub mod view;

@@ -1,6 +1,6 @@
 //! Who owns an address: two live Services can claim one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::model::{Dialled, ObjectName, Service};
@@ -17,7 +17,8 @@ struct Claimant {
 /// Every address that Services claim, and by whom.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    by_address: BTreeMap<Dialled, BTreeSet<Claimant>>,
+    /// Sorted: the first is the owner. Hardly ever more than one.
+    by_address: BTreeMap<Dialled, Vec<Claimant>>,
 }
 
 impl Claims {
@@ -28,7 +29,10 @@ impl Claims {
         for dialled in dialled(service) {
             let claimants = self.by_address.entry(dialled).or_default();
             let before = claimants.first().cloned();
-            claimants.insert(claimant.clone());
+            if let Err(place) = claimants.binary_search(&claimant) {
+                claimants.reserve_exact(1);
+                claimants.insert(place, claimant.clone());
+            }
             if before.as_ref() != claimants.first() {
                 lost.extend(before.map(|before| before.service));
             }
@@ -43,7 +47,7 @@ impl Claims {
         for dialled in dialled(service) {
             let Some(claimants) = self.by_address.get_mut(&dialled) else { continue };
             let was_owner = claimants.first() == Some(&claimant);
-            claimants.remove(&claimant);
+            claimants.retain(|other| *other != claimant);
             match claimants.first() {
                 Some(heir) if was_owner => heirs.push(heir.service.clone()),
                 Some(_) => {}

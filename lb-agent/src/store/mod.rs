@@ -35,13 +35,14 @@ struct Known {
 #[derive(Debug)]
 pub struct Store {
     rules: Rules,
-    services: BTreeMap<ObjectName, Known>,
-    /// The slices of a Service, by slice name. Both lie in one namespace.
-    slices: BTreeMap<ObjectName, BTreeMap<Arc<str>, Slice>>,
+    /// Boxed, for a tree's nodes are half empty.
+    services: BTreeMap<ObjectName, Box<Known>>,
+    /// The slices of a Service: mostly one, hardly ever more than a few.
+    slices: BTreeMap<ObjectName, Vec<Slice>>,
     /// Which Service a slice belongs to.
     slice_service: HashMap<ObjectName, ObjectName>,
     places: Places,
-    /// The Services whose topology reads a node label.
+    /// The Services that are not left alone and whose topology reads a node label.
     readers: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
     claims: Claims,
     synced: BTreeSet<Kind>,
@@ -137,12 +138,12 @@ impl Store {
 
     /// The slices that name `service`.
     pub fn slices_of(&self, service: &ObjectName) -> impl Iterator<Item = &Slice> {
-        self.slices.get(service).into_iter().flat_map(BTreeMap::values)
+        self.slices.get(service).into_iter().flatten()
     }
 
-    /// Slices that belong to no Service, by the missing label.
-    pub fn stray_slices(&self) -> impl Iterator<Item = &Slice> {
-        self.slices.values().flat_map(BTreeMap::values).filter(|slice| slice.service.is_none())
+    /// Every slice that exists, also those that do not count.
+    pub fn slices(&self) -> impl Iterator<Item = &Slice> {
+        self.slices.values().flatten()
     }
 
     /// Node labels can be read: the client node's were known at least once, and the others are
@@ -158,11 +159,12 @@ impl Store {
         let name = service.name.clone();
         self.forget_service(&name);
         let topology = Topology::parse(service.topology.as_deref(), &self.rules.topology_labels);
-        for key in topology.label_keys(&self.rules.pool_keys) {
+        let known = Known { service, topology };
+        for key in self.label_keys(&known) {
             self.readers.entry(key).or_default().insert(name.clone());
         }
-        self.dirty.extend(self.claims.add(&service));
-        self.services.insert(name.clone(), Known { service, topology });
+        self.dirty.extend(self.claims.add(&known.service));
+        self.services.insert(name.clone(), Box::new(known));
         self.dirty.insert(name);
     }
 
@@ -175,7 +177,7 @@ impl Store {
     fn forget_service(&mut self, name: &ObjectName) -> bool {
         let Some(known) = self.services.remove(name) else { return false };
         self.dirty.extend(self.claims.remove(&known.service));
-        for key in known.topology.label_keys(&self.rules.pool_keys) {
+        for key in self.label_keys(&known) {
             if let Some(readers) = self.readers.get_mut(&key) {
                 readers.remove(name);
                 if readers.is_empty() {
@@ -186,30 +188,49 @@ impl Store {
         true
     }
 
+    /// The node labels that decide about a Service: none while it is left alone.
+    fn label_keys(&self, known: &Known) -> Vec<Arc<str>> {
+        let Known { service, topology } = known;
+        if service.skipped.is_some() || service.discarded || self.rules.excluded.contains(&service.name) {
+            Vec::new()
+        } else {
+            topology.label_keys(&self.rules.pool_keys)
+        }
+    }
+
     fn slice_now(&mut self, slice: Slice) {
         let service = owner_of(&slice);
-        let slices = self.slices.get(&service);
-        if slices.and_then(|slices| slices.get(&slice.name.name)).is_some_and(|old| *old == slice) {
-            return;
-        }
         if self.slice_service.get(&slice.name).is_some_and(|old| *old != service) {
-            let name = slice.name.clone();
-            self.slice_gone(&name);
+            self.slice_gone(&slice.name);
         }
-        self.slice_service.insert(slice.name.clone(), service.clone());
-        self.slices.entry(service.clone()).or_default().insert(Arc::clone(&slice.name.name), slice);
-        self.dirty.insert(service);
+        let slices = self.slices.entry(service.clone()).or_default();
+        match slices.iter_mut().find(|old| old.name == slice.name) {
+            Some(old) if *old == slice => return,
+            Some(old) => *old = slice,
+            None => {
+                self.slice_service.insert(slice.name.clone(), service.clone());
+                slices.reserve_exact(1);
+                slices.push(slice);
+            }
+        }
+        self.slices_changed(service);
     }
 
     fn slice_gone(&mut self, name: &ObjectName) {
         let Some(service) = self.slice_service.remove(name) else { return };
         if let Some(slices) = self.slices.get_mut(&service) {
-            slices.remove(&name.name);
+            slices.retain(|slice| slice.name != *name);
             if slices.is_empty() {
                 self.slices.remove(&service);
             }
         }
-        self.dirty.insert(service);
+        self.slices_changed(service);
+    }
+
+    fn slices_changed(&mut self, service: ObjectName) {
+        if *service.name != *NO_SERVICE {
+            self.dirty.insert(service);
+        }
     }
 
     fn node_now(&mut self, node: Node) {
@@ -257,9 +278,12 @@ impl Store {
     }
 }
 
-/// The Service that a slice names; one without the label is kept under an impossible name.
+/// Slices that name no Service are kept under a name that none can have.
+const NO_SERVICE: &str = "";
+
+/// The Service that a slice names.
 fn owner_of(slice: &Slice) -> ObjectName {
-    let name = slice.service.clone().unwrap_or_else(|| "".into());
+    let name = slice.service.clone().unwrap_or_else(|| NO_SERVICE.into());
     ObjectName { namespace: Arc::clone(&slice.name.namespace), name }
 }
 

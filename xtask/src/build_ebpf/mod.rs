@@ -14,14 +14,14 @@ use crate::{packages, shell};
 use linker::Linker;
 use toolchain::Toolchain;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone, Copy, Default)]
 pub(crate) struct Arguments {
     /// Also build the objects with planted bugs, which the proofs must catch.
     #[arg(long)]
-    planted: bool,
+    pub(crate) planted: bool,
     /// Also build the reference shapes of `bench connect`.
     #[arg(long)]
-    reference: bool,
+    pub(crate) reference: bool,
 }
 
 /// One object: which crate it comes from, with which features, and its name in `lb-ebpf/target`.
@@ -39,6 +39,11 @@ const PLANTED: [Build; 2] = [
 ];
 const REFERENCE: Build =
     Build { folder: "tests/reference-ebpf", binary: "reference-ebpf", features: &[], object: "reference.o" };
+
+/// Whether the crate of the reference shapes is here.
+pub(crate) fn has_reference() -> bool {
+    shell::root().join(REFERENCE.folder).is_dir()
+}
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { planted, reference } = *arguments;
@@ -118,9 +123,19 @@ fn compile(build: &Build, toolchain: &Toolchain, linker: &Linker, target: &Path)
     Ok(target.join(toolchain::TARGET).join("release").join(build.binary))
 }
 
-/// Debug information becomes BTF, without which the maps cannot be made. `v2` is the newest
-/// instruction set that every kernel since 5.10 accepts.
+/// Debug information becomes BTF, without which the maps cannot be made; it names files, which
+/// are to read the same wherever they were built. `v2` is the newest instruction set that every
+/// kernel since 5.10 accepts.
 fn rustflags() -> String {
-    [r#"--cfg=bpf_target_arch="x86_64""#, "-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v2"]
-        .join("\u{1f}")
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let home = home.map(|home| format!("--remap-path-prefix={}=cargo", home.display()));
+    let flags = [
+        r#"--cfg=bpf_target_arch="x86_64""#.to_string(),
+        "-Cdebuginfo=2".to_string(),
+        "-Clink-arg=--btf".to_string(),
+        "-Ctarget-cpu=v2".to_string(),
+        format!("--remap-path-prefix={}=edgeloop", shell::root().display()),
+    ];
+    flags.into_iter().chain(home).collect::<Vec<_>>().join("\u{1f}")
 }

@@ -28,7 +28,7 @@ pub struct Converted<T> {
 
 /// Without a name an object cannot be told from others: nothing of it can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a {} needs a name", kind.label())]
+#[error("every {} needs a name", kind.label())]
 pub struct Nameless {
     pub kind: Kind,
 }

@@ -1,1 +1,395 @@
+//! Each sentence about what an object is taken for, case by case.
 
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::{Conditions, Endpoint, Family, Node, Service, Skipped, Slice};
+
+fn convert_service(written: Value) -> Converted<Service> {
+    let object: core::Service = serde_json::from_value(written).unwrap();
+    service(&object, &mut Interner::default()).unwrap()
+}
+
+/// A Service `default/s` with this spec.
+fn with_spec(spec: Value) -> Converted<Service> {
+    convert_service(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}))
+}
+
+/// A Service `default/s` with an ordinary spec.
+fn with_metadata(metadata: Value) -> Service {
+    let spec = json!({"type": "LoadBalancer", "clusterIP": "10.0.0.1", "ports": [{"port": 80}]});
+    convert_service(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})).object
+}
+
+fn convert_slice(mut written: Value) -> Converted<Slice> {
+    let fields = written.as_object_mut().unwrap();
+    fields.entry("apiVersion").or_insert(json!("discovery.k8s.io/v1"));
+    fields.entry("kind").or_insert(json!("EndpointSlice"));
+    fields.entry("metadata").or_insert(json!({"name": "s-1"}));
+    fields.entry("addressType").or_insert(json!("IPv4"));
+    let object: discovery::EndpointSlice = serde_json::from_value(written).unwrap();
+    slice(&object, &mut Interner::default()).unwrap()
+}
+
+/// The only endpoint of a slice that is written so.
+fn convert_endpoint(written: Value) -> Endpoint {
+    let converted = convert_slice(json!({"endpoints": [written]}));
+    assert_eq!(converted.problems, [""; 0]);
+    converted.object.endpoints.into_iter().next().unwrap()
+}
+
+fn convert_node(metadata: Value) -> Node {
+    let written = json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata});
+    let object: core::Node = serde_json::from_value(written).unwrap();
+    node(&object, &mut Interner::default()).unwrap().object
+}
+
+fn words<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn cluster_ips_win_over_the_cluster_ip_and_each_family_has_one() {
+    for (shows, spec, addresses, problems) in [
+        ("one", json!({"clusterIP": "10.0.0.1"}), "10.0.0.1", vec![]),
+        ("both fields", json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"]}), "10.0.0.1", vec![]),
+        ("clusterIPs alone", json!({"clusterIPs": ["fd00::1"]}), "fd00::1", vec![]),
+        ("null is absent", json!({"clusterIP": "10.0.0.1", "clusterIPs": null}), "10.0.0.1", vec![]),
+        ("empty is absent", json!({"clusterIP": "10.0.0.1", "clusterIPs": []}), "10.0.0.1", vec![]),
+        ("dual-stack", json!({"clusterIPs": ["fd00::1", "10.0.0.1"]}), "fd00::1 10.0.0.1", vec![]),
+        ("leading zeros are decimal", json!({"clusterIP": "010.000.0.08"}), "10.0.0.8", vec![]),
+        ("IPv4 in IPv6 clothes", json!({"clusterIP": "::ffff:10.0.0.1"}), "10.0.0.1", vec![]),
+        (
+            "a second one of a family",
+            json!({"clusterIPs": ["10.0.0.1", "10.0.0.2", "fd00::1"]}),
+            "10.0.0.1 fd00::1",
+            vec!["spec.clusterIPs[1]: 10.0.0.2 is a second one of its family; it is left out"],
+        ),
+        (
+            "unreadable ones",
+            json!({"clusterIPs": ["10.0.0.256", "fd00::1"]}),
+            "fd00::1",
+            vec!["spec.clusterIPs[0]: \"10.0.0.256\" is not an IP address; it is left out"],
+        ),
+    ] {
+        let converted = with_spec(spec);
+        assert_eq!(words(&converted.object.addresses), addresses, "{shows}");
+        assert_eq!(converted.problems, problems, "{shows}");
+        assert_eq!(converted.object.skipped, None, "{shows}");
+    }
+}
+
+#[test]
+fn a_service_that_does_not_count_says_why() {
+    for (shows, metadata, spec, expected) in [
+        ("ordinary", json!({}), json!({"clusterIP": "10.0.0.1"}), None),
+        ("ExternalName", json!({}), json!({"type": "ExternalName"}), Some(Skipped::ExternalName)),
+        (
+            "ExternalName with an old address",
+            json!({}),
+            json!({"type": "ExternalName", "clusterIP": "10.0.0.1"}),
+            Some(Skipped::ExternalName),
+        ),
+        ("headless", json!({}), json!({"clusterIP": "None"}), Some(Skipped::Headless)),
+        (
+            "headless, both fields",
+            json!({}),
+            json!({"clusterIP": "None", "clusterIPs": ["None"]}),
+            Some(Skipped::Headless),
+        ),
+        ("headless by clusterIPs", json!({}), json!({"clusterIPs": ["None"]}), Some(Skipped::Headless)),
+        ("not assigned yet", json!({}), json!({"clusterIP": ""}), Some(Skipped::NoClusterIp)),
+        ("absent", json!({}), json!({}), Some(Skipped::NoClusterIp)),
+        ("null", json!({}), json!(null), Some(Skipped::NoClusterIp)),
+        ("unreadable", json!({}), json!({"clusterIP": "ten"}), Some(Skipped::NoClusterIp)),
+        (
+            "another proxy's",
+            json!({"labels": {"service.kubernetes.io/service-proxy-name": "p"}}),
+            json!({"clusterIP": "10.0.0.1"}),
+            Some(Skipped::OtherProxy("p".into())),
+        ),
+        (
+            "the label counts by being there",
+            json!({"labels": {"service.kubernetes.io/service-proxy-name": ""}}),
+            json!({"clusterIP": "10.0.0.1"}),
+            Some(Skipped::OtherProxy("".into())),
+        ),
+    ] {
+        let mut metadata = metadata;
+        metadata["name"] = json!("s");
+        let written = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
+        assert_eq!(convert_service(written).object.skipped, expected, "{shows}");
+    }
+}
+
+#[test]
+fn discard_counts_only_on_a_load_balancer_and_only_as_true() {
+    for (shows, kind, value, expected) in [
+        ("as OpenYurt reads it", "LoadBalancer", "true", true),
+        ("another value", "LoadBalancer", "True", false),
+        ("another type", "NodePort", "true", false),
+        ("another type", "ClusterIP", "true", false),
+    ] {
+        let converted = convert_service(json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "s", "annotations": {"svc.openyurt.io/discard": value}},
+            "spec": {"type": kind, "clusterIP": "10.0.0.1"},
+        }));
+        assert_eq!(converted.object.discarded, expected, "{shows}: {kind} {value}");
+    }
+}
+
+#[test]
+fn the_topology_is_kept_as_it_is_written() {
+    for (metadata, expected) in [
+        (json!({"name": "s"}), None),
+        (json!({"name": "s", "annotations": null}), None),
+        (json!({"name": "s", "annotations": {"other": "x"}}), None),
+        (json!({"name": "s", "annotations": {"openyurt.io/topologyKeys": ""}}), Some("")),
+        (json!({"name": "s", "annotations": {"openyurt.io/topologyKeys": " a, b "}}), Some(" a, b ")),
+    ] {
+        assert_eq!(with_metadata(metadata).topology.as_deref(), expected);
+    }
+}
+
+#[test]
+fn names_times_and_policies_are_taken_over() {
+    let metadata = json!({"name": "s", "namespace": "shop", "creationTimestamp": "1970-01-02T00:00:01Z"});
+    let converted = with_metadata(metadata);
+    assert_eq!((converted.name.to_string().as_str(), converted.created), ("shop/s", Some(86_401)));
+
+    let converted = with_metadata(json!({"name": "s", "namespace": "", "creationTimestamp": null}));
+    assert_eq!((converted.name.to_string().as_str(), converted.created), ("default/s", None));
+
+    for (policy, local) in [(json!("Local"), true), (json!("Cluster"), false), (json!(null), false)] {
+        let spec = json!({"clusterIP": "10.0.0.1", "internalTrafficPolicy": policy});
+        assert_eq!(with_spec(spec).object.internal_local, local);
+    }
+}
+
+#[test]
+fn an_object_without_a_name_is_an_error() {
+    let mut names = Interner::default();
+    let errors = [
+        service(&core::Service::default(), &mut names).unwrap_err(),
+        slice(&discovery::EndpointSlice::default(), &mut names).unwrap_err(),
+        node(&core::Node::default(), &mut names).unwrap_err(),
+    ];
+    assert_eq!(
+        words(&errors),
+        "every Service needs a name every EndpointSlice needs a name every Node needs a name"
+    );
+}
+
+#[test]
+fn service_ports_that_cannot_be_used_are_left_out_and_named() {
+    let converted = with_spec(json!({"clusterIP": "10.0.0.1", "ports": [
+        {"port": 80},
+        {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": "dns"},
+        {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 5353},
+        {"name": "sig", "port": 7, "protocol": "SCTP"},
+        {"name": "odd", "port": 8, "protocol": "QUIC"},
+        {"name": "zero", "port": 0},
+        {"name": "big", "port": 65536},
+    ]}));
+    let ports = converted.object.ports.iter();
+    let ports: Vec<_> =
+        ports.map(|port| format!("{}/{}/{}", port.name, port.protocol.label(), port.port)).collect();
+    assert_eq!(words(&ports), "/TCP/80 dns/UDP/53 dns-tcp/TCP/53 sig/SCTP/7");
+    assert_eq!(
+        converted.problems,
+        [
+            "spec.ports[4].protocol: \"QUIC\" is not TCP, UDP or SCTP; the port is left out",
+            "spec.ports[5].port: 0 is not a port number; the port is left out",
+            "spec.ports[6].port: 65536 is not a port number; the port is left out",
+        ]
+    );
+    assert!(with_spec(json!({"clusterIP": "10.0.0.1", "ports": null})).object.ports.is_empty());
+}
+
+#[test]
+fn affinity_has_a_timeout_of_three_hours_unless_another_is_given() {
+    for (shows, affinity, config, expected) in [
+        ("none", json!("None"), json!(null), None),
+        ("absent", json!(null), json!(null), None),
+        ("no config", json!("ClientIP"), json!(null), Some(10_800)),
+        ("an empty config", json!("ClientIP"), json!({"clientIP": null}), Some(10_800)),
+        ("no timeout", json!("ClientIP"), json!({"clientIP": {"timeoutSeconds": null}}), Some(10_800)),
+        ("given", json!("ClientIP"), json!({"clientIP": {"timeoutSeconds": 5}}), Some(5)),
+        ("a config without affinity", json!("None"), json!({"clientIP": {"timeoutSeconds": 5}}), None),
+        ("not a time", json!("ClientIP"), json!({"clientIP": {"timeoutSeconds": -1}}), Some(10_800)),
+    ] {
+        let spec =
+            json!({"clusterIP": "10.0.0.1", "sessionAffinity": affinity, "sessionAffinityConfig": config});
+        let converted = with_spec(spec);
+        assert_eq!(converted.object.affinity, expected, "{shows}");
+        assert_eq!(converted.problems.len(), usize::from(shows == "not a time"), "{shows}");
+    }
+}
+
+#[test]
+fn a_service_is_reachable_around_by_any_address_that_nodes_answer() {
+    for (shows, spec, status, expected) in [
+        ("a cluster IP alone", json!({}), json!(null), false),
+        ("external IPs", json!({"externalIPs": ["192.0.2.1"]}), json!(null), true),
+        ("no external IPs", json!({"externalIPs": null}), json!(null), false),
+        ("a node port", json!({"ports": [{"port": 80, "nodePort": 30080}]}), json!(null), true),
+        ("no node port yet", json!({"ports": [{"port": 80, "nodePort": 0}]}), json!(null), false),
+        ("ingress", json!({}), json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}), true),
+        (
+            "VIP",
+            json!({}),
+            json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "VIP"}]}}),
+            true,
+        ),
+        (
+            "Proxy",
+            json!({}),
+            json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "Proxy"}]}}),
+            false,
+        ),
+        ("a host name", json!({}), json!({"loadBalancer": {"ingress": [{"hostname": "lb"}]}}), false),
+        ("nothing yet", json!({}), json!({"loadBalancer": {}}), false),
+        ("headless", json!({"clusterIP": "None", "externalIPs": ["192.0.2.1"]}), json!(null), false),
+    ] {
+        let mut spec = spec;
+        spec.as_object_mut().unwrap().entry("clusterIP").or_insert(json!("10.0.0.1"));
+        let converted = convert_service(json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec, "status": status,
+        }));
+        assert_eq!(converted.object.reachable_around, expected, "{shows}");
+    }
+}
+
+#[test]
+fn null_lists_of_a_slice_are_empty() {
+    for written in
+        [json!({"endpoints": null, "ports": null}), json!({}), json!({"endpoints": [], "ports": []})]
+    {
+        let Converted { object, problems } = convert_slice(written);
+        assert!(object.endpoints.is_empty() && object.ports.is_empty() && problems.is_empty());
+    }
+}
+
+#[test]
+fn nil_conditions_are_ready_serving_and_not_terminating() {
+    let all = |ready, serving, terminating| Conditions { ready, serving, terminating };
+    for (shows, conditions, expected) in [
+        ("none", json!(null), all(true, true, false)),
+        ("empty", json!({}), all(true, true, false)),
+        ("null ones", json!({"ready": null, "serving": null, "terminating": null}), all(true, true, false)),
+        ("not ready", json!({"ready": false}), all(false, true, false)),
+        ("not serving", json!({"ready": false, "serving": false}), all(false, false, false)),
+        ("draining", json!({"ready": false, "serving": true, "terminating": true}), all(false, true, true)),
+    ] {
+        let got = convert_endpoint(json!({"addresses": ["10.1.0.1"], "conditions": conditions})).conditions;
+        assert_eq!(got, expected, "{shows}");
+    }
+}
+
+#[test]
+fn only_the_first_address_of_an_endpoint_counts() {
+    let endpoint = convert_endpoint(json!({"addresses": ["10.1.0.1", "10.1.0.2", "nonsense"]}));
+    assert_eq!(endpoint.address.to_string(), "10.1.0.1");
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_used_is_left_out_and_named() {
+    let converted = convert_slice(json!({"endpoints": [
+        {"addresses": ["10.1.0.1"]}, {"addresses": ["ten"]}, {"addresses": []}, {"addresses": null},
+        {"addresses": ["fd00::1"]}, {"addresses": ["10.1.0.2"]},
+    ]}));
+    let kept: Vec<_> = converted.object.endpoints.iter().map(|endpoint| endpoint.address).collect();
+    assert_eq!(words(&kept), "10.1.0.1 10.1.0.2");
+    assert_eq!(
+        converted.problems,
+        [
+            "endpoints[1].addresses[0]: \"ten\" is not an IP address; the endpoint is left out",
+            "endpoints[2].addresses[0]: there is no address; the endpoint is left out",
+            "endpoints[3].addresses[0]: there is no address; the endpoint is left out",
+            "endpoints[4].addresses[0]: \"fd00::1\" is not of the slice's addressType; the endpoint is left out",
+        ]
+    );
+}
+
+#[test]
+fn nodes_and_hints_are_kept_and_absent_ones_are_none() {
+    for (shows, written, expected) in [
+        ("nothing", json!({}), (None, None)),
+        ("null", json!({"nodeName": null, "hints": null}), (None, None)),
+        ("empty", json!({"nodeName": "", "hints": {}}), (None, None)),
+        ("empty lists", json!({"hints": {"forZones": [], "forNodes": null}}), (None, None)),
+        ("a node", json!({"nodeName": "n1"}), (Some("n1"), None)),
+        ("zones", json!({"hints": {"forZones": [{"name": "a"}, {"name": "b"}]}}), (None, Some("a b|"))),
+        ("nodes", json!({"hints": {"forNodes": [{"name": "n1"}]}}), (None, Some("|n1"))),
+    ] {
+        let mut written = written;
+        written["addresses"] = json!(["10.1.0.1"]);
+        let endpoint = convert_endpoint(written);
+        let hints = endpoint.hints.map(|hints| format!("{}|{}", words(&hints.zones), words(&hints.nodes)));
+        assert_eq!((endpoint.node.as_deref(), hints.as_deref()), expected, "{shows}");
+    }
+}
+
+#[test]
+fn slice_ports_without_a_number_are_left_out_and_unusable_ones_named() {
+    let converted = convert_slice(json!({"ports": [
+        {"port": 9376}, {"name": null, "port": 1}, {"name": "dns", "port": 53, "protocol": "UDP"},
+        {"name": "none", "port": null}, {"name": "absent"}, {"name": "odd", "port": 8, "protocol": "QUIC"},
+        {"name": "big", "port": 70000},
+    ]}));
+    let ports = converted.object.ports.iter();
+    let ports: Vec<_> =
+        ports.map(|port| format!("{}/{}/{}", port.name, port.protocol.label(), port.port)).collect();
+    assert_eq!(words(&ports), "/TCP/9376 /TCP/1 dns/UDP/53");
+    assert_eq!(
+        converted.problems,
+        [
+            "ports[5].protocol: \"QUIC\" is not TCP, UDP or SCTP; the port is left out",
+            "ports[6].port: 70000 is not a port number; the port is left out",
+        ]
+    );
+}
+
+#[test]
+fn a_slice_says_whose_it_is_of_which_family_and_whether_headless() {
+    let label = |key: &str, value: &str| json!({"name": "s-1", "namespace": "shop", "labels": {key: value}});
+    let named = convert_slice(json!({"metadata": label("kubernetes.io/service-name", "s")})).object;
+    assert_eq!((named.name.to_string().as_str(), named.service.as_deref()), ("shop/s-1", Some("s")));
+    let empty = convert_slice(json!({"metadata": label("kubernetes.io/service-name", "")})).object;
+    assert_eq!(empty.service, None);
+    assert!(!empty.headless);
+    assert!(convert_slice(json!({"metadata": label("service.kubernetes.io/headless", "")})).object.headless);
+
+    for (written, family, kept) in
+        [("IPv4", Some(Family::V4), 1), ("IPv6", Some(Family::V6), 0), ("FQDN", None, 0), ("later", None, 0)]
+    {
+        let slice =
+            convert_slice(json!({"addressType": written, "endpoints": [{"addresses": ["10.1.0.1"]}]}));
+        assert_eq!((slice.object.family, slice.object.endpoints.len()), (family, kept), "{written}");
+    }
+}
+
+#[test]
+fn a_label_with_an_empty_value_counts_as_lacking() {
+    let labels = json!({"apps.openyurt.io/nodepool": "", "apps.openyurt.io/desired-nodepool": "p1"});
+    let node = convert_node(json!({"name": "n1", "labels": labels}));
+    let labels: Vec<_> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!((&*node.name, words(&labels).as_str()), ("n1", "apps.openyurt.io/desired-nodepool=p1"));
+    assert!(convert_node(json!({"name": "n1", "labels": null})).labels.is_empty());
+}
+
+#[test]
+fn objects_share_the_names_they_repeat() {
+    let mut names = Interner::default();
+    let written = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "s-1"},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.1.0.1"], "nodeName": "n1"}, {"addresses": ["10.1.0.2"], "nodeName": "n1"}]});
+    let object: discovery::EndpointSlice = serde_json::from_value(written).unwrap();
+    let endpoints = slice(&object, &mut names).unwrap().object.endpoints;
+    let nodes: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.node.as_ref()).collect();
+    assert!(std::sync::Arc::ptr_eq(nodes[0], nodes[1]));
+    assert!(size_of::<Endpoint>() <= 56);
+}

@@ -18,7 +18,6 @@ pub(super) struct Disk {
     /// The files that are not known to be gone, each with the stamp it was read under;
     /// `None`: look again.
     known: BTreeMap<Arc<str>, Option<Stamp>>,
-    /// Files that someone had open for writing.
     unfinished: BTreeSet<Arc<str>>,
 }
 
@@ -52,18 +51,13 @@ impl Disk {
     }
 
     /// Looks at one file, whatever its stamp: two writes can fall into one tick of its clock.
-    pub(super) fn look_at(&mut self, name: Arc<str>) -> Option<(FileId, Seen)> {
-        self.look(name, Scan::All)
+    pub(super) fn look_at(&mut self, name: &Arc<str>) -> Option<(FileId, Seen)> {
+        self.look(Arc::clone(name), Scan::All)
     }
 
-    /// Looks again at the files that someone had open for writing.
-    pub(super) fn look_at_unfinished(&mut self) -> Vec<(FileId, Seen)> {
-        let names = self.unfinished.clone();
-        names.into_iter().filter_map(|name| self.look(name, Scan::All)).collect()
-    }
-
-    pub(super) fn has_unfinished(&self) -> bool {
-        !self.unfinished.is_empty()
+    /// The files that someone had open for writing when they were looked at.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = Arc<str>> {
+        self.unfinished.iter().cloned()
     }
 
     /// It is believed that this file is gone.
@@ -108,4 +102,65 @@ fn manifests(folder: &Path) -> io::Result<Vec<Arc<str>>> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(seen: &[(FileId, Seen)]) -> Vec<String> {
+        seen.iter().map(|(file, seen)| format!("{}: {seen:?}", file.name)).collect()
+    }
+
+    #[test]
+    fn a_scan_for_changes_reads_only_what_has_another_stamp() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(root.path().join(name), text).unwrap();
+        write("a.yaml", "1");
+        write("b.yaml", "2");
+        let mut disk = Disk::new(0, root.path().to_owned());
+        let (seen, any) = disk.scan(Scan::Changed).unwrap();
+        assert_eq!(
+            (names(&seen), any),
+            (vec!["a.yaml: Text(\"1\")".into(), "b.yaml: Text(\"2\")".into()], true)
+        );
+
+        assert_eq!(names(&disk.scan(Scan::Changed).unwrap().0), [""; 0]);
+        assert_eq!(disk.scan(Scan::All).unwrap().0.len(), 2);
+
+        write("new", "1");
+        fs::rename(root.path().join("new"), root.path().join("a.yaml")).unwrap();
+        assert_eq!(names(&disk.scan(Scan::Changed).unwrap().0), ["a.yaml: Text(\"1\")"], "another inode");
+        write("b.yaml", "22");
+        assert_eq!(names(&disk.scan(Scan::Changed).unwrap().0), ["b.yaml: Text(\"22\")"], "another size");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_told_until_it_is_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("a.yaml"), "1").unwrap();
+        let mut disk = Disk::new(0, root.path().to_owned());
+        disk.scan(Scan::All).unwrap();
+        fs::remove_file(root.path().join("a.yaml")).unwrap();
+        for _ in 0..2 {
+            let (seen, any) = disk.scan(Scan::Changed).unwrap();
+            assert_eq!((names(&seen), any), (vec!["a.yaml: Gone".to_owned()], false));
+        }
+        disk.forget("a.yaml");
+        assert_eq!(disk.scan(Scan::Changed).unwrap().0.len(), 0);
+        assert!(disk.look_at(&"a.yaml".into()).is_none(), "what was never there is not gone");
+    }
+
+    #[test]
+    fn a_file_that_is_open_for_writing_is_looked_at_again() {
+        let root = tempfile::tempdir().unwrap();
+        let mut disk = Disk::new(0, root.path().to_owned());
+        let writer = fs::File::create(root.path().join("a.yaml")).unwrap();
+        assert_eq!(names(&disk.scan(Scan::All).unwrap().0), ["a.yaml: BeingWritten"]);
+        let unfinished: Vec<_> = disk.unfinished().collect();
+        assert_eq!(unfinished, ["a.yaml".into()] as [Arc<str>; 1]);
+        drop(writer);
+        assert_eq!(disk.look_at(&"a.yaml".into()).map(|(_, seen)| seen), Some(Seen::Text(String::new())));
+        assert!(disk.unfinished().next().is_none());
+    }
 }

@@ -95,6 +95,7 @@ pub fn follow(
         inbox,
         stopped: Arc::clone(&stopped),
         trouble: None,
+        unwatched: None,
         missing: BTreeMap::new(),
         last: Report::default(),
         next_scan: Instant::now() + SLOW_SCAN,
@@ -113,6 +114,8 @@ struct Follow<S> {
     stopped: Arc<AtomicBool>,
     /// What is wrong with the folder itself.
     trouble: Option<String>,
+    /// Why events cannot be relied on.
+    unwatched: Option<String>,
     /// Files that are not there, since when; not yet believed to be gone.
     missing: BTreeMap<Arc<str>, Instant>,
     last: Report,
@@ -127,7 +130,8 @@ struct Wake {
 }
 
 enum Look {
-    Files(BTreeSet<Arc<str>>),
+    /// These files; true where one that is missing is gone for certain.
+    Files(BTreeMap<Arc<str>, bool>),
     /// Everything, because something in the ways that lead to the files has changed.
     All,
     /// Nothing has happened; it is only time to make sure.
@@ -145,7 +149,8 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
             let Some(wake) = self.wait() else { return };
             let mut seen = self.look(wake.look);
             // What came meanwhile may belong to what was just seen, as halves of one swap.
-            for look in self.waiting().into_iter().chain(self.waiting()) {
+            for _ in 0..2 {
+                let Some(look) = self.waiting() else { break };
                 seen.extend(self.look(look));
             }
             let changes = self.folder.take(seen);
@@ -156,10 +161,13 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
     /// Sends a batch if there is anything new to say.
     fn tell(&mut self, changes: Vec<Change>, at: Instant) -> bool {
         let mut report = self.folder.report();
-        if let Some(message) = self.trouble.clone() {
-            let file = self.disk.folder().to_owned();
-            report.problems.push(FileProblem { file, document: None, field: None, message });
-        }
+        let of_folder = [&self.trouble, &self.unwatched].into_iter().flatten();
+        report.problems.extend(of_folder.map(|message| FileProblem {
+            file: self.disk.folder().to_owned(),
+            document: None,
+            field: None,
+            message: message.clone(),
+        }));
         if self.stopped.load(Ordering::Acquire) {
             return false;
         }
@@ -174,7 +182,7 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
     /// Waits for an event or for what is due; `None` is the end.
     fn wait(&mut self) -> Option<Wake> {
         let patience = self.next_due().saturating_duration_since(Instant::now());
-        let mut look = Look::Files(BTreeSet::new());
+        let mut look = Look::Files(BTreeMap::new());
         let at = match self.inbox.recv_timeout(patience) {
             Ok(first) => look.add(first)?,
             Err(RecvTimeoutError::Timeout) => return Some(Wake { at: Instant::now(), look: Look::Due }),
@@ -184,11 +192,13 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         while let Ok(more) = self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
             look.add(more)?;
         }
+        // Where events never end, the slow scan still has its turn.
+        let look = if Instant::now() < self.next_scan { look } else { Look::All };
         Some(Wake { at, look })
     }
 
     fn next_due(&self) -> Instant {
-        let soon = self.disk.has_unfinished() || self.trouble.is_some();
+        let soon = self.disk.unfinished().next().is_some() || self.trouble.is_some();
         let again = soon.then(|| Instant::now() + UNFINISHED);
         let missing = self.missing.values().map(|since| *since + MISSING);
         missing.chain(again).fold(self.next_scan, Instant::min)
@@ -196,7 +206,7 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
 
     /// What has been told since, without waiting.
     fn waiting(&mut self) -> Option<Look> {
-        let mut look = Look::Files(BTreeSet::new());
+        let mut look = Look::Files(BTreeMap::new());
         look.add(self.inbox.try_recv().ok()?)?;
         while let Ok(more) = self.inbox.try_recv() {
             look.add(more)?;
@@ -210,20 +220,22 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
             Look::All => self.look_at_everything(Scan::All),
             Look::Due if Instant::now() >= self.next_scan => self.look_at_everything(Scan::Changed),
             Look::Due => {
-                let mut seen = self.disk.look_at_unfinished();
-                seen.extend(
-                    self.missing_long_enough().into_iter().filter_map(|name| self.disk.look_at(name)),
-                );
-                self.believe(seen)
+                let unfinished = self.disk.unfinished().map(|name| (name, false)).collect();
+                self.look_at_files(unfinished)
             }
-            Look::Files(names) if names.iter().any(|name| self.disk.is_link(name)) => {
+            Look::Files(files) if files.keys().any(|name| self.disk.is_link(name)) => {
                 self.look_at_everything(Scan::All)
             }
-            Look::Files(names) => {
-                let seen = names.into_iter().filter_map(|name| self.disk.look_at(name)).collect();
-                self.believe(seen)
-            }
+            Look::Files(files) => self.look_at_files(files),
         }
+    }
+
+    /// Looks at some files, and again at those that have been missing long enough.
+    fn look_at_files(&mut self, mut files: BTreeMap<Arc<str>, bool>) -> Vec<(FileId, Seen)> {
+        files.extend(self.missing_long_enough().into_iter().map(|name| (name, true)));
+        let seen = files.keys().filter_map(|name| self.disk.look_at(name)).collect();
+        let certain = files.into_iter().filter(|(_, certain)| *certain).map(|(name, _)| name).collect();
+        self.believe(seen, &certain)
     }
 
     /// Watches what is to be watched now, then looks through the folder. A folder that is gone
@@ -232,13 +244,16 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         self.next_scan = Instant::now() + SLOW_SCAN;
         let mut seen = Vec::new();
         let mut any_file = false;
+        self.unwatched = None;
         // Links that are found lead to new places, which may have changed before they were
         // watched: once more then.
         for round in 0..3 {
             match self.watch.refresh(self.disk.links()) {
                 Ok(any_new) if round == 0 || any_new => {}
                 Ok(_) => break,
-                Err(error) => tracing::warn!(%error, "could not watch the folder; it is read every 10 s"),
+                Err(error) => {
+                    self.unwatched = Some(format!("could not be watched, only read every 10 s: {error}"))
+                }
             }
             match self.disk.scan(which) {
                 Ok((found, any)) => {
@@ -252,28 +267,28 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
             return self.in_trouble("is back and still empty".to_owned());
         }
         self.trouble = None;
-        self.believe(seen)
+        let missing = self.missing_long_enough();
+        self.believe(seen, &missing)
     }
 
     /// Nothing is known of the folder's files: what they defined stays.
     fn in_trouble(&mut self, message: String) -> Vec<(FileId, Seen)> {
-        self.trouble = Some(message);
+        self.trouble = Some(message + "; what it held stays");
         self.missing.clear();
         Vec::new()
     }
 
-    /// Leaves out the files that have only just gone missing.
-    fn believe(&mut self, seen: Vec<(FileId, Seen)>) -> Vec<(FileId, Seen)> {
+    /// Leaves out the files that have only just gone missing and are not `certain` to be gone.
+    fn believe(&mut self, seen: Vec<(FileId, Seen)>, certain: &BTreeSet<Arc<str>>) -> Vec<(FileId, Seen)> {
         let any_gone = seen.iter().any(|(_, seen)| *seen == Seen::Gone);
         if any_gone && !self.disk.folder().is_dir() {
             return self.in_trouble("does not exist any more".to_owned());
         }
-        let long_enough = self.missing_long_enough();
         let mut believed = Vec::with_capacity(seen.len());
         for (file, seen) in seen {
             if seen != Seen::Gone {
                 self.missing.remove(&file.name);
-            } else if long_enough.contains(&file.name) {
+            } else if certain.contains(&file.name) {
                 self.missing.remove(&file.name);
                 self.disk.forget(&file.name);
             } else {
@@ -295,14 +310,20 @@ impl Look {
     /// Adds what a signal asks for, and answers when it was seen; `None` is the end.
     fn add(&mut self, signal: Signal) -> Option<Instant> {
         match signal {
-            Signal::Stop => return None,
+            Signal::Stop => None,
             Signal::Everything(at) => {
                 *self = Self::All;
                 Some(at)
             }
             Signal::File(at, name) => {
-                if let Self::Files(names) = self {
-                    names.insert(name);
+                if let Self::Files(files) = self {
+                    files.entry(name).or_default();
+                }
+                Some(at)
+            }
+            Signal::Renamed(at, name) => {
+                if let Self::Files(files) = self {
+                    files.insert(name, true);
                 }
                 Some(at)
             }

@@ -27,10 +27,12 @@ pub enum LoadError {
 
 impl LoadError {
     pub(super) fn new(folder: PathBuf, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::NotFound => Self::Missing { folder },
-            io::ErrorKind::NotADirectory => Self::NotAFolder { folder },
-            _ => Self::Unlistable { folder, source },
+        if source.kind() == io::ErrorKind::NotFound {
+            Self::Missing { folder }
+        } else if source.kind() == io::ErrorKind::NotADirectory {
+            Self::NotAFolder { folder }
+        } else {
+            Self::Unlistable { folder, source }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::source::manifest::Format;
@@ -19,6 +19,8 @@ use crate::source::manifest::Format;
 pub(super) enum Signal {
     /// This manifest may have changed.
     File(Instant, Arc<str>),
+    /// This manifest has become another one of the folder.
+    Renamed(Instant, Arc<str>),
     /// Anything may have changed: a link, the folder itself, or events were lost.
     Everything(Instant),
     /// The follower is to end.
@@ -34,7 +36,7 @@ pub(super) struct Watch {
     places: Arc<Mutex<Places>>,
 }
 
-/// Device and inode: a folder that is removed and made again keeps only its name.
+/// Device and inode: the same path may lead to another directory.
 type Identity = (u64, u64);
 
 #[derive(Debug, Default)]
@@ -43,6 +45,9 @@ struct Places {
     folder: Option<PathBuf>,
     /// Names that decide where a path leads, by their directory's real path.
     steps: BTreeMap<PathBuf, BTreeSet<OsString>>,
+    /// Watched directories that were made, moved or removed: what is watched under such a path
+    /// may be another directory by now, even one with the same inode.
+    lost: BTreeSet<PathBuf>,
 }
 
 impl Watch {
@@ -50,7 +55,7 @@ impl Watch {
         let places = Arc::new(Mutex::new(Places::default()));
         let asked = Arc::clone(&places);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            for signal in signals(&event, &lock(&asked)) {
+            for signal in signals(&event, &mut lock(&asked)) {
                 // The follower may have ended already; nobody is left to be told then.
                 drop(tell.send(signal));
             }
@@ -71,9 +76,12 @@ impl Watch {
         let folder = fs::canonicalize(&self.folder).ok().filter(|path| path.is_dir());
         let wanted: BTreeMap<PathBuf, Identity> =
             steps.keys().chain(&folder).filter_map(|path| Some((path.clone(), identity(path)?))).collect();
-        *lock(&self.places) = Places { folder: folder.clone(), steps };
+        let new = Places { folder: folder.clone(), steps, lost: BTreeSet::new() };
+        let lost = std::mem::replace(&mut *lock(&self.places), new).lost;
 
-        let stale = self.watched.iter().filter(|(path, identity)| wanted.get(*path) != Some(identity));
+        let stale = self.watched.iter().filter(|(path, identity)| {
+            wanted.get(*path) != Some(identity) || lost.iter().any(|lost| path.starts_with(lost))
+        });
         for path in stale.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
             self.watched.remove(&path);
             if let Err(error) = self.watcher.unwatch(&path) {
@@ -105,14 +113,30 @@ fn lock(places: &Mutex<Places>) -> MutexGuard<'_, Places> {
     places.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn signals(event: &notify::Result<Event>, places: &Places) -> Vec<Signal> {
+fn signals(event: &notify::Result<Event>, places: &mut Places) -> Vec<Signal> {
     let at = Instant::now();
     match event {
         Err(_) => vec![Signal::Everything(at)],
         Ok(event) if event.need_rescan() => vec![Signal::Everything(at)],
         Ok(event) if is_reading(event.kind) => Vec::new(),
-        Ok(event) => event.paths.iter().filter_map(|path| places.signal(path, at)).collect(),
+        Ok(event) if event.kind == EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {
+            // Both ends were told before, each by itself.
+            places.renamed(&event.paths, at).into_iter().collect()
+        }
+        Ok(event) => {
+            if is_of_names(event.kind) {
+                let directories = event.paths.iter().filter(|path| places.is_watched(path));
+                let lost: Vec<PathBuf> = directories.cloned().collect();
+                places.lost.extend(lost);
+            }
+            event.paths.iter().filter_map(|path| places.signal(path, at)).collect()
+        }
     }
+}
+
+/// Something was made, removed or moved.
+fn is_of_names(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)))
 }
 
 /// Reading the files makes events of its own.
@@ -121,8 +145,12 @@ fn is_reading(kind: EventKind) -> bool {
 }
 
 impl Places {
+    fn is_watched(&self, directory: &Path) -> bool {
+        self.folder.as_deref() == Some(directory) || self.steps.contains_key(directory)
+    }
+
     fn signal(&self, path: &Path, at: Instant) -> Option<Signal> {
-        if self.folder.as_deref() == Some(path) || self.steps.contains_key(path) {
+        if self.is_watched(path) {
             return Some(Signal::Everything(at));
         }
         let (directory, name) = (path.parent()?, path.file_name()?);
@@ -134,6 +162,15 @@ impl Places {
             return Some(Signal::Everything(at));
         }
         Format::of(name).map(|_| Signal::File(at, name.into()))
+    }
+
+    fn renamed(&self, paths: &[PathBuf], at: Instant) -> Option<Signal> {
+        let ends = paths.iter().map(|path| match self.signal(path, at) {
+            Some(Signal::File(_, name)) => Some(name),
+            Some(Signal::Renamed(..) | Signal::Everything(_) | Signal::Stop) | None => None,
+        });
+        let manifests: Vec<Arc<str>> = ends.collect::<Option<_>>()?;
+        Some(Signal::Renamed(at, Arc::clone(manifests.first()?)))
     }
 }
 

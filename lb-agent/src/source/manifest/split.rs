@@ -25,7 +25,7 @@ pub(super) fn yaml(text: &str) -> Result<Vec<(usize, Value)>, Unusable> {
             // Read again with the lines before it, so that the line in the message is the file's.
             let before = "\n".repeat(text[..start].matches('\n').count());
             let placed = parse(&(before + &text[start..end])).err().unwrap_or(error);
-            unreadable(Some(number), &placed.to_string())
+            unreadable(Some(number), &placed.render_with_formatter(&serde_saphyr::UserMessageFormatter))
         })?;
         documents.push((number, value));
     }

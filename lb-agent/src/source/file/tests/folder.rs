@@ -1,3 +1,5 @@
+//! The folder as a state machine: what is told for what is seen.
+
 use super::super::folder::{FileId, Folder, Seen};
 use super::super::report::Report;
 use super::{service, told};

@@ -1,3 +1,5 @@
+//! Folders read once.
+
 use std::fs;
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 mod folder;
 mod follow;
 mod load;
+mod tutorial;
 
 use crate::model::{Change, Object, ObjectKey};
 

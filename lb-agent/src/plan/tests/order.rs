@@ -1,0 +1,173 @@
+//! The order of writes.
+
+use proptest::prelude::*;
+
+use super::super::MapOp;
+use super::*;
+
+#[test]
+fn a_new_service_is_named_then_filled_then_published() {
+    let mut bench = Bench::new(8, 64);
+    let steps = bench.plan.steps(frontend(1), Some(&want("a", 1..=9)));
+    assert_eq!(steps.len(), 1);
+    let kinds: Vec<&str> = steps[0].ops.iter().map(kind).collect();
+    assert_eq!(kinds, ["next id", "name", "fill", "put"]);
+    let MapOp::Put { service, .. } = &steps[0].ops[3] else { panic!("{:?}", steps[0].ops) };
+    assert_eq!((service.id, service.revision, service.count, service.region), (1, 1, 9, 0));
+}
+
+#[test]
+fn a_change_is_one_publication_and_nothing_more() {
+    let mut bench = Bench::new(8, 64);
+    bench.bring(frontend(1), Some(&want("a", [1, 2])));
+    for (shows, backends, kinds) in [
+        ("the same set is no write", vec![2, 1], &[][..]),
+        ("a set that fits inline is one write", vec![1, 3], &["put"]),
+        ("one that does not is a region and one write", (1..=7).collect(), &["fill", "put"]),
+        ("the other order of the same set is no write", (1..=7).rev().collect(), &[]),
+        ("back inline is one write", vec![1], &["put"]),
+        ("an empty set is one write: it refuses", vec![], &["put"]),
+    ] {
+        let steps = bench.plan.steps(frontend(1), Some(&want("a", backends.clone())));
+        let ops: Vec<&str> = steps.iter().flat_map(|step| &step.ops).map(kind).collect();
+        assert_eq!(ops, kinds, "{shows}");
+        for step in steps {
+            bench.carry_out(step);
+        }
+        let mut sorted = backends;
+        sorted.sort_unstable();
+        assert_eq!(bench.backends(1), Some(sorted), "{shows}");
+    }
+}
+
+#[test]
+fn the_topology_flag_and_the_affinity_timeout_are_published_too() {
+    let mut bench = Bench::new(8, 64);
+    bench.bring(frontend(1), Some(&want("a", [1])));
+    bench.bring(frontend(1), Some(&with_topology(want("a", [1]))));
+    assert_eq!(bench.maps.held().services[&frontend(1)].flags, FLAG_TOPOLOGY);
+    bench.bring(frontend(1), Some(&Want { affinity: 60, ..with_topology(want("a", [1])) }));
+    let service = bench.maps.held().services[&frontend(1)];
+    assert_eq!((service.affinity, service.revision, service.id), (60, 3, 1));
+}
+
+#[test]
+fn an_address_that_changes_hands_is_one_write_under_a_new_id() {
+    let mut bench = Bench::new(8, 64);
+    bench.bring(frontend(1), Some(&want("a", [1, 2])));
+    let steps = bench.plan.steps(frontend(1), Some(&want("b", [3])));
+    let ops: Vec<&str> = steps.iter().flat_map(|step| &step.ops).map(kind).collect();
+    assert_eq!(ops, ["name", "put", "unname"], "never removed, never a moment without");
+    for step in steps {
+        bench.carry_out(step);
+    }
+    assert_eq!(bench.backends(1), Some(vec![3]));
+    assert_eq!(
+        bench.names().into_iter().map(|(id, key)| (id, key.service)).collect::<Vec<_>>(),
+        [(2, name("b"))]
+    );
+}
+
+#[test]
+fn what_is_taken_back_leaves_nothing_behind() {
+    let mut bench = Bench::new(8, 64);
+    bench.bring(frontend(1), Some(&want("a", 1..=20)));
+    bench.bring(frontend(1), None);
+    bench.grace();
+    assert_eq!(bench.backends(1), None);
+    assert!(bench.names().is_empty());
+    assert_eq!(bench.plan.free_backends(), 64);
+    assert_eq!(bench.plan.services().count(), 0);
+    assert!(bench.plan.steps(frontend(1), None).is_empty());
+}
+
+#[test]
+fn service_ids_are_promised_ahead_and_never_used_twice() {
+    let mut bench = Bench::new(8, 64);
+    let mut seen = std::collections::BTreeSet::new();
+    for turn in 0..3000 {
+        bench.bring(frontend(1), Some(&want(if turn % 2 == 0 { "a" } else { "b" }, [1])));
+        let id = bench.maps.held().services[&frontend(1)].id;
+        assert!(seen.insert(id), "id {id} twice");
+        assert!(id < bench.maps.held().epoch.next_id, "id {id} was not promised");
+    }
+    assert!(bench.maps.held().epoch.next_id < 3000 + 2048);
+}
+
+#[test]
+fn a_region_is_used_again_only_after_a_grace_period_that_began_after_the_flip() {
+    // Room for one region of four beside the one in use.
+    let mut bench = Bench::new(8, 8);
+    bench.bring(frontend(1), Some(&want("a", 1..=10)));
+    let first = bench.maps.held().services[&frontend(1)].region;
+
+    let early = bench.plan.start_grace();
+    assert_eq!(early, None, "nothing was given up yet");
+    bench.bring(frontend(1), Some(&want("a", 2..=11)));
+    let second = bench.maps.held().services[&frontend(1)].region;
+    assert_ne!(first, second);
+    let begun = bench.plan.start_grace().unwrap();
+
+    bench.bring(frontend(1), Some(&want("a", 2..=5)));
+    assert_eq!(bench.plan.free_backends(), 0, "neither region may be used yet");
+    bench.plan.release(begun);
+    assert_eq!(bench.plan.free_backends(), 4, "the second was given up after that grace period began");
+    bench.bring(frontend(1), Some(&want("a", 3..=12)));
+    assert_eq!(bench.maps.held().services[&frontend(1)].region, first);
+}
+
+#[test]
+fn a_publication_that_fails_gives_its_region_back_and_changes_nothing() {
+    let mut bench = Bench::new(8, 8);
+    bench.bring(frontend(1), Some(&want("a", [1, 2])));
+    for _ in 0..10 {
+        for step in bench.plan.steps(frontend(1), Some(&want("a", 1..=10))) {
+            bench.plan.abort(&step);
+        }
+    }
+    assert_eq!(bench.plan.free_backends(), 8);
+    assert_eq!(bench.backends(1), Some(vec![1, 2]));
+    bench.bring(frontend(1), Some(&want("a", 1..=10)));
+    assert_eq!(bench.backends(1), Some((1..=10).collect()));
+}
+
+proptest! {
+    /// Two states in turn over many Services: whatever the order, what is wanted is reached, and
+    /// every prefix of the writes leaves a state that holds (`carry_out` looks after each write).
+    #[test]
+    fn the_wanted_state_is_reached_and_nothing_dangles(
+        states in prop::collection::vec(prop::collection::vec(0_u16..40, 5), 1..12),
+    ) {
+        let mut bench = Bench::new(8, 512);
+        for (turn, counts) in states.iter().enumerate() {
+            for (number, count) in (1_u8..).zip(counts) {
+                let from = turn as u16 * 3;
+                let wanted = (*count > 0).then(|| want(&format!("s{number}"), from..from + count - 1));
+                bench.bring(frontend(number), wanted.as_ref());
+            }
+            for (number, count) in (1_u8..).zip(counts) {
+                let from = turn as u16 * 3;
+                let expected = (*count > 0).then(|| (from..from + count - 1).collect::<Vec<_>>());
+                prop_assert_eq!(bench.backends(number), expected);
+            }
+            bench.grace();
+        }
+        for number in 1..=5 {
+            bench.bring(frontend(number), None);
+        }
+        bench.grace();
+        prop_assert_eq!(bench.plan.free_backends(), 512);
+        prop_assert!(bench.maps.held().services.is_empty() && bench.maps.held().names.is_empty());
+    }
+}
+
+fn kind(op: &MapOp) -> &'static str {
+    match op {
+        MapOp::NextId(_) => "next id",
+        MapOp::Name { .. } => "name",
+        MapOp::Fill { .. } => "fill",
+        MapOp::Put { .. } => "put",
+        MapOp::Remove { .. } => "remove",
+        MapOp::Unname { .. } => "unname",
+    }
+}

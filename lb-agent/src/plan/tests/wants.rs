@@ -1,0 +1,171 @@
+//! What is wanted, from what the store says.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::model::{
+    Change, Conditions, Endpoint, Kind, Node, Object, ObjectKey, Service, ServicePort, Slice, SlicePort,
+};
+use crate::store::{Rules, Store};
+
+use super::super::{need, topology_first, wanted};
+use super::*;
+
+fn service(service: &str, number: u8) -> Service {
+    Service {
+        name: name(service),
+        created: Some(i64::from(number)),
+        skipped: None,
+        discarded: false,
+        addresses: vec![IpAddr::from([10, 96, 0, number])],
+        ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80 }],
+        topology: None,
+        internal_local: false,
+        affinity: None,
+        reachable_around: false,
+    }
+}
+
+fn slice(service: &str, backends: impl IntoIterator<Item = u8>) -> Slice {
+    let endpoint = |number: u8| Endpoint {
+        address: IpAddr::from([10, 244, 0, number]),
+        conditions: Conditions { ready: true, serving: true, terminating: false },
+        node: None,
+        hints: None,
+    };
+    Slice {
+        name: name(&format!("{service}-1")),
+        service: Some(service.into()),
+        family: Some(Family::V4),
+        headless: false,
+        ports: vec![SlicePort { name: "".into(), protocol: Protocol::Tcp, port: 9376 }],
+        endpoints: backends.into_iter().map(endpoint).collect(),
+    }
+}
+
+fn store(objects: impl IntoIterator<Item = Object>) -> Store {
+    let mut store = Store::new("here", Rules::default());
+    for object in objects {
+        store.take(Change::Now(object));
+    }
+    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+        store.take(Change::Synced(kind));
+    }
+    store
+}
+
+/// A front end that holds Services `a` at 1 and `b` at 2.
+fn holding() -> Bench {
+    let mut bench = Bench::new(8, 64);
+    bench.bring(frontend(1), Some(&want("a", [1])));
+    bench.bring(frontend(2), Some(&want("b", [2])));
+    bench
+}
+
+/// What is wanted of all Services that store or plan know: address number and backends.
+fn all_wanted(store: &Store, plan: &Plan, unknown: bool) -> Vec<(u8, Option<usize>)> {
+    let mut dirty: BTreeSet<ObjectName> = store.services().map(|(service, _)| service.name.clone()).collect();
+    dirty.extend(plan.services().cloned());
+    let wants = wanted(store, plan, &dirty, unknown);
+    wants.into_iter().map(|(at, want)| (at.address[3], want.map(|want| want.backends.len()))).collect()
+}
+
+#[test]
+fn what_the_source_does_not_show_is_taken_back_unless_a_part_of_it_is_unknown() {
+    let bench = holding();
+    let store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1, 2]))]);
+    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, Some(2)), (2, None)]);
+    assert_eq!(all_wanted(&store, &bench.plan, true), [(1, Some(2))], "b may be in the unknown part");
+}
+
+#[test]
+fn a_service_is_not_emptied_while_its_slices_may_be_in_an_unknown_part() {
+    let bench = holding();
+    let store = store([
+        Object::Service(service("a", 1)),
+        Object::Service(service("b", 2)),
+        Object::Slice(slice("b", [])),
+    ]);
+    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, Some(0)), (2, Some(0))]);
+    assert_eq!(all_wanted(&store, &bench.plan, true), [(2, Some(0))], "b's slice is known, and empty");
+}
+
+#[test]
+fn a_service_that_waits_for_node_labels_keeps_what_the_maps_hold() {
+    let topology = |number| Service { topology: Some("openyurt.io/nodepool".into()), ..service("a", number) };
+    let bench = holding();
+    let mut waiting = store([Object::Service(topology(1)), Object::Slice(slice("a", [1]))]);
+    assert_eq!(all_wanted(&waiting, &bench.plan, false), [(2, None)]);
+    assert_eq!(all_wanted(&waiting, &Bench::new(8, 8).plan, false), [], "and is not written where it is not");
+    assert!(!waiting.is_ready());
+
+    waiting.take(Change::Now(Object::Node(Node { name: "here".into(), labels: Default::default() })));
+    assert_eq!(all_wanted(&waiting, &bench.plan, false), [(1, Some(0)), (2, None)], "on no known node: out");
+}
+
+#[test]
+fn what_is_left_alone_is_taken_back_at_once() {
+    let bench = holding();
+    let left = Service { discarded: true, ..service("a", 1) };
+    let store = store([Object::Service(left), Object::Slice(slice("a", [1]))]);
+    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, None), (2, None)]);
+}
+
+#[test]
+fn an_address_that_one_gives_up_and_another_takes_is_one_want() {
+    let bench = holding();
+    let mut store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1]))]);
+    store.take(Change::Gone(ObjectKey { kind: Kind::Service, name: name("a") }));
+    store.take(Change::Now(Object::Service(service("z", 1))));
+    store.take(Change::Now(Object::Slice(slice("z", [7, 8]))));
+    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, Some(2)), (2, None)]);
+}
+
+#[test]
+fn affinity_stays_with_kube_proxy_unless_a_topology_asks_for_the_loop() {
+    let sticky = |topology: Option<&str>| Service {
+        affinity: Some(60),
+        topology: topology.map(Into::into),
+        ..service("a", 1)
+    };
+    for (shows, topology, wanted) in [
+        ("without a topology it is left", None, vec![]),
+        ("with one it is served", Some("kubernetes.io/hostname"), vec![(1, Some(0))]),
+    ] {
+        let store = store([Object::Service(sticky(topology)), Object::Slice(slice("a", [1]))]);
+        assert_eq!(all_wanted(&store, &Bench::new(8, 8).plan, false), wanted, "{shows}");
+    }
+}
+
+#[test]
+fn ports_that_the_programs_do_not_know_are_not_written() {
+    let mut odd = service("a", 1);
+    odd.addresses.push("fd00::1".parse().unwrap());
+    odd.ports.push(ServicePort { name: "dns".into(), protocol: Protocol::Udp, port: 53 });
+    odd.ports.push(ServicePort { name: "sctp".into(), protocol: Protocol::Sctp, port: 80 });
+    let store = store([Object::Service(odd), Object::Slice(slice("a", [1]))]);
+    assert_eq!(all_wanted(&store, &Bench::new(8, 8).plan, false), [(1, Some(1))]);
+}
+
+#[test]
+fn a_pass_takes_back_first_then_serves_what_has_a_topology() {
+    let wants = BTreeMap::from([
+        (frontend(1), Some(want("plain", [1]))),
+        (frontend(2), None),
+        (frontend(3), Some(with_topology(want("strict", [1])))),
+    ]);
+    let order: Vec<u8> = topology_first(wants).into_iter().map(|(at, _)| at.address[3]).collect();
+    assert_eq!(order, [2, 3, 1]);
+}
+
+#[test]
+fn the_room_that_is_needed_counts_regions_as_they_are_allocated() {
+    let wants = BTreeMap::from([
+        (frontend(1), Some(want("a", 1..=6))),
+        (frontend(2), Some(want("b", 1..=11))),
+        (frontend(3), None),
+    ]);
+    assert_eq!(need(&wants), Limits { frontends: 2, backends: 8 });
+    let port = SocketAddr::from(([10, 244, 0, 1], 9376));
+    assert_eq!(port.port().to_be_bytes(), backend(1).port);
+}

@@ -1,1 +1,0 @@
-//! Which changes touch which Services.

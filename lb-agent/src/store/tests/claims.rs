@@ -1,0 +1,137 @@
+//! Who has an address that several Services claim.
+
+use std::net::SocketAddr;
+
+use crate::model::{Dialled, Protocol, Skipped};
+
+use super::*;
+
+/// On the one address that all of them claim.
+fn claimant(name: &str, created: impl Into<Option<i64>>) -> Service {
+    Service { created: created.into(), addresses: service("a").addresses, ..service(name) }
+}
+
+fn conflict(owner: &str) -> String {
+    format!("address and port belong to Service default/{owner}")
+}
+
+/// Whichever comes first.
+#[test]
+fn the_older_service_owns_an_address_then_the_first_by_name() {
+    let elsewhere =
+        |name: &str, namespace: &str| Service { name: ObjectName::new(namespace, "a"), ..claimant(name, 5) };
+    for (shows, owner, other) in [
+        ("the older one", claimant("b", 1), claimant("a", 2)),
+        ("one with a creation time", claimant("b", i64::MAX - 1), claimant("a", None)),
+        ("before 1970 is old", claimant("b", -1), claimant("a", 0)),
+        ("of the same age: the first by name", claimant("a", 5), claimant("b", 5)),
+        ("neither has one: the first by name", claimant("a", None), claimant("b", None)),
+        ("of the same age: the first by namespace", elsewhere("z", "n1"), elsewhere("a", "n2")),
+    ] {
+        for objects in [[&owner, &other], [&other, &owner]] {
+            let store = store(objects.into_iter().cloned().map(Object::from));
+            assert_eq!(port_said(&store.ports(&owner.name)[0]), "refuse", "{shows}");
+            assert_eq!(
+                port_said(&store.ports(&other.name)[0]),
+                format!("address and port belong to Service {}", owner.name),
+                "{shows}"
+            );
+        }
+    }
+}
+
+#[test]
+fn whoever_loses_or_inherits_an_address_is_touched() {
+    let skipped = Service { skipped: Some(Skipped::Headless), ..claimant("a", 1) };
+    let moved = Service { addresses: service("m").addresses, ..claimant("a", 1) };
+    let renumbered = Service { ports: vec![port("http", Protocol::Tcp, 81)], ..claimant("a", 1) };
+    let portless = Service { ports: vec![], ..claimant("a", 1) };
+    for (shows, change, touches, owner) in [
+        ("the owner goes", gone(claimant("a", 1)), "a b", "b"),
+        ("the owner does not count any more", now(skipped), "a b", "b"),
+        ("the owner gets another address", now(moved), "a b", "b"),
+        ("the owner gets another port", now(renumbered), "a b", "b"),
+        ("the owner has no port any more", now(portless), "a b", "b"),
+        ("the owner is a younger one of that name", now(claimant("a", 3)), "a b", "b"),
+        ("the second goes", gone(claimant("b", 2)), "b", "a"),
+        ("the last goes", gone(claimant("c", 4)), "c", "a"),
+        ("a younger one comes", now(claimant("d", 5)), "d", "a"),
+        ("an older one comes", now(claimant("d", 0)), "a d", "d"),
+        ("the last turns out to be the oldest", now(claimant("c", 0)), "a c", "c"),
+    ] {
+        let mut store = store([claimant("a", 1), claimant("b", 2), claimant("c", 4)].map(Object::from));
+        assert_eq!(touched(&mut store, change), touches, "{shows}");
+        for name in ["a", "b", "c", "d"] {
+            let claims = store.ports(&ObjectName::new("default", name));
+            for port in claims.iter().filter(|port| port.dialled == dialled_by_all()) {
+                let says = if name == owner { "refuse".to_owned() } else { conflict(owner) };
+                assert_eq!(port_said(port), says, "{shows}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cluster_ip_can_be_reused_by_another_service_at_once() {
+    let mut in_order = store([claimant("a", 1).into()]);
+    assert_eq!(touched(&mut in_order, gone(claimant("a", 1))), "a");
+    assert_eq!(touched(&mut in_order, now(claimant("b", 2))), "b");
+    assert_eq!((said(&in_order, "a"), said(&in_order, "b")), (String::new(), "refuse".to_owned()));
+
+    let mut overtaken = store([claimant("a", 1).into()]);
+    assert_eq!(touched(&mut overtaken, now(claimant("b", 2))), "b");
+    assert_eq!((said(&overtaken, "a"), said(&overtaken, "b")), ("refuse".to_owned(), conflict("a")));
+    assert_eq!(touched(&mut overtaken, gone(claimant("a", 1))), "a b");
+    assert_eq!((said(&overtaken, "a"), said(&overtaken, "b")), (String::new(), "refuse".to_owned()));
+}
+
+#[test]
+fn what_differs_in_port_protocol_or_address_is_no_conflict() {
+    for (shows, other) in [
+        ("the port", Service { ports: vec![port("http", Protocol::Tcp, 81)], ..claimant("b", 2) }),
+        ("the protocol", Service { ports: vec![port("http", Protocol::Udp, 80)], ..claimant("b", 2) }),
+        ("the address", Service { addresses: service("b").addresses, ..claimant("b", 2) }),
+    ] {
+        let store = store([claimant("a", 1).into(), other.into()]);
+        assert_eq!(
+            (said(&store, "a"), said(&store, "b")),
+            ("refuse".to_owned(), "refuse".to_owned()),
+            "{shows}"
+        );
+    }
+}
+
+#[test]
+fn only_the_ports_that_both_claim_are_in_conflict() {
+    let both = vec![port("http", Protocol::Tcp, 80), port("more", Protocol::Tcp, 81)];
+    let store = store([claimant("a", 1).into(), Service { ports: both, ..claimant("b", 2) }.into()]);
+    assert_eq!(said(&store, "b"), format!("{}; refuse", conflict("a")));
+}
+
+#[test]
+fn a_service_is_not_in_conflict_with_itself() {
+    let twice = vec![port("http", Protocol::Tcp, 80), port("web", Protocol::Tcp, 80)];
+    let double = Service { ports: twice, ..claimant("a", 1) };
+    let mut store = store([double.clone().into(), claimant("b", 2).into()]);
+    assert_eq!(said(&store, "a"), "refuse; refuse");
+    assert_eq!(touched(&mut store, gone(double)), "a b");
+    assert_eq!(said(&store, "b"), "refuse");
+}
+
+/// Its address is not ours to touch, so nobody else's connections to it are either.
+#[test]
+fn a_service_that_is_left_alone_keeps_its_address() {
+    let discarded = Service { discarded: true, ..claimant("a", 1) };
+    let with_discarded = store([discarded.into(), claimant("b", 2).into()]);
+    assert_eq!(said(&with_discarded, "b"), conflict("a"));
+
+    let excluded = [ObjectName::new("default", "a")].into();
+    let mut with_excluded = Store::new("n1", Rules { excluded, ..Rules::default() });
+    with_excluded.take(now(claimant("a", 1)));
+    with_excluded.take(now(claimant("b", 2)));
+    assert_eq!(said(&with_excluded, "b"), conflict("a"));
+}
+
+fn dialled_by_all() -> Dialled {
+    Dialled { address: SocketAddr::new(service("a").addresses[0], 80), protocol: Protocol::Tcp }
+}

@@ -1,0 +1,175 @@
+//! Which changes touch which Services, and what is done with their ports.
+//!
+//! Services, endpoints and slices have names of one letter before a dash: Service `a` is
+//! `default/a` on 10.96.0.97 with the port `http` = 80/TCP, and the slice `a-1` is one of its
+//! slices, on port 8080. An endpoint is written `x@n1`, or `x` alone where it names no node;
+//! `!` behind it makes it unready. The client is on `n1`.
+
+mod claims;
+mod dirty;
+mod nodes;
+mod ports;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use crate::model::{
+    Change, Conditions, Endpoint, Family, Kind, Labels, Node, Object, ObjectName, Protocol, Service,
+    ServicePort, Slice, SlicePort,
+};
+
+use super::{Port, Rules, Said, Store};
+
+const HOST: &str = "kubernetes.io/hostname";
+const POOL: &str = "openyurt.io/nodepool";
+const ZONE: &str = "topology.kubernetes.io/zone";
+const RACK: &str = "example.com/rack";
+
+/// A store on `n1` that knows all there is, with nothing left to do. `RACK` is allowed.
+fn store(objects: impl IntoIterator<Item = Object>) -> Store {
+    let mut store = unsynced(objects);
+    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+        store.take(Change::Synced(kind));
+    }
+    store.take_dirty();
+    store
+}
+
+/// The same before a source said that this is all.
+fn unsynced(objects: impl IntoIterator<Item = Object>) -> Store {
+    let mut store = Store::new("n1", Rules { topology_labels: vec![RACK.into()], ..Rules::default() });
+    for object in objects {
+        store.take(Change::Now(object));
+    }
+    store.take_dirty();
+    store
+}
+
+fn service(name: &str) -> Service {
+    Service {
+        name: ObjectName::new("default", name),
+        created: None,
+        skipped: None,
+        discarded: false,
+        addresses: vec![Ipv4Addr::new(10, 96, 0, name.as_bytes()[0]).into()],
+        ports: vec![port("http", Protocol::Tcp, 80)],
+        topology: None,
+        internal_local: false,
+        affinity: None,
+        reachable_around: false,
+    }
+}
+
+fn with_topology(name: &str, keys: &str) -> Service {
+    Service { topology: Some(keys.into()), ..service(name) }
+}
+
+fn port(name: &str, protocol: Protocol, port: u16) -> ServicePort {
+    ServicePort { name: name.into(), protocol, port }
+}
+
+/// A slice of the Service that its first letter names.
+fn slice(name: &str, endpoints: &str) -> Slice {
+    Slice {
+        name: ObjectName::new("default", name),
+        service: Some(name[..1].into()),
+        family: Some(Family::V4),
+        headless: false,
+        ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
+        endpoints: endpoints.split_whitespace().map(endpoint).collect(),
+    }
+}
+
+fn endpoint(word: &str) -> Endpoint {
+    let ready = !word.ends_with('!');
+    let (name, node) = word.trim_end_matches('!').split_once('@').unwrap_or((word, ""));
+    Endpoint {
+        address: Ipv4Addr::new(10, 0, 0, name.as_bytes()[0]).into(),
+        conditions: Conditions { ready, serving: ready, terminating: false },
+        node: (!node.is_empty()).then(|| node.into()),
+        hints: None,
+    }
+}
+
+/// Labels are written `pool=p1 zone=z1`.
+fn node(name: &str, labels: &str) -> Node {
+    let labels: Labels = labels
+        .split_whitespace()
+        .filter_map(|label| label.split_once('='))
+        .map(|(key, value)| (label_key(key), Arc::from(value)))
+        .collect();
+    Node { name: name.into(), labels }
+}
+
+fn label_key(short: &str) -> Arc<str> {
+    let key = match short {
+        "pool" => "apps.openyurt.io/nodepool",
+        "desired" => "apps.openyurt.io/desired-nodepool",
+        "zone" => ZONE,
+        "rack" => RACK,
+        other => other,
+    };
+    key.into()
+}
+
+/// Takes the change in and tells the Services that it touched.
+fn touched(store: &mut Store, change: Change) -> String {
+    store.take(change);
+    dirty(store)
+}
+
+/// Their names; with the namespace where that is not `default`.
+fn dirty(store: &mut Store) -> String {
+    let names = store.take_dirty().into_iter().map(|service| match &*service.namespace {
+        "default" => service.name.to_string(),
+        _ => service.to_string(),
+    });
+    names.collect::<Vec<_>>().join(" ")
+}
+
+/// What is said of each port of `default/name`, in order.
+fn said(store: &Store, name: &str) -> String {
+    let ports = store.ports(&ObjectName::new("default", name));
+    ports.iter().map(port_said).collect::<Vec<_>>().join("; ")
+}
+
+fn port_said(port: &Port<'_>) -> String {
+    match &port.said {
+        Said::Serve(decision) if decision.chosen.is_empty() => "refuse".to_owned(),
+        Said::Serve(decision) => {
+            let names = decision.chosen.iter().map(|candidate| match candidate.backend.ip() {
+                IpAddr::V4(address) => char::from(address.octets()[3]).to_string(),
+                IpAddr::V6(address) => char::from(address.octets()[15]).to_string(),
+            });
+            names.collect::<Vec<_>>().join(" ")
+        }
+        Said::Leave(why) => why.describe(),
+        Said::Wait => "wait".to_owned(),
+    }
+}
+
+fn now(object: impl Into<Object>) -> Change {
+    Change::Now(object.into())
+}
+
+fn gone(object: impl Into<Object>) -> Change {
+    Change::Gone(object.into().key())
+}
+
+impl From<Service> for Object {
+    fn from(service: Service) -> Self {
+        Self::Service(service)
+    }
+}
+
+impl From<Slice> for Object {
+    fn from(slice: Slice) -> Self {
+        Self::Slice(slice)
+    }
+}
+
+impl From<Node> for Object {
+    fn from(node: Node) -> Self {
+        Self::Node(node)
+    }
+}

@@ -1,0 +1,173 @@
+//! The workspace's test binaries: built once, and run tier by tier.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::shell;
+use crate::test::Counts;
+
+/// One file that cargo built from `#[test]` functions.
+pub(crate) struct Binary {
+    pub(crate) name: String,
+    program: PathBuf,
+    /// The folder of its package, where it expects to run.
+    folder: PathBuf,
+}
+
+/// Which of a binary's tests are meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// Those marked `#[ignore]`.
+    Ignored,
+    /// All the others.
+    Others,
+}
+
+/// As much as we need of what `cargo build --message-format=json` says.
+#[derive(Deserialize)]
+struct Message {
+    manifest_path: Option<PathBuf>,
+    target: Option<Target>,
+    profile: Option<Profile>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// Builds every test, and the programs that tests call; none when something does not compile.
+pub(crate) fn build() -> Result<Option<Vec<Binary>>> {
+    let mut cargo = shell::cargo();
+    cargo.args(["build", "--workspace", "--bins", "--tests", "--message-format", "json-render-diagnostics"]);
+    let mut binaries = Vec::new();
+    let status = lines_of(&mut cargo, |line| binaries.extend(binary(line)))?;
+    binaries.sort_by(|a, b| a.program.cmp(&b.program));
+    Ok(status.success().then_some(binaries))
+}
+
+fn binary(line: &str) -> Option<Binary> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    message.profile?.test.then_some(())?;
+    Some(Binary {
+        name: message.target?.name,
+        program: message.executable?,
+        folder: message.manifest_path?.parent()?.to_path_buf(),
+    })
+}
+
+impl Binary {
+    pub(crate) fn tests(&self, selection: Selection) -> Result<BTreeSet<String>> {
+        let list = |arguments: &[&str]| -> Result<BTreeSet<String>> {
+            let said = shell::output(self.command().args(["--list", "--format", "terse"]).args(arguments))?;
+            Ok(said.lines().filter_map(|line| line.strip_suffix(": test")).map(String::from).collect())
+        };
+        let ignored = list(&["--ignored"])?;
+        match selection {
+            Selection::Ignored => Ok(ignored),
+            Selection::Others => Ok(list(&[])?.difference(&ignored).cloned().collect()),
+        }
+    }
+
+    /// Ignored tests share the machine's kernel: two at a time, so that time-outs mean something.
+    pub(crate) fn run(&self, selection: Selection, rest: &[String]) -> Result<Counts> {
+        let folder = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        eprintln!("\nRunning {folder}/{}", self.name);
+        let mut command = self.command();
+        if selection == Selection::Ignored {
+            command.args(["--ignored", "--test-threads", "2"]);
+        }
+        counted(command.args(rest))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        command
+    }
+}
+
+/// The examples in the documentation.
+pub(crate) fn documentation() -> Result<Counts> {
+    eprintln!("\nRunning the examples in the documentation");
+    counted(shell::cargo().args(["test", "--workspace", "--doc", "--no-fail-fast", "--quiet"]))
+}
+
+/// Runs tests, shows what they say, and counts them.
+fn counted(command: &mut Command) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let mut shown = std::io::stdout();
+    let status = lines_of(command, |line| {
+        counts.passed += passed(line).unwrap_or_default();
+        counts.failed.extend(failed(line).map(String::from));
+        // A reader that went away does not end the tests.
+        writeln!(shown, "{line}").ok();
+    })?;
+    // It ended without a result: a crash, or a test that ended the process.
+    if !status.success() && counts.failed.is_empty() {
+        counts.failed.push(format!("{} ({status})", shell::shown(command)));
+    }
+    Ok(counts)
+}
+
+fn lines_of(command: &mut Command, mut each: impl FnMut(&str)) -> Result<std::process::ExitStatus> {
+    let mut child = shell::start(command.stdout(Stdio::piped()))?;
+    let output = child.stdout.take().context("a child without standard output")?;
+    shell::wait_after(child, || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            each(&line);
+        }
+    })
+}
+
+/// Reads `test result: ok. 4 passed; 0 failed; 1 ignored; …`. Ignored ones belong to another tier.
+fn passed(line: &str) -> Option<usize> {
+    let facts = line.strip_prefix("test result: ")?;
+    let fact = facts.split([';', '.']).find(|fact| fact.ends_with(" passed"))?;
+    fact.split_whitespace().next()?.parse().ok()
+}
+
+/// Reads `test NAME ... FAILED`.
+fn failed(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_and_other_lines_are_not() {
+        let line = "test result: FAILED. 4 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s";
+        assert_eq!((passed(line), failed(line)), (Some(4), None));
+        let line = "test room::tests::a_rule_holds ... FAILED";
+        assert_eq!((passed(line), failed(line)), (None, Some("room::tests::a_rule_holds")));
+        assert_eq!(failed("test room::tests::a_rule_holds ... ok"), None);
+    }
+
+    #[test]
+    fn only_test_binaries_are_taken_from_what_cargo_says() {
+        let message = |test, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"/w/tests/Cargo.toml",
+                "target":{{"name":"object","kind":["test"]}},"profile":{{"test":{test}}},"executable":{executable}}}"#
+            )
+        };
+        let taken = binary(&message(true, r#""/w/target/debug/deps/object-1""#)).unwrap();
+        assert_eq!((taken.name.as_str(), taken.folder), ("object", PathBuf::from("/w/tests")));
+        assert!(binary(&message(false, r#""/w/target/debug/edgeloop-pod""#)).is_none(), "a program");
+        assert!(binary(&message(true, "null")).is_none(), "a library");
+        assert!(binary(r#"{"reason":"build-finished","success":true}"#).is_none());
+    }
+}

@@ -1,0 +1,193 @@
+//! `cargo xtask test`: every tier that this machine can run; what it cannot run is said.
+
+mod binaries;
+mod checks;
+
+use std::process::ExitCode;
+
+use anyhow::{Error, Result};
+
+use crate::build_ebpf;
+use crate::machine;
+use binaries::{Binary, Selection};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only these tiers; all without.
+    tiers: Vec<Tier>,
+    /// Passed on to the test binaries, such as a part of a test's name.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// From cheap to dear, which is the order they run in.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier {
+    /// Rules of the house, formatting, lints.
+    Source,
+    /// Everything that needs neither root nor a kernel object.
+    Pure,
+    /// The compiled kernel object agrees with the catalogue.
+    Object,
+    /// Programs, agents and clients on this machine's kernel. Needs root.
+    Kernel,
+    /// A real API server.
+    Cluster,
+    /// Other kernels, in virtual machines.
+    Vm,
+}
+
+const TIERS: [Tier; 6] = [Tier::Source, Tier::Pure, Tier::Object, Tier::Kernel, Tier::Cluster, Tier::Vm];
+
+/// How tests came out.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: usize,
+    /// Their names.
+    failed: Vec<String>,
+    skipped: usize,
+}
+
+/// One line of the summary.
+struct Outcome {
+    tier: Tier,
+    counts: Counts,
+    /// Why it was not run.
+    ignored: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Arguments { tiers, rest } = arguments;
+    let tiers: Vec<Tier> =
+        TIERS.into_iter().filter(|tier| tiers.is_empty() || tiers.contains(tier)).collect();
+    let kernel = machine::runs_our_programs();
+    let on_the_kernel = tiers.contains(&Tier::Kernel) && kernel.is_ok();
+    if on_the_kernel {
+        machine::install_tools()?;
+    }
+    let reference = on_the_kernel && build_ebpf::has_reference();
+    build_ebpf::run(&build_ebpf::Arguments { planted: on_the_kernel, reference })?;
+
+    let mut outcomes = Vec::new();
+    if tiers.contains(&Tier::Source) {
+        outcomes.push(Outcome { tier: Tier::Source, counts: checks::run(), ignored: None });
+    }
+    let others: Vec<Tier> = tiers.into_iter().filter(|tier| *tier != Tier::Source).collect();
+    if !others.is_empty() {
+        outcomes.extend(run_binaries(&others, kernel.err(), rest)?);
+    }
+    Ok(summary(outcomes))
+}
+
+/// `because` says why this machine's kernel cannot be used.
+fn run_binaries(tiers: &[Tier], because: Option<Error>, rest: &[String]) -> Result<Vec<Outcome>> {
+    let because = because.map(|because| because.to_string());
+    match binaries::build()? {
+        Some(binaries) => {
+            tiers.iter().map(|tier| run_tier(*tier, &binaries, because.as_ref(), rest)).collect()
+        }
+        None => {
+            let failed = || vec!["the tests do not build: see above".to_string()];
+            let outcome = |tier| Outcome {
+                tier,
+                counts: Counts { failed: failed(), ..Default::default() },
+                ignored: None,
+            };
+            Ok(tiers.iter().copied().map(outcome).collect())
+        }
+    }
+}
+
+fn run_tier(tier: Tier, all: &[Binary], because: Option<&String>, rest: &[String]) -> Result<Outcome> {
+    let selection = if tier.is_asked_for() { Selection::Ignored } else { Selection::Others };
+    let mut binaries = Vec::new();
+    for binary in all.iter().filter(|binary| tier.has(binary)) {
+        if !binary.tests(selection)?.is_empty() {
+            binaries.push(binary);
+        }
+    }
+    let mut outcome = Outcome { tier, counts: Counts::default(), ignored: None };
+    if binaries.is_empty() {
+        outcome.ignored = Some("there are no such tests here".to_string());
+        return Ok(outcome);
+    }
+    if let Some(because) = because.filter(|_| tier == Tier::Kernel) {
+        for binary in binaries {
+            outcome.counts.skipped += binary.tests(selection)?.len();
+        }
+        outcome.ignored = Some(because.clone());
+        return Ok(outcome);
+    }
+    for binary in binaries {
+        outcome.counts.add(binary.run(selection, rest)?);
+    }
+    if tier == Tier::Pure {
+        outcome.counts.add(binaries::documentation()?);
+    }
+    Ok(outcome)
+}
+
+impl Tier {
+    /// Whether its tests are marked `#[ignore]`, since an ordinary `cargo test` cannot run them.
+    fn is_asked_for(self) -> bool {
+        match self {
+            Tier::Source | Tier::Pure | Tier::Object => false,
+            Tier::Kernel | Tier::Cluster | Tier::Vm => true,
+        }
+    }
+
+    /// Every test belongs to one tier: by the name of its file, and by whether it is ignored.
+    fn has(self, binary: &Binary) -> bool {
+        let own = [Tier::Object, Tier::Cluster, Tier::Vm].into_iter().find(|tier| binary.name == tier.name());
+        match self {
+            Tier::Source => false,
+            Tier::Pure => own != Some(Tier::Object),
+            Tier::Kernel => !matches!(own, Some(Tier::Cluster | Tier::Vm)),
+            Tier::Object | Tier::Cluster | Tier::Vm => own == Some(self),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Tier::Source => "source",
+            Tier::Pure => "pure",
+            Tier::Object => "object",
+            Tier::Kernel => "kernel",
+            Tier::Cluster => "cluster",
+            Tier::Vm => "vm",
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped += other.skipped;
+    }
+
+    fn shown(&self) -> String {
+        format!("{} passed, {} failed, {} skipped", self.passed, self.failed.len(), self.skipped)
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the summary is this verb's result")]
+fn summary(outcomes: Vec<Outcome>) -> ExitCode {
+    let mut all = Counts::default();
+    println!();
+    for Outcome { tier, counts, ignored } in outcomes {
+        let verdict = match ignored {
+            _ if !counts.failed.is_empty() => "FAILED",
+            Some(_) => "ignored",
+            None => "passed",
+        };
+        let why = ignored.map(|why| format!(": {why}")).unwrap_or_default();
+        println!("{:8} {verdict:8} {}{why}", tier.name(), counts.shown());
+        for name in &counts.failed {
+            println!("         {name}");
+        }
+        all.add(counts);
+    }
+    println!("{}", all.shown());
+    if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
