@@ -73,7 +73,7 @@ fn plan(quick: bool) -> Plan {
     let misses = [Target::Unused, Target::Elsewhere];
     scenarios.extend(misses.map(|target| Scenario { target, services: missed }));
     let weights = if quick { vec![(100, 10)] } else { vec![(100, 10), (10_000, 10)] };
-    let (rounds, dials) = if quick { (3, 10_000) } else { (11, 40_000) };
+    let (rounds, dials) = if quick { (3, 10_000) } else { (11, 20_000) };
     Plan { rounds, dials, scenarios, weights }
 }
 
