@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use lb_common::layout::{EPOCH, Epoch, MARKS4, RegionEntry4};
+use lb_common::layout::{EPOCH, Epoch, MARKS4, Marks, RegionEntry4};
 
 use crate::plan::{Limits, MapOp, Observed};
 
@@ -28,9 +28,9 @@ impl Bpf {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let maps = PinnedMaps::open(folder)?;
         let failed = |pin: &str, source| OpenError::Syscall { path: folder.join(pin), source };
-        let marked = Marked::read(&maps.marks).map_err(|error| failed(MARKS4.pin, error.source))?;
+        let marks = maps.marks.all().map_err(|error| failed(MARKS4.pin, error.source))?;
         let page = maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?;
-        Ok(Self { maps, marked, epoch: EpochPage { page } })
+        Ok(Self { maps, marked: Marked::new(marks), epoch: EpochPage { page } })
     }
 
     #[must_use]
@@ -62,11 +62,32 @@ impl Bpf {
             MapOp::Unname { id } => self.maps.names.remove(id),
             MapOp::Fill { at, entries } => self.fill(*at, entries),
             MapOp::Put { frontend, service } => {
-                self.marked.mark(&self.maps.marks, frontend)?;
+                self.write_marks(self.marked.lacks(frontend))?;
                 self.epoch.while_odd(|| self.maps.services.put(frontend, service))
             }
             MapOp::Remove { frontend } => self.epoch.while_odd(|| self.maps.services.remove(frontend)),
         }
+    }
+
+    fn write_marks(&mut self, writes: impl IntoIterator<Item = (u32, Marks)>) -> Result<(), WriteError> {
+        for (index, marks) in writes {
+            self.maps.marks.put(&index, &marks)?;
+            self.marked.wrote(index, marks);
+        }
+        Ok(())
+    }
+
+    /// Brings the marks to the front end as it was read.
+    fn mend_marks(&mut self, observed: &Observed) -> Result<(), ReadError> {
+        self.marked = Marked::new(self.maps.marks.all()?);
+        let (writes, unmarked) = self.marked.differences(observed.services.keys());
+        if unmarked {
+            tracing::warn!("a service's marks were missing from map marks4: someone else writes it");
+        }
+        if let Err(error) = self.write_marks(writes) {
+            tracing::warn!(%error, "could not mend the marks; the next audit tries again");
+        }
+        Ok(())
     }
 
     fn fill(&self, at: u32, entries: &[RegionEntry4]) -> Result<(), WriteError> {
@@ -83,12 +104,7 @@ impl Maps for Bpf {
     /// Brings the marks to the front end that it finds, as well.
     fn dump(&mut self) -> Result<Observed, ReadError> {
         let observed = self.maps.dump()?;
-        self.marked = Marked::read(&self.maps.marks)?;
-        match self.marked.settle(&self.maps.marks, observed.services.keys()) {
-            Ok(0) => {}
-            Ok(words) => tracing::warn!(words, "marks of services were missing, and are set again"),
-            Err(error) => tracing::warn!(%error, "could not set the marks right; the next audit tries again"),
-        }
+        self.mend_marks(&observed)?;
         Ok(observed)
     }
 }

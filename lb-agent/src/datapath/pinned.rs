@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lb_common::layout::{
-    BACKENDS4, Count, EPOCH, Epoch, Frontend4, LAYOUT_VERSION, MARKS4, Marks, NAMES, OUTCOMES, RegionEntry4, SERVICES4,
-    Service4, ServiceName,
+    BACKENDS4, Count, EPOCH, Epoch, Frontend4, LAYOUT_VERSION, MARKS4, Marks, NAMES, OUTCOMES, RegionEntry4,
+    SERVICES4, Service4, ServiceName,
 };
 use lb_common::outcome::{LOOKED_AGAIN, Outcome};
 
