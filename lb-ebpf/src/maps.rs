@@ -4,8 +4,8 @@ use aya_ebpf::Global;
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use lb_common::layout::{
-    Backend4, Count, Epoch, Frontend4, INLINE_BACKENDS, MARK_WORDS, MMAPABLE, Marks, NO_PREALLOC, RegionEntry4,
-    Service4, ServiceName,
+    Backend4, Count, Epoch, Frontend4, INLINE_BACKENDS, MARK_WORDS, MMAPABLE, Marks, NO_PREALLOC,
+    RegionEntry4, Service4, ServiceName,
 };
 use lb_common::marks;
 use lb_common::outcome::{COUNTERS, LOOKED_AGAIN, Outcome};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
 use aya::maps::{Array, Map, MapData};
 use edgeloop_tests::{Node, Site};
 use lb_agent::datapath::bpf::Bpf;
@@ -26,11 +27,12 @@ fn marks_that_a_stranger_clears_come_back_and_those_of_a_gone_service_go() {
     let dial = || client.dial("10.96.0.10:80", 1).unwrap().remove(0).result;
 
     let frontend = Frontend4 { address: [10, 96, 0, 10], port: [0, 80], protocol: 6, zero: 0 };
-    let mut maps = publish(&node, frontend, Backend4 { address: [10, 244, 0, 3], port: [31, 144], pool: 0 });
+    let mut maps =
+        publish(&node, frontend, Backend4 { address: [10, 244, 0, 3], port: [31, 144], pool: 0 }).unwrap();
     assert_eq!(dial().as_deref(), Ok("web"));
 
     let (word, bits) = place4(&frontend);
-    let mut marks: Array<_, Marks> = Array::try_from(open_marks(&node)).unwrap();
+    let mut marks: Array<_, Marks> = Array::try_from(open_marks(&node).unwrap()).unwrap();
     assert_eq!(marks.get(&word, 0).unwrap().bits, bits);
     marks.set(word, Marks::default(), 0).unwrap();
     assert!(dial().is_err(), "nothing is at the service address itself");
@@ -45,7 +47,7 @@ fn marks_that_a_stranger_clears_come_back_and_those_of_a_gone_service_go() {
 }
 
 /// One service of one backend, published and attached as the agent does it.
-fn publish(node: &Node, frontend: Frontend4, backend: Backend4) -> Bpf {
+fn publish(node: &Node, frontend: Frontend4, backend: Backend4) -> Result<Bpf> {
     let key = ServicePortKey {
         service: ObjectName::new("default", "web"),
         port_name: "".into(),
@@ -54,19 +56,19 @@ fn publish(node: &Node, frontend: Frontend4, backend: Backend4) -> Bpf {
     };
     let want = Want { key, flags: 0, affinity: 0, backends: vec![backend] };
     let need = plan::need(&BTreeMap::from([(frontend, Some(want.clone()))]));
-    let cgroup = cgroup::find(Some(node.cgroup())).unwrap();
+    let cgroup = cgroup::find(Some(node.cgroup()))?;
     let mut datapath = Datapath::new(&node.pin_root(), cgroup, OBJECT);
-    let (mut maps, mut plan) = datapath.open(need, Sizes::default()).unwrap();
+    let (mut maps, mut plan) = datapath.open(need, Sizes::default())?;
     for step in plan.steps(frontend, Some(&want)) {
         for op in &step.ops {
-            maps.write(op).unwrap();
+            maps.write(op)?;
         }
     }
-    datapath.attach().unwrap();
-    maps
+    datapath.attach()?;
+    Ok(maps)
 }
 
-fn open_marks(node: &Node) -> Map {
+fn open_marks(node: &Node) -> Result<Map> {
     let path = pinned::folder(&node.pin_root()).join(MARKS4.pin);
-    Map::from_map_data(MapData::from_pin(path).unwrap()).unwrap()
+    Ok(Map::from_map_data(MapData::from_pin(path)?)?)
 }
