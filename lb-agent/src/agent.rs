@@ -1,6 +1,6 @@
 //! The writer's thread: it wakes for a closed list of reasons, and its body never asks which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,10 @@ pub struct Agent {
     failed: BTreeMap<ObjectName, WriteError>,
     retry: Option<(Instant, Duration)>,
     next_audit: Instant,
-    said: BTreeSet<Mark>,
+    /// What the log has, by Service.
+    said: BTreeMap<ObjectName, Vec<Mark>>,
+    /// How many Services lacked room when growth was last considered.
+    short: usize,
     passes: u64,
 }
 
@@ -86,7 +89,8 @@ impl Agent {
             failed: BTreeMap::new(),
             retry: None,
             next_audit,
-            said: BTreeSet::new(),
+            said: BTreeMap::new(),
+            short: 0,
             passes: 0,
         }
     }
@@ -154,11 +158,13 @@ impl Agent {
         }
         self.audit_if_due();
         self.converge();
+        if self.is_to_grow()
+            && let Err(error) = self.grow()
+        {
+            tracing::warn!(%error, "could not make larger maps; Services go on lacking room");
+        }
         if !self.attached {
             self.attach()?;
-        }
-        if self.is_to_grow() {
-            self.grow()?;
         }
         self.start_grace();
         Ok(())
@@ -185,6 +191,13 @@ impl Agent {
         self.attached = true;
         let cgroup = self.datapath.cgroup();
         tracing::info!(cgroup = %cgroup.path.display(), "attached");
+        for (hook, programs) in self.datapath.before_ours() {
+            tracing::warn!(
+                hook,
+                ?programs,
+                "other programs run before ours and may hide cluster IPs from it"
+            );
+        }
         Ok(())
     }
 
@@ -218,12 +231,12 @@ impl Agent {
     fn say(&mut self, service: &ObjectName) {
         let plan = self.kernel.as_ref().map(|kernel| &kernel.plan);
         let marks = marks_of(&self.store, plan, service);
-        let name = service.to_string();
-        self.said.retain(|said| said.service != name || marks.contains(said));
-        for mark in marks {
-            if self.said.insert(mark.clone()) && mark.kind.is_warning() {
-                tracing::warn!(service = mark.service, reason = mark.text, "a Service needs attention");
-            }
+        let said = self.said.remove(service).unwrap_or_default();
+        for mark in marks.iter().filter(|mark| mark.kind.is_warning() && !said.contains(mark)) {
+            tracing::warn!(service = mark.service, reason = mark.text, "a Service needs attention");
+        }
+        if !marks.is_empty() {
+            self.said.insert(service.clone(), marks);
         }
     }
 
@@ -238,15 +251,24 @@ impl Agent {
             Ok(found) => tracing::warn!(found, "the maps were not as they were written; mending them"),
             Err(error) => tracing::warn!(%error, "could not read the maps back; will try again"),
         }
+        if self.attached && !self.datapath.is_attached() {
+            tracing::warn!("someone took a link of ours away; attaching again");
+            self.attached = false;
+        }
     }
 
-    fn is_to_grow(&self) -> bool {
-        let is_short = self.kernel.as_ref().is_some_and(|kernel| !kernel.plan.short().is_empty());
-        is_short && self.attached && self.orders.sizes.may_grow() && {
-            let limits = self.kernel.as_ref().map(|kernel| kernel.plan.limits());
-            let larger = self.orders.sizes.fresh(self.need());
-            limits.is_some_and(|now| larger.frontends > now.frontends || larger.backends > now.backends)
+    /// Whether Services lack room that larger maps would have. Considered again when more or fewer do.
+    fn is_to_grow(&mut self) -> bool {
+        let Some(kernel) = &self.kernel else { return false };
+        let (short, now) = (kernel.plan.short().len(), kernel.plan.limits());
+        if std::mem::replace(&mut self.short, short) == short || short == 0 {
+            return false;
         }
+        if !self.attached || !self.orders.sizes.may_grow() {
+            return false;
+        }
+        let larger = self.orders.sizes.fresh(self.need());
+        larger.frontends > now.frontends || larger.backends > now.backends
     }
 
     /// Larger maps: filled first, then the programs change over to them.
@@ -258,7 +280,8 @@ impl Agent {
         kernel.start(&mut self.store);
         self.kernel = Some(kernel);
         self.converge();
-        self.attach()
+        self.attached = false;
+        Ok(())
     }
 
     fn start_grace(&mut self) {

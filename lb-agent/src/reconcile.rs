@@ -65,7 +65,7 @@ impl<M: Maps> Reconciler<M> {
     pub fn audit(&mut self, store: &mut Store) -> Result<usize, ReadError> {
         let observed = self.maps.dump()?;
         let (differ, names) = self.plan.compare(&observed);
-        let strays = self.plan.count_strays();
+        let strays = self.plan.strays().len();
         let found = differ.len() + names.len() + strays;
         store.mark_dirty(differ);
         for op in &names {

@@ -47,6 +47,12 @@ impl Node {
         self.world.bpffs().join(&self.name)
     }
 
+    /// A place for a file of this node, in the site's folder.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.world.folder().join(format!("{}-{name}", self.name))
+    }
+
     /// A program that will run on this node in the host's network, as an agent does. The pid that spawning
     /// gives is the program's own; it is killed when the thread that spawned it ends.
     #[must_use]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::answer::Answer;
+use crate::call::Call;
 use crate::hammer::Hammer;
 use crate::helper::{self, Helper};
 use crate::load::Load;
@@ -69,6 +70,22 @@ impl Pod {
         self.netns.ip(&lines)
     }
 
+    /// All of a network is this pod's: thousands of backends in one pod.
+    pub fn own_network(&self, network: &str) -> Result<()> {
+        self.netns.ip(&format!("route add local {network} dev lo\n"))
+    }
+
+    /// A network of another pod is reached by way of that pod's address.
+    pub fn route(&self, network: &str, through: &Self) -> Result<()> {
+        self.netns.ip(&format!("route add {network} via {}\n", through.address))
+    }
+
+    /// Answers every connection to this port with the four bytes of the address that it came to, as if each
+    /// were a server of [`serve_ids`](Self::serve_ids) with its address for a number.
+    pub fn serve_addresses(&self, port: u16) -> Result<()> {
+        self.start_server(&["serve-addresses".into(), format!("--port={port}")])
+    }
+
     /// Answers every connection to this port with the pod's name, over HTTP, until the pod goes.
     pub fn serve_name(&self, port: u16) -> Result<SocketAddr> {
         self.serve(SocketAddr::new(self.address, port), &self.name)
@@ -88,6 +105,13 @@ impl Pod {
         self.start_server(&arguments)
     }
 
+    /// Says everything back that a client says, for as long as the client stays.
+    pub fn echo(&self, port: u16) -> Result<SocketAddr> {
+        let at = SocketAddr::new(self.address, port);
+        self.start_server(&["echo".into(), format!("--at={at}")])?;
+        Ok(at)
+    }
+
     /// Ends all servers of this pod; connections to it are then refused.
     pub fn stop_serving(&self) {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -102,6 +126,12 @@ impl Pod {
             answers.push(answer);
         }
         Ok(answers)
+    }
+
+    /// Connects once, in this way.
+    pub fn call(&self, how: Call, target: &str) -> Result<Answer> {
+        let how = format!("--how={}", how.argument());
+        self.start(&["call".into(), how, format!("--to={target}")])?.expect(PATIENCE)
     }
 
     /// Dials without end; for the moment at which something shows first.

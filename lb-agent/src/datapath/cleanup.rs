@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::load::HOOKS;
 use super::lock::Lock;
-use super::pinned;
+use super::{pinned, sys};
 
 #[derive(Debug, thiserror::Error)]
 #[error("could not remove {}", path.display())]
@@ -25,7 +26,9 @@ pub fn remove_all(pin_root: &Path, _held: &Lock) -> Result<Vec<PathBuf>, RemoveE
     let mut removed = Vec::new();
     // The reverse of attaching.
     for hook in HOOKS.iter().rev() {
-        remove(&pin_root.join(hook.name), &mut removed)?;
+        let path = pin_root.join(hook.name);
+        detach(&path)?;
+        remove(&path, &mut removed)?;
     }
     for folder in generations(pin_root) {
         remove_generation(&folder, &mut removed)?;
@@ -73,6 +76,15 @@ fn generations(pin_root: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = names.collect();
     folders.sort();
     folders
+}
+
+/// Without the pin alone a link goes a moment later, and not at all while somebody else holds it.
+fn detach(path: &Path) -> Result<(), RemoveError> {
+    let Ok(link) = sys::get_pinned(path) else { return Ok(()) };
+    if sys::link_info(link.as_fd()).is_ok_and(|info| info.cgroup_id == 0) {
+        return Ok(()); // its cgroup is gone, and the hook with it
+    }
+    sys::link_detach(link.as_fd()).map_err(|source| RemoveError { path: path.to_owned(), source })
 }
 
 fn remove_generation(folder: &Path, removed: &mut Vec<PathBuf>) -> Result<(), RemoveError> {

@@ -60,6 +60,20 @@ pub enum LoadError {
     },
 }
 
+/// What the programs may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The processor reorders loads: the programs fence theirs.
+    pub loads_reorder: bool,
+    /// Whether the variants with `bpf_set_retval` are tried before those without.
+    pub may_set_errno: bool,
+}
+
+impl Machine {
+    /// The one we run on. Whether it has `bpf_set_retval` shows when the programs are loaded.
+    pub const THIS: Self = Self { loads_reorder: cfg!(not(target_arch = "x86_64")), may_set_errno: true };
+}
+
 /// The programs of one object, loaded, bound to the maps in one folder.
 #[derive(Debug)]
 pub struct Programs {
@@ -74,9 +88,9 @@ pub struct Programs {
 ///
 /// # Errors
 /// When the kernel refuses a map, or both variants of a program.
-pub fn load(object: &[u8], folder: &Path, limits: Limits) -> Result<Programs, LoadError> {
+pub fn load(object: &[u8], folder: &Path, limits: Limits, machine: Machine) -> Result<Programs, LoadError> {
     fs::create_dir_all(folder).map_err(|source| LoadError::Folder { path: folder.to_owned(), source })?;
-    let reorders = u8::from(cfg!(not(target_arch = "x86_64")));
+    let reorders = u8::from(machine.loads_reorder);
     let mut loader = EbpfLoader::new();
     // Nothing here is relocated against the running kernel, and parsing its BTF takes most of the time.
     loader.btf(None).override_global("LOADS_REORDER", &reorders, true);
@@ -89,12 +103,10 @@ pub fn load(object: &[u8], folder: &Path, limits: Limits) -> Result<Programs, Lo
     let mut object = loader
         .load(object)
         .map_err(|source| LoadError::Maps { path: folder.to_owned(), source: Box::new(source) })?;
-    let mut can_set_errno = true;
-    for hook in &HOOKS {
-        if load_program(&mut object, hook.program).is_err() {
-            can_set_errno = false;
-            load_program(&mut object, hook.old_program)?;
-        }
+    let new = |object: &mut Ebpf| HOOKS.iter().try_for_each(|hook| load_program(object, hook.program));
+    let can_set_errno = machine.may_set_errno && new(&mut object).is_ok();
+    if !can_set_errno {
+        HOOKS.iter().try_for_each(|hook| load_program(&mut object, hook.old_program))?;
     }
     Ok(Programs { object, can_set_errno })
 }

@@ -29,7 +29,7 @@ pub enum OpenError {
     /// A map of that name is of another kind or size.
     #[error("the map pinned at {} is not of layout version {LAYOUT_VERSION}", path.display())]
     Foreign { path: PathBuf },
-    #[error("could not open the map pinned at {}", path.display())]
+    #[error("could not open the map pinned at {} (it takes root)", path.display())]
     Syscall {
         path: PathBuf,
         #[source]
@@ -74,6 +74,14 @@ impl PinnedMaps {
             return Err(OpenError::Foreign { path: folder.join(NAMES.pin) });
         }
         Ok(maps)
+    }
+
+    /// The lowest service id that was never used within this boot, as far as the maps in `folder`
+    /// say so: also where they are of no other use.
+    #[must_use]
+    pub fn next_id(folder: &Path) -> Option<u32> {
+        let words: Map<u32, Epoch> = open(folder, &EPOCH).ok()?;
+        words.all().ok()?.first().map(|(_, epoch)| epoch.next_id)
     }
 
     #[must_use]

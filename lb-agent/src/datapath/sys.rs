@@ -18,6 +18,7 @@ const PROG_QUERY: i64 = 16;
 const LOOKUP_BATCH: i64 = 24;
 const UPDATE_BATCH: i64 = 26;
 const LINK_UPDATE: i64 = 29;
+const LINK_DETACH: i64 = 34;
 
 const QUERY_EFFECTIVE: u32 = 1;
 
@@ -69,6 +70,12 @@ struct LinkUpdate {
     new_prog_fd: u32,
     flags: u32,
     old_prog_fd: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct LinkDetach {
+    link_fd: u32,
 }
 
 #[repr(C)]
@@ -211,6 +218,11 @@ pub(super) fn lookup_batch(
 pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = LinkUpdate { link_fd: raw(link), new_prog_fd: raw(program), flags: 0, old_prog_fd: 0 };
     bpf(LINK_UPDATE, &mut attr).map(drop)
+}
+
+/// Takes a link off its hook, at once and whoever else holds it.
+pub(super) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    bpf(LINK_DETACH, &mut LinkDetach { link_fd: raw(link) }).map(drop)
 }
 
 /// The ids of the programs that run at this hook of `cgroup`, inherited ones included, in order.

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::plan::{Limits, Plan};
 
-use super::attach::{AttachError, attach};
+use super::attach::{AttachError, attach, attached};
 use super::bpf::Bpf;
 use super::cgroup::Cgroup;
 use super::cleanup::{RemoveError, remove_folder, remove_others};
-use super::load::{LoadError, Programs, load};
+use super::load::{HOOKS, LoadError, Machine, Programs, load};
 use super::pinned::{self, OpenError, PinnedMaps};
 use super::{Maps, ReadError};
 
@@ -80,6 +80,7 @@ pub struct Datapath {
     pin_root: PathBuf,
     cgroup: Cgroup,
     object: &'static [u8],
+    machine: Machine,
     programs: Option<Programs>,
     /// The maps in hand lie in `v1-new` and have yet to take the place of `v1`.
     fresh: bool,
@@ -88,7 +89,15 @@ pub struct Datapath {
 impl Datapath {
     #[must_use]
     pub fn new(pin_root: &Path, cgroup: Cgroup, object: &'static [u8]) -> Self {
-        Self { pin_root: pin_root.to_owned(), cgroup, object, programs: None, fresh: false }
+        let machine = Machine::THIS;
+        Self { pin_root: pin_root.to_owned(), cgroup, object, machine, programs: None, fresh: false }
+    }
+
+    /// As if this were another machine: for tests of what other machines run.
+    #[must_use]
+    pub const fn on(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
     }
 
     #[must_use]
@@ -102,6 +111,21 @@ impl Datapath {
         self.programs.as_ref().map(|programs| programs.can_set_errno)
     }
 
+    /// Whether our programs run at every hook of the cgroup, as the pins tell.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        let attached = attached(&self.pin_root, None);
+        attached.len() == HOOKS.len() && attached.iter().all(|hook| hook.cgroup_id == self.cgroup.id)
+    }
+
+    /// The programs of others that run before ours, by hook.
+    #[must_use]
+    pub fn before_ours(&self) -> Vec<(&'static str, Vec<u32>)> {
+        let attached = attached(&self.pin_root, Some(&self.cgroup)).into_iter();
+        let before = attached.filter_map(|hook| Some((hook.hook, hook.before?)));
+        before.filter(|(_, programs)| !programs.is_empty()).collect()
+    }
+
     /// Opens maps with room for `need`: those that are pinned, if they are this layout's and large
     /// enough, else new and empty ones, beside the old. Nothing that runs changes before
     /// [`attach`](Self::attach).
@@ -110,9 +134,9 @@ impl Datapath {
     /// When the kernel refuses a map or a program.
     pub fn open(&mut self, need: Limits, sizes: Sizes) -> Result<(Bpf, Plan), TakeoverError> {
         let current = pinned::folder(&self.pin_root);
-        let (usable, next_id) = match PinnedMaps::open(&current) {
-            Ok(maps) => (sizes.accepts(maps.limits(), need), maps.dump()?.epoch.next_id),
-            Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => (false, 1),
+        let usable = match PinnedMaps::open(&current) {
+            Ok(maps) => sizes.accepts(maps.limits(), need),
+            Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => false,
             Err(error) => return Err(error.into()),
         };
         if usable {
@@ -120,7 +144,7 @@ impl Datapath {
             remove_folder(&self.new_folder())?;
             return self.take_over(&current);
         }
-        self.renew(sizes.fresh(need), next_id)
+        self.renew(sizes.fresh(need), self.first_unused_id())
     }
 
     /// Opens new, empty maps of `limits`, beside those that are in use. `next_id` is the first
@@ -131,11 +155,13 @@ impl Datapath {
     pub fn renew(&mut self, limits: Limits, next_id: u32) -> Result<(Bpf, Plan), TakeoverError> {
         // What an earlier start left half done. Programs that run hold their maps with or without a pin.
         let new = self.new_folder();
-        self.programs = None;
         remove_folder(&new)?;
-        self.fresh = true;
-        match self.make(&new, limits, next_id) {
-            Ok(made) => Ok(made),
+        match make(self.object, self.machine, &new, limits, next_id) {
+            Ok((programs, maps, plan)) => {
+                self.programs = Some(programs);
+                self.fresh = true;
+                Ok((maps, plan))
+            }
             Err(error) => {
                 remove_folder(&new)?;
                 Err(error)
@@ -166,23 +192,37 @@ impl Datapath {
         Ok(())
     }
 
-    fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Plan), TakeoverError> {
-        let mut maps = Bpf::open(folder)?;
-        self.programs = Some(load(self.object, folder, maps.limits())?);
-        let plan = Plan::adopt(&maps.dump()?, maps.limits());
-        Ok((maps, plan))
+    /// Past every service id that the maps of this boot promised, also those of a start that was
+    /// killed before they had their name.
+    fn first_unused_id(&self) -> u32 {
+        let current = pinned::folder(&self.pin_root);
+        let folders = [with_suffix(&current, "-new"), with_suffix(&current, "-old"), current];
+        folders.iter().filter_map(|folder| PinnedMaps::next_id(folder)).max().unwrap_or(1)
     }
 
-    fn make(&mut self, folder: &Path, limits: Limits, next_id: u32) -> Result<(Bpf, Plan), TakeoverError> {
-        self.programs = Some(load(self.object, folder, limits)?);
-        let maps = Bpf::open(folder)?;
-        let plan = Plan::new(maps.limits(), next_id);
+    fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Plan), TakeoverError> {
+        let mut maps = Bpf::open(folder)?;
+        self.programs = Some(load(self.object, folder, maps.limits(), self.machine)?);
+        let plan = Plan::adopt(&maps.dump()?, maps.limits());
         Ok((maps, plan))
     }
 
     fn new_folder(&self) -> PathBuf {
         with_suffix(&pinned::folder(&self.pin_root), "-new")
     }
+}
+
+fn make(
+    object: &[u8],
+    machine: Machine,
+    folder: &Path,
+    limits: Limits,
+    next_id: u32,
+) -> Result<(Programs, Bpf, Plan), TakeoverError> {
+    let programs = load(object, folder, limits, machine)?;
+    let maps = Bpf::open(folder)?;
+    let plan = Plan::new(maps.limits(), next_id);
+    Ok((programs, maps, plan))
 }
 
 fn with_suffix(folder: &Path, suffix: &str) -> PathBuf {

@@ -78,6 +78,8 @@ pub struct Plan {
     pub(super) by_service: BTreeMap<ObjectName, BTreeSet<Frontend4>>,
     /// Elements of Services without a topology: they give way when room is short.
     pub(super) plain: BTreeSet<Frontend4>,
+    /// Elements of which nobody knows whose they are.
+    pub(super) strays: BTreeSet<Frontend4>,
     pub(super) regions: Regions,
     /// Regions that nobody points at any more, by the age of the flip.
     pub(super) limbo: Vec<(u64, Region)>,
@@ -102,6 +104,7 @@ impl Plan {
             entries: BTreeMap::new(),
             by_service: BTreeMap::new(),
             plain: BTreeSet::new(),
+            strays: BTreeSet::new(),
             regions: Regions::new(limits.backends),
             limbo: Vec::new(),
             age: 0,
@@ -161,15 +164,10 @@ impl Plan {
         Some(&self.entries.get(frontend)?.key.as_ref()?.service)
     }
 
-    /// How many elements there are of which nobody knows whose they are.
+    /// Elements of which nobody knows whose they are.
     #[must_use]
-    pub fn count_strays(&self) -> usize {
-        self.strays().len()
-    }
-
-    pub(super) fn strays(&self) -> Vec<Frontend4> {
-        let stray = self.entries.iter().filter(|(_, entry)| entry.key.is_none());
-        stray.map(|(frontend, _)| *frontend).collect()
+    pub const fn strays(&self) -> &BTreeSet<Frontend4> {
+        &self.strays
     }
 
     /// Starts a grace period over everything that was given up so far: its number, for
@@ -205,6 +203,8 @@ impl Plan {
         };
         if let Some(key) = &entry.key {
             self.by_service.entry(key.service.clone()).or_default().insert(frontend);
+        } else {
+            self.strays.insert(frontend);
         }
         if !entry.has_topology() {
             self.plain.insert(frontend);
@@ -226,6 +226,7 @@ impl Plan {
 
     fn unlink(&mut self, frontend: &Frontend4, old: &Entry) {
         self.plain.remove(frontend);
+        self.strays.remove(frontend);
         let Some(key) = &old.key else { return };
         if let Some(frontends) = self.by_service.get_mut(&key.service) {
             frontends.remove(frontend);

@@ -119,7 +119,7 @@ pub fn wanted(
     }
     if !unknown {
         for frontend in plan.strays() {
-            wants.entry(frontend).or_insert(None);
+            wants.entry(*frontend).or_insert(None);
         }
     }
     wants

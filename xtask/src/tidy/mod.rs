@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler knows.
 
 mod files;
+mod promises;
 mod rooms;
 mod source;
 
@@ -47,6 +48,9 @@ pub(crate) fn run() -> Result<()> {
     let mut findings: Vec<Finding> =
         sources.iter().flat_map(|source| [files::check(source), rooms::check(source)].concat()).collect();
     findings.extend(files::unreached(&sources, &roots(&root, &paths)?));
+    let page = fs::read_to_string(root.join(promises::PAGE));
+    let page = page.with_context(|| format!("could not read {}", promises::PAGE))?;
+    findings.extend(promises::check(&page, &sources));
     findings.sort();
     for finding in &findings {
         eprintln!("{finding}");

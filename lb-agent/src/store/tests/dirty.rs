@@ -144,7 +144,10 @@ fn what_is_dirty_is_handed_out_once_and_can_be_marked_again() {
     let mut store = store([]);
     store.take(now(service("a")));
     store.take(now(service("b")));
+    let waiting: Vec<&str> = store.dirty().iter().map(|service| &*service.name).collect();
+    assert_eq!(waiting, ["a", "b"], "looking takes nothing away");
     assert_eq!(dirty(&mut store), "a b");
+    assert!(store.dirty().is_empty());
     assert_eq!(dirty(&mut store), "");
 
     store.mark_dirty([ObjectName::new("default", "b"), ObjectName::new("default", "c")]);

@@ -225,6 +225,13 @@ fn all_that_exists_can_be_looked_at() {
         .map(|(service, topology)| (&*service.name.name, *topology == Topology::None))
         .collect();
     assert_eq!(services, [("a", true), ("b", false)]);
+    let found = |name: &str| {
+        let found = store.service(&ObjectName::new("default", name))?;
+        Some((found.0.name.to_string(), *found.1 == Topology::None))
+    };
+    assert_eq!(found("a"), Some(("default/a".to_owned(), true)));
+    assert_eq!(found("b"), Some(("default/b".to_owned(), false)), "also those that do not count");
+    assert_eq!(found("c"), None);
     assert!(store.has_service(&ObjectName::new("default", "a")));
     assert!(!store.has_service(&ObjectName::new("other", "a")));
 

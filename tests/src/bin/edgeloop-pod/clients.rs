@@ -41,7 +41,7 @@ pub(crate) fn ask(to: SocketAddr) -> Answer {
     Answer { result, peer, began, took }
 }
 
-fn read_name(mut stream: TcpStream) -> Result<String, Errno> {
+pub(crate) fn read_name(mut stream: TcpStream) -> Result<String, Errno> {
     let mut response = String::new();
     stream
         .write_all(b"GET / HTTP/1.0\r\n\r\n")

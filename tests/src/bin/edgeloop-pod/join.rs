@@ -16,14 +16,25 @@ use nix::sys::signal::Signal;
 /// A socket belongs to the cgroup that its creator was in, so this comes before the first one.
 pub(crate) fn cgroup(path: &Path) -> Result<()> {
     fs::write(path.join("cgroup.procs"), process::id().to_string())
+        .map_err(leave_if_gone)
         .with_context(|| format!("could not join the cgroup {}", path.display()))
 }
 
 /// For this thread and those it will make.
 pub(crate) fn netns(path: &Path) -> Result<()> {
-    let namespace = File::open(path).with_context(|| format!("could not open {}", path.display()))?;
+    let namespace = File::open(path)
+        .map_err(leave_if_gone)
+        .with_context(|| format!("could not open {}", path.display()))?;
     setns(namespace, CloneFlags::CLONE_NEWNET)
         .with_context(|| format!("could not join the network namespace {}", path.display()))
+}
+
+/// What our parent made for us is no more: it is about to end, by Ctrl-C, and nobody wants to hear from us.
+fn leave_if_gone(error: io::Error) -> io::Error {
+    if error.kind() == ErrorKind::NotFound {
+        process::exit(1);
+    }
+    error
 }
 
 /// Calls `then` once our standard input has ended: our parent closed it, or is no more.

@@ -1,5 +1,6 @@
 //! What runs inside a simulated pod: servers, clients, or any program.
 
+mod calls;
 mod clients;
 mod hammer;
 mod join;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use edgeloop_tests::Call;
 use serde::Serialize;
 
 /// Joins a cgroup and a network namespace, in this order, and does one thing there.
@@ -44,6 +46,23 @@ enum Verb {
         /// ADDRESS:PORT=NUMBER
         #[arg(long, value_parser = servers::address_and_id)]
         at: Vec<(SocketAddr, u32)>,
+    },
+    /// Answers every connection with the four bytes of the IPv4 address it came to.
+    ServeAddresses {
+        #[arg(long)]
+        port: u16,
+    },
+    /// Says everything back that a client says.
+    Echo {
+        #[arg(long)]
+        at: SocketAddr,
+    },
+    /// Connects once, in this way; one line.
+    Call {
+        #[arg(long, value_enum)]
+        how: Call,
+        #[arg(long)]
+        to: SocketAddr,
     },
     /// Dials one after the other; one line for each.
     Dial {
@@ -96,6 +115,9 @@ fn main() -> Result<()> {
     match verb {
         Verb::Serve { at, text } => servers::serve(at, &text),
         Verb::ServeIds { at } => servers::serve_ids(&at),
+        Verb::ServeAddresses { port } => servers::serve_addresses(port),
+        Verb::Echo { at } => servers::echo(at),
+        Verb::Call { how, to } => calls::run(how, to),
         Verb::Dial { to, count } => clients::dial(to, count),
         Verb::Watch { to } => clients::watch(to),
         Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),

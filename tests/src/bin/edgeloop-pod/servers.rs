@@ -1,7 +1,7 @@
 //! Servers that say who they are.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process;
 use std::sync::Arc;
 use std::thread;
@@ -60,6 +60,32 @@ pub(crate) fn serve_ids(servers: &[(SocketAddr, u32)]) -> Result<()> {
     say(&"ready")?;
     join::at_end_of_input(|| process::exit(0));
     answer_ids(&epoll, &listeners)
+}
+
+/// One listener for thousands of addresses.
+pub(crate) fn serve_addresses(port: u16) -> Result<()> {
+    let listener = socket::listener(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
+    say(&"ready")?;
+    join::at_end_of_input(|| process::exit(0));
+    loop {
+        let Ok((mut client, _from)) = listener.accept() else { continue };
+        // The client may be gone; that is its own affair.
+        if let Ok(IpAddr::V4(own)) = client.local_addr().map(|at| at.ip()) {
+            client.write_all(&own.octets()).ok();
+        }
+    }
+}
+
+/// For connections that are to stay: says everything back, until the client ends.
+pub(crate) fn echo(at: SocketAddr) -> Result<()> {
+    let listener = socket::listener(at)?;
+    say(&"ready")?;
+    join::at_end_of_input(|| process::exit(0));
+    loop {
+        let Ok((client, _from)) = listener.accept() else { continue };
+        // A client that goes away is the client's own affair.
+        thread::spawn(move || io::copy(&mut &client, &mut &client).ok());
+    }
 }
 
 /// For others to look at, and to be killed: see `tests/harness.rs`.

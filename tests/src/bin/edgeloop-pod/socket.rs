@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -14,7 +15,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-const PATIENCE_SECONDS: i64 = 2;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a connection that gets nothing in time ends with.
 pub(crate) const TIMEOUT: Errno = Errno::ETIMEDOUT;
@@ -22,7 +23,7 @@ pub(crate) const TIMEOUT: Errno = Errno::ETIMEDOUT;
 /// A plain blocking `connect(2)`.
 pub(crate) fn dial(to: SocketAddr) -> Result<TcpStream, Errno> {
     let stream = socket(family(to), SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
-    let patience = TimeVal::seconds(PATIENCE_SECONDS);
+    let patience = TimeVal::seconds(PATIENCE.as_secs().cast_signed());
     setsockopt(&stream, SendTimeout, &patience)?;
     setsockopt(&stream, ReceiveTimeout, &patience)?;
     // Closing resets the connection: neither side is left with one in TIME_WAIT, and no port runs out.

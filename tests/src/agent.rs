@@ -1,0 +1,174 @@
+//! The real agent on a simulated node, and its folder of manifests.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use lb_agent::datapath::cgroup;
+use lb_agent::status::observed::{KernelView, ServiceView, observe};
+use lb_agent::status::serve::ask;
+use lb_agent::status::view::AgentView;
+use nix::sys::signal::Signal;
+
+use crate::child::Child;
+use crate::manifests::manifests;
+use crate::node::Node;
+
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `lb-agent run`. It is asked to leave when dropped.
+pub struct Agent {
+    child: Child,
+    paths: Paths,
+}
+
+struct Paths {
+    socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Agent {
+    /// Starts one for `node`, over its manifests, and waits until it is ready.
+    pub fn start(node: &Node, flags: &[&str]) -> Result<Self> {
+        let agent = Self::spawn(node, flags)?;
+        agent.wait_until("the agent is ready", |view| view.ready)?;
+        Ok(agent)
+    }
+
+    /// The same without waiting.
+    pub fn spawn(node: &Node, flags: &[&str]) -> Result<Self> {
+        let log = node.file("agent.log");
+        let into = File::options().create(true).append(true).open(&log).context("could not make a log")?;
+        let mut command = lb_agent(node, "run")?;
+        if !flags.contains(&"--cgroup") {
+            command.arg("--cgroup").arg(node.cgroup());
+        }
+        if !flags.contains(&"--source") {
+            command.arg("--source").arg(format!("file:{}", Folder::of(node)?.0.display()));
+        }
+        command.args(["--node", node.name(), "--socket"]).arg(node.file("agent.sock")).args(flags);
+        let child = Child::spawn("lb-agent", command.stderr(into))?;
+        Ok(Self { child, paths: Paths { socket: node.file("agent.sock"), log } })
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// What it says of itself.
+    pub fn view(&self) -> Result<AgentView> {
+        ask(&self.paths.socket).ok_or_else(|| anyhow!("the agent does not answer:\n{}", self.log()))
+    }
+
+    pub fn wait_until(&self, what: &str, wanted: impl Fn(&AgentView) -> bool) -> Result<AgentView> {
+        let mut last = None;
+        let found = wait_for(what, || {
+            last = ask(&self.paths.socket);
+            Ok(last.as_ref().is_some_and(&wanted))
+        });
+        found.with_context(|| format!("{last:#?}\n{}", self.log()))?;
+        last.context("it answered")
+    }
+
+    /// Everything that agents of this node logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.paths.log).unwrap_or_default()
+    }
+
+    /// Sends a signal and waits for the end; gives the exit code.
+    pub fn end_by(mut self, signal: Signal) -> Result<Option<i32>> {
+        self.child.signal(signal)?;
+        let status = self.child.wait(PATIENCE)?.with_context(|| format!("it goes on:\n{}", self.log()))?;
+        Ok(status.code())
+    }
+}
+
+/// The manifests of a node.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn of(node: &Node) -> Result<Self> {
+        let folder = node.file("manifests");
+        fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Puts a file there at once; `lines` is in the notation of [`manifests`].
+    pub fn put(&self, name: &str, lines: &str) -> Result<()> {
+        self.put_text(name, &manifests(lines)?)
+    }
+
+    /// The same with a text as it is.
+    pub fn put_text(&self, name: &str, text: &str) -> Result<()> {
+        let draft = self.0.join(format!(".{name}.draft"));
+        fs::write(&draft, text).with_context(|| format!("could not write {}", draft.display()))?;
+        fs::rename(&draft, self.0.join(name)).with_context(|| format!("could not place {name}"))
+    }
+
+    pub fn remove(&self, name: &str) -> Result<()> {
+        fs::remove_file(self.0.join(name)).with_context(|| format!("could not remove {name}"))
+    }
+}
+
+/// The agent's program with a verb and the node's pin root. Built first, once for each test program.
+pub fn lb_agent(node: &Node, verb: &str) -> Result<Command> {
+    let mut command = node.command(program()?);
+    command.arg(verb).arg("--pin-root").arg(node.pin_root());
+    Ok(command)
+}
+
+/// Runs a verb of the agent's program that ends by itself.
+pub fn lb_agent_says(node: &Node, verb: &str, flags: &[&str]) -> Result<Output> {
+    lb_agent(node, verb)?.args(flags).output().context("could not run lb-agent")
+}
+
+/// What is pinned for the node and attached to its cgroup.
+pub fn in_kernel(node: &Node) -> Result<KernelView> {
+    let cgroup = cgroup::find(Some(node.cgroup()))?;
+    Ok(observe(&node.pin_root(), Some(&cgroup))?)
+}
+
+/// The element of one address, if there is one.
+pub fn element(node: &Node, address: &str) -> Result<Option<ServiceView>> {
+    Ok(in_kernel(node)?.services.into_iter().find(|service| service.address == address))
+}
+
+/// Polls until it is so.
+pub fn wait_for(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let give_up = Instant::now() + PATIENCE;
+    while !is_so()? {
+        ensure!(Instant::now() < give_up, "it was not to be within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn program() -> Result<PathBuf> {
+    static BUILT: LazyLock<Result<PathBuf, String>> =
+        LazyLock::new(|| build().map_err(|error| format!("{error:#}")));
+    BUILT.clone().map_err(|error| anyhow!(error))
+}
+
+/// Beside the helper program. Cargo builds it for the agent's own tests alone.
+fn build() -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "lb-agent", "--bin", "lb-agent"])
+        .status()
+        .context("could not run cargo")?;
+    ensure!(status.success(), "could not build lb-agent");
+    Ok(crate::helper::find()?.with_file_name("lb-agent"))
+}

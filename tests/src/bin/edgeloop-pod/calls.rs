@@ -1,0 +1,104 @@
+//! One connection, made in one of the less common ways.
+
+use std::fs;
+use std::io;
+use std::mem::size_of_val;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use anyhow::{Context, Result};
+use edgeloop_tests::{Answer, Call, now};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{MsgFlags, SockaddrStorage, connect, sendto};
+
+use crate::{clients, join, say, socket};
+
+/// The device of every pod.
+const DEVICE: &[u8] = b"eth0\0";
+
+/// What a datagram socket is answered: that the kernel connected it.
+const CONNECTED: &str = "connected";
+
+pub(crate) fn run(how: Call, to: SocketAddr) -> Result<()> {
+    join::at_end_of_input(|| std::process::exit(0));
+    if how == Call::Ping {
+        // Who may make such sockets is settled by network namespace, and by default nobody may.
+        fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").context("could not allow ping sockets")?;
+    }
+    let began = now();
+    let called = call(how, to);
+    let took = now().saturating_sub(began);
+    let (result, peer) = match called {
+        Ok((result, peer)) => (result, peer),
+        Err(errno) => (Err(errno), None),
+    };
+    say(&Answer { result: result.map_err(socket::name), peer, began, took })
+}
+
+/// What came of it, and who the kernel says is at the other end; `Err` when it did not connect.
+type Called = (Result<String, Errno>, Option<SocketAddr>);
+
+fn call(how: Call, to: SocketAddr) -> Result<Called, Errno> {
+    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let target = SockaddrStorage::from(to);
+    match how {
+        Call::Udp | Call::Ping => {
+            let protocol = if how == Call::Ping { libc::IPPROTO_ICMP } else { 0 };
+            let socket = UdpSocket::from(open(family, libc::SOCK_DGRAM, protocol)?);
+            connect(socket.as_raw_fd(), &target)?;
+            Ok((Ok(CONNECTED.to_owned()), socket.peer_addr().ok()))
+        }
+        Call::Tcp => told(socket::dial(to)?),
+        Call::Mptcp => told(connected(open(family, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)?, &target)?),
+        Call::BoundToDevice => {
+            let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
+            set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, DEVICE)?;
+            told(connected(socket, &target)?)
+        }
+        Call::FastOpenConnect => {
+            let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
+            set(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, &1_i32.to_ne_bytes())?;
+            told(connected(socket, &target)?)
+        }
+        Call::FastOpen => {
+            let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
+            let request = b"GET / HTTP/1.0\r\n";
+            sendto(socket.as_raw_fd(), request, &target, MsgFlags::from_bits_retain(libc::MSG_FASTOPEN))?;
+            told(TcpStream::from(socket))
+        }
+    }
+}
+
+/// Asks for the name, as every client does.
+fn told(stream: TcpStream) -> Result<Called, Errno> {
+    stream.set_read_timeout(Some(socket::PATIENCE)).map_err(|error| socket::errno(&error))?;
+    let peer = stream.try_clone().map_err(|error| socket::errno(&error))?;
+    let name = clients::read_name(stream);
+    Ok((name, peer.peer_addr().ok()))
+}
+
+fn connected(socket: OwnedFd, target: &SockaddrStorage) -> Result<TcpStream, Errno> {
+    let patience = [socket::PATIENCE.as_secs().cast_signed(), 0_i64].map(i64::to_ne_bytes).concat();
+    set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &patience)?;
+    match connect(socket.as_raw_fd(), target) {
+        Ok(()) => Ok(TcpStream::from(socket)),
+        Err(Errno::EINPROGRESS | Errno::EAGAIN) => Err(socket::TIMEOUT),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn open(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: the call takes three numbers.
+    let socket: RawFd = Errno::result(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) })?;
+    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+}
+
+fn set(socket: &OwnedFd, level: i32, option: i32, value: &[u8]) -> Result<(), Errno> {
+    let length = size_of_val(value) as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the value is as long as is said.
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value.as_ptr().cast(), length) };
+    if result == 0 { Ok(()) } else { Err(socket::errno(&io::Error::last_os_error())) }
+}

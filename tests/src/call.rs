@@ -1,0 +1,28 @@
+//! The ways to connect that are not a plain TCP one.
+
+use clap::ValueEnum;
+
+/// How one connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Call {
+    /// A plain TCP connect, as all other clients of the harness make it.
+    Tcp,
+    /// `connect(2)` on a UDP socket. Nothing is sent.
+    Udp,
+    /// `connect(2)` on an ICMP datagram socket. Nothing is sent.
+    Ping,
+    /// TCP Fast Open: `sendto(2)` with `MSG_FASTOPEN` connects.
+    FastOpen,
+    /// TCP Fast Open: `TCP_FASTOPEN_CONNECT`, so that the first write sends the SYN.
+    FastOpenConnect,
+    Mptcp,
+    /// TCP, by a socket that is bound to the pod's device.
+    BoundToDevice,
+}
+
+impl Call {
+    /// As the helper program takes it.
+    pub(crate) fn argument(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}

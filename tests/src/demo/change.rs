@@ -1,0 +1,129 @@
+//! A change to a file, and the time until a connection shows it.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{Load, LoadReport};
+
+use super::matrix::{in_words, strays};
+use super::screen::{Screen, grouped};
+use super::stage::{Pools, Stage};
+use super::truth::{self, SERVICE};
+
+/// A change that does not show within this time is one that does not work.
+const SOON: Duration = Duration::from_secs(20);
+
+/// How long connections go on before and after what they go on beside.
+const BREATH: Duration = Duration::from_millis(200);
+
+/// Of them: a gap of some milliseconds would show.
+const PER_SECOND: u32 = 500;
+
+/// Replaces a text in a file, wherever it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    pub(super) file: &'static str,
+    pub(super) old: &'static str,
+    pub(super) new: &'static str,
+}
+
+pub(super) const MOVES_TO_SHANGHAI: Change =
+    Change { file: "node-edge-node2.yaml", old: "nodepool: hangzhou", new: "nodepool: shanghai" };
+
+pub(super) const MOVES_BACK: Change =
+    Change { file: "node-edge-node2.yaml", old: "nodepool: shanghai", new: "nodepool: hangzhou" };
+
+impl Change {
+    /// Makes the change while the client on `node` dials the annotated Service, and tells how long after the
+    /// rename the first connection ended that was answered as `after` says. Until then all are as `before`.
+    pub(super) fn show(
+        &self,
+        stage: &Stage,
+        node: &str,
+        before: truth::Pools,
+        after: truth::Pools,
+    ) -> Result<Duration> {
+        let (before, after) = (stage.pools().labels(before), stage.pools().labels(after));
+        let mut watch = stage.client(node)?.watch(SERVICE.at)?;
+        let renamed = self.make(stage)?;
+        let mut stray = None;
+        let first = watch
+            .first_since(
+                renamed,
+                |answer| {
+                    let label = answer.label();
+                    if !before.contains(&label) && !after.contains(&label) {
+                        stray = Some(label.to_owned());
+                    }
+                    stray.is_some() || after.contains(&label)
+                },
+                SOON,
+            )
+            .with_context(|| format!("the change to {} does not show on {node}", self.file))?;
+        ensure!(
+            stray.is_none(),
+            "while {} changed, a client on {node} that dials {} got {}, which was true neither before nor after",
+            self.file,
+            SERVICE.name,
+            first.label()
+        );
+        Ok(first.ended().saturating_sub(renamed))
+    }
+
+    /// Returns the time just before the rename.
+    pub(super) fn make(&self, stage: &Stage) -> Result<Duration> {
+        stage.manifests.change(self.file, self.old, self.new)
+    }
+}
+
+/// Connections to the annotated Service that go on while something changes.
+pub(super) struct Meanwhile {
+    load: Load,
+    node: &'static str,
+}
+
+impl Meanwhile {
+    pub(super) fn begin(stage: &Stage, node: &'static str) -> Result<Self> {
+        let load = stage.client(node)?.dial_continuously(SERVICE.at, PER_SECOND, 2)?;
+        thread::sleep(BREATH);
+        Ok(Self { load, node })
+    }
+
+    /// None of them failed, and all were answered as `before` or `after` says.
+    pub(super) fn end(
+        self,
+        screen: &Screen,
+        stage: &Stage,
+        before: truth::Pools,
+        after: truth::Pools,
+        what: &str,
+    ) -> Result<()> {
+        thread::sleep(BREATH);
+        let report = self.load.stop()?;
+        none_failed(stage.pools(), self.node, &report, before, after)?;
+        let text = format!("connections from {} meanwhile: 0 failed, {what}", self.node);
+        screen.counted(report.dialled(), &text)
+    }
+}
+
+/// Of connections to the annotated Service that went on while what is true changed from `before` to `after`,
+/// none failed, and all were answered as one of the two says.
+pub(super) fn none_failed(
+    pools: &Pools,
+    node: &str,
+    report: &LoadReport,
+    before: truth::Pools,
+    after: truth::Pools,
+) -> Result<()> {
+    if let Some(first) = report.failed.first() {
+        let (failed, all) = (grouped(report.failed.len() as u64), grouped(report.dialled()));
+        anyhow::bail!("{failed} of {all} connections from {node} failed, the first with {}", first.errno);
+    }
+    let allowed = [pools.labels(before), pools.labels(after)].concat();
+    let strays = strays(&report.answered, &allowed);
+    ensure!(strays.is_empty(), "connections from {node} were answered from elsewhere: {}", in_words(&strays));
+    ensure!(report.dialled() > 0, "no connection from {node} was made");
+    Ok(())
+}

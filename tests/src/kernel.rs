@@ -1,0 +1,108 @@
+//! Programs and maps on a node without an agent: the test itself is the one writer.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use lb_agent::datapath::bpf::Bpf;
+use lb_agent::datapath::load::{Machine, OBJECT};
+use lb_agent::datapath::takeover::{Datapath, Sizes};
+use lb_agent::datapath::{Grace, Maps, cgroup, grace_period};
+use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::{Limits, Plan, Want};
+use lb_common::layout::{Backend4, Frontend4};
+use lb_common::outcome::Outcome;
+
+use crate::node::Node;
+
+/// TCP, as in the front end's key.
+const TCP: u8 = 6;
+
+/// Attached to a node's cgroup, and pinned below its pin root.
+pub struct Kernel {
+    pub maps: Bpf,
+    pub plan: Plan,
+    datapath: Datapath,
+}
+
+impl Kernel {
+    /// With room for 64 service ports and 8,192 backends.
+    pub fn attach(node: &Node) -> Result<Self> {
+        Self::attach_on(node, Machine::THIS, Limits { frontends: 64, backends: 8192 })
+    }
+
+    /// As if the programs ran on this machine, over maps of these limits.
+    pub fn attach_on(node: &Node, machine: Machine, limits: Limits) -> Result<Self> {
+        let mut kernel = Self::open(node, machine, limits)?;
+        kernel.datapath.attach().context("could not attach")?;
+        Ok(kernel)
+    }
+
+    /// The maps alone; the programs are loaded and not attached.
+    pub fn open(node: &Node, machine: Machine, limits: Limits) -> Result<Self> {
+        let cgroup = cgroup::find(Some(node.cgroup()))?;
+        let mut datapath = Datapath::new(&node.pin_root(), cgroup, OBJECT).on(machine);
+        let sizes = Sizes { frontends: Some(limits.frontends), backends: Some(limits.backends) };
+        let (maps, plan) = datapath.open(Limits { frontends: 0, backends: 0 }, sizes)?;
+        Ok(Self { maps, plan, datapath })
+    }
+
+    /// Sends connections to `address` to `backends` from now on; none refuses.
+    pub fn publish(&mut self, address: &str, backends: &[SocketAddr]) -> Result<()> {
+        self.publish_as(address, address, backends)
+    }
+
+    /// The same under a name of the Service's own.
+    pub fn publish_as(&mut self, service: &str, address: &str, backends: &[SocketAddr]) -> Result<()> {
+        let mut backends = backends.iter().map(backend).collect::<Result<Vec<_>>>()?;
+        backends.sort_unstable();
+        let key = ServicePortKey {
+            service: ObjectName::new("default", service),
+            port_name: "".into(),
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+        };
+        self.carry_out(frontend(address)?, Some(&Want { key, flags: 0, affinity: 0, backends }))
+    }
+
+    /// Leaves `address` alone from now on.
+    pub fn unpublish(&mut self, address: &str) -> Result<()> {
+        self.carry_out(frontend(address)?, None)
+    }
+
+    /// How often this way out was taken since the maps were made.
+    pub fn count(&self, outcome: Outcome) -> Result<u64> {
+        let counters = self.maps.counters()?;
+        let found = counters.outcomes.iter().find(|(counted, _)| *counted == outcome);
+        found.map(|(_, times)| *times).context("an outcome without a counter")
+    }
+
+    fn carry_out(&mut self, frontend: Frontend4, want: Option<&Want>) -> Result<()> {
+        for step in self.plan.steps(frontend, want) {
+            for op in &step.ops {
+                self.maps.write(op)?;
+            }
+            self.plan.commit(step);
+        }
+        ensure!(self.plan.short().is_empty(), "the maps are too small for this test");
+        if let Some(age) = self.plan.start_grace() {
+            grace_period(Grace::probe());
+            self.plan.release(age);
+        }
+        Ok(())
+    }
+}
+
+/// The key of a TCP address in the front end.
+pub fn frontend(address: &str) -> Result<Frontend4> {
+    let backend = backend(&address.parse().with_context(|| format!("not ADDRESS:PORT: {address}"))?)?;
+    Ok(Frontend4 { address: backend.address, port: backend.port, protocol: TCP, zero: 0 })
+}
+
+fn backend(at: &SocketAddr) -> Result<Backend4> {
+    match at {
+        SocketAddr::V4(at) => {
+            Ok(Backend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), pool: 0 })
+        }
+        SocketAddr::V6(at) => anyhow::bail!("not an IPv4 address: {at}"),
+    }
+}

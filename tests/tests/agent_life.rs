@@ -1,0 +1,206 @@
+//! An agent starts, ends, is killed, comes back, and is taken away.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says};
+use edgeloop_tests::{Pair, Talk, bpf};
+use lb_agent::datapath::load::HOOKS;
+use lb_common::layout::CATALOGUE;
+use nix::sys::signal::Signal;
+
+const SERVICE: &str = Pair::SERVICE;
+
+#[test]
+#[ignore = "needs root"]
+fn a_folder_of_manifests_becomes_connections() {
+    let pair = Pair::new().unwrap();
+
+    let agent = pair.agent(&[]).unwrap();
+
+    assert!(pair.is_served().unwrap());
+    let view = agent.view().unwrap();
+    assert_eq!((view.ready, view.marks.len(), view.failed.len()), (true, 0, 0), "{view:?}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_second_agent_is_refused_and_told_who_holds_the_pin_root() {
+    let pair = Pair::new().unwrap();
+    let first = pair.agent(&[]).unwrap();
+
+    let second =
+        lb_agent_says(pair.client.node(), "run", &["--source", "file:/tmp", "--node", "n1"]).unwrap();
+
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("is held by process {}", first.pid())), "{said}");
+    assert!(said.contains("lb-agent run"), "its command line: {said}");
+    assert!(pair.is_served().unwrap());
+    assert!(first.view().unwrap().ready, "the first answers at its socket as before");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_agent_that_is_told_to_leave_leaves_the_kernel_serving() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let pair = Pair::new().unwrap();
+        let agent = pair.agent(&[]).unwrap();
+        let before = in_kernel(pair.client.node()).unwrap();
+
+        assert_eq!(agent.end_by(signal).unwrap(), Some(0), "{signal}");
+
+        assert!(pair.is_served().unwrap());
+        let after = in_kernel(pair.client.node()).unwrap();
+        assert_eq!((after.hooks, after.services), (before.hooks, before.services));
+        assert_eq!(after.held_by, None);
+        assert!(!pair.client.node().file("agent.sock").exists(), "its socket is gone");
+    }
+}
+
+/// Killed, away, and back: the maps, the links and the service ids are the ones there were.
+#[test]
+#[ignore = "needs root"]
+fn a_killed_agent_comes_back_without_one_failed_connection() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    let agent = Agent::start(node, &[]).unwrap();
+    let before = (ids(&pair).unwrap(), element(node, SERVICE).unwrap());
+    let load = pair.client.dial_continuously(SERVICE, 1000, 4).unwrap();
+
+    std::thread::sleep(Duration::from_millis(200));
+    agent.end_by(Signal::SIGKILL).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let agent = Agent::start(node, &[]).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+
+    let report = load.stop().unwrap();
+    assert_eq!(report.failed, []);
+    assert_eq!(report.answered.keys().collect::<Vec<_>>(), ["web"]);
+    assert!(report.dialled() > 200, "{}", report.dialled());
+    assert_eq!((ids(&pair).unwrap(), element(node, SERVICE).unwrap()), before, "{}", agent.log());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_changed_while_no_agent_ran_is_caught_up_with() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    pair.folder.put("old.yaml", "service old 10.96.0.12:80\nslice old-1 of old 9376 10.244.1.3").unwrap();
+    let agent = Agent::start(node, &[]).unwrap();
+    assert!(pair.dial("10.96.0.12:80").unwrap().is_from("web"));
+    agent.end_by(Signal::SIGKILL).unwrap();
+
+    pair.folder.remove("old.yaml").unwrap();
+    pair.folder.put("new.yaml", "service new 10.96.0.13:80\nslice new-1 of new 9376 10.244.1.3").unwrap();
+    let _agent = Agent::start(node, &[]).unwrap();
+
+    assert!(pair.dial("10.96.0.12:80").unwrap().failed_with("ENETUNREACH"));
+    assert!(pair.dial("10.96.0.13:80").unwrap().is_from("web"));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn cleanup_refuses_while_an_agent_runs() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&[]).unwrap();
+
+    let output = lb_agent_says(pair.client.node(), "cleanup", &[]).unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("process {}", agent.pid())) && said.contains("--stop"), "{said}");
+    assert!(pair.is_served().unwrap());
+}
+
+/// Connections that exist go on; new ones go where they would have gone without Edgeloop.
+#[test]
+#[ignore = "needs root"]
+fn cleanup_with_stop_asks_the_agent_to_leave_and_removes_everything() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    pair.web.echo(7).unwrap();
+    pair.folder.put("echo.yaml", "service echo 10.96.0.12:7\nslice echo-1 of echo 7 10.244.1.3").unwrap();
+    let agent = Agent::start(node, &[]).unwrap();
+    let mut talk = Talk::start(&pair.client, "10.96.0.12:7".parse().unwrap()).unwrap();
+
+    let output = lb_agent_says(node, "cleanup", &["--stop"]).unwrap();
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    for gone in ["connect4", "connect6", "v1/services4", "v1/names"] {
+        assert!(said.contains(&format!("removed {}", node.pin_root().join(gone).display())), "{said}");
+    }
+    assert!(!node.pin_root().exists());
+    assert!(agent.view().is_err(), "the agent has left");
+    assert!(pair.dial(SERVICE).unwrap().failed_with("ENETUNREACH"));
+    assert_eq!(talk.say("still here").unwrap(), "still here");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn cleanup_after_a_killed_agent_removes_everything() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    Agent::start(node, &[]).unwrap().end_by(Signal::SIGKILL).unwrap();
+
+    let output = lb_agent_says(node, "cleanup", &[]).unwrap();
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!node.pin_root().exists());
+    assert!(pair.dial(SERVICE).unwrap().failed_with("ENETUNREACH"));
+}
+
+/// bpftool, or whoever else, may hold on to a link: without the pin alone it would go on.
+#[test]
+#[ignore = "needs root"]
+fn cleanup_detaches_also_what_somebody_else_holds() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    Agent::start(node, &[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    let kept = node.pin_root().with_file_name("kept");
+    bpf::keep(&node.pin_root().join("connect4"), &kept).unwrap();
+
+    let output = lb_agent_says(node, "cleanup", &[]).unwrap();
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(bpf::id(&kept).is_ok());
+    assert!(pair.dial(SERVICE).unwrap().failed_with("ENETUNREACH"));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn cleanup_where_nothing_is_says_so() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+
+    let output = lb_agent_says(node, "cleanup", &[]).unwrap();
+
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, format!("nothing of Edgeloop is pinned at {}\n", node.pin_root().display()));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn cleanup_leaves_what_is_not_ours() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    Agent::start(node, &[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    let theirs = node.pin_root().join("somebody-elses");
+    bpf::create(&theirs, &lb_common::layout::NAMES, 4).unwrap();
+
+    let output = lb_agent_says(node, "cleanup", &[]).unwrap();
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let left: Vec<_> =
+        std::fs::read_dir(node.pin_root()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [theirs]);
+}
+
+/// Of everything that is pinned.
+fn ids(pair: &Pair) -> Result<Vec<u32>> {
+    let maps = CATALOGUE.iter().map(|map| format!("v1/{}", map.pin));
+    let pins = maps.chain(HOOKS.iter().map(|hook| hook.name.to_owned()));
+    pins.map(|pin| bpf::id(&pair.client.node().pin_root().join(pin))).collect()
+}

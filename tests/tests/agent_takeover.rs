@@ -1,0 +1,187 @@
+//! What an agent does with pins that it finds: its own, older ones, halves, and strangers.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use edgeloop_tests::agent::{Agent, element, in_kernel};
+use edgeloop_tests::{Answer, Pair, bpf};
+use lb_common::layout::{MapSpec, NAMES, SERVICES4};
+use nix::sys::signal::Signal;
+
+const SERVICE: &str = Pair::SERVICE;
+
+/// aya would use whatever lies under the name: an agent that did would read and write beyond elements.
+#[test]
+#[ignore = "needs root"]
+fn a_map_of_other_sizes_under_our_name_is_never_used_as_ours() {
+    for foreign in [
+        MapSpec { value_size: 16, ..SERVICES4 },
+        MapSpec { value_size: 256, ..SERVICES4 },
+        MapSpec { key_size: 16, ..SERVICES4 },
+        MapSpec { flags: 0, ..SERVICES4 },
+    ] {
+        let pair = Pair::new().unwrap();
+        let agent = pair.agent(&[]).unwrap();
+        let (load, used) = (pair.load().unwrap(), id(&pair));
+        agent.end_by(Signal::SIGTERM).unwrap();
+        let pin = pin(&pair, "v1/services4");
+        fs::remove_file(&pin).unwrap();
+        bpf::create(&pin, &foreign, 16).unwrap();
+        let theirs = bpf::id(&pin).unwrap();
+
+        let agent = pair.agent(&[]).unwrap();
+
+        assert_eq!(load.stop().unwrap().failed, [], "{foreign:?}");
+        assert_ne!(bpf::id(&pin).unwrap(), theirs, "{}", agent.log());
+        assert!(pair.is_served().unwrap(), "{foreign:?}");
+        assert!(id(&pair) > used, "the id {used} was used in this boot");
+        assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn maps_that_are_not_all_there_are_made_anew() {
+    for missing in ["services4", "backends4", "outcomes", "epoch", "names"] {
+        let pair = Pair::new().unwrap();
+        pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+        let load = pair.load().unwrap();
+        fs::remove_file(pin(&pair, "v1").join(missing)).unwrap();
+
+        let _agent = pair.agent(&[]).unwrap();
+
+        assert_eq!(load.stop().unwrap().failed, [], "{missing}");
+        assert!(pair.is_served().unwrap(), "{missing}");
+        assert_eq!(in_kernel(pair.client.node()).unwrap().services.len(), 1, "{missing}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_older_layout_goes_once_ours_serves() {
+    let pair = Pair::new().unwrap();
+    fs::create_dir_all(pin(&pair, "v0")).unwrap();
+    bpf::create(&pin(&pair, "v0/services4"), &MapSpec { value_size: 16, ..SERVICES4 }, 16).unwrap();
+
+    let _agent = pair.agent(&[]).unwrap();
+
+    assert!(pair.is_served().unwrap());
+    assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn halves_that_a_killed_start_left_are_swept() {
+    let pair = Pair::new().unwrap();
+    pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    for half in ["v1-new", "v1-old"] {
+        fs::create_dir(pin(&pair, half)).unwrap();
+        bpf::create(&pin(&pair, half).join("names"), &NAMES, 16).unwrap();
+    }
+    let load = pair.load().unwrap();
+
+    let _agent = pair.agent(&[]).unwrap();
+
+    assert_eq!(load.stop().unwrap().failed, []);
+    assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+}
+
+/// Killed between its two renames, a start leaves `v1-old` and `v1-new` and no `v1`: the programs run on
+/// maps that have no name of use.
+#[test]
+#[ignore = "needs root"]
+fn a_start_that_was_killed_between_its_renames_is_finished_by_the_next() {
+    let pair = Pair::new().unwrap();
+    pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    let used = id(&pair);
+    fs::rename(pin(&pair, "v1"), pin(&pair, "v1-new")).unwrap();
+    let load = pair.load().unwrap();
+
+    let _agent = pair.agent(&[]).unwrap();
+
+    assert_eq!(load.stop().unwrap().failed, []);
+    assert!(pair.is_served().unwrap());
+    assert!(id(&pair) > used, "the id {used} was used in this boot");
+    assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn other_sizes_mean_other_maps_and_no_service_id_is_used_again() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    let agent = Agent::start(node, &["--max-services", "64", "--max-backends", "256"]).unwrap();
+    assert_eq!(fill_limit(&pair, "services4").unwrap(), 64);
+    let before = (bpf::id(&pin(&pair, "v1/services4")).unwrap(), id(&pair));
+    let load = pair.load().unwrap();
+    agent.end_by(Signal::SIGTERM).unwrap();
+
+    let _agent = Agent::start(node, &["--max-services", "128", "--max-backends", "256"]).unwrap();
+
+    assert_eq!(load.stop().unwrap().failed, []);
+    assert_eq!(fill_limit(&pair, "services4").unwrap(), 128);
+    assert_ne!(bpf::id(&pin(&pair, "v1/services4")).unwrap(), before.0);
+    assert!(id(&pair) > before.1, "the id {} was used in this boot", before.1);
+    assert!(pair.is_served().unwrap());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_links_follow_the_cgroup() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    Agent::start(node, &[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    assert!(pair.is_served().unwrap());
+    let other = pair.site.node("n2").unwrap();
+    let elsewhere = other.pod("elsewhere", "10.244.1.9").unwrap();
+    assert!(elsewhere.dial(SERVICE, 1).unwrap()[0].failed_with("ENETUNREACH"));
+
+    let _agent = Agent::start(node, &["--cgroup", &other.cgroup().display().to_string()]).unwrap();
+
+    assert!(elsewhere.dial(SERVICE, 1).unwrap()[0].is_from("web"));
+    wait_until_untouched(&pair);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_link_that_somebody_took_away_is_made_again() {
+    let pair = Pair::new().unwrap();
+    pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    fs::remove_file(pin(&pair, "connect4")).unwrap();
+    wait_until_untouched(&pair);
+
+    let _agent = pair.agent(&[]).unwrap();
+
+    assert!(pair.is_served().unwrap());
+}
+
+fn id(pair: &Pair) -> u32 {
+    element(pair.client.node(), SERVICE).unwrap().unwrap().id
+}
+
+fn fill_limit(pair: &Pair, map: &str) -> Result<u64> {
+    let view = in_kernel(pair.client.node())?;
+    let fill = view.maps.iter().find(|fill| fill.map == map);
+    fill.map(|fill| fill.max_entries).context("no such map")
+}
+
+/// A link goes a moment after its last pin.
+fn wait_until_untouched(pair: &Pair) {
+    let untouched = |answer: &Answer| answer.failed_with("ENETUNREACH");
+    pair.client.wait_until(SERVICE, untouched, Duration::from_secs(5)).unwrap();
+}
+
+fn pin(pair: &Pair, name: &str) -> PathBuf {
+    pair.client.node().pin_root().join(name)
+}
+
+/// What lies in the pin root.
+fn pins(pair: &Pair) -> Vec<String> {
+    let entries = fs::read_dir(pair.client.node().pin_root()).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,164 @@
+//! What the maps in memory (`datapath/fake.rs`) were taught about the real ones.
+
+use anyhow::Result;
+use edgeloop_tests::Site;
+use edgeloop_tests::kernel::{Kernel, frontend};
+use lb_agent::datapath::fake::Fake;
+use lb_agent::datapath::load::Machine;
+use lb_agent::datapath::{Maps, WriteError};
+use lb_agent::plan::{Limits, MapOp};
+use lb_common::layout::{BACKENDS4, Backend4, NAMES, RegionEntry4, SERVICES4, Service4, ServiceName};
+
+/// So small that the kernel counts exactly (it does near the limit in larger ones, too).
+const LIMITS: Limits = Limits { frontends: 4, backends: 8 };
+
+/// Each case runs on the real maps and on the fake, and both agree.
+type Case = fn(&mut dyn Maps);
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_hash_refuses_a_new_key() {
+    on_both(LIMITS, |maps| {
+        fill(maps, LIMITS.frontends);
+        assert!(is_full(maps.write(&put(4, 1)), SERVICES4.pin));
+        assert!(is_full(maps.write(&named(4)), NAMES.pin));
+    });
+}
+
+/// The count that the kernel keeps for each CPU is exact there as well.
+#[test]
+#[ignore = "needs root"]
+fn a_full_hash_of_many_elements_refuses_a_new_key() {
+    const LIMITS: Limits = Limits { frontends: 1000, backends: 8 };
+    on_both(LIMITS, |maps| {
+        fill(maps, LIMITS.frontends);
+        assert!(is_full(maps.write(&put(1000, 1)), SERVICES4.pin));
+        assert!(is_full(maps.write(&named(1000)), NAMES.pin));
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_hash_takes_another_value_for_a_key_that_it_has() {
+    on_both(LIMITS, |maps| {
+        fill(maps, LIMITS.frontends);
+        maps.write(&put(2, 77)).unwrap();
+        maps.write(&named(2)).unwrap();
+        let held = maps.dump().unwrap();
+        assert_eq!(held.services[&frontend("10.96.0.2:80").unwrap()].id, 77);
+    });
+}
+
+/// At once: the kernel frees the element later, but counts it no more.
+#[test]
+#[ignore = "needs root"]
+fn a_key_that_is_removed_makes_room_for_another() {
+    on_both(LIMITS, |maps| {
+        fill(maps, LIMITS.frontends);
+        for number in 4..500 {
+            maps.write(&MapOp::Remove { frontend: at(number - 1) }).unwrap();
+            maps.write(&put(number, 1)).unwrap();
+            maps.write(&MapOp::Unname { id: number - 1 }).unwrap();
+            maps.write(&named(number)).unwrap();
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_array_has_no_place_past_its_end() {
+    on_both(LIMITS, |maps| {
+        maps.write(&region(0, 8)).unwrap();
+        maps.write(&region(7, 1)).unwrap();
+        assert!(is_full(maps.write(&region(8, 1)), BACKENDS4.pin));
+        assert!(is_full(maps.write(&region(100, 4)), BACKENDS4.pin));
+        assert!(is_full(maps.write(&region(6, 4)), BACKENDS4.pin), "one that ends past it");
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn removing_what_is_not_there_is_no_error() {
+    on_both(LIMITS, |maps| {
+        maps.write(&MapOp::Remove { frontend: at(3) }).unwrap();
+        maps.write(&MapOp::Unname { id: 3 }).unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_was_written_is_read_back() {
+    on_both(LIMITS, |maps| {
+        maps.write(&MapOp::NextId(1025)).unwrap();
+        maps.write(&put(1, 7)).unwrap();
+        maps.write(&named(7)).unwrap();
+        maps.write(&region(2, 3)).unwrap();
+        let held = maps.dump().unwrap();
+        assert_eq!(held.epoch.next_id, 1025);
+        assert_eq!(held.services.len(), 1);
+        assert_eq!(held.services[&at(1)].id, 7);
+        assert_eq!(held.names.len(), 1);
+        assert_eq!(&*held.key(7).unwrap().service.name, "web");
+        let ids: Vec<u32> = held.backends.iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, [0, 0, 9, 9, 9, 0, 0, 0]);
+    });
+}
+
+/// Odd only while a write is under way, also over what a killed writer left odd.
+#[test]
+#[ignore = "needs root"]
+fn the_epoch_moves_with_every_front_end_write_and_ends_even() {
+    let (_site, mut kernel) = kernel(LIMITS).unwrap();
+    let mut last = kernel.maps.dump().unwrap().epoch.writes;
+    for op in [put(1, 1), put(1, 2), put(2, 1), MapOp::Remove { frontend: at(1) }] {
+        kernel.maps.write(&op).unwrap();
+        let now = kernel.maps.dump().unwrap().epoch.writes;
+        assert_eq!(now, last + 2);
+        assert_eq!(now % 2, 0);
+        last = now;
+    }
+}
+
+fn on_both(limits: Limits, case: Case) {
+    let (_site, mut kernel) = kernel(limits).unwrap();
+    case(&mut kernel.maps);
+    case(&mut Fake::new(limits));
+}
+
+fn kernel(limits: Limits) -> Result<(Site, Kernel)> {
+    let site = Site::new()?;
+    let kernel = Kernel::open(&site.node("n1")?, Machine::THIS, limits)?;
+    Ok((site, kernel))
+}
+
+fn fill(maps: &mut dyn Maps, elements: u32) {
+    for number in 0..elements {
+        maps.write(&put(number, number)).unwrap();
+        maps.write(&named(number)).unwrap();
+    }
+}
+
+fn is_full(result: Result<(), WriteError>, of: &str) -> bool {
+    matches!(result, Err(WriteError::Full { map }) if map == of)
+}
+
+fn put(number: u32, id: u32) -> MapOp {
+    MapOp::Put { frontend: at(number), service: Service4 { id, ..Service4::default() } }
+}
+
+fn at(number: u32) -> lb_common::layout::Frontend4 {
+    frontend(&format!("10.96.{}.{}:80", number / 256, number % 256)).unwrap()
+}
+
+fn named(id: u32) -> MapOp {
+    let mut name: ServiceName = bytemuck::Zeroable::zeroed();
+    for (to, from) in name.service.iter_mut().zip(b"web") {
+        *to = from.cast_signed();
+    }
+    MapOp::Name { id, name: ServiceName { protocol: 6, family: 4, ..name } }
+}
+
+fn region(from: u32, entries: usize) -> MapOp {
+    let entry = RegionEntry4 { id: 9, revision: 1, backend: Backend4::default() };
+    MapOp::Fill { at: from, entries: vec![entry; entries] }
+}

@@ -1,0 +1,105 @@
+//! The variants of the programs that other machines run, on this one.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use edgeloop_tests::kernel::Kernel;
+use edgeloop_tests::{Call, Pod, Site, tally};
+use lb_agent::datapath::load::Machine;
+use lb_agent::plan::Limits;
+use lb_common::outcome::Outcome;
+
+const SERVICE: &str = "10.96.0.11:80";
+const EMPTY: &str = "10.96.0.12:80";
+const LIMITS: Limits = Limits { frontends: 64, backends: 1024 };
+
+/// Before Linux 5.18.
+const OLD_KERNEL: Machine = Machine { may_set_errno: false, ..Machine::THIS };
+const ARM64: Machine = Machine { loads_reorder: true, ..Machine::THIS };
+
+#[test]
+#[ignore = "needs root"]
+fn without_bpf_set_retval_services_are_reached_all_the_same() {
+    let world = World::new(OLD_KERNEL).unwrap();
+
+    for how in [Call::Tcp, Call::FastOpen, Call::FastOpenConnect, Call::Mptcp, Call::BoundToDevice] {
+        let answer = world.client.call(how, SERVICE).unwrap();
+        assert!(answer.is_from("web"), "{how:?}: {answer:?}");
+        assert_eq!(answer.peer, Some(world.backend));
+    }
+    assert!(world.client.dial("[::ffff:10.96.0.11]:80", 1).unwrap()[0].is_from("web"));
+    assert_eq!(world.kernel.count(Outcome::Translated).unwrap(), 6);
+}
+
+/// Loopback port 0 is answered with a reset by the client's own kernel, whatever listens there.
+#[test]
+#[ignore = "needs root"]
+fn without_bpf_set_retval_an_empty_set_refuses_by_loopback_port_0() {
+    let world = World::new(OLD_KERNEL).unwrap();
+
+    for target in [EMPTY, "[::ffff:10.96.0.12]:80"] {
+        let answer = world.client.dial(target, 1).unwrap().remove(0);
+        assert!(answer.failed_with("ECONNREFUSED"), "{target}: {answer:?}");
+        println!("{target} refused after {:?}", answer.took);
+    }
+    for how in [Call::FastOpen, Call::Mptcp] {
+        let answer = world.client.call(how, EMPTY).unwrap();
+        assert!(answer.failed_with("ECONNREFUSED"), "{how:?}: {answer:?}");
+    }
+    assert_eq!(world.kernel.count(Outcome::NoBackends).unwrap(), 4);
+}
+
+/// It would wait for an answer from the device that never comes.
+#[test]
+#[ignore = "needs root"]
+fn without_bpf_set_retval_a_socket_bound_to_a_device_gets_eperm() {
+    let world = World::new(OLD_KERNEL).unwrap();
+
+    for target in [EMPTY, "[::ffff:10.96.0.12]:80"] {
+        let answer = world.client.call(Call::BoundToDevice, target).unwrap();
+        assert!(answer.failed_with("EPERM"), "{target}: {answer:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn with_load_fences_every_way_out_is_the_same() {
+    let world = World::new(ARM64).unwrap();
+
+    assert_eq!(tally(&world.client.dial(SERVICE, 50).unwrap()), [("web".to_owned(), 50)].into());
+    assert_eq!(tally(&world.client.dial(EMPTY, 50).unwrap()), [("ECONNREFUSED".to_owned(), 50)].into());
+    let missed = world.client.dial("10.96.0.99:80", 50).unwrap();
+    assert_eq!(tally(&missed), [("ENETUNREACH".to_owned(), 50)].into());
+    let looked_again = world.kernel.maps.counters().unwrap().looked_again;
+    assert_eq!(looked_again, 100 / 2, "a miss is looked at twice, because the first proves nothing");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn with_load_fences_and_without_bpf_set_retval_it_loads_too() {
+    let world = World::new(Machine { loads_reorder: true, may_set_errno: false }).unwrap();
+
+    assert!(world.client.dial(SERVICE, 1).unwrap()[0].is_from("web"));
+    assert!(world.client.dial(EMPTY, 1).unwrap()[0].failed_with("ECONNREFUSED"));
+}
+
+struct World {
+    kernel: Kernel,
+    backend: SocketAddr,
+    client: Pod,
+    _web: Pod,
+}
+
+impl World {
+    fn new(machine: Machine) -> Result<Self> {
+        let site = Site::new()?;
+        let node = site.node("n1")?;
+        let client = node.pod("client", "10.244.1.2")?;
+        let web = site.node("n3")?.pod("web", "10.244.1.3")?;
+        let backend = web.serve_name(9376)?;
+        let mut kernel = Kernel::attach_on(&node, machine, LIMITS)?;
+        kernel.publish(SERVICE, &[backend])?;
+        kernel.publish(EMPTY, &[])?;
+        Ok(Self { kernel, backend, client, _web: web })
+    }
+}

@@ -1,0 +1,197 @@
+//! The compiled kernel object is what the agent's catalogue says it is.
+
+mod btf;
+
+use std::collections::BTreeSet;
+
+use btf::{Btf, Said, Type};
+use lb_agent::datapath::load::{HOOKS, OBJECT};
+use lb_common::layout::{CATALOGUE, MapSpec};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
+
+/// Maps of the programs' own, which are not pinned and which nobody else reads.
+const PRIVATE: [&str; 1] = ["FENCES"];
+
+/// Encodings of a number.
+const CHARACTER: u32 = 2;
+
+/// How the fields of keys and values are named; those not listed are numbers.
+const FIELDS: [(&str, &[&str]); 7] = [
+    ("Frontend4", &["address", "port", "protocol", "zero"]),
+    ("Service4", &["id", "revision", "count", "flags", "affinity", "inline", "region", "check"]),
+    ("Backend4", &["address", "port", "pool"]),
+    ("RegionEntry4", &["id", "revision", "backend"]),
+    ("Count", &["times"]),
+    ("Epoch", &["writes", "next_id"]),
+    ("ServiceName", &["namespace", "service", "port", "protocol", "family", "zero"]),
+];
+
+#[test]
+fn every_map_is_as_the_catalogue_says() {
+    let btf = btf();
+    for spec in &CATALOGUE {
+        let definition = btf.definition(btf.variable(spec.symbol).unwrap());
+        let number = |name: &str| match definition.get(name) {
+            Some(Said::Number(number)) => Some(*number),
+            Some(Said::Of(_)) | None => None,
+        };
+        let size = |name: &str| match definition.get(name) {
+            Some(Said::Of(id)) => btf.size(*id),
+            Some(Said::Number(_)) | None => 0,
+        };
+        assert_eq!(number("type"), Some(spec.kind as u32), "{}: kind", spec.symbol);
+        assert_eq!(size("key"), spec.key_size, "{}: key", spec.symbol);
+        assert_eq!(size("value"), spec.value_size, "{}: value", spec.symbol);
+        assert_eq!(number("map_flags").unwrap_or(0), spec.flags, "{}: flags", spec.symbol);
+        if let Some(entries) = spec.max_entries {
+            assert_eq!(number("max_entries"), Some(entries), "{}: elements", spec.symbol);
+        }
+    }
+}
+
+#[test]
+fn there_are_no_maps_beyond_the_catalogue() {
+    let file = object::File::parse(OBJECT).unwrap();
+    let maps = file.section_by_name(".maps").unwrap().index();
+    let found: BTreeSet<&str> = file
+        .symbols()
+        .filter(|symbol| symbol.section_index() == Some(maps) && symbol.size() > 0)
+        .map(|symbol| symbol.name().unwrap())
+        .collect();
+    let known: BTreeSet<&str> = CATALOGUE.iter().map(|spec| spec.symbol).chain(PRIVATE).collect();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn pins_and_symbols_are_told_apart() {
+    let pins: BTreeSet<&str> = CATALOGUE.iter().map(|spec| spec.pin).collect();
+    assert_eq!(pins.len(), CATALOGUE.len());
+    for spec in &CATALOGUE {
+        assert_eq!(spec.pin.to_uppercase(), spec.symbol, "one name, in two cases");
+        assert!(spec.pin.len() < 16, "{}: the kernel cuts longer names", spec.pin);
+    }
+}
+
+#[test]
+fn keys_and_values_have_fields_with_names() {
+    let btf = btf();
+    let mut seen = BTreeSet::new();
+    for spec in &CATALOGUE {
+        for id in [target(&btf, spec, "key"), target(&btf, spec, "value")] {
+            collect(&btf, id, &mut seen);
+        }
+    }
+    let expected: BTreeSet<(String, Vec<String>)> = FIELDS
+        .iter()
+        .map(|(name, fields)| ((*name).to_owned(), fields.iter().map(|field| (*field).to_owned()).collect()))
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+/// The names must lie where the bytes lie.
+#[test]
+fn fields_lie_one_behind_the_other_without_a_gap() {
+    let btf = btf();
+    for spec in &CATALOGUE {
+        for id in [target(&btf, spec, "key"), target(&btf, spec, "value")] {
+            let Type::Struct { members, size, name } = btf.get(id) else { continue };
+            let mut from = 0;
+            for member in members {
+                assert_eq!(member.bits_from, from * 8, "{name}.{}", member.name);
+                from += btf.size(member.of);
+            }
+            assert_eq!(from, *size, "{name}");
+        }
+    }
+}
+
+#[test]
+fn text_is_encoded_as_characters_and_nothing_else_is() {
+    let btf = btf();
+    let characters = |of: u32| match btf.get(of) {
+        Type::Array { of, .. } => {
+            matches!(btf.get(*of), Type::Number { size: 1, encoding: CHARACTER, .. })
+        }
+        _ => false,
+    };
+    let mut texts = BTreeSet::new();
+    for spec in &CATALOGUE {
+        for id in [target(&btf, spec, "key"), target(&btf, spec, "value")] {
+            let Type::Struct { members, name, .. } = btf.get(id) else { continue };
+            let of_text = members.iter().filter(|member| characters(member.of));
+            texts.extend(of_text.map(|member| format!("{name}.{}", member.name)));
+        }
+    }
+    let expected = ["namespace", "port", "service"].map(|field| format!("ServiceName.{field}"));
+    assert_eq!(texts, expected.into());
+}
+
+#[test]
+fn both_variants_of_every_program_are_there() {
+    let file = object::File::parse(OBJECT).unwrap();
+    let programs: BTreeSet<(&str, String)> = file
+        .symbols()
+        .filter(|symbol| symbol.kind() == object::SymbolKind::Text && symbol.is_global())
+        .filter_map(|symbol| {
+            let section = file.section_by_index(symbol.section_index()?).ok()?;
+            Some((symbol.name().ok()?, section.name().ok()?.to_owned()))
+        })
+        .filter(|(_, section)| section.starts_with("cgroup/"))
+        .collect();
+    let expected: BTreeSet<(&str, String)> = HOOKS
+        .iter()
+        .flat_map(|hook| [hook.program, hook.old_program].map(|name| (name, format!("cgroup/{}", hook.name))))
+        .collect();
+    assert_eq!(programs, expected);
+}
+
+/// `bpf_set_retval` is for such programs only.
+#[test]
+fn the_license_is_one_that_the_kernel_takes_for_the_gpl() {
+    let file = object::File::parse(OBJECT).unwrap();
+    let license = file.section_by_name("license").unwrap().data().unwrap();
+    assert_eq!(license, b"Dual BSD/GPL\0");
+}
+
+/// What changes lies in the catalogue's maps. Constants are set once, before the programs load.
+#[test]
+fn there_are_no_globals_that_can_be_written() {
+    let file = object::File::parse(OBJECT).unwrap();
+    for section in file.sections().filter(|section| section.size() > 0) {
+        let name = section.name().unwrap();
+        let writable = matches!(
+            section.kind(),
+            SectionKind::Data | SectionKind::UninitializedData | SectionKind::Common
+        );
+        assert!(!writable || matches!(name, ".maps" | "license"), "{name} holds variables");
+    }
+    let constant = file.symbols().find(|symbol| symbol.name() == Ok("LOADS_REORDER")).unwrap();
+    let section = file.section_by_index(constant.section_index().unwrap()).unwrap();
+    assert_eq!(section.name().unwrap(), ".rodata");
+}
+
+fn btf() -> Btf {
+    let file = object::File::parse(OBJECT).unwrap();
+    Btf::parse(file.section_by_name(".BTF").unwrap().data().unwrap()).unwrap()
+}
+
+fn target(btf: &Btf, spec: &MapSpec, of: &str) -> u32 {
+    match btf.definition(btf.variable(spec.symbol).unwrap())[of] {
+        Said::Of(id) => id,
+        Said::Number(_) => panic!("{}: {of} is a number", spec.symbol),
+    }
+}
+
+/// Every struct that is reached from the type `id`, with the names of its fields.
+fn collect(btf: &Btf, id: u32, seen: &mut BTreeSet<(String, Vec<String>)>) {
+    match btf.get(id) {
+        Type::Struct { name, members, .. } => {
+            seen.insert((name.clone(), members.iter().map(|member| member.name.clone()).collect()));
+            for member in members {
+                collect(btf, member.of, seen);
+            }
+        }
+        Type::Array { of, .. } => collect(btf, *of, seen),
+        Type::Void | Type::Number { .. } | Type::Pointer(_) | Type::Variable { .. } | Type::Other => {}
+    }
+}
