@@ -6,8 +6,8 @@ use crate::layout::{Frontend4, MARK_WORDS};
 /// [`MARKS4`](crate::layout::MARKS4), and their bits within it.
 ///
 /// A word that lacks one of them proves that `key` is not in the front end. All may be set for
-/// other keys' sake: then only the front end itself can tell. With 10,000 keys that is so for one
-/// stranger in a hundred.
+/// other keys' sake: then only the front end itself can tell. With 10,000 keys that is so for two
+/// strangers in a hundred.
 #[must_use]
 #[inline(always)]
 pub fn place4(key: &Frontend4) -> (u32, u64) {
