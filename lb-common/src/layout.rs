@@ -176,7 +176,7 @@ pub struct RegionEntry4 {
 }
 wire!(RegionEntry4, 16);
 
-/// How many words of marks there are: 16 KB, which the kernel still takes from one piece of memory.
+/// How many words of marks there are: 16 KB, which stay in the cache.
 pub const MARK_WORDS: u32 = 2048;
 
 /// Which keys may be in [`SERVICES4`]. Value of [`MARKS4`].
