@@ -153,13 +153,13 @@ impl Agent {
 
     /// One pass: open, audit, converge, attach, and see to what the next one needs.
     fn pass(&mut self) -> Result<(), TakeoverError> {
+        self.audit_if_due();
         if !self.store.is_synced() {
             return Ok(());
         }
         if self.kernel.is_none() {
             self.open()?;
         }
-        self.audit_if_due();
         self.converge();
         if self.is_to_resize()
             && let Err(error) = self.resize()

@@ -77,6 +77,17 @@ pub const OUTCOMES: MapSpec = MapSpec {
     max_entries: Some(crate::outcome::COUNTERS as u32),
 };
 
+/// [`Marks`]: which keys may be in [`SERVICES4`], see [`marks`](crate::marks).
+pub const MARKS4: MapSpec = MapSpec {
+    pin: "marks4",
+    symbol: "MARKS4",
+    kind: MapKind::Array,
+    key_size: 4,
+    value_size: size_of::<Marks>() as u32,
+    flags: 0,
+    max_entries: Some(MARK_WORDS),
+};
+
 /// One element, [`Epoch`].
 pub const EPOCH: MapSpec = MapSpec {
     pin: "epoch",
@@ -100,7 +111,7 @@ pub const NAMES: MapSpec = MapSpec {
 };
 
 /// Every map there is, in the order in which they are created.
-pub const CATALOGUE: [MapSpec; 5] = [SERVICES4, BACKENDS4, OUTCOMES, EPOCH, NAMES];
+pub const CATALOGUE: [MapSpec; 6] = [SERVICES4, BACKENDS4, MARKS4, OUTCOMES, EPOCH, NAMES];
 
 /// The address a client dials. Key of [`SERVICES4`].
 #[repr(C)]
@@ -164,6 +175,17 @@ pub struct RegionEntry4 {
     pub backend: Backend4,
 }
 wire!(RegionEntry4, 16);
+
+/// How many words of marks there are: 16 KB, which stay in the cache.
+pub const MARK_WORDS: u32 = 2048;
+
+/// Which keys may be in [`SERVICES4`]. Value of [`MARKS4`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Marks {
+    pub bits: u64,
+}
+wire!(Marks, 8);
 
 /// How often a way out was taken. Value of [`OUTCOMES`].
 #[repr(C)]

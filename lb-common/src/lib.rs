@@ -4,5 +4,6 @@
 #[macro_use]
 mod wire;
 pub mod layout;
+pub mod marks;
 pub mod outcome;
 pub mod pick;

@@ -1,5 +1,7 @@
 //! Choosing a backend, and the check word that proves a value.
 
+use core::hint::black_box;
+
 use crate::layout::{Backend4, Frontend4, INLINE_BACKENDS, Service4};
 
 /// A [`Service4`] as words: what a program copies out of the map, and reads without a detour
@@ -49,7 +51,8 @@ impl Words4 {
             let different = slot as u64 ^ index as u64;
             // All ones where nothing differs.
             let mask = (different.wrapping_sub(1) as i64 >> 63) as u64;
-            chosen |= self.0[2 + slot] & mask;
+            // Opaque, or the compiler sees the comparison and branches on it.
+            chosen |= self.0[2 + slot] & black_box(mask);
             slot += 1;
         }
         bytemuck::cast(chosen)

@@ -22,8 +22,7 @@ const MAPPED: u32 = 0xffff_u32.to_be();
 pub(crate) fn to_backend4(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
     let dialled = dialled(ctx);
     tcp(dialled)?;
-    not_own(dialled)?;
-    let backend = choose(dialled.user_ip4.to_ne_bytes(), dialled.user_port)?;
+    let backend = ours(dialled, dialled.user_ip4)?;
     dialled.user_ip4 = u32::from_ne_bytes(backend.address);
     dialled.user_port = port(&backend);
     Ok(Outcome::Translated)
@@ -34,11 +33,10 @@ pub(crate) fn to_backend4(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
 pub(crate) fn to_backend6(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
     let dialled = dialled(ctx);
     tcp(dialled)?;
-    not_own(dialled)?;
     if dialled.user_ip6[0] != 0 || dialled.user_ip6[1] != 0 || dialled.user_ip6[2] != MAPPED {
         return Err(Outcome::NotAService);
     }
-    let backend = choose(dialled.user_ip6[3].to_ne_bytes(), dialled.user_port)?;
+    let backend = ours(dialled, dialled.user_ip6[3])?;
     dialled.user_ip6[3] = u32::from_ne_bytes(backend.address);
     dialled.user_port = port(&backend);
     Ok(Outcome::Translated)
@@ -62,23 +60,31 @@ fn tcp(dialled: &bpf_sock_addr) -> Result<(), Outcome> {
     }
 }
 
-/// The agent's own sockets pass, whatever they dial: its way to the API server must not depend
-/// on what it has been told.
+/// The backend for this call to `address`. The agent's own sockets pass, whatever they dial: its
+/// way to the API server must not depend on what it has been told. They are told apart last, for
+/// the many calls that go to no service of ours must not pay for it.
 #[inline(always)]
-fn not_own(dialled: &bpf_sock_addr) -> Result<(), Outcome> {
+fn ours(dialled: &bpf_sock_addr, address: u32) -> Result<Backend4, Outcome> {
+    match choose(address, dialled.user_port) {
+        Err(Outcome::NotAService) => Err(Outcome::NotAService),
+        _ if mark(dialled) == OWN_MARK => Err(Outcome::Own),
+        chosen => chosen,
+    }
+}
+
+#[inline(always)]
+fn mark(dialled: &bpf_sock_addr) -> u32 {
     // SAFETY: the field is a pointer whichever way the union is read.
     let socket = unsafe { dialled.__bindgen_anon_1.sk };
     // SAFETY: the kernel gives every `cgroup/connect` program the socket of the call, which
     // outlives it; the verifier turns the load into one of the socket's own field.
-    let mark = unsafe { (*socket).mark };
-    if mark == OWN_MARK { Err(Outcome::Own) } else { Ok(()) }
+    unsafe { (*socket).mark }
 }
 
 /// A backend of the service port at `address` and `user_port` (network order, lower half).
 #[inline(always)]
-fn choose(address: [u8; 4], user_port: u32) -> Result<Backend4, Outcome> {
-    let port = (user_port as u16).to_ne_bytes();
-    let address = Frontend4 { address, port, protocol: IPPROTO_TCP, zero: 0 };
+fn choose(address: u32, user_port: u32) -> Result<Backend4, Outcome> {
+    let address = key(address, user_port as u16);
     for _ in 0..TRIES {
         let service = maps::service(&address)?; // proven, or looked up again; then Unproven
         if service.count() == 0 {
@@ -92,6 +98,12 @@ fn choose(address: [u8; 4], user_port: u32) -> Result<Backend4, Outcome> {
         maps::count(REGION_MOVED);
     }
     Err(Outcome::Unproven)
+}
+
+/// The key as one word: written to memory in parts it would be waited for when it is read as one.
+#[inline(always)]
+fn key(address: u32, port: u16) -> Frontend4 {
+    bytemuck::cast(u64::from(address) | u64::from(port) << 32 | u64::from(IPPROTO_TCP) << 48)
 }
 
 /// The backend's port as the kernel wants it: network order in the lower half.

@@ -4,9 +4,10 @@ use aya_ebpf::Global;
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use lb_common::layout::{
-    Backend4, Count, Epoch, Frontend4, INLINE_BACKENDS, MMAPABLE, NO_PREALLOC, RegionEntry4, Service4,
-    ServiceName,
+    Backend4, Count, Epoch, Frontend4, INLINE_BACKENDS, MARK_WORDS, MMAPABLE, Marks, NO_PREALLOC,
+    RegionEntry4, Service4, ServiceName,
 };
+use lb_common::marks;
 use lb_common::outcome::{COUNTERS, LOOKED_AGAIN, Outcome};
 use lb_common::pick::Words4;
 
@@ -17,6 +18,9 @@ static SERVICES4: HashMap<Frontend4, Service4, 1024, { NO_PREALLOC as usize }> =
 
 #[btf_map]
 static BACKENDS4: Array<RegionEntry4, 1024> = Array::new();
+
+#[btf_map]
+static MARKS4: Array<Marks, { MARK_WORDS as usize }> = Array::new();
 
 #[btf_map]
 static OUTCOMES: PerCpuArray<Count, COUNTERS> = PerCpuArray::new();
@@ -47,6 +51,9 @@ const LOOKS: u32 = 8;
 /// is [`Outcome::Unproven`].
 #[inline(always)]
 pub(crate) fn service(address: &Frontend4) -> Result<Words4, Outcome> {
+    if is_unmarked(address) {
+        return Err(Outcome::NotAService);
+    }
     let reordered = LOADS_REORDER.load() != 0;
     // Odd never passes for "nobody wrote": where loads are reordered a first miss proves nothing.
     let mut before = if reordered { 1 } else { epoch() };
@@ -70,6 +77,20 @@ pub(crate) fn service(address: &Frontend4) -> Result<Words4, Outcome> {
         count(LOOKED_AGAIN);
     }
     Err(way_out)
+}
+
+/// Whether the marks prove that no service port is at `address`: most of what is dialled ends here.
+///
+/// The agent sets a key's marks before the element is written, and they stay while it is there.
+/// They lie in one word, so that no half of a write can be seen: no epoch is needed.
+#[inline(always)]
+fn is_unmarked(address: &Frontend4) -> bool {
+    let (word, bits) = marks::place4(address);
+    let Some(marks) = MARKS4.get_ptr(word) else { return false };
+    // SAFETY: an array element never moves and lives as long as the map; the agent may write it at
+    // any time, hence volatile.
+    let marked = unsafe { marks.cast::<u64>().read_volatile() };
+    marked & bits != bits
 }
 
 /// Backend number `index` of `service`, which has that many.

@@ -4,10 +4,11 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use lb_common::layout::{EPOCH, Epoch, RegionEntry4};
+use lb_common::layout::{EPOCH, Epoch, MARKS4, Marks, RegionEntry4};
 
 use crate::plan::{Limits, MapOp, Observed};
 
+use super::marks::Marked;
 use super::pinned::{Counters, OpenError, PinnedMaps};
 use super::{Maps, ReadError, WriteError};
 
@@ -15,6 +16,7 @@ use super::{Maps, ReadError, WriteError};
 #[derive(Debug)]
 pub struct Bpf {
     maps: PinnedMaps,
+    marked: Marked,
     epoch: EpochPage,
 }
 
@@ -25,9 +27,10 @@ impl Bpf {
     /// When one is missing, is not the catalogue's, or cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let maps = PinnedMaps::open(folder)?;
-        let page = maps.epoch.mmap();
-        let page = page.map_err(|source| OpenError::Syscall { path: folder.join(EPOCH.pin), source })?;
-        Ok(Self { maps, epoch: EpochPage { page } })
+        let failed = |pin: &str, source| OpenError::Syscall { path: folder.join(pin), source };
+        let marks = maps.marks.all().map_err(|error| failed(MARKS4.pin, error.source))?;
+        let page = maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?;
+        Ok(Self { maps, marked: Marked::new(marks), epoch: EpochPage { page } })
     }
 
     #[must_use]
@@ -49,7 +52,7 @@ impl Bpf {
         self.maps.counters()
     }
 
-    fn carry_out(&self, op: &MapOp) -> Result<(), WriteError> {
+    fn carry_out(&mut self, op: &MapOp) -> Result<(), WriteError> {
         match op {
             MapOp::NextId(id) => {
                 self.epoch.next_id().store(*id, Ordering::Relaxed);
@@ -59,10 +62,32 @@ impl Bpf {
             MapOp::Unname { id } => self.maps.names.remove(id),
             MapOp::Fill { at, entries } => self.fill(*at, entries),
             MapOp::Put { frontend, service } => {
+                self.write_marks(self.marked.lacks(frontend))?;
                 self.epoch.while_odd(|| self.maps.services.put(frontend, service))
             }
             MapOp::Remove { frontend } => self.epoch.while_odd(|| self.maps.services.remove(frontend)),
         }
+    }
+
+    fn write_marks(&mut self, writes: impl IntoIterator<Item = (u32, Marks)>) -> Result<(), WriteError> {
+        for (index, marks) in writes {
+            self.maps.marks.put(&index, &marks)?;
+            self.marked.wrote(index, marks);
+        }
+        Ok(())
+    }
+
+    /// Brings the marks to the front end as it was read.
+    fn mend_marks(&mut self, observed: &Observed) -> Result<(), ReadError> {
+        self.marked = Marked::new(self.maps.marks.all()?);
+        let (writes, unmarked) = self.marked.differences(observed.services.keys());
+        if unmarked {
+            tracing::warn!("a service's marks were missing from map marks4: someone else writes it");
+        }
+        if let Err(error) = self.write_marks(writes) {
+            tracing::warn!(%error, "could not mend the marks; the next audit tries again");
+        }
+        Ok(())
     }
 
     fn fill(&self, at: u32, entries: &[RegionEntry4]) -> Result<(), WriteError> {
@@ -76,8 +101,11 @@ impl Maps for Bpf {
         self.carry_out(op)
     }
 
+    /// Brings the marks to the front end that it finds, as well.
     fn dump(&mut self) -> Result<Observed, ReadError> {
-        self.maps.dump()
+        let observed = self.maps.dump()?;
+        self.mend_marks(&observed)?;
+        Ok(observed)
     }
 }
 

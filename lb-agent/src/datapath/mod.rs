@@ -8,6 +8,7 @@ pub mod fake;
 pub mod load;
 pub mod lock;
 mod map;
+mod marks;
 pub mod pinned;
 mod sys;
 pub mod takeover;

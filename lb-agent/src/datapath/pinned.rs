@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lb_common::layout::{
-    BACKENDS4, Count, EPOCH, Epoch, Frontend4, LAYOUT_VERSION, NAMES, OUTCOMES, RegionEntry4, SERVICES4,
-    Service4, ServiceName,
+    BACKENDS4, Count, EPOCH, Epoch, Frontend4, LAYOUT_VERSION, MARKS4, Marks, NAMES, OUTCOMES, RegionEntry4,
+    SERVICES4, Service4, ServiceName,
 };
 use lb_common::outcome::{LOOKED_AGAIN, Outcome, REGION_MOVED};
 
@@ -42,6 +42,7 @@ pub enum OpenError {
 pub struct PinnedMaps {
     pub(super) services: Map<Frontend4, Service4>,
     pub(super) backends: Map<u32, RegionEntry4>,
+    pub(super) marks: Map<u32, Marks>,
     pub(super) outcomes: Map<u32, Count>,
     pub(super) epoch: Map<u32, Epoch>,
     pub(super) names: Map<u32, ServiceName>,
@@ -66,6 +67,7 @@ impl PinnedMaps {
         let maps = Self {
             services: open(folder, &SERVICES4)?,
             backends: open(folder, &BACKENDS4)?,
+            marks: open(folder, &MARKS4)?,
             outcomes: open(folder, &OUTCOMES)?,
             epoch: open(folder, &EPOCH)?,
             names: open(folder, &NAMES)?,

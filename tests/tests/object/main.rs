@@ -18,10 +18,11 @@ const PRIVATE: [&str; 1] = ["FENCES"];
 const CHARACTER: u32 = 2;
 
 /// How the fields of keys and values are named; those not listed are numbers.
-const FIELDS: [(&str, &[&str]); 7] = [
+const FIELDS: [(&str, &[&str]); 8] = [
     ("Frontend4", &["address", "port", "protocol", "zero"]),
     ("Service4", &["id", "revision", "count", "flags", "affinity", "inline", "region", "check"]),
     ("Backend4", &["address", "port", "pool"]),
+    ("Marks", &["bits"]),
     ("RegionEntry4", &["id", "revision", "backend"]),
     ("Count", &["times"]),
     ("Epoch", &["writes", "next_id"]),

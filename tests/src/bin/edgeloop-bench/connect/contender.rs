@@ -1,0 +1,141 @@
+//! One program over maps of its own, in a cgroup and a network namespace of its own.
+
+use std::cell::Cell;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aya::programs::{ProgramFd, loaded_programs};
+use edgeloop_tests::{Child, Pod, Site};
+use lb_common::outcome::Outcome;
+
+use super::dials::Target;
+use super::ours::{self, Ours};
+use super::reference::{self, Reference};
+use super::{BACKENDS, Scenario, fdinfo};
+
+/// Many times what a round takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Empty,
+    Ours,
+    ThreeHashes,
+    Trie,
+}
+
+pub(crate) const SHAPES: [Shape; 4] = [Shape::Empty, Shape::Ours, Shape::ThreeHashes, Shape::Trie];
+
+impl Shape {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Ours => "ours",
+            Self::ThreeHashes => "R1",
+            Self::Trie => "R2",
+        }
+    }
+}
+
+enum Attached {
+    Ours(Ours),
+    Reference(Reference),
+}
+
+pub(crate) struct Contender {
+    shape: Shape,
+    services: u32,
+    attached: Attached,
+    program: ProgramFd,
+    pod: Pod,
+    dialled: Cell<Dialled>,
+}
+
+/// What the counters must say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Dialled {
+    services: u64,
+    others: u64,
+}
+
+impl Contender {
+    pub(crate) fn new(site: &Site, shape: Shape, services: u32) -> Result<Self> {
+        let name = format!("{}-{services}", shape.name());
+        let node = site.node(&name)?;
+        let pod = node.pod(&name, "10.244.0.2")?;
+        let reference = |program| reference::set_up(&reference_object()?, program, &node, services, BACKENDS);
+        let attached = match shape {
+            Shape::Empty => Attached::Reference(reference("empty")?),
+            Shape::ThreeHashes => Attached::Reference(reference("three_hashes")?),
+            Shape::Trie => Attached::Reference(reference("trie")?),
+            Shape::Ours => Attached::Ours(ours::set_up(&node, services, BACKENDS)?),
+        };
+        let program = match &attached {
+            Attached::Ours(ours) => program(ours.program_id)?,
+            Attached::Reference(reference) => reference.program.try_clone()?,
+        };
+        Ok(Self { shape, services, attached, program, pod, dialled: Cell::default() })
+    }
+
+    /// An empty program is the same over whatever maps.
+    pub(crate) fn serves(&self, shape: Shape, scenario: Scenario) -> bool {
+        self.shape == shape && (shape == Shape::Empty || self.services == scenario.services)
+    }
+
+    /// Nanoseconds a run, over so many connections from one client.
+    pub(crate) fn measure(&self, scenario: Scenario, dials: u32, seed: u64) -> Result<f64> {
+        let own = env::current_exe().context("could not tell where this program lies")?;
+        let mut command = self.pod.command(own);
+        command.args(["dial", &format!("--target={}", scenario.target.name())]);
+        command.args([format!("--services={}", scenario.services), format!("--count={dials}")]);
+        command.arg(format!("--seed={seed}"));
+
+        let before = fdinfo::runs(&self.program)?;
+        let mut client = Child::spawn("a client", &mut command)?;
+        let status = client.wait(PATIENCE)?.with_context(|| format!("a client takes over {PATIENCE:?}"))?;
+        ensure!(status.success(), "a client failed ({status}); what it said stands above");
+        let after = fdinfo::runs(&self.program)?;
+
+        let times = after.times - before.times;
+        ensure!(times == u64::from(dials), "{dials} connections, but the program ran {times} times");
+        let mut dialled = self.dialled.get();
+        match scenario.target {
+            Target::Service => dialled.services += times,
+            Target::Unused | Target::Elsewhere => dialled.others += times,
+        }
+        self.dialled.set(dialled);
+        Ok((after.nanoseconds - before.nanoseconds) as f64 / times as f64)
+    }
+
+    /// Whether every connection ended as it had to: fast and wrong counts for nothing.
+    pub(crate) fn check(&self) -> Result<()> {
+        let counted = |outcome| match &self.attached {
+            Attached::Ours(ours) => ours.counted(outcome),
+            Attached::Reference(reference) => reference.counted(outcome),
+        };
+        let said =
+            Dialled { services: counted(Outcome::Translated)?, others: counted(Outcome::NotAService)? };
+        let dialled = self.dialled.get();
+        let name = self.shape.name();
+        ensure!(
+            self.shape == Shape::Empty || said == dialled,
+            "{name}: dialled {dialled:?}, counted {said:?}"
+        );
+        Ok(())
+    }
+}
+
+/// Built beside our own.
+fn reference_object() -> Result<PathBuf> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = tests.parent().context("the package has no parent folder")?;
+    Ok(root.join("lb-ebpf/target/reference.o"))
+}
+
+fn program(id: u32) -> Result<ProgramFd> {
+    let mut loaded = loaded_programs().filter_map(Result::ok);
+    let info = loaded.find(|info| info.id() == id).with_context(|| format!("there is no program {id}"))?;
+    Ok(info.fd()?)
+}

@@ -1,0 +1,148 @@
+//! Which addresses are dialled, and the client that dials them.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsRawFd;
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, connect, socket};
+use nix::unistd::Pid;
+
+/// kubeadm's service range, 10.96.0.0/12.
+const RANGE: u32 = 0x0a60_0000;
+const RANGE_BITS: u32 = 20;
+const SERVICE_PORT: u16 = 80;
+/// 100.64.0.0/10 and 172.16.0.0/12. No pod of the bench has a route to any of these.
+const BACKENDS: u32 = 0x6440_0000;
+const ELSEWHERE: u32 = 0xac10_0000;
+const BACKEND_PORT: u16 = 8080;
+
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct Arguments {
+    #[arg(long, value_enum)]
+    pub(crate) target: Target,
+    /// How many services there are.
+    #[arg(long)]
+    pub(crate) services: u32,
+    #[arg(long)]
+    pub(crate) count: u32,
+    #[arg(long)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Target {
+    /// A service at random.
+    Service,
+    /// An address of the service range that no service has.
+    Unused,
+    /// An address outside of the service range.
+    Elsewhere,
+}
+
+impl Target {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Unused => "unused",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+}
+
+/// Where service number `index` is found: spread over the range as a cluster's allocator does it.
+pub(crate) fn service(index: u32) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from(RANGE | scramble(index)), SERVICE_PORT)
+}
+
+/// Backend number `slot` of service number `index`, where services have `each`.
+pub(crate) fn backend(index: u32, slot: u32, each: u32) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from(BACKENDS + index * each + slot), BACKEND_PORT)
+}
+
+/// The client: joins nothing itself, it is started where it is to dial.
+///
+/// Every dial is a new socket, as clients do it, and fails at once for lack of a route.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let Arguments { target, services, count, seed } = *arguments;
+    stay_on_one_cpu()?;
+    run_before_others();
+    let mut random = Random(seed | 1);
+    for _ in 0..count {
+        let to = match target {
+            Target::Service => service(random.below(services)),
+            Target::Unused => service(services + random.below((1 << RANGE_BITS) - services)),
+            Target::Elsewhere => {
+                SocketAddrV4::new(Ipv4Addr::from(ELSEWHERE | random.below(1 << RANGE_BITS)), SERVICE_PORT)
+            }
+        };
+        dial(to)?;
+    }
+    Ok(())
+}
+
+fn dial(to: SocketAddrV4) -> Result<()> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let stream = socket(AddressFamily::Inet, SockType::Stream, flags, SockProtocol::Tcp)?;
+    match connect(stream.as_raw_fd(), &SockaddrIn::from(to)) {
+        Err(Errno::ENETUNREACH) => Ok(()),
+        Ok(()) => bail!("a dial to {to} was answered: there should be no way out of here"),
+        Err(errno) => Err(errno).with_context(|| format!("a dial to {to} ended as none should")),
+    }
+}
+
+/// The last one: the first is where most interrupts go.
+fn stay_on_one_cpu() -> Result<()> {
+    let cpus = std::thread::available_parallelism().context("could not count the CPUs")?;
+    let mut only = CpuSet::new();
+    only.set(cpus.get() - 1)?;
+    // A machine that does not let us choose is measured as it is.
+    sched_setaffinity(Pid::from_raw(0), &only).ok();
+    Ok(())
+}
+
+/// Others that took turns with us would fill the caches with what is theirs. For the moment that we
+/// run they wait, where we may ask for that.
+fn run_before_others() {
+    let priority = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the call reads one number from a live place.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
+    if result != 0 {
+        eprintln!("no real-time priority here: what else runs will show in the figures");
+    }
+}
+
+/// Every number of `RANGE_BITS` bits to another one, each once.
+fn scramble(index: u32) -> u32 {
+    let mask = (1 << RANGE_BITS) - 1;
+    let spread = |x: u32| x.wrapping_mul(0x9e37_79b1) & mask;
+    let folded = |x: u32| x ^ (x >> (RANGE_BITS / 2));
+    folded(spread(folded(spread(index & mask))))
+}
+
+/// xorshift64*: good enough to choose what to dial, and without memory that would disturb the caches.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        ((high * u64::from(bound)) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_services_share_an_address() {
+        let addresses: BTreeSet<SocketAddrV4> = (0..1 << RANGE_BITS).map(service).collect();
+        assert_eq!(addresses.len(), 1 << RANGE_BITS);
+    }
+}

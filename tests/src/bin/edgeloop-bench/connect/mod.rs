@@ -1,0 +1,92 @@
+//! `bench connect`: nanoseconds that a connect(2) spends in our program, beside other designs.
+
+mod contender;
+pub(crate) mod dials;
+mod fdinfo;
+mod memory;
+mod ours;
+mod reference;
+mod report;
+
+use anyhow::{Context, Result};
+use aya::sys::{Stats, enable_stats};
+use edgeloop_tests::Site;
+
+use crate::Output;
+use contender::{Contender, SHAPES, Shape};
+use dials::Target;
+use report::{Measured, Report};
+
+/// Backends of every service that is dialled.
+const BACKENDS: u32 = 4;
+
+/// What is dialled, and among how many services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scenario {
+    pub(crate) target: Target,
+    pub(crate) services: u32,
+}
+
+struct Plan {
+    rounds: usize,
+    /// Connections in each round, for each shape.
+    dials: u32,
+    scenarios: Vec<Scenario>,
+    /// Services, and endpoints of each, whose maps are weighed.
+    weights: Vec<(u32, u32)>,
+}
+
+pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
+    let plan = plan(quick);
+    let site = Site::new()?;
+    let contenders = contenders(&site, &plan)?;
+    let _counting = enable_stats(Stats::RunTime).context("the kernel does not count the time of programs")?;
+
+    let mut measured: Vec<Measured> = plan.scenarios.iter().copied().map(Measured::new).collect();
+    for round in 0..plan.rounds {
+        eprintln!("round {} of {}", round + 1, plan.rounds);
+        for measured in &mut measured {
+            // Another one goes first each time.
+            for turn in 0..SHAPES.len() {
+                let shape = SHAPES[(turn + round) % SHAPES.len()];
+                let contender = contenders.iter().find(|one| one.serves(shape, measured.scenario));
+                let contender = contender.context("a contender was not made")?;
+                let seed = (round * SHAPES.len() + turn) as u64 + 1;
+                measured.add(shape, contender.measure(measured.scenario, plan.dials, seed)?);
+            }
+        }
+    }
+    for contender in &contenders {
+        contender.check()?;
+    }
+    drop(contenders);
+    let memory = plan.weights.iter().map(|(services, each)| memory::weigh(&site, *services, *each));
+    let memory = memory.collect::<Result<_>>()?;
+    Report::new(plan.rounds, plan.dials, &measured, memory).print(output)
+}
+
+fn plan(quick: bool) -> Plan {
+    let sizes: &[u32] = if quick { &[1, 1_000] } else { &[1, 1_000, 10_000, 50_000] };
+    let missed = if quick { 1_000 } else { 10_000 };
+    let mut scenarios: Vec<Scenario> =
+        sizes.iter().map(|services| Scenario { target: Target::Service, services: *services }).collect();
+    let misses = [Target::Unused, Target::Elsewhere];
+    scenarios.extend(misses.map(|target| Scenario { target, services: missed }));
+    let weights = if quick { vec![(100, 10)] } else { vec![(100, 10), (10_000, 10)] };
+    let (rounds, dials) = if quick { (3, 10_000) } else { (11, 20_000) };
+    Plan { rounds, dials, scenarios, weights }
+}
+
+/// Everything is made before anything is measured, so that rounds can be interleaved.
+fn contenders(site: &Site, plan: &Plan) -> Result<Vec<Contender>> {
+    let mut sizes: Vec<u32> = plan.scenarios.iter().map(|scenario| scenario.services).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let mut contenders = vec![Contender::new(site, Shape::Empty, 0)?];
+    for services in sizes {
+        for shape in [Shape::Ours, Shape::ThreeHashes, Shape::Trie] {
+            contenders.push(Contender::new(site, shape, services)?);
+        }
+    }
+    Ok(contenders)
+}

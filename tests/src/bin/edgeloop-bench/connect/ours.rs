@@ -1,0 +1,92 @@
+//! Ours, set up as the agent does it: sizes, maps and programs by its datapath, elements by its plan.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::MapData;
+use edgeloop_tests::Node;
+use lb_agent::datapath::bpf::Bpf;
+use lb_agent::datapath::load::OBJECT;
+use lb_agent::datapath::takeover::{Datapath, Sizes};
+use lb_agent::datapath::{Maps, attach, cgroup, pinned};
+use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::{self, Want};
+use lb_common::layout::{Backend4, CATALOGUE, Frontend4};
+use lb_common::outcome::Outcome;
+
+use super::{dials, fdinfo};
+
+/// The maps in hand, and the id of the program that connect(2) over IPv4 runs on the node.
+pub(crate) struct Ours {
+    maps: Bpf,
+    pub(crate) program_id: u32,
+}
+
+/// Publishes `services` services of `each` backends, and attaches at the node's cgroup.
+pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
+    let wants: BTreeMap<Frontend4, Option<Want>> =
+        (0..services).map(|index| (frontend(dials::service(index)), Some(want(index, each)))).collect();
+    let cgroup = cgroup::find(Some(node.cgroup()))?;
+    let mut datapath = Datapath::new(&node.pin_root(), cgroup, OBJECT);
+    let (mut maps, mut plan) = datapath.open(plan::need(&wants), Sizes::default())?;
+    for (frontend, want) in &wants {
+        for step in plan.steps(*frontend, want.as_ref()) {
+            for op in &step.ops {
+                maps.write(op)?;
+            }
+            plan.commit(step);
+        }
+    }
+    ensure!(plan.short().is_empty(), "the maps have no room for {services} services");
+    datapath.attach()?;
+
+    let attached = attach::attached(&node.pin_root(), None);
+    let connect4 = attached.iter().find(|attached| attached.hook == "connect4");
+    let program_id = connect4.context("nothing is attached at connect4")?.program_id;
+    Ok(Ours { maps, program_id })
+}
+
+impl Ours {
+    /// How often the programs ended so.
+    pub(crate) fn counted(&self, outcome: Outcome) -> Result<u64> {
+        let counters = self.maps.counters()?;
+        let found = counters.outcomes.iter().find(|(counted, _)| *counted == outcome);
+        Ok(found.map_or(0, |(_, times)| *times))
+    }
+}
+
+/// Bytes of kernel memory that all maps together take.
+pub(crate) fn memory(pin_root: &Path) -> Result<u64> {
+    let folder = pinned::folder(pin_root);
+    let of = |pin: &str| fdinfo::memory(MapData::from_pin(folder.join(pin))?.fd());
+    CATALOGUE.iter().map(|spec| of(spec.pin)).sum()
+}
+
+fn want(index: u32, each: u32) -> Want {
+    let backends = (0..each).map(|slot| backend4(dials::backend(index, slot, each)));
+    let mut backends: Vec<Backend4> = backends.collect();
+    backends.sort_unstable();
+    let key = ServicePortKey {
+        service: ObjectName::new("bench", &format!("service-{index}")),
+        port_name: "http".into(),
+        protocol: Protocol::Tcp,
+        family: Family::V4,
+    };
+    Want { key, flags: 0, affinity: 0, backends }
+}
+
+/// As a key of the front end; the reference shapes have the same one.
+pub(crate) fn frontend(address: SocketAddrV4) -> Frontend4 {
+    Frontend4 {
+        address: address.ip().octets(),
+        port: address.port().to_be_bytes(),
+        protocol: 6, // TCP
+        zero: 0,
+    }
+}
+
+pub(crate) fn backend4(address: SocketAddrV4) -> Backend4 {
+    Backend4 { address: address.ip().octets(), port: address.port().to_be_bytes(), pool: 0 }
+}

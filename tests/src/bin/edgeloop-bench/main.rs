@@ -1,0 +1,54 @@
+//! `cargo xtask bench`: what things cost, beside the goals they were given.
+
+mod allocated;
+mod connect;
+mod goals;
+mod plan;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+#[derive(Parser)]
+#[command(name = "edgeloop-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// What a connect(2) costs in the kernel, beside an empty program and two other designs.
+    Connect {
+        /// Few rounds, and 1,000 services at most: shows that the bench runs, and little more.
+        #[arg(long)]
+        quick: bool,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// What a change costs until its last map write, on the maps in memory.
+    Plan {
+        /// One round and few changes: shows that the bench runs, and little more.
+        #[arg(long)]
+        quick: bool,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Dials inside of a pod: the bench starts itself so.
+    #[command(hide = true)]
+    Dial(connect::dials::Arguments),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+fn main() -> Result<()> {
+    let Arguments { bench } = Arguments::parse();
+    match bench {
+        Bench::Connect { quick, output } => connect::run(quick, output),
+        Bench::Plan { quick, output } => plan::run(quick, output),
+        Bench::Dial(arguments) => connect::dials::run(&arguments),
+    }
+}

@@ -1,0 +1,35 @@
+//! The benches run and name their goals. What they measure is no test: a busy machine is no mistake.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The names of the goals that a bench prints.
+fn goals(bench: &str) -> Result<Vec<String>> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edgeloop-bench"));
+    let output = command.args([bench, "--quick", "-o", "json"]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let goals = report["goals"].as_array().context("no goals")?.iter();
+    goals
+        .map(|goal| {
+            let is_whole = goal["value"].is_number() && goal["limit"].is_number() && goal["met"].is_boolean();
+            ensure!(is_whole, "{goal}");
+            Ok(goal["name"].as_str().context("a goal without a name")?.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn the_bench_of_the_plan_names_its_three_goals() {
+    assert_eq!(goals("plan").unwrap().len(), 3);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_bench_of_connect_measures_beside_both_references() {
+    let goals = goals("connect").unwrap();
+    for reference in ["R1", "R2"] {
+        assert!(goals.iter().any(|goal| goal.contains(reference)), "{reference}: {goals:?}");
+    }
+}

@@ -1,0 +1,47 @@
+//! The marks in front of the front end.
+
+use anyhow::Result;
+use aya::maps::{Array, Map, MapData};
+use edgeloop_tests::kernel::{Kernel, frontend};
+use edgeloop_tests::{Node, Site};
+use lb_agent::datapath::{Maps, pinned};
+use lb_common::layout::{MARKS4, Marks};
+use lb_common::marks::place4;
+
+const SERVICE: &str = "10.96.0.10:80";
+
+/// Without its marks a service is not seen by the programs, which shows that they are asked; what
+/// reads the maps back sets them again, and clears those of a service that is gone.
+#[test]
+#[ignore = "needs root"]
+fn marks_that_a_stranger_clears_come_back_and_those_of_a_gone_service_go() {
+    let site = Site::new().unwrap();
+    let node = site.node("n1").unwrap();
+    let web = node.pod("web", "10.244.0.3").unwrap();
+    let backend = web.serve_name(8080).unwrap();
+    let client = node.pod("client", "10.244.0.2").unwrap();
+    let dial = || client.dial(SERVICE, 1).unwrap().remove(0);
+
+    let mut kernel = Kernel::attach(&node).unwrap();
+    kernel.publish(SERVICE, &[backend]).unwrap();
+    assert!(dial().is_from("web"));
+
+    let (word, bits) = place4(&frontend(SERVICE).unwrap());
+    let mut marks: Array<_, Marks> = Array::try_from(open_marks(&node).unwrap()).unwrap();
+    assert_eq!(marks.get(&word, 0).unwrap().bits, bits);
+    marks.set(word, Marks::default(), 0).unwrap();
+    assert!(dial().failed_with("ENETUNREACH"));
+
+    kernel.maps.dump().unwrap();
+    assert!(dial().is_from("web"));
+
+    kernel.unpublish(SERVICE).unwrap();
+    assert_eq!(marks.get(&word, 0).unwrap().bits, bits, "they cost nothing but time");
+    kernel.maps.dump().unwrap();
+    assert_eq!(marks.get(&word, 0).unwrap().bits, 0);
+}
+
+fn open_marks(node: &Node) -> Result<Map> {
+    let path = pinned::folder(&node.pin_root()).join(MARKS4.pin);
+    Ok(Map::from_map_data(MapData::from_pin(path)?)?)
+}
