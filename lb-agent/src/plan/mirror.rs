@@ -173,7 +173,7 @@ impl Plan {
     /// Counts grace periods on from `old`, whose maps this plan's take the place of: one that still
     /// runs began before anything here was given up.
     pub const fn follow(&mut self, old: &Self) {
-        self.age = old.age + 1;
+        self.age = old.age;
     }
 
     /// Starts a grace period over everything that was given up so far: its number, for

@@ -35,6 +35,7 @@ fn a_restart_goes_on_counting_and_keeps_off_regions_in_use() {
     let mut bench = restarted(before);
     bench.bring(frontend(4), Some(&want("d", 1..=20)));
     let new = bench.maps.held().services[&frontend(4)];
+    assert_eq!(bench.plan.next_id(), new.id + 1);
     assert!(new.id >= 1024, "ids below what was promised may have been used: {}", new.id);
     assert!(new.region >= old.region + 4 || new.region + 16 <= old.region, "{new:?} {old:?}");
     bench.bring(frontend(1), Some(&want("a", [1])));
@@ -45,7 +46,8 @@ fn a_restart_goes_on_counting_and_keeps_off_regions_in_use() {
 #[test]
 fn what_does_not_prove_itself_is_written_anew() {
     type Harm = fn(&mut Observed);
-    let harms: [(&str, Harm); 5] = [
+    let harms: [(&str, Harm); 6] = [
+        ("an older revision's region", |held| held.backends.iter_mut().for_each(|entry| entry.revision += 1)),
         ("a torn value", |held| held.services.get_mut(&frontend(1)).unwrap().count = 3),
         ("another's region", |held| held.backends.iter_mut().for_each(|entry| entry.id += 1)),
         ("a region past the end", |held| {
@@ -68,13 +70,31 @@ fn what_does_not_prove_itself_is_written_anew() {
         harm(bench.maps.held_mut());
         let plan = Plan::adopt(bench.maps.held(), bench.plan.limits());
         let mut bench = Bench { plan, maps: bench.maps };
-        for step in bench.plan.steps(frontend(1), Some(&want("a", 1..=10))) {
-            for op in &step.ops {
-                bench.maps.write(op).unwrap();
-            }
-            bench.plan.commit(step);
-        }
+        bench.bring_unchecked(frontend(1), &want("a", 1..=10));
         assert_eq!(bench.backends(1), Some((1..=10).collect()), "{shows}");
+    }
+}
+
+#[test]
+fn an_element_whose_region_is_lost_is_written_also_when_its_inline_backends_are_what_is_wanted() {
+    let mut bench = filled();
+    let mut service = bench.maps.held().services[&frontend(1)];
+    service.region = 33;
+    service.check = lb_common::pick::check4(&frontend(1), &service);
+    bench.maps.held_mut().services.insert(frontend(1), service);
+    let mut bench = restarted(bench);
+    assert_eq!(bench.plan.entries().count(), 3);
+    bench.bring_unchecked(frontend(1), &want("a", 1..=6));
+    assert_eq!(bench.backends(1), Some((1..=6).collect()));
+}
+
+#[test]
+fn names_read_back_as_the_service_ports_they_were() {
+    let mut held = filled().maps.held().clone();
+    let id = *held.names.keys().next().unwrap();
+    for (protocol, reads) in [(6, Some(Protocol::Tcp)), (17, Some(Protocol::Udp)), (132, None), (0, None)] {
+        held.names.get_mut(&id).unwrap().protocol = protocol;
+        assert_eq!(held.key(id).map(|key| key.protocol), reads, "{protocol}");
     }
 }
 
@@ -102,12 +122,7 @@ fn the_audit_finds_what_someone_else_changed() {
         }
         let wants = [(1, want("a", 1..=10)), (2, with_topology(want("b", [1]))), (3, want("c", []))];
         for (number, wanted) in &wants {
-            for step in bench.plan.steps(frontend(*number), Some(wanted)) {
-                for op in &step.ops {
-                    bench.maps.write(op).unwrap();
-                }
-                bench.plan.commit(step);
-            }
+            bench.bring_unchecked(frontend(*number), wanted);
         }
         assert_eq!(bench.backends(1), Some((1..=10).collect()), "{shows}");
         assert_eq!(bench.backends(2), Some(vec![1]), "{shows}");

@@ -149,6 +149,21 @@ fn a_publication_that_fails_gives_its_region_back_and_changes_nothing() {
     assert_eq!(bench.backends(1), Some((1..=10).collect()));
 }
 
+#[test]
+fn a_service_is_served_without_its_name_and_without_nothing_else() {
+    let mut bench = Bench::new(8, 64);
+    for step in bench.plan.steps(frontend(1), Some(&want("a", 1..=9))) {
+        for op in &step.ops {
+            assert_eq!(op.is_only_a_name(), kind(op) == "name" || kind(op) == "unname", "{op:?}");
+        }
+        bench.carry_out(step);
+    }
+    for step in bench.plan.steps(frontend(1), None) {
+        let names: Vec<bool> = step.ops.iter().map(MapOp::is_only_a_name).collect();
+        assert_eq!(names, [false, true]);
+    }
+}
+
 proptest! {
     /// Two states in turn over many Services: whatever the order, what is wanted is reached, and
     /// every prefix of the writes leaves a state that holds (`carry_out` looks after each write).

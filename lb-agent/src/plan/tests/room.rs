@@ -115,3 +115,31 @@ fn a_service_that_lacks_room_and_goes_is_forgotten() {
     assert_eq!(short(&bench, "b"), None);
     assert!(bench.plan.frontends_of(&name("b")).is_empty());
 }
+
+#[test]
+fn no_more_services_give_up_their_regions_than_are_needed() {
+    // Two regions of four, each somebody's.
+    for (shows, wanted, left) in [
+        ("one region of four is enough", 11..=20, [6, 10]),
+        ("a region of eight takes both", 11..=24, [6, 6]),
+    ] {
+        let mut bench = Bench::new(8, 8);
+        bench.bring(frontend(1), Some(&want("a", 1..=10)));
+        bench.bring(frontend(2), Some(&want("b", 1..=10)));
+        bench.bring(frontend(3), Some(&with_topology(want("c", wanted.clone()))));
+        assert_eq!([1, 2].map(|number| bench.backends(number).unwrap().len()), left, "{shows}");
+        bench.grace();
+        bench.bring(frontend(3), Some(&with_topology(want("c", wanted.clone()))));
+        assert_eq!(bench.backends(3), Some(wanted.collect()), "{shows}");
+    }
+}
+
+#[test]
+fn what_lacks_room_is_said_with_the_map_and_the_flag() {
+    for (short, map, flag) in
+        [(Short::Frontends, "services4", "--max-services"), (Short::Backends, "backends4", "--max-backends")]
+    {
+        let text = short.describe();
+        assert!(text.contains(map) && text.contains(flag), "{text}");
+    }
+}
