@@ -25,6 +25,8 @@ pub struct Config {
     pub socket: PathBuf,
     pub sizes: Sizes,
     pub audit: Duration,
+    /// Where health and metrics answer; nowhere unless given.
+    pub http: Option<std::net::SocketAddr>,
 }
 
 /// Where objects come from.

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod datapath;
+pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod reconcile;

@@ -13,6 +13,7 @@ use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, load, lock};
 use crate::source::file;
 use crate::source::kube::{Follower as ApiFollower, Link, Timing, follow};
+use crate::status::http;
 use crate::status::serve::{Served, listen, serve};
 use crate::store::Store;
 
@@ -21,7 +22,7 @@ use crate::store::Store;
 /// # Errors
 /// When it cannot start, or the kernel refuses maps or programs.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let Config { node, source, rules, cgroup, pin_root, socket, sizes, audit } = config;
+    let Config { node, source, rules, cgroup, pin_root, socket, sizes, audit, http } = config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let _lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -31,6 +32,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         let _entered = runtime.enter();
         listen(&socket)?
     };
+    let http = http.map(|address| runtime.block_on(http::listen(address))).transpose()?;
 
     let (wake, inbox) = channel();
     let datapath = Datapath::new(&pin_root, cgroup, load::OBJECT);
@@ -48,6 +50,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         _ = ended.send(());
         result
     })?;
+    if let Some(listener) = http {
+        runtime.spawn(http::serve(listener, wake.clone(), pin_root.clone()));
+    }
     runtime.block_on(until_stopped(&served, &wake, writer_ended))?;
     drop(follower);
     stop(&wake, writer)?;

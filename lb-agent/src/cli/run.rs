@@ -39,6 +39,9 @@ pub struct Args {
     /// Seconds between two comparisons of the kernel's maps with what was written.
     #[arg(long, env = "EDGELOOP_AUDIT_INTERVAL", value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     audit_interval: u64,
+    /// Where /healthz, /readyz and /metrics answer, such as 127.0.0.1:10270; nowhere unless given.
+    #[arg(long, env = "EDGELOOP_HTTP", value_name = "ADDRESS:PORT")]
+    http: Option<std::net::SocketAddr>,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -58,6 +61,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         max_services,
         max_backends,
         audit_interval,
+        http,
         rules,
     } = args;
     let api = api.settle(source.as_ref().map(|_| "--source"))?;
@@ -74,6 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         pin_root,
         sizes: Sizes { frontends: max_services, backends: max_backends },
         audit: Duration::from_secs(audit_interval),
+        http,
     };
     crate::run::run(config)?;
     Ok(ExitCode::SUCCESS)

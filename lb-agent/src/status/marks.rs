@@ -30,6 +30,32 @@ pub enum MarkKind {
 }
 
 impl MarkKind {
+    pub const ALL: [Self; 8] = [
+        Self::InvalidTopology,
+        Self::CannotBeFiltered,
+        Self::Conflict,
+        Self::WaitsForNode,
+        Self::Short,
+        Self::NotCovered,
+        Self::ReachableAround,
+        Self::LeftAlone,
+    ];
+
+    /// Its name in status output and as a metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::InvalidTopology => "invalid-topology",
+            Self::CannotBeFiltered => "cannot-be-filtered",
+            Self::Conflict => "conflict",
+            Self::WaitsForNode => "waits-for-node",
+            Self::Short => "short",
+            Self::NotCovered => "not-covered",
+            Self::ReachableAround => "reachable-around",
+            Self::LeftAlone => "left-alone",
+        }
+    }
+
     /// Whether the operator has reason to act.
     #[must_use]
     pub const fn is_warning(self) -> bool {

@@ -1,6 +1,7 @@
 //! What an operator is told: wanted beside observed.
 
 pub mod decisions;
+pub mod http;
 pub mod marks;
 pub mod observed;
 pub mod render;

@@ -13,7 +13,7 @@ use crate::plan::Observed;
 use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, LAYOUT_VERSION, Service4};
 
 /// The kernel's side of `lb-agent status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KernelView {
     pub pin_root: String,

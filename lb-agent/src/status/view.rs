@@ -114,6 +114,27 @@ impl From<&FileReport> for Files {
 }
 
 impl AgentView {
+    /// The source follows what it reads, as far as it can tell.
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        let behind = |api: &Api| api.kinds.iter().any(|kind| kind.state != "in sync");
+        self.in_sync && !self.api.as_ref().is_some_and(behind)
+    }
+
+    /// What readiness waits for, in a sentence; `None` when it waits for nothing.
+    #[must_use]
+    pub fn why_not_ready(&self) -> Option<&'static str> {
+        if !self.is_up_to_date() {
+            Some("the source is not in sync; what the kernel holds goes on\n")
+        } else if !self.attached {
+            Some("the programs are not attached yet\n")
+        } else if !self.ready {
+            Some("this node's labels were never known, and a topology reads them\n")
+        } else {
+            None
+        }
+    }
+
     /// Adds what the source says.
     #[must_use]
     pub fn with(self, report: &Report) -> Self {
