@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _, stderr};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lb_agent::cli::Cli;
+use lb_agent::cli::{Cli, Command};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -12,10 +12,11 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("EDGELOOP_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
     let colours = stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(colours).init();
+    let prints = !matches!(cli.command, Command::Run(_));
     match cli.run() {
         Ok(code) => code,
         // Whoever read our output has read enough, such as `head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if prints && is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // With stderr gone there is nobody to tell.
             drop(writeln!(stderr(), "error: {error:#}"));
