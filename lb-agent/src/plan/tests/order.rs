@@ -150,6 +150,17 @@ fn a_publication_that_fails_gives_its_region_back_and_changes_nothing() {
 }
 
 #[test]
+fn a_name_ends_with_a_zero_byte_whatever_its_length() {
+    for length in [1, 63, 64, 70] {
+        let mut bench = Bench::new(8, 8);
+        bench.bring(frontend(1), Some(&want(&"x".repeat(length), [1])));
+        let name = bench.maps.held().names.values().next().unwrap();
+        let kept = name.service.iter().take_while(|byte| **byte != 0).count();
+        assert_eq!(kept, length.min(63), "{length}");
+    }
+}
+
+#[test]
 fn a_service_is_served_without_its_name_and_without_nothing_else() {
     let mut bench = Bench::new(8, 64);
     for step in bench.plan.steps(frontend(1), Some(&want("a", 1..=9))) {

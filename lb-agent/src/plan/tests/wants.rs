@@ -138,6 +138,40 @@ fn affinity_stays_with_kube_proxy_unless_a_topology_asks_for_the_loop() {
 }
 
 #[test]
+fn what_a_service_asks_for_stands_in_its_flags() {
+    const BOTH: u16 = FLAG_TOPOLOGY | lb_common::layout::FLAG_AFFINITY;
+    for (shows, topology, affinity, flags) in [
+        ("nothing", None, None, 0),
+        ("a topology", Some("kubernetes.io/hostname"), None, FLAG_TOPOLOGY),
+        ("a topology and affinity", Some("kubernetes.io/hostname"), Some(60), BOTH),
+    ] {
+        let asks = Service { topology: topology.map(Into::into), affinity, ..service("a", 1) };
+        let store = store([Object::Service(asks), Object::Slice(slice("a", [1]))]);
+        let wants = wanted(&store, &Bench::new(8, 8).plan, &[name("a")].into(), false);
+        let want = wants[&frontend(1)].as_ref().unwrap();
+        assert_eq!((want.flags, want.affinity), (flags, affinity.unwrap_or(0)), "{shows}");
+    }
+}
+
+#[test]
+fn a_service_that_waits_keeps_nothing_that_is_another_ones() {
+    let waits = Service { topology: Some("openyurt.io/nodepool".into()), ..service("a", 2) };
+    let bench = holding();
+    let store = store([Object::Service(waits), Object::Slice(slice("a", [1]))]);
+    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, None), (2, None)], "2 is b's, and b is gone");
+}
+
+#[test]
+fn elements_of_nobody_go_once_all_is_known() {
+    let mut bench = holding();
+    bench.maps.held_mut().names.clear();
+    let plan = Plan::adopt(bench.maps.held(), bench.plan.limits());
+    let store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1]))]);
+    assert_eq!(all_wanted(&store, &plan, true), [(1, Some(1))], "nobody knows whose 2 is");
+    assert_eq!(all_wanted(&store, &plan, false), [(1, Some(1)), (2, None)]);
+}
+
+#[test]
 fn ports_that_the_programs_do_not_know_are_not_written() {
     let mut odd = service("a", 1);
     odd.addresses.push("fd00::1".parse().unwrap());
