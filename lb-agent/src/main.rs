@@ -4,28 +4,32 @@ use std::io::{IsTerminal as _, Write as _, stderr};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lb_agent::cli::{Cli, Command};
+use lb_agent::cli::{Cli, sentence};
 use tracing_subscriber::EnvFilter;
+
+/// What the log shows, in the syntax of `tracing` filters.
+const LOG: &str = "EDGELOOP_LOG";
+const LEVEL: &str = "info";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("EDGELOOP_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let wish = std::env::var(LOG).ok().filter(|wish| !wish.is_empty());
+    let filter = EnvFilter::try_new(wish.as_deref().unwrap_or(LEVEL));
     let colours = stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(colours).init();
-    let prints = !matches!(cli.command, Command::Run(_));
+    let log = tracing_subscriber::fmt().with_writer(stderr).with_ansi(colours);
+    match filter {
+        Ok(filter) => log.with_env_filter(filter).init(),
+        Err(error) => {
+            log.with_env_filter(LEVEL).init();
+            tracing::warn!(%error, "{LOG} is not a log filter, such as info or lb_agent=debug; {LEVEL} is used");
+        }
+    }
     match cli.run() {
         Ok(code) => code,
-        // Whoever read our output has read enough, such as `head`.
-        Err(error) if prints && is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // With stderr gone there is nobody to tell.
-            drop(writeln!(stderr(), "error: {error:#}"));
+            drop(writeln!(stderr(), "error: {}", sentence(&error)));
             ExitCode::FAILURE
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<std::io::Error>();
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }

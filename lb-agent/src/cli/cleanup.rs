@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cleanup::remove_all;
 use crate::datapath::lock::{Holder, Lock, LockError, acquire_existing};
 use crate::status::serve::remove_socket;
+
+use super::unless_closed;
 
 /// How long an agent that was asked to leave may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,11 +51,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     };
-    for path in remove_all(&pin_root, &lock)? {
-        writeln!(out, "removed {}", path.display())?;
-    }
-    // A killed agent left it.
+    let removed = remove_all(&pin_root, &lock)?;
+    // A killed agent left it. All is gone before anything is said: nobody may listen any more.
     remove_socket(&socket(named, &pin_root))?;
+    let mut told = removed.iter().map(|path| writeln!(out, "removed {}", path.display()));
+    unless_closed(told.try_for_each(|printed| printed))
+        .context("everything is removed, but could not be listed")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,7 @@ pub mod run;
 pub mod source;
 pub mod status;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -40,6 +41,28 @@ pub enum Output {
     Json,
 }
 
+/// What was done with standard output. Whoever reads may have seen enough, as `head` does.
+fn unless_closed(printed: io::Result<()>) -> io::Result<()> {
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+/// An error and its causes in one line. Some libraries say the cause in their own text too: it
+/// is not said twice.
+#[must_use]
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut causes = error.chain().map(ToString::to_string);
+    let mut said = causes.next().unwrap_or_default();
+    for cause in causes.filter(|cause| !cause.is_empty()) {
+        if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
 impl Cli {
     /// Runs the command.
     ///
@@ -53,5 +76,39 @@ impl Cli {
             Command::Status(args) => status::run(args),
             Command::Cleanup(args) => cleanup::run(args),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn an_error_says_each_cause_once() {
+        for (shows, error, said) in [
+            ("alone", anyhow!("no folder"), "no folder"),
+            (
+                "with its cause",
+                anyhow!("not found").context("could not open it"),
+                "could not open it: not found",
+            ),
+            (
+                "a cause that the text before ends with",
+                anyhow!("not found").context("could not read x: not found").context("no usable file"),
+                "no usable file: could not read x: not found",
+            ),
+        ] {
+            assert_eq!(sentence(&error), said, "{shows}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_error() {
+        let failed = |kind: io::ErrorKind| Err(kind.into());
+        assert!(unless_closed(Ok(())).is_ok());
+        assert!(unless_closed(failed(io::ErrorKind::BrokenPipe)).is_ok());
+        assert!(unless_closed(failed(io::ErrorKind::StorageFull)).is_err());
     }
 }

@@ -13,10 +13,10 @@ use crate::status::decisions::{Decisions, Ignored, decisions};
 use crate::status::table;
 use crate::store::{Rules, Store};
 
-use super::Output;
 use super::near::near;
 use super::rules::RuleArgs;
 use super::source::ApiArgs;
+use super::{Output, unless_closed};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -57,11 +57,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let is_complete = picture.is_complete;
     let nodes = if all_nodes { picture.nodes() } else { vec![picture.know(node.unwrap_or_default())?] };
     let shape = Shape { output, many: all_nodes };
-    match print(picture, &nodes, rules, shape, io::stdout().lock()) {
-        // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        printed => printed.context("could not write the plan")?,
-    }
+    unless_closed(print(picture, &nodes, rules, shape, io::stdout().lock()))
+        .context("could not write the plan")?;
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

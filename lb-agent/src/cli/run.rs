@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use crate::config::{Config, Manifests, PIN_ROOT, SourceConfig, socket};
 use crate::datapath::takeover::Sizes;
 
@@ -19,7 +21,7 @@ pub struct Args {
     #[command(flatten)]
     api: ApiArgs,
     /// The name of the Node that this agent decides for.
-    #[arg(long, env = "EDGELOOP_NODE", value_name = "NAME")]
+    #[arg(long, env = "EDGELOOP_NODE", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     node: String,
     /// The cgroup2 folder to attach at; the root of the hierarchy unless named.
     #[arg(long, env = "EDGELOOP_CGROUP", value_name = "FOLDER")]

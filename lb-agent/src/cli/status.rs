@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cgroup;
 use crate::datapath::pinned::OpenError;
@@ -11,7 +13,7 @@ use crate::status::observed::{ObserveError, observe};
 use crate::status::render::{NOT_COVERED, Status, text};
 use crate::status::serve::ask;
 
-use super::Output;
+use super::{Output, unless_closed};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,7 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Output::Table => text(&status),
         Output::Json => serde_json::to_string_pretty(&status)? + "\n",
     };
-    std::io::stdout().write_all(out.as_bytes())?;
+    unless_closed(std::io::stdout().write_all(out.as_bytes())).context("could not write the status")?;
     if status.kernel.is_none() {
         writeln!(
             std::io::stderr(),

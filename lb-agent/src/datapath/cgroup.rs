@@ -24,7 +24,7 @@ pub enum CgroupError {
     NotTheRoot { path: PathBuf },
     #[error("{} is not a folder of a cgroup2 file system; name one with --cgroup", path.display())]
     NotCgroup2 { path: PathBuf },
-    #[error("could not open the cgroup {}", path.display())]
+    #[error("could not open the cgroup {}; create it, or name another with --cgroup", path.display())]
     Open {
         path: PathBuf,
         #[source]

@@ -63,7 +63,8 @@ impl Short {
                 "map services4 is full: not served; start the agent with a larger --max-services"
             }
             Self::Backends => {
-                "map backends4 has no room for its backends: served by those of its last set that are still right; \
+                "map backends4 has no room for its backends: served by those of its last set that are still right, \
+                 refused while there are none; \
                  start the agent with a larger --max-backends"
             }
         }

@@ -54,9 +54,12 @@ fn agent_text(agent: &AgentView) -> String {
     };
     let pool = agent.pool.as_deref().unwrap_or("no pool");
     line(&mut out, "agent", &format!("process {}, version {}, {state}", agent.pid, agent.version));
-    let unknown =
-        if agent.node_known { "" } else { " (its object is not known now; the last known labels hold)" };
-    line(&mut out, "node", &format!("{} in {pool}{unknown}", agent.node));
+    let place = match (agent.node_known, agent.labels_known) {
+        (true, _) => format!("in {pool}"),
+        (false, true) => format!("in {pool} (its object is not known now; the last known labels hold)"),
+        (false, false) => "is not known to the source, and never was: check --node".to_owned(),
+    };
+    line(&mut out, "node", &format!("{} {place}", agent.node));
     line(&mut out, "source", &agent.source);
     if let Some(api) = &agent.api {
         out += &api_text(api);

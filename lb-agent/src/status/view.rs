@@ -20,6 +20,9 @@ pub struct AgentView {
     pub pool: Option<String>,
     /// This node's object exists now; while it does not, its last known labels hold.
     pub node_known: bool,
+    /// Its labels were known at least once.
+    #[serde(default)]
+    pub labels_known: bool,
     pub source: String,
     pub in_sync: bool,
     /// In sync, attached, and waiting for nothing.
@@ -152,6 +155,7 @@ impl AgentView {
             node: places.here.to_string(),
             pool: places.own_pool().map(ToString::to_string),
             node_known: store.own_node_exists(),
+            labels_known: places.own.is_some(),
             in_sync: store.is_synced(),
             marks: marks(store, plan),
             ..Self::default()
