@@ -98,7 +98,7 @@ fn a_topology_that_reads_labels_waits_for_the_own_node() {
     let agent = Agent::spawn(pair.client.node(), &[]).unwrap();
     let view = agent.wait_until("it is attached", |view| view.attached).unwrap();
 
-    assert!(!view.ready && !view.node_known, "{view:?}");
+    assert!(!view.ready && !view.node_known && !view.labels_known, "{view:?}");
     assert!(view.marks.iter().any(|mark| mark.kind == MarkKind::WaitsForNode), "{view:?}");
     assert!(pair.dial(NEAR).unwrap().failed_with("ENETUNREACH"));
     assert!(pair.is_served().unwrap(), "a Service without a topology waits for nothing");
@@ -120,7 +120,7 @@ fn the_last_labels_of_the_own_node_hold_when_it_is_deleted() {
     pair.folder.remove("own.yaml").unwrap();
     let view = agent.wait_until("it is gone", |view| !view.node_known).unwrap();
 
-    assert_eq!(view.pool.as_deref(), Some("p1"));
+    assert_eq!((view.pool.as_deref(), view.labels_known), (Some("p1"), true));
     assert!(pair.dial(NEAR).unwrap().is_from("web"));
     pair.folder.put("own.yaml", "node n1 pool=p2").unwrap();
     wait_for("the new label counts", || Ok(pair.holds(NEAR)? == "refused")).unwrap();

@@ -81,6 +81,7 @@ fn what_cannot_be_started_says_why_and_what_to_do() {
         (["--source", &folder, "--cgroup", "/tmp"], "/tmp is not a folder of a cgroup2 file system"),
         (["--source", &folder, "--cgroup", "/no/such"], "could not open the cgroup /no/such"),
         (["--source", "nowhere", "--cgroup", &cgroup], "file:FOLDER"),
+        (["--source", &folder, "--cgroup", "/no/such"], "name another with --cgroup"),
         (["--source", &folder, "--max-services", "0"], "--max-services"),
         (["--source", &folder, "--audit-interval", "0"], "--audit-interval"),
     ] {
@@ -88,7 +89,31 @@ fn what_cannot_be_started_says_why_and_what_to_do() {
         assert!(!output.status.success(), "{flags:?}");
         assert_says(&output, sentence);
     }
+    let nameless = ["--source", &folder, "--cgroup", &cgroup, "--node", ""];
+    assert_says(&says(&pair, "run", &nameless), "--node <NAME>");
     assert!(!pair.client.node().pin_root().join("v1").exists(), "nothing was made");
+}
+
+/// As `lb-agent status | head -1` does it.
+#[test]
+#[ignore = "needs root"]
+fn a_reader_that_goes_away_is_no_error_and_nothing_stays_undone() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    pair.agent(&[]).unwrap().end_by(Signal::SIGKILL).unwrap();
+    let socket = node.file("agent.sock");
+    assert!(socket.exists(), "a killed agent leaves it");
+
+    for verb in ["status", "cleanup"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = node.command(program().unwrap());
+        command.arg(verb).arg("--pin-root").arg(node.pin_root()).arg("--socket").arg(&socket);
+        let output = command.stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &[][..]), "{verb}");
+    }
+
+    assert!(!socket.exists() && !node.pin_root().join("v1").exists());
 }
 
 #[test]

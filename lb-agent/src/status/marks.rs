@@ -172,3 +172,66 @@ fn at(dialled: &Dialled) -> String {
     };
     format!("{}/{protocol}", dialled.address)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Change, Kind, Object};
+    use crate::source::convert::{Interner, service};
+    use crate::store::Rules;
+
+    const POOL: &str = "openyurt.io/nodepool";
+
+    #[test]
+    fn a_topology_that_has_no_effect_somewhere_is_marked() {
+        let tcp = json!([{"port": 80, "protocol": "TCP"}]);
+        let udp = json!([{"port": 53, "protocol": "UDP"}]);
+        let node_port = json!([{"port": 80, "nodePort": 30080}]);
+        for (shows, spec, without, with) in [
+            ("ordinary", json!({"clusterIP": "10.0.0.1", "ports": tcp}), "", ""),
+            ("headless", json!({"clusterIP": "None", "ports": tcp}), "", "CannotBeFiltered"),
+            ("UDP", json!({"clusterIP": "10.0.0.1", "ports": udp}), "", "NotCovered"),
+            ("IPv6", json!({"clusterIP": "fd00::1", "ports": tcp}), "", "NotCovered"),
+            (
+                "affinity, which is given up for it",
+                json!({"clusterIP": "10.0.0.1", "ports": tcp, "sessionAffinity": "ClientIP"}),
+                "",
+                "NotCovered",
+            ),
+            ("a node port", json!({"clusterIP": "10.0.0.1", "ports": node_port}), "", "ReachableAround"),
+        ] {
+            assert_eq!(kinds(json!({}), &spec, &[Kind::Node]), without, "{shows}, without a topology");
+            let topology = json!({"openyurt.io/topologyKeys": "kubernetes.io/hostname"});
+            assert_eq!(kinds(topology, &spec, &[Kind::Node]), with, "{shows}, with a topology");
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_as_asked_says_why() {
+        let spec = json!({"type": "LoadBalancer", "clusterIP": "10.0.0.1", "ports": [{"port": 80}]});
+        for (shows, annotations, mark) in [
+            ("not understood", json!({"openyurt.io/topologyKeys": "rack"}), "InvalidTopology"),
+            ("labels never known", json!({"openyurt.io/topologyKeys": POOL}), "WaitsForNode"),
+            ("discarded", json!({"svc.openyurt.io/discard": "true"}), "LeftAlone"),
+        ] {
+            assert_eq!(kinds(annotations, &spec, &[]), mark, "{shows}");
+        }
+    }
+
+    /// The kinds of marks of a Service that is written so.
+    fn kinds(annotations: serde_json::Value, spec: &serde_json::Value, synced: &[Kind]) -> String {
+        let metadata = json!({"name": "s", "annotations": annotations});
+        let written = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
+        let object = serde_json::from_value(written).unwrap();
+        let object = service(&object, &mut Interner::default()).unwrap().object;
+        let mut store = Store::new("n1", Rules::default());
+        store.take(Change::Now(Object::Service(object)));
+        for kind in [Kind::Service, Kind::EndpointSlice].iter().chain(synced) {
+            store.take(Change::Synced(*kind));
+        }
+        let marks = marks(&store, None);
+        marks.iter().map(|mark| format!("{:?}", mark.kind)).collect::<Vec<_>>().join(" ")
+    }
+}

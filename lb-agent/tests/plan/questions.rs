@@ -175,3 +175,13 @@ fn a_rule_that_is_malformed_is_an_error() {
     assert_eq!(answer.code, Some(1));
     assert_eq!(answer.stderr, "error: --exclude-service \"web\": write it as NAMESPACE/NAME\n");
 }
+
+#[test]
+fn a_log_filter_that_is_malformed_is_told_and_ends_nothing() {
+    for (filter, says) in [("=!!", "EDGELOOP_LOG is not a log filter"), ("", ""), ("lb_agent=debug", "")] {
+        let answer = plan(&[&tutorial()], &["--node", "lone-node"], &[("EDGELOOP_LOG", filter)]);
+        assert_eq!(answer.code, Some(0), "{filter:?}");
+        assert!(answer.stderr.contains(says), "{filter:?}: {}", answer.stderr);
+        assert_eq!(answer.stderr.is_empty(), says.is_empty(), "{filter:?}: {}", answer.stderr);
+    }
+}
