@@ -111,3 +111,114 @@ impl<M: Maps> Reconciler<M> {
 fn owner(want: &Want) -> Option<ObjectName> {
     Some(want.key.service.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::datapath::fake::Fake;
+    use crate::model::{Change, Kind, Object, Protocol, Service, ServicePort};
+    use crate::plan::{Limits, Observed};
+    use crate::store::Rules;
+
+    #[test]
+    fn nothing_is_written_and_nothing_forgotten_before_services_and_slices_are_in_sync() {
+        let mut served = converged();
+        assert_eq!(served.maps.held().services.len(), 1);
+
+        for synced in [&[][..], &[Kind::Service], &[Kind::EndpointSlice]] {
+            let mut empty = store(synced);
+            served.start(&mut empty);
+            let dirty = empty.dirty().clone();
+            let pass = served.converge(&mut empty, false);
+
+            assert_eq!((pass.written, served.maps.held().services.len()), (0, 1), "{synced:?}");
+            assert_eq!(*empty.dirty(), dirty, "{synced:?}");
+            assert!(!dirty.is_empty(), "{synced:?}");
+        }
+        let mut empty = store(&[Kind::Service, Kind::EndpointSlice]);
+        served.start(&mut empty);
+        served.converge(&mut empty, false);
+        assert_eq!(served.maps.held().services.len(), 0, "then it is known to be gone");
+    }
+
+    #[test]
+    fn a_service_that_could_not_be_written_is_named_and_stays_dirty() {
+        let mut store = served_store();
+        let mut failing = over(Fake::new(LIMITS).with_faults(1, 1));
+
+        let pass = failing.converge(&mut store, false);
+
+        assert_eq!(pass.failed.into_keys().collect::<Vec<_>>(), [web().name]);
+        assert_eq!(store.dirty().iter().collect::<Vec<_>>(), [&web().name]);
+        let mut mended = over(Fake::new(LIMITS));
+        assert!(mended.converge(&mut store, false).failed.is_empty() && store.dirty().is_empty());
+        assert_eq!(mended.maps.held().services.len(), 1);
+    }
+
+    #[test]
+    fn an_audit_mends_what_someone_else_changed() {
+        type Spoil = fn(&mut Observed);
+        let cases: [(&str, Spoil); 3] = [
+            ("an element gone", |held| held.services.clear()),
+            ("an element changed", |held| held.services.values_mut().for_each(|value| value.count = 9)),
+            ("a name gone", |held| held.names.clear()),
+        ];
+        for (shows, spoil) in cases {
+            let (mut served, mut store) = (converged(), served_store());
+            store.take_dirty();
+            spoil(served.maps.held_mut());
+
+            assert!(served.audit(&mut store).unwrap() > 0, "{shows}");
+            served.converge(&mut store, false);
+
+            let held = served.maps.held();
+            assert_eq!((held.services.len(), held.names.len()), (1, 1), "{shows}");
+            assert_eq!(held.services.values().map(|value| value.count).max(), Some(0), "{shows}");
+            assert_eq!(served.audit(&mut store).unwrap(), 0, "{shows}");
+        }
+    }
+
+    const LIMITS: Limits = Limits { frontends: 4, backends: 8 };
+
+    fn over(maps: Fake) -> Reconciler<Fake> {
+        Reconciler { maps, plan: Plan::new(LIMITS, 1) }
+    }
+
+    /// Maps that hold one Service.
+    fn converged() -> Reconciler<Fake> {
+        let mut kernel = over(Fake::new(LIMITS));
+        kernel.converge(&mut served_store(), false);
+        kernel
+    }
+
+    fn served_store() -> Store {
+        let mut store = store(&[Kind::Service, Kind::EndpointSlice]);
+        store.take(Change::Now(Object::Service(web())));
+        store
+    }
+
+    fn store(synced: &[Kind]) -> Store {
+        let mut store = Store::new("n1", Rules::default());
+        for kind in synced {
+            store.take(Change::Synced(*kind));
+        }
+        store
+    }
+
+    fn web() -> Service {
+        Service {
+            name: ObjectName::new("default", "web"),
+            created: None,
+            skipped: None,
+            discarded: false,
+            addresses: vec![IpAddr::V4(Ipv4Addr::new(10, 96, 0, 11))],
+            ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80 }],
+            topology: None,
+            internal_local: false,
+            affinity: None,
+            reachable_around: false,
+        }
+    }
+}
