@@ -7,6 +7,7 @@ mod call;
 mod cgroup;
 mod child;
 mod claim;
+pub mod cluster;
 pub mod demo;
 mod hammer;
 mod helper;

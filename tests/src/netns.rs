@@ -26,10 +26,15 @@ impl Netns {
         PathBuf::from(format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd()))
     }
 
+    /// The calling thread is in this namespace from here on, with all that it opens and starts.
+    pub(crate) fn enter(&self) -> Result<()> {
+        setns(&self.0, CloneFlags::CLONE_NEWNET).context("could not enter a network namespace")
+    }
+
     /// Runs lines of `ip` commands inside, up to the first that fails.
     pub(crate) fn ip(&self, lines: &str) -> Result<()> {
         let output = in_a_thread(|| {
-            setns(&self.0, CloneFlags::CLONE_NEWNET).context("could not enter a network namespace")?;
+            self.enter()?;
             run_ip(lines).map_err(|error| {
                 if error.kind() == ErrorKind::NotFound {
                     anyhow!("the program `ip` is missing: install the package iproute2")

@@ -61,6 +61,10 @@ impl Site {
         self.0.claim.folder()
     }
 
+    pub(crate) fn world(&self) -> Arc<World> {
+        Arc::clone(&self.0)
+    }
+
     /// The parent of the nodes' cgroups.
     #[must_use]
     pub fn cgroup(&self) -> &Path {

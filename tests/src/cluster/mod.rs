@@ -1,0 +1,217 @@
+//! A real control plane in a network namespace of its own, with nothing but `lo`.
+//!
+//! Pod addresses, cluster IPs and node addresses are invented: from in there, no packet to them
+//! can leave the machine. Every program of it is in a cgroup of its site, and goes with the site.
+
+mod api;
+mod authority;
+mod objects;
+mod parts;
+mod tools;
+mod users;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::child::Child;
+use crate::netns::Netns;
+use crate::node::Node;
+use crate::site::{Site, World};
+use crate::{cgroup, helper};
+use authority::Authority;
+use parts::API_SERVER_PORT;
+use users::User;
+
+pub use api::{Api, Refused, is_refused};
+pub use objects::Patch;
+pub use parts::Part;
+pub use tools::{TOOLS, tool};
+
+/// For a program to become ready, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// etcd and an API server, and controllers once asked for. Ends with its last handle's drop.
+pub struct Cluster {
+    parts: BTreeMap<Part, Child>,
+    admin: Api,
+    authority: Authority,
+    users: Vec<User>,
+    folder: PathBuf,
+    cgroup: PathBuf,
+    netns: Arc<Netns>,
+    world: Arc<World>,
+}
+
+impl Cluster {
+    /// Starts etcd and an API server, and waits until it is ready: about three seconds.
+    ///
+    /// # Errors
+    /// The programs are not there, or one of them does not start; the error has its last words.
+    pub fn up(site: &Site) -> Result<Self> {
+        let world = site.world();
+        let number = world.next_number();
+        let folder = world.folder().join(format!("cluster{number}"));
+        fs::create_dir(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+        let cgroup = world.cgroup.join(format!("cluster{number}"));
+        cgroup::create(&cgroup)?;
+        let netns = Arc::new(Netns::new()?);
+        netns.ip("link set lo up\n")?;
+
+        let authority = Authority::new(&folder, "edgeloop-tests")?;
+        authority.certify_server("api")?;
+        authority.make_pair("sa")?;
+        let users = users::make(&folder)?;
+        let admin = Api::new(&netns, &server(), authority.der(), users::token_of(&users, users::ADMIN)?)?;
+        let parts = BTreeMap::new();
+        let mut cluster = Self { parts, admin, authority, users, folder, cgroup, netns, world };
+        for (name, user) in [
+            ("admin", users::ADMIN),
+            ("controller-manager", users::CONTROLLER_MANAGER),
+            ("scheduler", users::SCHEDULER),
+        ] {
+            cluster.write_kubeconfig(name, users::token_of(&cluster.users, user)?)?;
+        }
+        cluster.start(Part::Etcd)?;
+        cluster.start(Part::ApiServer)?;
+        cluster.wait_until_ready()?;
+        Ok(cluster)
+    }
+
+    /// With the controller manager and the scheduler: pods are made and bound, slices follow them.
+    pub fn with_controllers(site: &Site) -> Result<Self> {
+        let mut cluster = Self::up(site)?;
+        cluster.start(Part::ControllerManager)?;
+        cluster.start(Part::Scheduler)?;
+        Ok(cluster)
+    }
+
+    /// Asks as an administrator.
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.admin
+    }
+
+    /// Starts a part that is not running.
+    pub fn start(&mut self, part: Part) -> Result<()> {
+        let mut command = self.command(tool(part.program())?);
+        command.args(part.arguments(&self.folder));
+        let child = self.spawn(part.program(), &mut command)?;
+        self.parts.insert(part, child);
+        Ok(())
+    }
+
+    /// Kills a part, as a machine does that loses its power.
+    pub fn kill(&mut self, part: Part) -> Result<()> {
+        self.signal(part, Signal::SIGKILL)?;
+        let mut child = self.parts.remove(&part).context("it was running")?;
+        child.wait(Duration::from_secs(5))?.with_context(|| format!("{} does not end", part.program()))?;
+        Ok(())
+    }
+
+    pub fn signal(&mut self, part: Part, signal: Signal) -> Result<()> {
+        let child = self.parts.get_mut(&part);
+        child.with_context(|| format!("{} is not running", part.program()))?.signal(signal)
+    }
+
+    /// Until the API server says that it is.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
+        self.wait_for(Part::ApiServer.program(), |cluster| Ok(cluster.admin.text("/readyz")? == "ok"))
+    }
+
+    /// A program that will run in the control plane's network, as if on the same host.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        helper::program(&self.world.helper, &self.cgroup, Some(&self.netns), program.as_ref())
+    }
+
+    /// The same on a node: in its cgroup.
+    #[must_use]
+    pub fn command_on(&self, node: &Node, program: impl AsRef<OsStr>) -> Command {
+        helper::program(&self.world.helper, node.cgroup(), Some(&self.netns), program.as_ref())
+    }
+
+    /// Starts it; what it says goes to `NAME.log` in the cluster's folder.
+    pub fn spawn(&self, name: &str, command: &mut Command) -> Result<Child> {
+        let log = self.folder.join(format!("{name}.log"));
+        let log = File::options().create(true).append(true).open(&log).context("could not make a log")?;
+        let also = log.try_clone().context("could not share a log")?;
+        Child::spawn(name, command.stdin(std::process::Stdio::null()).stdout(log).stderr(also))
+    }
+
+    /// For kubeconfigs, logs and whatever else belongs to it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A kubeconfig with an administrator's rights, for programs in the control plane's network.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.join("admin.conf")
+    }
+
+    /// Writes `NAME.conf` in the cluster's folder, with this token.
+    pub fn write_kubeconfig(&self, name: &str, token: &str) -> Result<PathBuf> {
+        let file = self.folder.join(format!("{name}.conf"));
+        users::write_kubeconfig(&file, &server(), &self.authority.pem(), token)?;
+        Ok(file)
+    }
+
+    /// Opens to the control plane's network namespace, while this process lives.
+    #[must_use]
+    pub fn netns(&self) -> PathBuf {
+        self.netns.path()
+    }
+
+    /// Polls until it is so; errors that pass do not count. The error has the last words of `program`.
+    pub fn wait_for(&mut self, program: &str, is_so: impl Fn(&mut Self) -> Result<bool>) -> Result<()> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let error = match is_so(self) {
+                Ok(true) => return Ok(()),
+                Ok(false) => None,
+                Err(error) => Some(error),
+            };
+            if Instant::now() > give_up || self.has_ended(program)? {
+                let words = self.last_words(program);
+                let error = error.map(|error| format!("{error:#}\n")).unwrap_or_default();
+                bail!("{program} does not become what was waited for: {error}{words}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn has_ended(&mut self, program: &str) -> Result<bool> {
+        let part = self.parts.iter_mut().find(|(part, _)| part.program() == program);
+        part.map_or(Ok(false), |(_, child)| Ok(child.wait(Duration::ZERO)?.is_some()))
+    }
+
+    fn last_words(&self, program: &str) -> String {
+        let log = fs::read_to_string(self.folder.join(format!("{program}.log"))).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+impl Drop for Cluster {
+    /// Asked politely, an API server waits for its watchers first.
+    fn drop(&mut self) {
+        for child in self.parts.values_mut() {
+            // One that has ended already is what is wanted.
+            child.signal(Signal::SIGKILL).ok();
+        }
+    }
+}
+
+fn server() -> String {
+    format!("https://127.0.0.1:{API_SERVER_PORT}")
+}
