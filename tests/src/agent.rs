@@ -16,6 +16,7 @@ use lb_agent::status::view::AgentView;
 use nix::sys::signal::Signal;
 
 use crate::child::Child;
+use crate::cluster::Cluster;
 use crate::manifests::manifests;
 use crate::node::Node;
 
@@ -43,16 +44,25 @@ impl Agent {
 
     /// The same without waiting.
     pub fn spawn(node: &Node, flags: &[&str]) -> Result<Self> {
-        let log = node.file("agent.log");
-        let into = File::options().create(true).append(true).open(&log).context("could not make a log")?;
-        let mut command = lb_agent(node, "run")?;
-        if !flags.contains(&"--cgroup") {
-            command.arg("--cgroup").arg(node.cgroup());
-        }
+        let mut command = node.command(program()?);
+        run(&mut command, node, flags);
         if !flags.contains(&"--source") {
             command.arg("--source").arg(format!("file:{}", Folder::of(node)?.0.display()));
         }
-        command.args(["--node", node.name(), "--socket"]).arg(node.file("agent.sock")).args(flags);
+        Self::from_command(node, &mut command)
+    }
+
+    /// Starts one for `node` in the network of a control plane, and does not wait. `flags` say how it is to
+    /// reach the API server.
+    pub fn follow(cluster: &Cluster, node: &Node, flags: &[&str]) -> Result<Self> {
+        let mut command = cluster.command_on(node, program()?);
+        run(&mut command, node, flags);
+        Self::from_command(node, &mut command)
+    }
+
+    fn from_command(node: &Node, command: &mut Command) -> Result<Self> {
+        let log = node.file("agent.log");
+        let into = File::options().create(true).append(true).open(&log).context("could not make a log")?;
         let child = Child::spawn("lb-agent", command.stderr(into))?;
         Ok(Self { child, paths: Paths { socket: node.file("agent.sock"), log } })
     }
@@ -125,6 +135,15 @@ impl Folder {
     pub fn remove(&self, name: &str) -> Result<()> {
         fs::remove_file(self.0.join(name)).with_context(|| format!("could not remove {name}"))
     }
+}
+
+/// What every agent of the harness is started with.
+fn run(command: &mut Command, node: &Node, flags: &[&str]) {
+    command.args(["run", "--pin-root"]).arg(node.pin_root());
+    if !flags.contains(&"--cgroup") {
+        command.arg("--cgroup").arg(node.cgroup());
+    }
+    command.args(["--node", node.name(), "--socket"]).arg(node.file("agent.sock")).args(flags);
 }
 
 /// The agent's program with a verb and the node's pin root.

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 use kube::Client;
 use kube::config::{AuthInfo, Config};
 use serde_json::Value;
@@ -65,7 +65,7 @@ impl Api {
         }
     }
 
-    /// Creates an object, where its kind says. Waits for a namespace's ServiceAccount, which pods need.
+    /// Creates an object, where its kind says.
     pub fn create(&self, object: &Value) -> Result<Value> {
         let path = objects::collection(object)?;
         self.send(Method::POST, &path, None, Some(object))
@@ -151,8 +151,8 @@ pub(super) fn runtime_in(netns: &Arc<Netns>) -> Result<Runtime> {
 
 /// Whether an API server refused with this code.
 #[must_use]
-pub fn is_refused(error: &anyhow::Error, code: StatusCode) -> bool {
-    error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == code.as_u16())
+pub fn is_refused(error: &anyhow::Error, code: u16) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == code)
 }
 
 fn request(
@@ -168,11 +168,9 @@ fn request(
 }
 
 fn refused(error: kube::Error, method: Method, path: &str) -> anyhow::Error {
-    match error {
-        kube::Error::Api(status) => {
-            let (code, message) = (status.code, status.message.clone());
-            anyhow!(Refused { code, message, method, path: path.to_owned() })
-        }
-        other => anyhow!(other).context(format!("{method} {path}")),
+    if let kube::Error::Api(status) = &error {
+        let (code, message) = (status.code, status.message.clone());
+        return anyhow!(Refused { code, message, method, path: path.to_owned() });
     }
+    anyhow!(error).context(format!("{method} {path}"))
 }

@@ -5,6 +5,8 @@
 
 mod api;
 mod authority;
+mod kubelet;
+mod nodes;
 mod objects;
 mod parts;
 mod tools;
@@ -32,6 +34,7 @@ use parts::API_SERVER_PORT;
 use users::User;
 
 pub use api::{Api, Refused, is_refused};
+pub use kubelet::Kubelet;
 pub use objects::Patch;
 pub use parts::Part;
 pub use tools::{TOOLS, tool};

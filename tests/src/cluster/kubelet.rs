@@ -1,0 +1,212 @@
+//! A stand-in for the kubelets: pods that are bound to simulated nodes become namespaces with servers.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Value, json};
+
+use crate::node::Node;
+use crate::pod::Pod;
+
+use super::objects::{self, Patch};
+use super::{Api, Cluster, is_refused};
+
+/// How often it looks at the API server.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// A pod that is told to go serves for so long, as pods of any care do: until then every node has heard.
+const GRACE: Duration = Duration::from_secs(1);
+
+const PODS: &str = "/api/v1/pods";
+
+/// All nodes' kubelets. Their pods end when it is dropped.
+pub struct Kubelet {
+    pods: Pods,
+    /// Its end tells the thread.
+    tell: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// By the pod's name: the tests' names are unique beyond their namespaces.
+type Pods = Arc<Mutex<BTreeMap<String, Running>>>;
+
+struct Running {
+    pod: Arc<Pod>,
+    /// When it was told to.
+    ends: Option<Instant>,
+}
+
+/// What the stand-in knows of a node.
+struct Ground {
+    node: Node,
+    /// The next pod's place in the node's network.
+    next: u8,
+    /// The third number of the node's pods' addresses, 10.244.N.0/24.
+    net: u8,
+}
+
+impl Kubelet {
+    /// Registers these nodes, with their labels, and runs the pods that are bound to them. A node's pods are
+    /// at 10.244.N.1 and above, where N is the node's place in the list, from 1.
+    pub fn start(cluster: &Cluster, nodes: &[(Node, Value)]) -> Result<Self> {
+        let mut grounds = BTreeMap::new();
+        for ((node, labels), net) in nodes.iter().zip(1..) {
+            cluster.register(node.name(), labels)?;
+            grounds.insert(node.name().to_owned(), Ground { node: node.clone(), next: 1, net });
+        }
+        let (tell, told) = mpsc::channel();
+        let pods = Pods::default();
+        let work = Work { api: cluster.api().clone(), grounds, pods: Arc::clone(&pods) };
+        // Programs that it starts end with this thread.
+        let thread = Some(thread::spawn(move || work.run(&told)));
+        Ok(Self { pods, tell: Some(tell), thread })
+    }
+
+    /// A pod that runs here.
+    pub fn pod(&self, name: &str) -> Result<Arc<Pod>> {
+        let running = lock(&self.pods);
+        running.get(name).map(|running| Arc::clone(&running.pod)).with_context(|| format!("no pod {name}"))
+    }
+
+    /// The names of all pods that run here.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        lock(&self.pods).keys().cloned().collect()
+    }
+}
+
+impl Drop for Kubelet {
+    fn drop(&mut self) {
+        self.tell = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            eprintln!("the stand-in for the kubelets panicked");
+        }
+    }
+}
+
+struct Work {
+    api: Api,
+    grounds: BTreeMap<String, Ground>,
+    pods: Pods,
+}
+
+impl Work {
+    fn run(mut self, told: &Receiver<()>) {
+        let mut last = String::new();
+        while let Err(RecvTimeoutError::Timeout) = told.recv_timeout(PERIOD) {
+            // An API server that is away comes back; what is said once needs no saying twice.
+            if let Err(error) = self.look() {
+                let error = format!("{error:#}");
+                if error != last {
+                    eprintln!("kubelet: {error}");
+                }
+                last = error;
+            }
+        }
+        lock(&self.pods).clear();
+    }
+
+    fn look(&mut self) -> Result<()> {
+        let pods = self.api.list(PODS)?;
+        let names: Vec<&str> = pods.iter().filter_map(|pod| objects::name(pod).ok()).collect();
+        lock(&self.pods).retain(|name, _| names.contains(&name.as_str()));
+        for pod in &pods {
+            let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
+            if !self.grounds.contains_key(bound) {
+                continue;
+            }
+            if pod.pointer("/metadata/deletionTimestamp").is_some() {
+                self.end(pod)?;
+            } else if pod.pointer("/status/phase").and_then(Value::as_str) == Some("Pending") {
+                self.begin(pod, bound)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs it, if it does not yet, and says so.
+    fn begin(&mut self, object: &Value, bound: &str) -> Result<()> {
+        let name = objects::name(object)?;
+        let known = lock(&self.pods).get(name).map(|running| Arc::clone(&running.pod));
+        let pod = match known {
+            Some(pod) => pod,
+            None => {
+                let pod = Arc::new(self.run_pod(object, name, bound)?);
+                lock(&self.pods).insert(name.to_owned(), Running { pod: Arc::clone(&pod), ends: None });
+                pod
+            }
+        };
+        let status = running(object, &pod.address().to_string());
+        let path = format!("{}/status", objects::path(&typed(object)?)?);
+        self.api.patch(&path, Patch::Strategic, &status).map(|_| ())
+    }
+
+    fn run_pod(&mut self, object: &Value, name: &str, bound: &str) -> Result<Pod> {
+        let ground = self.grounds.get_mut(bound).with_context(|| format!("no node {bound}"))?;
+        let address = format!("10.244.{}.{}", ground.net, ground.next);
+        ground.next = ground.next.checked_add(1).context("the node's network is full")?;
+        let pod = ground.node.pod(name, &address)?;
+        for port in ports(object) {
+            pod.serve_name(port)?;
+        }
+        Ok(pod)
+    }
+
+    fn end(&self, object: &Value) -> Result<()> {
+        let name = objects::name(object)?;
+        if let Some(running) = lock(&self.pods).get_mut(name)
+            && Instant::now() < *running.ends.get_or_insert_with(|| Instant::now() + GRACE)
+        {
+            return Ok(());
+        }
+        lock(&self.pods).remove(name);
+        match self.api.delete_now(&objects::path(&typed(object)?)?) {
+            Err(error) if !is_refused(&error, 404) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn lock(pods: &Pods) -> MutexGuard<'_, BTreeMap<String, Running>> {
+    pods.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Objects in a list do not say what they are.
+fn typed(object: &Value) -> Result<Value> {
+    let metadata = object.get("metadata").ok_or_else(|| anyhow!("an object without metadata"))?;
+    Ok(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}))
+}
+
+fn containers(object: &Value) -> impl Iterator<Item = &Value> {
+    object.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn ports(object: &Value) -> Vec<u16> {
+    let ports = containers(object).filter_map(|container| container.get("ports")?.as_array()).flatten();
+    ports.filter_map(|port| u16::try_from(port.get("containerPort")?.as_u64()?).ok()).collect()
+}
+
+/// The status of a pod whose containers all run and are ready.
+fn running(object: &Value, address: &str) -> Value {
+    let conditions = ["Initialized", "PodScheduled", "ContainersReady", "Ready"]
+        .map(|kind| json!({"type": kind, "status": "True"}));
+    let containers: Vec<Value> = containers(object)
+        .map(|container| {
+            json!({
+                "name": container.get("name"), "image": container.get("image"), "imageID": "",
+                "ready": true, "started": true, "restartCount": 0,
+                "state": {"running": {}},
+            })
+        })
+        .collect();
+    json!({"status": {
+        "phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "hostIP": "127.0.0.1",
+        "conditions": conditions, "containerStatuses": containers,
+    }})
+}

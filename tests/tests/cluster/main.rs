@@ -1,0 +1,3 @@
+//! A real control plane as the source of the agents.
+
+mod pods;
