@@ -11,6 +11,7 @@ mod objects;
 mod parts;
 mod tools;
 mod users;
+mod yurt;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -38,6 +39,7 @@ pub use kubelet::Kubelet;
 pub use objects::Patch;
 pub use parts::Part;
 pub use tools::{TOOLS, tool};
+pub use yurt::Yurt;
 
 /// For a program to become ready, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(90);
