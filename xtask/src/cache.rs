@@ -43,7 +43,11 @@ pub(crate) fn install(folder: &Path, make: impl FnOnce(&Path) -> Result<()>) -> 
     // A name of our own: when we are killed, what we called may go on and write there.
     let partial = parent.join(format!("{name}-{}", std::process::id()));
     fs::create_dir(&partial).with_context(|| format!("could not make {}", partial.display()))?;
-    make(&partial)?;
+    if let Err(error) = make(&partial) {
+        // The next build removes what is left here.
+        fs::remove_dir_all(&partial).ok();
+        return Err(error);
+    }
     fs::rename(&partial, folder).with_context(|| format!("could not make {}", folder.display()))
 }
 
@@ -62,15 +66,16 @@ mod tests {
             fs::write(partial.join("a"), "half")?;
             bail!("stopped")
         };
-        assert!(install(&folder, half).is_err());
-        assert!(!folder.exists());
-
-        install(&folder, |partial| Ok(fs::write(partial.join("b"), "whole")?)).unwrap();
         let names = |folder: &Path| -> Vec<_> {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
         };
+        assert!(install(&folder, half).is_err());
+        assert!(names(&parent).is_empty());
+
+        fs::create_dir(parent.join("tool.partial-1")).unwrap();
+        install(&folder, |partial| Ok(fs::write(partial.join("b"), "whole")?)).unwrap();
         assert_eq!(names(&folder), ["b"]);
-        assert_eq!(names(&parent), ["tool"], "what was left of the first is gone");
+        assert_eq!(names(&parent), ["tool"], "what a killed one left is gone");
         fs::remove_dir_all(&parent).unwrap();
     }
 }

@@ -106,10 +106,10 @@ impl Go {
         if status.success() {
             return Ok(());
         }
-        let last = said[said.len().saturating_sub(LAST_LINES)..].join("\n  ");
         if is_of_the_recipe(&said) {
-            bail!("{} failed in {} ({status}):\n  {last}", shell::shown(&go), folder.display());
+            bail!("{} failed in {} ({status}):\n{}", shell::shown(&go), folder.display(), said.join("\n"));
         }
+        let last = said[said.len().saturating_sub(LAST_LINES)..].join("\n  ");
         bail!(Unavailable(format!("Go's modules cannot be downloaded; what go said last:\n  {last}")))
     }
 }

@@ -21,7 +21,12 @@ pub(crate) const VARIABLE: &str = "EDGELOOP_CLUSTER_TOOLS";
 const SETS: [Set; 4] = [
     Set { name: "etcd", package: ".", stamp: None, charts: None },
     Set { name: "helm", package: "tool", stamp: None, charts: None },
-    Set { name: "yurt", package: "tool", stamp: None, charts: Some("github.com/openyurtio/openyurt") },
+    Set {
+        name: "yurt",
+        package: "tool",
+        stamp: Some((OPENYURT, "github.com/openyurtio/openyurt/pkg/projectinfo.gitVersion")),
+        charts: Some(OPENYURT),
+    },
     Set {
         name: "k8s",
         package: "tool",
@@ -30,6 +35,7 @@ const SETS: [Set; 4] = [
         charts: None,
     },
 ];
+const OPENYURT: &str = "github.com/openyurtio/openyurt";
 
 /// Why this machine cannot build them, whatever the recipes say: it has no Go, or no way to the modules.
 #[derive(Debug)]
