@@ -169,6 +169,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_user_set_for_modules_of_their_own_has_no_say() {
+        let command = go("a", "go1.26.8").command(Path::new("/"));
+        let set: Vec<_> = command.get_envs().collect();
+        for (name, value) in [
+            ("GOFLAGS", "-mod=readonly"),
+            ("GOWORK", "off"),
+            ("GO111MODULE", "on"),
+            ("GOOS", "linux"),
+            ("GOARCH", "amd64"),
+            ("GOTOOLCHAIN", "local"),
+        ] {
+            assert!(set.contains(&(name.as_ref(), Some(value.as_ref()))), "{name}");
+        }
+    }
+
+    #[test]
     fn a_sum_that_does_not_match_is_no_matter_of_the_network() {
         let of_the_recipe = |line: &str| is_of_the_recipe(&["before".into(), line.into()]);
         assert!(of_the_recipe("SECURITY ERROR"));

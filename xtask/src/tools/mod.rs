@@ -107,3 +107,32 @@ fn join(partial: &Path, folders: &[PathBuf]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_folder_has_the_programs_of_all_sets_wherever_the_cache_is_moved() {
+        let cache = std::env::temp_dir().join(format!("edgeloop-tools-{}", std::process::id()));
+        let (here, there) = (cache.join("here"), cache.join("there"));
+        let folders = ["cluster-a-1", "cluster-b-2"].map(|name| here.join(name));
+        for (folder, program) in folders.iter().zip(["etcd", "helm"]) {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join(program), program).unwrap();
+        }
+        cache::install(&here.join("all"), |partial| join(partial, &folders)).unwrap();
+        fs::rename(&here, &there).unwrap();
+        for program in ["etcd", "helm"] {
+            assert_eq!(fs::read_to_string(there.join("all").join(program)).unwrap(), program);
+        }
+        fs::remove_dir_all(&cache).unwrap();
+    }
+
+    #[test]
+    fn a_set_that_changes_makes_another_joint_folder() {
+        let key = |names: [&str; 2]| joint_key(&names.map(|name| Path::new("/cache").join(name)));
+        assert_eq!(key(["a-1", "b-2"]), key(["a-1", "b-2"]));
+        assert_ne!(key(["a-1", "b-2"]), key(["a-1", "b-3"]));
+    }
+}
