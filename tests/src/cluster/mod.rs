@@ -34,8 +34,10 @@ use authority::Authority;
 use parts::API_SERVER_PORT;
 use users::User;
 
+use api::is_unreachable;
 pub use api::{Api, Refused, is_refused};
-pub use kubelet::Kubelet;
+pub use kubelet::{Kubelet, Seen};
+pub use nodes::patiently;
 pub use objects::Patch;
 pub use parts::Part;
 pub use tools::{TOOLS, tool};

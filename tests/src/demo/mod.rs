@@ -3,6 +3,7 @@
 mod agent;
 mod cast;
 mod change;
+mod cluster;
 mod kill;
 mod manifests;
 mod matrix;
@@ -22,6 +23,8 @@ use matrix::{DIALS, Seen, settle};
 use screen::{Screen, grouped, short};
 use stage::Stage;
 use truth::{AT_FIRST, EVERYWHERE, SERVICE};
+
+pub use cluster::run as run_on_a_cluster;
 
 /// Shows the tutorial, and proves it: the error is a sentence that says what was not so.
 ///
