@@ -5,10 +5,12 @@
 
 mod api;
 mod authority;
+mod door;
 mod kubelet;
 mod nodes;
 mod objects;
 mod parts;
+mod playground;
 mod tools;
 mod users;
 mod yurt;
@@ -36,10 +38,12 @@ use users::User;
 
 use api::is_unreachable;
 pub use api::{Api, Refused, is_refused};
+pub use door::Door;
 pub use kubelet::{Kubelet, Seen};
 pub use nodes::patiently;
 pub use objects::Patch;
 pub use parts::Part;
+pub use playground::{Playground, Whereabouts};
 pub use tools::{TOOLS, tool};
 pub use yurt::Yurt;
 
