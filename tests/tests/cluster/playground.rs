@@ -1,41 +1,41 @@
 //! `cargo xtask cluster up`, `env` and `down`, as somebody uses them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::process::{self, Command, Output};
 
 use edgeloop_tests::agent::program;
 use edgeloop_tests::leftovers;
 use serde_json::Value;
 
-struct Cluster(String);
+/// Taken down also when the test fails.
+struct Named(String);
 
-impl Cluster {
-    fn says(&self, verb: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_edgeloop-cluster")).args([verb, "--name", &self.0]).output().unwrap()
+impl Drop for Named {
+    fn drop(&mut self) {
+        says(self, "down").ok();
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.says("down");
-    }
+fn says(cluster: &Named, verb: &str) -> io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_edgeloop-cluster")).args([verb, "--name", &cluster.0]).output()
 }
 
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
 fn a_cluster_stays_up_between_commands_and_goes_when_told() {
-    let cluster = Cluster(format!("test-{}", process::id()));
-    let missing = cluster.says("env");
+    let cluster = Named(format!("test-{}", process::id()));
+    let missing = says(&cluster, "env").unwrap();
     assert!(!missing.status.success());
     assert!(String::from_utf8_lossy(&missing.stderr).contains("cargo xtask cluster up"), "{missing:?}");
 
-    let up = cluster.says("up");
+    let up = says(&cluster, "up").unwrap();
     assert!(up.status.success(), "{up:?}");
-    let again = cluster.says("up");
+    let again = says(&cluster, "up").unwrap();
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("up already"), "{again:?}");
 
-    let env = String::from_utf8(cluster.says("env").stdout).unwrap();
+    let env = String::from_utf8(says(&cluster, "env").unwrap().stdout).unwrap();
     let set = env.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
     let set: BTreeMap<&str, &str> = set.collect();
     let plan = Command::new(program().unwrap())
@@ -58,8 +58,8 @@ fn a_cluster_stays_up_between_commands_and_goes_when_told() {
 
     let site = set["EDGELOOP_NODES"].rsplit('/').next().unwrap();
     assert!(!leftovers(site).is_empty(), "this is how it would be found");
-    let down = cluster.says("down");
+    let down = says(&cluster, "down").unwrap();
     assert!(down.status.success(), "{down:?}");
     assert_eq!(leftovers(site), Vec::<String>::new());
-    assert!(cluster.says("down").status.success(), "a cluster that is down is down");
+    assert!(says(&cluster, "down").unwrap().status.success(), "a cluster that is down is down");
 }
