@@ -10,7 +10,9 @@ use crate::datapath::{Grace, WriteError, grace_period};
 use crate::model::ObjectName;
 use crate::plan::{Limits, Plan, need, wanted};
 use crate::reconcile::Reconciler;
+use crate::source::kube::Outbox;
 use crate::source::{Batch, Report};
+use crate::status::complaint::complaint;
 use crate::status::marks::{Mark, marks_of};
 use crate::status::view::{AgentView, Failed};
 use crate::store::{Said, Store};
@@ -40,6 +42,8 @@ pub struct Orders {
     pub sizes: Sizes,
     pub audit: Duration,
     pub grace: Grace,
+    /// Where to put what owners of Services are to be told; files have nobody to tell.
+    pub outbox: Option<Outbox>,
 }
 
 /// The agent's state, owned by the writer's thread.
@@ -237,8 +241,11 @@ impl Agent {
         }
     }
 
-    /// Logs what is new about a Service, once.
+    /// Logs what is new about a Service, once, and has its owner told.
     fn say(&mut self, service: &ObjectName) {
+        if let Some(outbox) = &self.orders.outbox {
+            outbox.set(service, complaint(&self.store, service));
+        }
         let plan = self.kernel.as_ref().map(|kernel| &kernel.plan);
         let marks = marks_of(&self.store, plan, service);
         let said = self.said.remove(service).unwrap_or_default();

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use crate::model::{Change, Kind, Object};
+use crate::near::near;
 use crate::source::file::{self, Report};
 use crate::source::kube::{KubeConfig, load};
 use crate::status::decisions::{Decisions, Ignored, decisions};
 use crate::status::table;
 use crate::store::{Rules, Store};
 
-use super::near::near;
 use super::rules::RuleArgs;
 use super::source::ApiArgs;
 use super::{Output, unless_closed};

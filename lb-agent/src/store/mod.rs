@@ -143,6 +143,18 @@ impl Store {
         self.services.contains_key(name)
     }
 
+    /// Whether nothing is decided about this Service, whatever its topology says.
+    #[must_use]
+    pub fn is_left_alone(&self, service: &Service) -> bool {
+        service.skipped.is_some() || service.discarded || self.rules.excluded.contains(&service.name)
+    }
+
+    /// What a topology that is not understood does.
+    #[must_use]
+    pub const fn on_invalid(&self) -> OnInvalid {
+        self.rules.on_invalid
+    }
+
     /// The slices that name `service`.
     pub fn slices_of(&self, service: &ObjectName) -> impl Iterator<Item = &Slice> {
         self.slices.get(service).into_iter().flatten()
@@ -198,11 +210,7 @@ impl Store {
     /// The node labels that decide about a Service: none while it is left alone.
     fn label_keys(&self, known: &Known) -> Vec<Arc<str>> {
         let Known { service, topology } = known;
-        if service.skipped.is_some() || service.discarded || self.rules.excluded.contains(&service.name) {
-            Vec::new()
-        } else {
-            topology.label_keys(&self.rules.pool_keys)
-        }
+        if self.is_left_alone(service) { Vec::new() } else { topology.label_keys(&self.rules.pool_keys) }
     }
 
     fn slice_now(&mut self, slice: Slice) {

@@ -1,7 +1,9 @@
 //! Against an API server of our own, that says what each test wants to hear.
 
+mod events;
 mod faults;
 mod follow;
+mod herald;
 mod load;
 mod same;
 mod server;
