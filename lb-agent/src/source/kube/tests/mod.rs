@@ -5,5 +5,6 @@ mod faults;
 mod follow;
 mod herald;
 mod load;
+mod rights;
 mod same;
 mod server;
