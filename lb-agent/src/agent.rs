@@ -8,6 +8,7 @@ use crate::datapath::bpf::Bpf;
 use crate::datapath::takeover::{Datapath, Sizes, TakeoverError};
 use crate::datapath::{Grace, WriteError, grace_period};
 use crate::model::ObjectName;
+use crate::near::near;
 use crate::plan::{Limits, Plan, need, wanted};
 use crate::reconcile::Reconciler;
 use crate::source::kube::Outbox;
@@ -59,6 +60,8 @@ pub struct Agent {
     to_self: Sender<Wake>,
     grace_running: bool,
     attached: bool,
+    /// It was said that the own Node is not there.
+    is_missed: bool,
     /// The maps were taken over whatever their size, because not everything was known.
     is_kept: bool,
     report: Report,
@@ -91,6 +94,7 @@ impl Agent {
             to_self,
             grace_running: false,
             attached: false,
+            is_missed: false,
             is_kept: false,
             report: Report::default(),
             failed: BTreeMap::new(),
@@ -158,6 +162,7 @@ impl Agent {
     /// One pass: open, audit, converge, attach, and see to what the next one needs.
     fn pass(&mut self) -> Result<(), TakeoverError> {
         self.audit_if_due();
+        self.look_for_own_node();
         if !self.store.is_synced() {
             return Ok(());
         }
@@ -175,6 +180,22 @@ impl Agent {
         }
         self.start_grace();
         Ok(())
+    }
+
+    /// A name that is no Node's passes for a node in no pool: that is said once.
+    fn look_for_own_node(&mut self) {
+        if self.is_missed || !self.store.is_nowhere() || self.report.is_incomplete() {
+            return;
+        }
+        self.is_missed = true;
+        let places = self.store.places();
+        let known: Vec<&str> = places.nodes.keys().map(|name| &**name).collect();
+        tracing::warn!(
+            node = %places.here,
+            nodes = known.len(),
+            near = near(&places.here, &known).join(", "),
+            "there is no Node of this name: what reads its labels waits until there is one"
+        );
     }
 
     fn open(&mut self) -> Result<(), TakeoverError> {

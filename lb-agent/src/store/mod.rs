@@ -128,6 +128,13 @@ impl Store {
         self.places.nodes.contains_key(&self.places.here)
     }
 
+    /// The client node's object was never seen, though every Node was told: its name may be
+    /// misspelt.
+    #[must_use]
+    pub fn is_nowhere(&self) -> bool {
+        self.synced.contains(&Kind::Node) && self.places.own.is_none()
+    }
+
     /// Every Service that exists, also those that do not count.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &Topology)> {
         self.services.values().map(|known| (&known.service, &known.topology))
