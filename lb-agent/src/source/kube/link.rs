@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use http::header::{ACCEPT, RETRY_AFTER, USER_AGENT};
-use http::{Request, StatusCode, Uri};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{Request, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -154,17 +154,34 @@ impl Link {
 
     /// Asks for `path`, and answers with the body as far as it has arrived.
     pub(super) async fn get(&self, path: &str, accept: &str, patience: Duration) -> Result<Answer, Trouble> {
-        let request = Request::get(path)
-            .header(ACCEPT, accept)
+        self.send(Request::get(path).header(ACCEPT, accept), Body::empty(), patience).await
+    }
+
+    /// Makes an object from this text, at `path`.
+    pub(super) async fn post(&self, path: &str, json: Vec<u8>, patience: Duration) -> Result<(), Trouble> {
+        let request = Request::post(path).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON);
+        // Read to its end, the connection can be used again.
+        let mut answer = self.send(request, Body::from(json), patience).await?;
+        while answer.next().await?.is_some() {}
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        request: http::request::Builder,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Answer, Trouble> {
+        let request = request
             .header(USER_AGENT, concat!("edgeloop/", env!("CARGO_PKG_VERSION")))
-            .body(Body::empty())
+            .body(body)
             .map_err(|error| Trouble::Unreachable(error.to_string()))?;
         let silent = |_elapsed| Trouble::Silent { after: patience };
         let response = timeout(patience, self.client.send(request)).await.map_err(silent)?;
         let response = response.map_err(|error| unreachable(&error))?;
         let (head, body) = response.into_parts();
         let mut answer = Answer { body, patience };
-        if head.status == StatusCode::OK {
+        if head.status.is_success() {
             return Ok(answer);
         }
         let header = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -178,6 +195,8 @@ impl Link {
         Err(status.into())
     }
 }
+
+const JSON: &str = "application/json";
 
 /// A body while it arrives.
 pub(super) struct Answer {

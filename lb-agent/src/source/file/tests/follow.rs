@@ -105,6 +105,7 @@ fn the_first_batch_tells_everything_and_then_that_it_was_all() {
 #[test]
 fn files_that_are_made_edited_renamed_and_removed_are_followed() {
     let mut site = Site::new();
+    site.write("conf/keep.yaml", "# nothing\n");
     site.follow();
     site.put("conf/a.yaml", &service("a", "10.0.0.1"));
     site.expect("+a=10.0.0.1");
@@ -118,7 +119,6 @@ fn files_that_are_made_edited_renamed_and_removed_are_followed() {
     site.expect("-a");
     fs::rename(site.path("b.yaml"), site.path("conf/b.yaml")).unwrap();
     site.expect("+a=10.0.0.3");
-    site.write("conf/keep.yaml", "# nothing\n");
     fs::remove_file(site.path("conf/b.yaml")).unwrap();
     site.expect("-a");
 }
@@ -309,6 +309,42 @@ fn a_folder_that_is_removed_changes_nothing_until_it_is_back() {
     site.expect("+a=10.0.0.3 -b");
     site.put("conf/b.yaml", &service("b", "10.0.0.4"));
     site.expect("+b=10.0.0.4");
+}
+
+/// So a volume looks that is not mounted.
+#[test]
+fn a_folder_without_any_manifest_takes_nothing_back() {
+    let mut site = Site::new();
+    site.write("conf/a.yaml", &service("a", "10.0.0.1"));
+    site.write("conf/b.yaml", &service("b", "10.0.0.2"));
+    site.follow();
+    fs::remove_file(site.path("conf/a.yaml")).unwrap();
+    site.expect("-a");
+    fs::remove_file(site.path("conf/b.yaml")).unwrap();
+    let batch = site.next();
+    assert_eq!(told(&batch.changes), "");
+    assert!(problems(&batch)[0].starts_with("holds no manifest; to take back"), "{:?}", problems(&batch));
+    assert_eq!(batch.report.problems[0].file, site.path("conf"));
+    site.expect_quiet();
+
+    site.write("conf/none.yaml", "# nothing\n");
+    site.expect("-b");
+    fs::remove_file(site.path("conf/none.yaml")).unwrap();
+    assert_eq!(problems(&site.next()).len(), 1, "said again");
+    site.put("conf/b.yaml", &service("b", "10.0.0.3"));
+    let batch = site.next();
+    assert_eq!((told(&batch.changes).as_str(), problems(&batch).len()), ("+b=10.0.0.3", 0));
+}
+
+#[test]
+fn a_folder_that_is_empty_at_the_start_is_not_known_to_define_nothing() {
+    let mut site = Site::new();
+    let first = site.follow();
+    assert_eq!(told(&first.changes), "Service EndpointSlice Node");
+    assert_eq!((first.report.incomplete, first.report.problems.len()), (vec![site.path("conf")], 1));
+    site.write("conf/none.yaml", "# nothing\n");
+    let batch = site.next();
+    assert_eq!(batch.report, crate::source::file::Report::default());
 }
 
 #[test]
