@@ -1,5 +1,7 @@
 //! A real control plane as the source of the agents.
 
+mod events;
+mod in_pod;
 mod openyurt;
 mod playground;
 mod pods;
