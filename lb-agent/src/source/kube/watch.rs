@@ -38,6 +38,10 @@ pub(super) struct Watch {
     streams: bool,
     /// The last thing that arrived could not be understood.
     garbled: bool,
+    /// The API server tells bookmarks.
+    is_marked: bool,
+    /// The credentials could not be read again, and that was said.
+    is_stale: bool,
 }
 
 /// Why a round is over.
@@ -96,6 +100,8 @@ impl Watch {
             since: Since::Any,
             streams: true,
             garbled: false,
+            is_marked: false,
+            is_stale: false,
         }
     }
 
@@ -114,10 +120,20 @@ impl Watch {
                 return;
             }
             tokio::time::sleep(self.backoff.after(&trouble)).await;
-            if trouble.asks_for_new_credentials()
-                && let Err(error) = self.link.renew().await
-            {
-                tracing::warn!(%error, "could not read the credentials again; the last ones are used");
+            if trouble.asks_for_new_credentials() {
+                self.renew().await;
+            }
+        }
+    }
+
+    /// Once a second while the link is dead: what is wrong is said once.
+    async fn renew(&mut self) {
+        let was_stale = std::mem::take(&mut self.is_stale);
+        if let Err(error) = self.link.renew().await {
+            self.is_stale = true;
+            if !was_stale {
+                let kind = self.kind.label();
+                tracing::warn!(kind, %error, "could not read the credentials again; the last ones are used");
             }
         }
     }
@@ -167,6 +183,7 @@ impl Watch {
 
     fn forget(&mut self, since: Since) {
         self.version = None;
+        self.is_marked = false;
         self.since = since;
     }
 
@@ -191,7 +208,8 @@ impl Watch {
         }
     }
 
-    /// Asks for a watch that tells everything first.
+    /// Asks for a watch that tells everything first, and leaves it then: it may take as long as
+    /// it needs, and would be silent for longer than a link may be.
     async fn stream(&mut self) -> Result<(), Over> {
         let path = query::stream(self.kind, &self.since, LONG);
         let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
@@ -208,13 +226,27 @@ impl Watch {
         self.desk.in_sync(self.kind, &self.link)?;
         let start = Instant::now();
         let told = self.read(answer).await?;
-        if !told && start.elapsed() < SHORT {
+        if told {
+            return Ok(());
+        }
+        if start.elapsed() < SHORT {
             return Err(Trouble::Ended.into());
         }
+        if self.is_marked { self.confirm(version).await } else { Ok(()) }
+    }
+
+    /// A server that told bookmarks tells one before a watch ends. One that told nothing may be
+    /// another, whose versions are not yet as high (etcd was restored, or made anew): it would
+    /// tell nothing for a long time to come. Asked for a list, it says so.
+    async fn confirm(&mut self, version: &str) -> Result<(), Over> {
+        let path = query::confirm(self.kind, version);
+        // What it has is of no interest, and is not read.
+        self.link.get(&path, query::accept_list(self.kind), self.timing.silence).await?;
         Ok(())
     }
 
-    /// Reads events until the watch ends, and answers whether there were any.
+    /// Reads events until the watch or the list that it tells ends, and answers whether there
+    /// were any.
     async fn read(&mut self, mut answer: Answer) -> Result<bool, Over> {
         let mut line = Vec::new();
         let mut told = false;
@@ -231,6 +263,7 @@ impl Watch {
                 if done? {
                     self.hand_in(0).await?;
                     self.desk.in_sync(self.kind, &self.link)?;
+                    return Ok(true);
                 }
                 told = true;
                 self.hand_in(TOGETHER).await?;
@@ -257,12 +290,16 @@ impl Watch {
                 let Bookmark { metadata } = serde_json::from_slice(json).map_err(garbage)?;
                 let ends = metadata.annotations.is_some_and(|known| known.contains_key(LIST_ENDS));
                 let version = metadata.resource_version;
+                if version.is_empty() {
+                    return Err(Trouble::Garbage("a bookmark without a version".to_owned()));
+                }
+                self.is_marked = true;
                 if ends && self.track.is_listing() {
                     self.track.end();
                     self.progress(version);
                     return Ok(true);
                 }
-                (!version.is_empty()).then_some(version)
+                Some(version)
             }
             "ERROR" => {
                 let status: Status = serde_json::from_slice(json).map_err(garbage)?;

@@ -39,7 +39,10 @@ async fn whatever_a_server_says_in_trouble_the_last_good_state_stays() {
         let mut client = Client::new(&server).await;
         assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
         match says {
-            None => server.refuse(Kind::Service, 500, ""),
+            None => {
+                watch.bookmark("10");
+                server.refuse(Kind::Service, 500, "");
+            }
             Some(text) => watch.raw(text),
         }
         drop(watch);
