@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use crate::model::Kind;
 
@@ -40,6 +41,8 @@ pub(super) struct Watch {
     garbled: bool,
     /// The API server tells bookmarks.
     is_marked: bool,
+    /// The last watch ended as soon as it had begun.
+    was_short: bool,
     /// The credentials could not be read again, and that was said.
     is_stale: bool,
 }
@@ -101,6 +104,7 @@ impl Watch {
             streams: true,
             garbled: false,
             is_marked: false,
+            was_short: false,
             is_stale: false,
         }
     }
@@ -223,14 +227,17 @@ impl Watch {
         let most = self.timing.watch - jitter(self.timing.watch / 10);
         let path = query::watch(self.kind, version, most);
         let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
-        self.desk.in_sync(self.kind, &self.link)?;
+        if !self.was_short {
+            self.desk.in_sync(self.kind, &self.link)?;
+        }
         let start = Instant::now();
         let told = self.read(answer).await?;
+        self.was_short = !told && start.elapsed() < SHORT;
+        if self.was_short {
+            return Err(Trouble::Ended.into());
+        }
         if told {
             return Ok(());
-        }
-        if start.elapsed() < SHORT {
-            return Err(Trouble::Ended.into());
         }
         if self.is_marked { self.confirm(version).await } else { Ok(()) }
     }
@@ -250,7 +257,7 @@ impl Watch {
     async fn read(&mut self, mut answer: Answer) -> Result<bool, Over> {
         let mut line = Vec::new();
         let mut told = false;
-        while let Some(bytes) = answer.next().await? {
+        while let Some(bytes) = self.next(&mut answer).await? {
             let mut rest = &bytes[..];
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 line.extend_from_slice(&rest[..end]);
@@ -277,6 +284,22 @@ impl Watch {
             }
         }
         if line.is_empty() { Ok(told) } else { Err(Trouble::Ended.into()) }
+    }
+
+    /// The next bytes. After a watch that was none, the next one has to last before all is said
+    /// to be well: a proxy without its API server may end one after the other.
+    async fn next(&mut self, answer: &mut Answer) -> Result<Option<bytes::Bytes>, Over> {
+        if self.was_short && !self.track.is_listing() {
+            let first = timeout(SHORT, answer.next()).await;
+            if !matches!(first, Ok(Ok(None) | Err(_))) {
+                self.was_short = false;
+                self.desk.in_sync(self.kind, &self.link)?;
+            }
+            if let Ok(first) = first {
+                return Ok(first?);
+            }
+        }
+        Ok(answer.next().await?)
     }
 
     /// Takes one event in, and answers whether it ended a list.

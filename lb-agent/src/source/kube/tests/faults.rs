@@ -26,6 +26,51 @@ async fn a_server_that_is_busy_is_asked_again_when_it_said() {
     assert!(server.asked(Kind::Service)[1].contains("sendInitialEvents"), "busy is no refusal");
 }
 
+/// YurtHub while its caches start: busy, then it refuses lists told by watches, then busy again.
+#[tokio::test]
+async fn a_proxy_that_has_just_started_costs_no_more_than_it_asks_for() {
+    for (after, most) in [("", Duration::from_millis(2500)), ("Retry-After: 1\r\n", Duration::from_secs(6))] {
+        let server = Server::start().await;
+        server.refuse(Kind::Service, 429, after);
+        let refusal = server.watch(Kind::Service);
+        refusal.tell("ERROR", &json!({"kind": "Status", "code": 500, "message": "not supported"}));
+        for _ in 0..2 {
+            server.refuse(Kind::Service, 429, after);
+        }
+        server.list(Kind::Service, "10", &[service("a", "3")]);
+        let start = Instant::now();
+        let mut client = Client::new(&server).await;
+        assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+        assert!(start.elapsed() < most, "{after:?}: {:?}", start.elapsed());
+    }
+}
+
+/// A proxy whose API server is gone may take a watch and end it in the same moment.
+#[tokio::test]
+async fn watches_that_end_as_they_begin_do_not_look_like_being_in_sync_in_between() {
+    let server = Server::start().await;
+    drop(server.stream(Kind::Service, "10", &[service("a", "3")]));
+    for _ in 0..3 {
+        drop(server.watch(Kind::Service));
+    }
+    let next = server.watch(Kind::Service);
+    let mut client = Client::new(&server).await;
+    let mut states = Vec::new();
+    client
+        .until(|report| {
+            let Some(state) = state(report, Kind::Service) else { return false };
+            if states.last() != Some(&state) {
+                states.push(state);
+            }
+            states.len() > 1 && state == State::InSync && states.contains(&State::Behind)
+        })
+        .await;
+    assert_eq!(states.iter().filter(|state| **state == State::Behind).count(), 1, "{states:?}");
+    assert_eq!(server.asked(Kind::Service).len(), 6, "{:?}", server.asked(Kind::Service));
+    next.tell("ADDED", &service("b", "11"));
+    assert_eq!(client.told(Kind::Service, 3).await, "+a synced +b");
+}
+
 #[tokio::test]
 async fn whatever_a_server_says_in_trouble_the_last_good_state_stays() {
     for (shows, says) in [
