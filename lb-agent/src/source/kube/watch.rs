@@ -185,7 +185,9 @@ impl Watch {
         true
     }
 
+    /// Whatever trouble there was, a server that speaks of versions is over it.
     fn forget(&mut self, since: Since) {
+        self.backoff.reset();
         self.version = None;
         self.is_marked = false;
         self.since = since;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::server::{Client, PATIENCE, Reply, Server, config_of, kubeconfig, list, of, service, state};
 use crate::model::Kind;
-use crate::source::kube::{State, Timing};
+use crate::source::kube::{Report, State, Timing};
 
 /// What went wrong last, in the eyes of an operator.
 fn trouble(client: &Client) -> String {
@@ -43,6 +43,28 @@ async fn a_proxy_that_has_just_started_costs_no_more_than_it_asks_for() {
         assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
         assert!(start.elapsed() < most, "{after:?}: {:?}", start.elapsed());
     }
+}
+
+/// A server that was restarted answers with errors, then knows nothing of our version.
+#[tokio::test]
+async fn what_was_wrong_before_does_not_delay_the_list_that_mends_it() {
+    let server = Server::start().await;
+    let watch = server.stream(Kind::Service, "10", &[service("a", "3")]);
+    for code in [500, 500, 500, 410] {
+        server.refuse(Kind::Service, code, "");
+    }
+    watch.bookmark("10");
+    drop(watch);
+    let _again = server.stream(Kind::Service, "20", &[service("b", "15")]);
+    let mut client = Client::new(&server).await;
+    let told = |report: &Report| {
+        let failure = of(report, Kind::Service).and_then(|kind| kind.last_failure.as_ref());
+        failure.is_some_and(|failure| failure.what.starts_with("answered 410"))
+    };
+    client.until(told).await;
+    let start = Instant::now();
+    assert_eq!(client.told(Kind::Service, 4).await, "+a synced +b -a");
+    assert!(start.elapsed() < Duration::from_millis(600), "{:?}", start.elapsed());
 }
 
 /// A proxy whose API server is gone may take a watch and end it in the same moment.
