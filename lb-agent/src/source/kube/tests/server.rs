@@ -121,14 +121,17 @@ impl Server {
         Teller(tell)
     }
 
-    /// A watch that tells this list first, as API servers do that can.
+    /// A watch that tells this list first, as API servers do that can; then the watch that goes
+    /// on from there.
     pub(super) fn stream(&self, kind: Kind, version: &str, items: &[Value]) -> Teller {
-        let teller = self.watch(kind);
+        let list = self.watch(kind);
         for item in items {
-            teller.tell("ADDED", item);
+            list.tell("ADDED", item);
         }
-        teller.tell("BOOKMARK", &list_end(version));
-        teller
+        list.tell("BOOKMARK", &list_end(version));
+        // It goes on, and nobody looks.
+        std::mem::forget(list);
+        self.watch(kind)
     }
 
     /// What is to become of the next attempts to make an Event, before any can be made.
