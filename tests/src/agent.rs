@@ -16,7 +16,7 @@ use lb_agent::status::view::AgentView;
 use nix::sys::signal::Signal;
 
 use crate::child::Child;
-use crate::cluster::Cluster;
+use crate::cluster::{Cable, Cluster};
 use crate::manifests::manifests;
 use crate::node::Node;
 
@@ -56,6 +56,13 @@ impl Agent {
     /// reach the API server.
     pub fn follow(cluster: &Cluster, node: &Node, flags: &[&str]) -> Result<Self> {
         let mut command = cluster.command_on(node, program()?);
+        run(&mut command, node, flags);
+        Self::from_command(node, &mut command)
+    }
+
+    /// The same at the far end of a cable.
+    pub fn follow_over(cable: &Cable, node: &Node, flags: &[&str]) -> Result<Self> {
+        let mut command = cable.command_on(node, program()?);
         run(&mut command, node, flags);
         Self::from_command(node, &mut command)
     }

@@ -5,10 +5,12 @@
 
 mod api;
 mod authority;
+mod cable;
 mod kubelet;
 mod nodes;
 mod objects;
 mod parts;
+mod proxy;
 mod tools;
 mod users;
 
@@ -34,9 +36,11 @@ use parts::API_SERVER_PORT;
 use users::User;
 
 pub use api::{Api, Refused, is_refused};
+pub use cable::Cable;
 pub use kubelet::Kubelet;
 pub use objects::Patch;
 pub use parts::Part;
+pub use proxy::{Fault, Front, Proxy, Report, Upstream};
 pub use tools::{TOOLS, tool};
 
 /// For a program to become ready, on a machine that does much else.
