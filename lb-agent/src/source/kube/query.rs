@@ -42,6 +42,15 @@ pub(super) fn watch(kind: Kind, version: &str, most: Duration) -> String {
     format!("{}{}&resourceVersion={}", path(kind), watching(most), escaped(version))
 }
 
+/// No object at all, but only of a server that has come to this version: any other refuses.
+pub(super) fn probe(kind: Kind, version: &str) -> String {
+    let version = escaped(version);
+    format!(
+        "{}fieldSelector=metadata.name%3D-&resourceVersion={version}&resourceVersionMatch=NotOlderThan",
+        path(kind)
+    )
+}
+
 pub(super) const fn accept_list(kind: Kind) -> &'static str {
     match kind {
         Kind::Service | Kind::EndpointSlice => "application/json",

@@ -211,7 +211,18 @@ impl Watch {
         if !told && start.elapsed() < SHORT {
             return Err(Trouble::Ended.into());
         }
-        Ok(())
+        if told { Ok(()) } else { self.doubt(version).await }
+    }
+
+    /// Before it ends a watch, an API server says at least how far it has come. One that says nothing may be
+    /// another one, whose versions are smaller: it would tell no change until they have grown past `version`.
+    async fn doubt(&self, version: &str) -> Result<(), Over> {
+        let path = query::probe(self.kind, version);
+        match self.link.get(&path, query::accept_list(self.kind), self.timing.silence).await {
+            Err(trouble) if trouble.code() == Some(504) => Err(trouble.into()),
+            // The next watch finds out about any other trouble.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Reads events until the watch ends, and answers whether there were any.

@@ -1,5 +1,7 @@
 //! What is followed: lists, watches, bookmarks, and what is gone after a list told again.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::server::{Client, Server, of, service, state};
@@ -110,6 +112,25 @@ async fn another_servers_version_leads_to_a_list_of_what_this_server_has() {
     client.until(|report| state(report, Kind::Service) == Some(State::InSync)).await;
     let asked = server.asked(Kind::Service);
     assert!(asked[2].contains("&resourceVersion=&"), "whatever this server has: {asked:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_about_a_version_is_asked_whether_it_knows_it() {
+    let server = Server::start().await;
+    let first = server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "4")]);
+    let silent = server.watch(Kind::Service);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    drop(first);
+    server.refuse(Kind::Service, 504, "");
+    let _other = server.stream(Kind::Service, "5", &[service("b", "4")]);
+    // Longer than a watch that is none.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(silent);
+    assert_eq!(client.told(Kind::Service, 2).await, "+b -a");
+    let asked = server.asked(Kind::Service);
+    assert!(asked[2].contains("fieldSelector=metadata.name%3D-&resourceVersion=10&"), "{asked:?}");
+    assert!(asked[3].contains("&resourceVersion=&"), "{asked:?}");
 }
 
 #[tokio::test]
