@@ -186,6 +186,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// From now on nothing may come for so long.
+    pub(super) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// The next bytes; `None` is the end.
     pub(super) async fn next(&mut self) -> Result<Option<bytes::Bytes>, Trouble> {
         loop {

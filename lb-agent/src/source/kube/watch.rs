@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout_at;
 
 use crate::model::Kind;
 
@@ -23,6 +25,8 @@ const LONG: Duration = Duration::from_secs(600);
 const LONGEST: usize = 8 << 20;
 /// A watch that ends sooner, having told nothing, is none.
 const SHORT: Duration = Duration::from_millis(500);
+/// Whole seconds are asked for, and a server's seconds may be shorter.
+const MARGIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Watch {
     kind: Kind,
@@ -38,6 +42,10 @@ pub(super) struct Watch {
     streams: bool,
     /// The last thing that arrived could not be understood.
     garbled: bool,
+    /// Whoever answers now may be another server than the one that told the version.
+    doubtful: bool,
+    /// When anything arrived last, or trouble ended the wait for it.
+    heard: Instant,
 }
 
 /// Why a round is over.
@@ -96,6 +104,8 @@ impl Watch {
             since: Since::Any,
             streams: true,
             garbled: false,
+            doubtful: false,
+            heard: Instant::now(),
         }
     }
 
@@ -113,7 +123,9 @@ impl Watch {
             if self.desk.trouble(self.kind, &trouble, self.track.is_synced()).is_err() {
                 return;
             }
+            self.doubtful = true;
             tokio::time::sleep(self.backoff.after(&trouble)).await;
+            self.heard = Instant::now();
             if trouble.asks_for_new_credentials()
                 && let Err(error) = self.link.renew().await
             {
@@ -191,7 +203,8 @@ impl Watch {
         }
     }
 
-    /// Asks for a watch that tells everything first.
+    /// Asks for a watch that tells everything first. How long that takes nobody knows, so it is we who end it
+    /// when it has gone on for as long as a watch does.
     async fn stream(&mut self) -> Result<(), Over> {
         let path = query::stream(self.kind, &self.since, LONG);
         let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
@@ -202,26 +215,51 @@ impl Watch {
     }
 
     async fn watch(&mut self, version: &str) -> Result<(), Over> {
-        let most = self.timing.watch - jitter(self.timing.watch / 10);
+        let most = self.length();
         let path = query::watch(self.kind, version, most);
-        let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
+        let answer = self.ask(&path, query::accept_watch(self.kind)).await?;
+        self.heard = Instant::now();
         self.desk.in_sync(self.kind, &self.link)?;
         let start = Instant::now();
         let told = self.read(answer).await?;
-        if !told && start.elapsed() < SHORT {
+        let took = start.elapsed();
+        if !told && took < SHORT {
             return Err(Trouble::Ended.into());
         }
-        if told { Ok(()) } else { self.doubt(version).await }
+        // Not by whoever was asked to end it.
+        self.doubtful |= took + MARGIN < most;
+        if !told && self.doubtful {
+            self.doubt(version).await?;
+        }
+        self.doubtful = false;
+        Ok(())
     }
 
-    /// Before it ends a watch, an API server says at least how far it has come. One that says nothing may be
-    /// another one, whose versions are smaller: it would tell no change until they have grown past `version`.
+    /// An API server that has not come to a version yet refuses no watch from there: it tells nothing until it
+    /// has. One that tells nothing is asked whether it knows `version`.
     async fn doubt(&self, version: &str) -> Result<(), Over> {
         let path = query::probe(self.kind, version);
-        match self.link.get(&path, query::accept_list(self.kind), self.timing.silence).await {
-            Err(trouble) if trouble.code() == Some(504) => Err(trouble.into()),
-            // The next watch finds out about any other trouble.
+        match self.ask(&path, query::accept_list(self.kind)).await {
+            Err(trouble) if trouble.is_of_the_link() || trouble.code() == Some(504) => Err(trouble.into()),
+            // Whatever else it has against the question is no answer to it.
             Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// How long a watch is to go on.
+    fn length(&self) -> Duration {
+        self.timing.watch - jitter(self.timing.watch / 10)
+    }
+
+    /// An answer may be waited for as long as anything else, and less where it was quiet before: a dead link says
+    /// nothing either.
+    async fn ask(&self, path: &str, accept: &str) -> Result<Answer, Trouble> {
+        let silence = self.timing.silence;
+        let patience = silence.saturating_sub(self.heard.elapsed()).max(silence / 5);
+        match self.link.get(path, accept, patience).await {
+            Ok(answer) => Ok(answer.patient(silence)),
+            Err(Trouble::Silent { .. }) => Err(Trouble::Silent { after: self.heard.elapsed() }),
+            Err(trouble) => Err(trouble),
         }
     }
 
@@ -229,11 +267,13 @@ impl Watch {
     async fn read(&mut self, mut answer: Answer) -> Result<bool, Over> {
         let mut line = Vec::new();
         let mut told = false;
-        while let Some(bytes) = answer.next().await? {
+        let mut end = None;
+        while let Some(bytes) = next_before(end, &mut answer).await? {
+            self.heard = Instant::now();
             let mut rest = &bytes[..];
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                line.extend_from_slice(&rest[..end]);
-                rest = &rest[end + 1..];
+            while let Some(next) = rest.iter().position(|byte| *byte == b'\n') {
+                line.extend_from_slice(&rest[..next]);
+                rest = &rest[next + 1..];
                 let done = self.event(&line);
                 line.clear();
                 if done.is_err() {
@@ -242,6 +282,7 @@ impl Watch {
                 if done? {
                     self.hand_in(0).await?;
                     self.desk.in_sync(self.kind, &self.link)?;
+                    end = Some(Instant::now() + self.length());
                 }
                 told = true;
                 self.hand_in(TOGETHER).await?;
@@ -254,6 +295,10 @@ impl Watch {
                 self.hand_in(0).await?;
             }
         }
+        if end.is_some_and(|end| end <= Instant::now()) {
+            return Ok(told);
+        }
+        self.heard = Instant::now();
         if line.is_empty() { Ok(told) } else { Err(Trouble::Ended.into()) }
     }
 
@@ -302,6 +347,14 @@ impl Watch {
         }
         let (changes, said) = (self.track.take_changes(), self.track.take_news());
         self.desk.changes(self.kind, changes, said).await
+    }
+}
+
+/// What comes next; nothing once `end` is over.
+async fn next_before(end: Option<Instant>, answer: &mut Answer) -> Result<Option<Bytes>, Trouble> {
+    match end {
+        None => answer.next().await,
+        Some(end) => timeout_at(end.into(), answer.next()).await.unwrap_or(Ok(None)),
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::server::{Client, Server, of, service, state};
+use super::server::{Client, PATIENCE, Server, of, service, state};
 use crate::model::Kind;
-use crate::source::kube::State;
+use crate::source::kube::{State, Timing};
 
 #[tokio::test]
 async fn a_list_told_by_a_watch_is_followed_by_its_changes() {
@@ -131,6 +131,21 @@ async fn a_server_that_is_silent_about_a_version_is_asked_whether_it_knows_it() 
     let asked = server.asked(Kind::Service);
     assert!(asked[2].contains("fieldSelector=metadata.name%3D-&resourceVersion=10&"), "{asked:?}");
     assert!(asked[3].contains("&resourceVersion=&"), "{asked:?}");
+}
+
+/// The API server would go on for as long as a list may take, and a quiet link would pass for a dead one.
+#[tokio::test]
+async fn a_list_told_by_a_watch_is_not_followed_for_longer_than_a_watch() {
+    let server = Server::start().await;
+    let _stream = server.stream(Kind::Service, "10", &[service("a", "3")]);
+    let next = server.watch(Kind::Service);
+    next.tell("ADDED", &service("b", "11"));
+    let timing = Timing { watch: Duration::from_secs(1), silence: 2 * PATIENCE };
+    let mut client = Client::with(server.address(), timing).await;
+    assert_eq!(client.told(Kind::Service, 3).await, "+a synced +b");
+    let services = of(&client.report, Kind::Service).unwrap();
+    assert_eq!((services.state, &services.last_failure), (State::InSync, &None));
+    assert!(server.asked(Kind::Service)[1].ends_with("&resourceVersion=10"));
 }
 
 #[tokio::test]
