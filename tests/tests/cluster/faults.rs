@@ -3,14 +3,12 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use edgeloop_tests::agent::Agent;
 use edgeloop_tests::cluster::{Cable, Cluster, Fault, Front, Part, Proxy, Upstream};
 use nix::sys::signal::Signal;
 
-use crate::stage::{
-    CAUGHT_UP, NOTICED, SOON, Stage, WEB, assert_all_answered, of_services, states, within,
-};
+use crate::stage::{CAUGHT_UP, NOTICED, SOON, Stage, WEB, assert_all_answered, of_services, states, within};
 
 /// A Service that is made while the agent cannot hear of it.
 const LATER: &str = "service later 10.96.0.12:80\nslice later-1 of later 9376 10.244.1.2@n1";
@@ -28,14 +26,14 @@ fn a_link_that_falls_silent_is_noticed_within_30_s_and_caught_up_with_within_2()
 
     proxy.plant(Fault::Freeze);
     stage.cluster.apply_lines(LATER).unwrap();
-    assert_is_behind(&agent, "said nothing for 25 s");
+    assert_is_behind(&agent, "said nothing for 25 s").unwrap();
     assert_eq!(stage.holds("10.96.0.12:80").unwrap(), "untouched", "nothing came through");
     assert!(proxy.report().planted >= 3, "{:?}", proxy.report());
     assert_eq!(proxy.report().bytes, 0);
 
     proxy.plant(Fault::Pass);
-    assert_is_caught_up(&stage, &agent);
-    assert_all_answered(load);
+    assert_is_caught_up(&stage, &agent).unwrap();
+    assert_all_answered(load).unwrap();
 }
 
 /// The real thing: no packet passes, not even to say that the other side is gone.
@@ -54,14 +52,14 @@ fn a_cable_that_is_pulled_is_noticed_within_30_s_and_caught_up_with_within_2() {
 
     cable.pull().unwrap();
     stage.cluster.apply_lines(LATER).unwrap();
-    assert_is_behind(&agent, "");
+    assert_is_behind(&agent, "").unwrap();
     assert_eq!(stage.holds("10.96.0.12:80").unwrap(), "untouched");
     // New attempts have been made, and wait for an answer.
     sleep(Duration::from_secs(5));
 
     cable.put_back().unwrap();
-    assert_is_caught_up(&stage, &agent);
-    assert_all_answered(load);
+    assert_is_caught_up(&stage, &agent).unwrap();
+    assert_all_answered(load).unwrap();
 }
 
 #[test]
@@ -100,7 +98,7 @@ fn whatever_an_api_server_in_trouble_says_the_last_good_state_holds() {
         within(SOON, says, || Ok(stage.holds(&made)? == "10.244.1.2:9376")).unwrap();
         agent.wait_until(says, |view| view.is_up_to_date()).unwrap();
     }
-    assert_all_answered(load);
+    assert_all_answered(load).unwrap();
 }
 
 /// Its versions have nothing to do with those that the agent knows, and are smaller.
@@ -138,8 +136,9 @@ fn another_api_server_counts_once_it_has_told_everything_it_has() {
     .unwrap_or_else(|error| panic!("{error}: {:?}\n{:?}\n{}", agent.view(), proxy.report(), agent.log()));
     assert_eq!(stage.holds(WEB).unwrap(), "10.244.1.2:9376");
     assert!(proxy.report().planted >= 3, "{:?}", proxy.report());
-    agent.wait_until("in sync with the other", |view| view.is_up_to_date()).unwrap();
-    assert_all_answered(load);
+    let view = agent.wait_until("in sync with the other", |view| view.is_up_to_date()).unwrap();
+    assert!(of_services(&view).1.starts_with("answered 504"), "it was asked, and did not know: {view:#?}");
+    assert_all_answered(load).unwrap();
 }
 
 #[test]
@@ -154,16 +153,16 @@ fn an_api_server_that_is_killed_and_comes_back_costs_no_connection() {
         agent.wait_until("it says so", |view| states(view) == BEHIND).unwrap();
         stage.cluster.start(Part::ApiServer).unwrap();
         stage.cluster.wait_until_ready().unwrap();
-        assert_change_arrives(&stage, round);
+        assert_change_arrives(&stage, round).unwrap();
         agent.wait_until("in sync", |view| view.is_up_to_date()).unwrap();
     }
     stage.cluster.kill(Part::Etcd).unwrap();
     sleep(Duration::from_secs(1));
     stage.cluster.start(Part::Etcd).unwrap();
     stage.cluster.wait_until_ready().unwrap();
-    assert_change_arrives(&stage, 40);
+    assert_change_arrives(&stage, 40).unwrap();
     assert_eq!(stage.holds(WEB).unwrap(), "10.244.1.1:9376");
-    assert_all_answered(load);
+    assert_all_answered(load).unwrap();
 }
 
 #[test]
@@ -174,43 +173,45 @@ fn an_api_server_that_stands_still_is_noticed_and_caught_up_with() {
     let load = stage.load().unwrap();
 
     stage.cluster.signal(Part::ApiServer, Signal::SIGSTOP).unwrap();
-    assert_is_behind(&agent, "said nothing for 25 s");
+    assert_is_behind(&agent, "said nothing for 25 s").unwrap();
     stage.cluster.signal(Part::ApiServer, Signal::SIGCONT).unwrap();
     stage.cluster.wait_until_ready().unwrap();
-    assert_change_arrives(&stage, 50);
+    assert_change_arrives(&stage, 50).unwrap();
     agent.wait_until("in sync", |view| view.is_up_to_date()).unwrap();
-    assert_all_answered(load);
+    assert_all_answered(load).unwrap();
 }
 
 /// The agent says within the time that is promised that it is behind, since when, and why.
-fn assert_is_behind(agent: &Agent, says: &str) {
-    let before = of_services(&agent.view().unwrap()).0.to_owned();
-    within(NOTICED, "status says that it is behind", || Ok(states(&agent.view()?) == BEHIND)).unwrap();
-    let view = agent.view().unwrap();
+fn assert_is_behind(agent: &Agent, says: &str) -> Result<()> {
+    let before = of_services(&agent.view()?).0.to_owned();
+    within(NOTICED, "status says that it is behind", || Ok(states(&agent.view()?) == BEHIND))?;
+    let view = agent.view()?;
     let (since, why) = of_services(&view);
     assert!(since > before.as_str(), "{view:#?}");
     assert!(!why.is_empty() && why.starts_with(says), "{why}");
     assert!(!view.is_up_to_date(), "{view:#?}");
     // The time is that of the beginning, however often it was tried again.
     sleep(Duration::from_secs(2));
-    assert_eq!(of_services(&agent.view().unwrap()).0, since);
+    assert_eq!(of_services(&agent.view()?).0, since);
+    Ok(())
 }
 
 /// The Service that was made while the link was dead is in the kernel, and all is well.
-fn assert_is_caught_up(stage: &Stage, agent: &Agent) {
+fn assert_is_caught_up(stage: &Stage, agent: &Agent) -> Result<()> {
     let is_there = || Ok(stage.holds("10.96.0.12:80")? == "10.244.1.2:9376");
-    within(CAUGHT_UP, "what was made meanwhile is in the kernel", is_there)
-        .unwrap_or_else(|error| panic!("{error}\n{}", agent.log()));
-    agent.wait_until("in sync", |view| view.is_up_to_date()).unwrap();
-    assert_eq!(stage.holds(WEB).unwrap(), "10.244.1.1:9376");
+    within(CAUGHT_UP, "what was made meanwhile is in the kernel", is_there).with_context(|| agent.log())?;
+    agent.wait_until("in sync", |view| view.is_up_to_date())?;
+    assert_eq!(stage.holds(WEB)?, "10.244.1.1:9376");
+    Ok(())
 }
 
 /// A Service that is made now is in the kernel within the time that is promised.
-fn assert_change_arrives(stage: &Stage, number: u8) {
+fn assert_change_arrives(stage: &Stage, number: u8) -> Result<()> {
     let made = format!("10.96.0.{number}:80");
     let lines = format!("service s{number} {made}\nslice s{number}-1 of s{number} 9376 10.244.1.2");
-    stage.cluster.apply_lines(&lines).unwrap();
-    within(CAUGHT_UP, &lines, || Ok(stage.holds(&made)? == "10.244.1.2:9376")).unwrap();
+    stage.cluster.apply_lines(&lines)?;
+    within(CAUGHT_UP, &lines, || Ok(stage.holds(&made)? == "10.244.1.2:9376"))?;
+    Ok(())
 }
 
 /// The version that the API server has come to.

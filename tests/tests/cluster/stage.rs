@@ -1,5 +1,6 @@
 //! A control plane without controllers, a node with a client, and two servers to choose from.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -48,7 +49,11 @@ impl Stage {
     /// Starts the node's agent with an agent's rights, and waits until it is ready. `server` is an address
     /// to dial instead of the API server's own.
     pub(crate) fn follow(&self, server: Option<&str>) -> Result<Agent> {
-        let kubeconfig = self.cluster.agent_kubeconfig()?;
+        self.follow_with(&self.cluster.agent_kubeconfig()?, server)
+    }
+
+    /// The same with this kubeconfig.
+    pub(crate) fn follow_with(&self, kubeconfig: &Path, server: Option<&str>) -> Result<Agent> {
         let mut flags = vec!["--kubeconfig", kubeconfig.to_str().context("not a path")?];
         flags.extend(server.into_iter().flat_map(|server| ["--api-server", server]));
         let agent = Agent::follow(&self.cluster, &self.node, &flags)?;
@@ -78,10 +83,11 @@ impl Stage {
 }
 
 /// Every connection was answered, and there were enough of them.
-pub(crate) fn assert_all_answered(load: Load) {
-    let report = load.stop().unwrap();
+pub(crate) fn assert_all_answered(load: Load) -> Result<()> {
+    let report = load.stop()?;
     assert_eq!(report.failed, []);
     assert!(report.dialled() > 100, "{}", report.dialled());
+    Ok(())
 }
 
 /// Polls until it is so, and says how long that took.
