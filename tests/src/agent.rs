@@ -16,7 +16,7 @@ use lb_agent::status::view::AgentView;
 use nix::sys::signal::Signal;
 
 use crate::child::Child;
-use crate::cluster::Cluster;
+use crate::cluster::{Cable, Cluster};
 use crate::manifests::manifests;
 use crate::node::Node;
 
@@ -62,6 +62,13 @@ impl Agent {
     pub fn from_program(node: &Node, command: &mut Command, flags: &[&str]) -> Result<Self> {
         run(command, node, flags);
         Self::from_command(node, command)
+    }
+
+    /// The same at the far end of a cable.
+    pub fn follow_over(cable: &Cable, node: &Node, flags: &[&str]) -> Result<Self> {
+        let mut command = cable.command_on(node, program()?);
+        run(&mut command, node, flags);
+        Self::from_command(node, &mut command)
     }
 
     fn from_command(node: &Node, command: &mut Command) -> Result<Self> {

@@ -1,7 +1,12 @@
 //! A real control plane as the source of the agents.
 
 mod events;
+mod faults;
 mod in_pod;
 mod openyurt;
+mod plan;
 mod playground;
 mod pods;
+mod rights;
+mod stage;
+mod watches;
