@@ -42,10 +42,18 @@ pub(super) fn watch(kind: Kind, version: &str, most: Duration) -> String {
     format!("{}{}&resourceVersion={}", path(kind), watching(most), escaped(version))
 }
 
-/// Little of what there is at this version or later, so that a server says whether it knows it.
-pub(super) fn confirm(kind: Kind, version: &str) -> String {
+/// No object at all, but only of a server that has come to this version: any other refuses. One name in one
+/// namespace is one look into what it has at hand.
+pub(super) fn probe(kind: Kind, version: &str) -> String {
+    let path = match kind {
+        Kind::Service => "/api/v1/namespaces/default/services",
+        Kind::Node => "/api/v1/nodes",
+        Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+    };
     let version = escaped(version);
-    format!("{}limit=1&resourceVersion={version}&resourceVersionMatch=NotOlderThan", path(kind))
+    format!(
+        "{path}?fieldSelector=metadata.name%3D-&resourceVersion={version}&resourceVersionMatch=NotOlderThan"
+    )
 }
 
 pub(super) const fn accept_list(kind: Kind) -> &'static str {

@@ -24,6 +24,8 @@ const LONG: Duration = Duration::from_secs(600);
 const LONGEST: usize = 8 << 20;
 /// A watch that ends sooner, having told nothing, is none.
 const SHORT: Duration = Duration::from_millis(500);
+/// Whole seconds are asked for, and a server's seconds may be shorter.
+const MARGIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Watch {
     kind: Kind,
@@ -39,8 +41,8 @@ pub(super) struct Watch {
     streams: bool,
     /// The last thing that arrived could not be understood.
     garbled: bool,
-    /// The API server tells bookmarks.
-    is_marked: bool,
+    /// Whoever answers now may be another server than the one that told the version.
+    doubtful: bool,
     /// The last watch ended as soon as it had begun.
     was_short: bool,
     /// The credentials could not be read again, and that was said.
@@ -103,7 +105,7 @@ impl Watch {
             since: Since::Any,
             streams: true,
             garbled: false,
-            is_marked: false,
+            doubtful: false,
             was_short: false,
             is_stale: false,
         }
@@ -123,6 +125,7 @@ impl Watch {
             if self.desk.trouble(self.kind, &trouble, self.track.is_synced()).is_err() {
                 return;
             }
+            self.doubtful = true;
             tokio::time::sleep(self.backoff.after(&trouble)).await;
             if trouble.asks_for_new_credentials() {
                 self.renew().await;
@@ -189,7 +192,6 @@ impl Watch {
     fn forget(&mut self, since: Since) {
         self.backoff.reset();
         self.version = None;
-        self.is_marked = false;
         self.since = since;
     }
 
@@ -234,24 +236,29 @@ impl Watch {
         }
         let start = Instant::now();
         let told = self.read(answer).await?;
-        self.was_short = !told && start.elapsed() < SHORT;
+        let took = start.elapsed();
+        self.was_short = !told && took < SHORT;
         if self.was_short {
             return Err(Trouble::Ended.into());
         }
-        if told {
-            return Ok(());
+        // Not by whoever was asked to end it.
+        self.doubtful |= took + MARGIN < most;
+        if !told && self.doubtful {
+            self.doubt(version).await?;
         }
-        if self.is_marked { self.confirm(version).await } else { Ok(()) }
+        self.doubtful = false;
+        Ok(())
     }
 
-    /// A server that told bookmarks tells one before a watch ends. One that told nothing may be
-    /// another, whose versions are not yet as high (etcd was restored, or made anew): it would
-    /// tell nothing for a long time to come. Asked for a list, it says so.
-    async fn confirm(&mut self, version: &str) -> Result<(), Over> {
-        let path = query::confirm(self.kind, version);
-        // What it has is of no interest, and is not read.
-        self.link.get(&path, query::accept_list(self.kind), self.timing.silence).await?;
-        Ok(())
+    /// An API server that has not come to a version yet (etcd was restored, or made anew) refuses no watch from
+    /// there: it tells nothing until it has. One that tells nothing after trouble is asked whether it knows it.
+    async fn doubt(&self, version: &str) -> Result<(), Over> {
+        let path = query::probe(self.kind, version);
+        match self.link.get(&path, query::accept_list(self.kind), self.timing.silence).await {
+            Err(trouble) if trouble.is_of_the_link() || trouble.code() == Some(504) => Err(trouble.into()),
+            // Whatever else it has against the question is no answer to it.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Reads events until the watch or the list that it tells ends, and answers whether there
@@ -318,7 +325,6 @@ impl Watch {
                 if version.is_empty() {
                     return Err(Trouble::Garbage("a bookmark without a version".to_owned()));
                 }
-                self.is_marked = true;
                 if ends && self.track.is_listing() {
                     self.track.end();
                     self.progress(version);
