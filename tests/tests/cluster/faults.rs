@@ -4,8 +4,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use edgeloop_tests::agent::Agent;
+use edgeloop_tests::agent::{Agent, in_kernel};
 use edgeloop_tests::cluster::{Cable, Cluster, Fault, Front, Part, Proxy, Upstream};
+use lb_agent::status::view::AgentView;
 use nix::sys::signal::Signal;
 
 use crate::stage::{CAUGHT_UP, NOTICED, SOON, Stage, WEB, assert_all_answered, of_services, states, within};
@@ -178,6 +179,34 @@ fn an_api_server_that_stands_still_is_noticed_and_caught_up_with() {
     stage.cluster.wait_until_ready().unwrap();
     assert_change_arrives(&stage, 50).unwrap();
     agent.wait_until("in sync", |view| view.is_up_to_date()).unwrap();
+    assert_all_answered(load).unwrap();
+}
+
+/// Unknown is not empty: what the agent before it left in the kernel goes on.
+#[test]
+#[ignore = "needs root and the programs of a control plane"]
+fn an_agent_that_starts_without_an_api_server_leaves_the_kernel_as_it_is() {
+    let mut stage = Stage::new().unwrap();
+    let kubeconfig = stage.cluster.agent_kubeconfig().unwrap();
+    let agent = stage.follow_with(&kubeconfig, None).unwrap();
+    let load = stage.load().unwrap();
+    let before = in_kernel(&stage.node).unwrap().services;
+    stage.cluster.kill(Part::ApiServer).unwrap();
+    agent.end_by(Signal::SIGKILL).unwrap();
+
+    let flags = ["--kubeconfig", kubeconfig.to_str().unwrap()];
+    let agent = Agent::follow(&stage.cluster, &stage.node, &flags).unwrap();
+    let unreachable = |view: &AgentView| of_services(view).1.starts_with("cannot be reached");
+    let view = agent.wait_until("it says so", unreachable).unwrap();
+    assert_eq!((states(&view), view.ready), (["starting"; 3], false));
+    sleep(Duration::from_secs(2));
+    assert_eq!(in_kernel(&stage.node).unwrap().services, before);
+
+    stage.cluster.start(Part::ApiServer).unwrap();
+    stage.cluster.wait_until_ready().unwrap();
+    assert_change_arrives(&stage, 60).unwrap();
+    agent.wait_until("it is ready", |view| view.ready && view.is_up_to_date()).unwrap();
+    assert_eq!(stage.holds(WEB).unwrap(), "10.244.1.1:9376");
     assert_all_answered(load).unwrap();
 }
 
