@@ -5,6 +5,7 @@
 
 mod api;
 mod authority;
+mod hub;
 mod kubelet;
 mod nodes;
 mod objects;
@@ -35,6 +36,7 @@ use parts::API_SERVER_PORT;
 use users::User;
 
 pub use api::{Api, Refused, is_refused};
+pub use hub::Hub;
 pub use kubelet::Kubelet;
 pub use objects::Patch;
 pub use parts::Part;

@@ -2,3 +2,4 @@
 
 mod openyurt;
 mod pods;
+mod yurthub;
