@@ -1,7 +1,7 @@
 //! OpenYurt's own proxy of a node between its programs and the API server.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -139,7 +139,7 @@ fn grant(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn arguments(node: &str, pool: &str, port: u16, folder: &PathBuf, boot: &PathBuf) -> Vec<String> {
+fn arguments(node: &str, pool: &str, port: u16, folder: &Path, boot: &Path) -> Vec<String> {
     let (serve, secure, multiplexer) = (port + 1, port + 2, port + 3);
     vec![
         format!("--server-addr=https://127.0.0.1:{API_SERVER_PORT}"),

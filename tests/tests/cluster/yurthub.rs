@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
 use edgeloop_tests::agent::{Agent, program, wait_for};
 use edgeloop_tests::cluster::{Cluster, Hub, Kubelet, Part, Yurt};
 use edgeloop_tests::{LoadReport, Node, Pod, Site};
@@ -35,14 +36,14 @@ const BACK: Duration = Duration::from_secs(15);
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
 fn behind_yurthub_pods_reach_their_own_pool_alone_whether_it_filters_or_not() {
-    let scene = Scene::new(json!({}));
-    let [worker, worker2] = ["kind-worker", "kind-worker2"].map(|name| scene.place(name));
+    let scene = Scene::new(json!({})).unwrap();
+    let [worker, worker2] = ["kind-worker", "kind-worker2"].map(|name| scene.place(name).unwrap());
     let hubs = [&worker, &worker2].map(|place| Hub::spawn(&scene.cluster, &place.node, place.pool).unwrap());
     hubs.iter().for_each(|hub| hub.wait_until_ready(&scene.cluster).unwrap());
-    scene.wait_for_pods();
+    scene.wait_for_pods().unwrap();
 
     let start = Instant::now();
-    let mut agents = [0, 1].map(|n| scene.agent([&worker, &worker2][n], &hubs[n]));
+    let mut agents = [0, 1].map(|n| scene.agent([&worker, &worker2][n], &hubs[n]).unwrap());
     for agent in &agents {
         let view = agent.wait_until("the agent is ready", |view| view.ready).unwrap();
         // Nobody asked for slices before: yurthub begins to gather them.
@@ -51,21 +52,23 @@ fn behind_yurthub_pods_reach_their_own_pool_alone_whether_it_filters_or_not() {
     }
     assert!(start.elapsed() < FIRST_SYNC, "{:?}", start.elapsed());
     for (place, hub) in [(&worker, &hubs[0]), (&worker2, &hubs[1])] {
-        assert_eq!(scene.told(hub, "edgeloop"), scene.told(hub, "edgeloop-tests"));
-        assert_eq!(scene.told(hub, "edgeloop").len(), 4);
-        scene.reaches_its_own_pool(place);
+        assert_eq!(scene.told(hub, "edgeloop").unwrap(), scene.told(hub, "edgeloop-tests").unwrap());
+        assert_eq!(scene.told(hub, "edgeloop").unwrap().len(), 4);
+        let no_token = scene.cluster.ask_as("edgeloop", hub.port(), "/api/v1/nodes").unwrap_err();
+        assert!(no_token.to_string().contains("403"), "{no_token:#}");
+        scene.reaches_its_own_pool(place).unwrap();
     }
 
     scene.cluster.api().merge(HUB_CONFIG, &json!({"data": {"servicetopology": "edgeloop"}})).unwrap();
     for (n, place) in [&worker, &worker2].into_iter().enumerate() {
-        wait_for("yurthub filters", || Ok(scene.told(&hubs[n], "edgeloop").len() == 2)).unwrap();
-        assert_eq!(scene.told(&hubs[n], "edgeloop"), scene.addresses(place.pool));
+        wait_for("yurthub filters", || Ok(scene.told(&hubs[n], "edgeloop")?.len() == 2)).unwrap();
+        assert_eq!(scene.told(&hubs[n], "edgeloop").unwrap(), scene.addresses(place.pool).unwrap());
         let load = place.client.dial_continuously(POOL, 200, 2).unwrap();
         agents[n].signal(Signal::SIGKILL).unwrap();
-        agents[n] = scene.agent(place, &hubs[n]);
+        agents[n] = scene.agent(place, &hubs[n]).unwrap();
         let pid = agents[n].pid();
         agents[n].wait_until("the agent is ready", |view| view.ready && view.pid == pid).unwrap();
-        scene.reaches_its_own_pool(place);
+        scene.reaches_its_own_pool(place).unwrap();
         scene.all_was_well(place, &load.stop().unwrap());
     }
 }
@@ -74,13 +77,13 @@ fn behind_yurthub_pods_reach_their_own_pool_alone_whether_it_filters_or_not() {
 #[ignore = "needs root and the programs of a control plane"]
 fn cut_off_from_the_api_server_the_agent_goes_on_with_what_yurthub_knows() {
     // Else yurthub keeps no Nodes for the agent.
-    let mut scene = Scene::new(json!({"cache_agents": "edgeloop"}));
-    let worker = scene.place("kind-worker");
+    let mut scene = Scene::new(json!({"cache_agents": "edgeloop"})).unwrap();
+    let worker = scene.place("kind-worker").unwrap();
     let mut hub = Hub::start(&scene.cluster, &worker.node, worker.pool).unwrap();
-    scene.wait_for_pods();
-    let agent = scene.agent(&worker, &hub);
+    scene.wait_for_pods().unwrap();
+    let agent = scene.agent(&worker, &hub).unwrap();
     agent.wait_until("the agent is ready", |view| view.ready).unwrap();
-    scene.reaches_its_own_pool(&worker);
+    scene.reaches_its_own_pool(&worker).unwrap();
     let load = worker.client.dial_continuously(POOL, 200, 2).unwrap();
 
     scene.cluster.kill(Part::ApiServer).unwrap();
@@ -90,15 +93,15 @@ fn cut_off_from_the_api_server_the_agent_goes_on_with_what_yurthub_knows() {
     agent.wait_until("yurthub serves its cache", AgentView::is_up_to_date).unwrap();
     assert_eq!(agent.end_by(Signal::SIGTERM).unwrap(), Some(0));
 
-    let agent = scene.agent(&worker, &hub);
+    let agent = scene.agent(&worker, &hub).unwrap();
     agent.wait_until("a new agent is ready", |view| view.ready).unwrap();
-    scene.reaches_its_own_pool(&worker);
+    scene.reaches_its_own_pool(&worker).unwrap();
 
     hub.restart(&scene.cluster).unwrap();
     agent.wait_until("the agent notices", |view| !view.is_up_to_date()).unwrap();
     hub.wait_until_ready(&scene.cluster).unwrap();
     agent.wait_until("yurthub serves its cache again", AgentView::is_up_to_date).unwrap();
-    scene.reaches_its_own_pool(&worker);
+    scene.reaches_its_own_pool(&worker).unwrap();
     scene.all_was_well(&worker, &load.stop().unwrap());
 
     scene.cluster.start(Part::ApiServer).unwrap();
@@ -127,43 +130,42 @@ struct Place {
 
 impl Scene {
     /// `config` is what yurthub is told in its ConfigMap.
-    fn new(config: Value) -> Self {
-        program().unwrap(); // building it takes its time
-        let site = Site::new().unwrap();
-        let mut cluster = Cluster::with_controllers(&site).unwrap();
-        let yurt = Yurt::start(&mut cluster).unwrap();
-        cluster.api().merge(HUB_CONFIG, &json!({"data": config})).unwrap();
-        cluster.apply_file("examples/tutorial/nodepools.yaml").unwrap();
-        let nodes = NODES.map(|(name, _)| site.node(name).unwrap()).to_vec();
+    fn new(config: Value) -> Result<Self> {
+        program()?; // building it takes its time
+        let site = Site::new()?;
+        let mut cluster = Cluster::with_controllers(&site)?;
+        let yurt = Yurt::start(&mut cluster)?;
+        cluster.api().merge(HUB_CONFIG, &json!({"data": config}))?;
+        cluster.apply_file("examples/tutorial/nodepools.yaml")?;
+        let nodes = NODES.iter().map(|(name, _)| site.node(name)).collect::<Result<Vec<_>>>()?;
         let labelled =
             |(_, pool): &(_, &str), node: &Node| (node.clone(), json!({"apps.openyurt.io/nodepool": pool}));
         let known: Vec<_> = NODES.iter().zip(&nodes).map(|(place, node)| labelled(place, node)).collect();
-        let kubelet = Kubelet::start(&cluster, &known).unwrap();
+        let kubelet = Kubelet::start(&cluster, &known)?;
         for file in ["workloads", "service-svc-ud1", "service-svc-ud1-without-topology"] {
-            cluster.apply_file(format!("examples/tutorial/{file}.yaml")).unwrap();
+            cluster.apply_file(format!("examples/tutorial/{file}.yaml"))?;
         }
-        let kubeconfig = cluster.agent_kubeconfig().unwrap().display().to_string();
-        Self { kubelet, _yurt: yurt, cluster, kubeconfig, nodes }
+        let kubeconfig = cluster.agent_kubeconfig()?.display().to_string();
+        Ok(Self { kubelet, _yurt: yurt, cluster, kubeconfig, nodes })
     }
 
-    fn place(&self, name: &str) -> Place {
-        let at = NODES.iter().position(|(node, _)| *node == name).unwrap();
-        let client = self.nodes[at].pod("client", &format!("10.244.{}.250", at + 1)).unwrap();
-        Place { node: self.nodes[at].clone(), pool: NODES[at].1, client }
+    fn place(&self, name: &str) -> Result<Place> {
+        let at = NODES.iter().position(|(node, _)| *node == name).context("no such node")?;
+        let client = self.nodes[at].pod("client", &format!("10.244.{}.250", at + 1))?;
+        Ok(Place { node: self.nodes[at].clone(), pool: NODES[at].1, client })
     }
 
     /// One that knows no other way to the API server.
-    fn agent(&self, place: &Place, hub: &Hub) -> Agent {
+    fn agent(&self, place: &Place, hub: &Hub) -> Result<Agent> {
         let flags = ["--kubeconfig", &self.kubeconfig, "--api-server", &hub.address()];
-        Agent::follow(&self.cluster, &place.node, &flags).unwrap()
+        Agent::follow(&self.cluster, &place.node, &flags)
     }
 
-    fn wait_for_pods(&self) {
+    fn wait_for_pods(&self) -> Result<()> {
         wait_for("all pods serve", || {
             let slices = self.cluster.api().list(SLICES)?;
             Ok(slices.iter().map(addresses_in).map(|of| of.len()).sum::<usize>() == 4)
         })
-        .unwrap();
     }
 
     /// The names of the servers of a pool.
@@ -172,23 +174,26 @@ impl Scene {
         self.kubelet.names().into_iter().filter(|name| name.starts_with(&of_pool)).collect()
     }
 
-    fn addresses(&self, pool: &str) -> BTreeSet<String> {
-        self.pods(pool).iter().map(|name| self.kubelet.pod(name).unwrap().address().to_string()).collect()
+    fn addresses(&self, pool: &str) -> Result<BTreeSet<String>> {
+        let address = |name: &String| Ok(self.kubelet.pod(name)?.address().to_string());
+        self.pods(pool).iter().map(address).collect()
     }
 
     /// The endpoints of the Service with a topology, as yurthub tells a program of this name.
-    fn told(&self, hub: &Hub, program: &str) -> BTreeSet<String> {
-        let list = self.cluster.ask_as(program, hub.port(), SLICES).unwrap();
-        let list: Value = serde_json::from_str(&list).unwrap();
-        list["items"].as_array().unwrap().iter().flat_map(addresses_in).collect()
+    fn told(&self, hub: &Hub, program: &str) -> Result<BTreeSet<String>> {
+        let list = self.cluster.ask_as(program, hub.port(), SLICES)?;
+        let list: Value = serde_json::from_str(&list)?;
+        let slices = list["items"].as_array().context("not a list")?;
+        Ok(slices.iter().flat_map(addresses_in).collect())
     }
 
-    fn reaches_its_own_pool(&self, place: &Place) {
+    fn reaches_its_own_pool(&self, place: &Place) -> Result<()> {
         let own = self.pods(place.pool);
         assert_eq!(own.len(), 2);
-        assert_eq!(answers(&place.client, POOL), own, "{}", place.pool);
+        assert_eq!(answers(&place.client, POOL)?, own, "{}", place.pool);
         let all = &self.pods("hangzhou") | &self.pods("shanghai");
-        assert_eq!(answers(&place.client, EVERYWHERE), all);
+        assert_eq!(answers(&place.client, EVERYWHERE)?, all);
+        Ok(())
     }
 
     fn all_was_well(&self, place: &Place, report: &LoadReport) {
@@ -199,8 +204,8 @@ impl Scene {
     }
 }
 
-fn answers(client: &Pod, target: &str) -> BTreeSet<String> {
-    client.dial(target, DIALS).unwrap().iter().map(|answer| answer.label().to_owned()).collect()
+fn answers(client: &Pod, target: &str) -> Result<BTreeSet<String>> {
+    Ok(client.dial(target, DIALS)?.iter().map(|answer| answer.label().to_owned()).collect())
 }
 
 fn addresses_in(slice: &Value) -> Vec<String> {
