@@ -2,6 +2,7 @@
 
 mod agent;
 mod change;
+pub mod compare;
 mod kill;
 mod manifests;
 mod matrix;
