@@ -16,7 +16,7 @@ use lb_agent::status::view::AgentView;
 use nix::sys::signal::Signal;
 
 use crate::child::Child;
-use crate::cluster::Cluster;
+use crate::cluster::{Cable, Cluster};
 use crate::manifests::manifests;
 use crate::node::Node;
 
@@ -55,7 +55,18 @@ impl Agent {
     /// Starts one for `node` in the network of a control plane, and does not wait. `flags` say how it is to
     /// reach the API server.
     pub fn follow(cluster: &Cluster, node: &Node, flags: &[&str]) -> Result<Self> {
-        let mut command = cluster.command_on(node, program()?);
+        Self::from_program(node, &mut cluster.command_on(node, program()?), flags)
+    }
+
+    /// The same with any program that becomes the agent, to which the agent's arguments are given.
+    pub fn from_program(node: &Node, command: &mut Command, flags: &[&str]) -> Result<Self> {
+        run(command, node, flags);
+        Self::from_command(node, command)
+    }
+
+    /// The same at the far end of a cable.
+    pub fn follow_over(cable: &Cable, node: &Node, flags: &[&str]) -> Result<Self> {
+        let mut command = cable.command_on(node, program()?);
         run(&mut command, node, flags);
         Self::from_command(node, &mut command)
     }

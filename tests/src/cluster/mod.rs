@@ -5,11 +5,16 @@
 
 mod api;
 mod authority;
+mod cable;
+mod door;
+mod etcd;
 mod hub;
 mod kubelet;
 mod nodes;
 mod objects;
 mod parts;
+mod playground;
+mod proxy;
 mod tools;
 mod users;
 mod yurt;
@@ -26,20 +31,28 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
+use crate::answer::Answer;
 use crate::child::Child;
+use crate::helper::Helper;
 use crate::netns::Netns;
 use crate::node::Node;
 use crate::site::{Site, World};
-use crate::{cgroup, helper};
+use crate::{cgroup, helper, pod};
 use authority::Authority;
 use parts::API_SERVER_PORT;
 use users::User;
 
+use api::is_unreachable;
 pub use api::{Api, Refused, is_refused};
+pub use cable::Cable;
+pub use door::Door;
 pub use hub::Hub;
-pub use kubelet::Kubelet;
+pub use kubelet::{Kubelet, Seen};
+pub use nodes::patiently;
 pub use objects::Patch;
 pub use parts::Part;
+pub use playground::{Playground, Whereabouts};
+pub use proxy::{Fault, Front, Proxy, Report, Upstream};
 pub use tools::{TOOLS, tool};
 pub use yurt::Yurt;
 
@@ -80,13 +93,7 @@ impl Cluster {
         let admin = Api::new(&netns, &server(), authority.der(), users::token_of(&users, users::ADMIN)?)?;
         let parts = BTreeMap::new();
         let mut cluster = Self { parts, admin, authority, users, folder, cgroup, netns, world };
-        for (name, user) in [
-            ("admin", users::ADMIN),
-            ("controller-manager", users::CONTROLLER_MANAGER),
-            ("scheduler", users::SCHEDULER),
-        ] {
-            cluster.write_kubeconfig(name, users::token_of(&cluster.users, user)?)?;
-        }
+        cluster.write_kubeconfigs()?;
         cluster.start(Part::Etcd)?;
         cluster.start(Part::ApiServer)?;
         cluster.wait_until_ready()?;
@@ -134,6 +141,16 @@ impl Cluster {
         self.wait_for(Part::ApiServer.program(), |cluster| Ok(cluster.admin.text("/readyz")? == "ok"))
     }
 
+    /// From its next start on, the API server shows a certificate of a new authority, which only those trust
+    /// who read `ca.crt` in the cluster's folder from now on.
+    pub fn rotate_authority(&mut self) -> Result<()> {
+        self.authority = Authority::new(&self.folder, "edgeloop-tests-next")?;
+        self.authority.certify_server("api")?;
+        let token = users::token_of(&self.users, users::ADMIN)?;
+        self.admin = Api::new(&self.netns, &server(), self.authority.der(), token)?;
+        self.write_kubeconfigs()
+    }
+
     /// A program that will run in the control plane's network, as if on the same host.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
@@ -144,6 +161,19 @@ impl Cluster {
     #[must_use]
     pub fn command_on(&self, node: &Node, program: impl AsRef<OsStr>) -> Command {
         helper::program(&self.world.helper, node.cgroup(), Some(&self.netns), program.as_ref())
+    }
+
+    /// Dials once from a process of its own, in the control plane's network and the node's cgroup.
+    pub fn dial(&self, node: &Node, target: &str) -> Result<Answer> {
+        let name = format!("a client of {target}");
+        let arguments = ["dial".to_owned(), format!("--to={target}"), "--count=1".to_owned()];
+        let mut client = Helper::start(&self.world.helper, node.cgroup(), &self.netns, name, &arguments)?;
+        client.expect(pod::PATIENCE)
+    }
+
+    /// The control plane's network has all addresses of this network, though no interface has one of them.
+    pub fn answer_for(&self, network: &str) -> Result<()> {
+        self.netns.ip(&format!("route add local {network} dev lo\n"))
     }
 
     /// Starts it; what it says goes to `NAME.log` in the cluster's folder.
@@ -171,6 +201,24 @@ impl Cluster {
         let file = self.folder.join(format!("{name}.conf"));
         users::write_kubeconfig(&file, &server(), &self.authority.pem(), token)?;
         Ok(file)
+    }
+
+    /// The same with paths of files to read authority and token from.
+    pub fn write_kubeconfig_of_files(&self, name: &str, authority: &Path, token: &Path) -> Result<PathBuf> {
+        let file = self.folder.join(format!("{name}.conf"));
+        users::write_kubeconfig_of_files(&file, &server(), authority, token)?;
+        Ok(file)
+    }
+
+    fn write_kubeconfigs(&self) -> Result<()> {
+        for (name, user) in [
+            ("admin", users::ADMIN),
+            ("controller-manager", users::CONTROLLER_MANAGER),
+            ("scheduler", users::SCHEDULER),
+        ] {
+            self.write_kubeconfig(name, users::token_of(&self.users, user)?)?;
+        }
+        Ok(())
     }
 
     /// Opens to the control plane's network namespace, while this process lives.

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A user with a token of its own.
 pub(super) struct User {
@@ -48,14 +48,27 @@ pub(super) fn token_of<'a>(users: &'a [User], name: &str) -> Result<&'a str> {
 
 /// A kubeconfig as JSON, which is YAML; `authority` in PEM is inline, since some readers take no file.
 pub(super) fn write_kubeconfig(file: &Path, server: &str, authority: &str, token: &str) -> Result<()> {
+    let authority = json!({"server": server, "certificate-authority-data": STANDARD.encode(authority)});
+    write(file, &authority, &json!({"token": token}))
+}
+
+/// The same that names files, for what is replaced while it is read.
+pub(super) fn write_kubeconfig_of_files(
+    file: &Path,
+    server: &str,
+    authority: &Path,
+    token: &Path,
+) -> Result<()> {
+    let authority = json!({"server": server, "certificate-authority": authority});
+    write(file, &authority, &json!({"tokenFile": token}))
+}
+
+fn write(file: &Path, cluster: &Value, user: &Value) -> Result<()> {
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "edgeloop", "cluster": {
-            "server": server,
-            "certificate-authority-data": STANDARD.encode(authority),
-        }}],
-        "users": [{"name": "user", "user": {"token": token}}],
+        "clusters": [{"name": "edgeloop", "cluster": cluster}],
+        "users": [{"name": "user", "user": user}],
         "contexts": [{"name": "edgeloop", "context": {"cluster": "edgeloop", "user": "user"}}],
         "current-context": "edgeloop",
     });

@@ -1,5 +1,13 @@
 //! A real control plane as the source of the agents.
 
+mod events;
+mod faults;
+mod in_pod;
 mod openyurt;
+mod plan;
+mod playground;
 mod pods;
+mod rights;
+mod stage;
+mod watches;
 mod yurthub;

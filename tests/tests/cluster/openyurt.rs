@@ -1,20 +1,12 @@
-//! OpenYurt's own controllers make the pods of a YurtAppSet.
+//! OpenYurt's tutorial with OpenYurt's own controllers.
 
-use edgeloop_tests::Site;
-use edgeloop_tests::agent::wait_for;
-use edgeloop_tests::cluster::{Cluster, Kubelet, Yurt};
-use serde_json::json;
+use std::process::Command;
 
+/// It exits with an error if anything that it shows is not so: YurtAppSets become pods in their pools, a pool
+/// is scaled to zero and back, the annotation changes, a node moves, the API server is killed.
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
-fn the_tutorials_workloads_run_in_their_pools() {
-    let site = Site::new().unwrap();
-    let mut cluster = Cluster::with_controllers(&site).unwrap();
-    let _yurt = Yurt::start(&mut cluster).unwrap();
-    cluster.apply_file("examples/tutorial/nodepools.yaml").unwrap();
-    let node =
-        |name: &str, pool: &str| (site.node(name).unwrap(), json!({"apps.openyurt.io/nodepool": pool}));
-    let kubelet = Kubelet::start(&cluster, &[node("n1", "hangzhou"), node("n2", "shanghai")]).unwrap();
-    cluster.apply_file("examples/tutorial/workloads.yaml").unwrap();
-    wait_for("all pods run", || Ok(kubelet.names().len() == 8)).unwrap();
+fn the_demo_on_a_cluster_shows_what_it_says() {
+    let status = Command::new(env!("CARGO_BIN_EXE_edgeloop-demo")).arg("--cluster").status().unwrap();
+    assert!(status.success(), "{status}");
 }

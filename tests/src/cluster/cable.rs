@@ -1,0 +1,58 @@
+//! A network of its own for an agent, joined to the control plane's by a cable that can be pulled.
+
+use std::ffi::OsStr;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::helper;
+use crate::netns::Netns;
+use crate::node::Node;
+
+use super::Cluster;
+
+/// The control plane's end. What listens on every address there listens here, too.
+const NEAR: &str = "192.0.2.1";
+const FAR: &str = "192.0.2.2";
+
+/// There is one for each cluster at most.
+pub struct Cable {
+    netns: Arc<Netns>,
+    control_plane: Arc<Netns>,
+}
+
+impl Cable {
+    pub fn new(cluster: &Cluster) -> Result<Self> {
+        let (netns, control_plane) = (Arc::new(Netns::new()?), Arc::clone(&cluster.netns));
+        control_plane.ip(&format!(
+            "link add cable type veth peer name eth0 netns {}\n\
+             address add {NEAR}/30 dev cable\n\
+             link set cable up\n",
+            netns.path().display()
+        ))?;
+        netns.ip(&format!("link set lo up\naddress add {FAR}/30 dev eth0\nlink set eth0 up\n"))?;
+        Ok(Self { netns, control_plane })
+    }
+
+    /// The control plane's address, as it is seen from the far end.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        NEAR
+    }
+
+    /// No packet passes any more, and nobody is told.
+    pub fn pull(&self) -> Result<()> {
+        self.control_plane.ip("link set cable down\n")
+    }
+
+    pub fn put_back(&self) -> Result<()> {
+        self.control_plane.ip("link set cable up\n")
+    }
+
+    /// A program that will run at the far end, in the node's cgroup.
+    #[must_use]
+    pub fn command_on(&self, node: &Node, program: impl AsRef<OsStr>) -> Command {
+        helper::program(&node.world.helper, node.cgroup(), Some(&self.netns), program.as_ref())
+    }
+}
