@@ -66,7 +66,12 @@ impl Yurt {
 impl Cluster {
     /// Asks a program in the control plane's network over plain http, and gives the body of a good answer.
     pub fn ask(&self, port: u16, path: &str) -> Result<String> {
-        let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nUser-Agent: edgeloop-tests\r\n\r\n");
+        self.ask_as("edgeloop-tests", port, path)
+    }
+
+    /// The same as a program of this name, which yurthub goes by.
+    pub fn ask_as(&self, program: &str, port: u16, path: &str) -> Result<String> {
+        let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nUser-Agent: {program}/1\r\n\r\n");
         let answer = self.api().run(async move {
             timeout(Duration::from_secs(5), async {
                 let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;

@@ -4,6 +4,7 @@ mod agent;
 mod cast;
 mod change;
 mod cluster;
+pub mod compare;
 mod kill;
 mod manifests;
 mod matrix;

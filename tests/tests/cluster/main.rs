@@ -10,3 +10,4 @@ mod pods;
 mod rights;
 mod stage;
 mod watches;
+mod yurthub;

@@ -161,9 +161,11 @@ impl Watch {
     ///    that. A version that it does not know yet, even for a list, is another server's.
     /// 2. A list that a watch cannot tell is asked for as such from then on, whatever the server
     ///    has against it, unless it is only busy or does not know us.
-    /// 3. What was not understood twice at the same place is left behind.
+    /// 3. So is one that a watch promises and does not tell, as YurtHub's while it is cut off.
+    /// 4. What was not understood twice at the same place is left behind.
     fn learn(&mut self, trouble: &Trouble) -> bool {
         let is_garbage = matches!(trouble, Trouble::Garbage(_));
+        let is_silent = matches!(trouble, Trouble::Silent { .. });
         let again = std::mem::replace(&mut self.garbled, is_garbage) && is_garbage;
         match (&self.version, trouble.code()) {
             (_, Some(401 | 429 | 500 | 502 | 503)) | (Some(_), Some(403)) => {}
@@ -172,7 +174,7 @@ impl Watch {
             (Some(version), None) if again => self.forget(Since::NotOlderThan(version.clone())),
             (None, Some(410 | 504)) if self.since != Since::Newest => self.forget(Since::Newest),
             (None, Some(_)) if self.streams => return self.stream_no_more(),
-            (None, None) if self.streams && again => return self.stream_no_more(),
+            (None, None) if self.streams && (again || is_silent) => return self.stream_no_more(),
             (None, Some(400)) => self.forget(Since::Newest),
             (_, Some(_)) | (_, None) => {}
         }
@@ -217,10 +219,12 @@ impl Watch {
     }
 
     /// Asks for a watch that tells everything first, and leaves it then: it may take as long as
-    /// it needs, and would be silent for longer than a link may be.
+    /// it needs, and would be silent for longer than a link may be. A server that does so begins
+    /// at once.
     async fn stream(&mut self) -> Result<(), Over> {
         let path = query::stream(self.kind, &self.since, LONG);
-        let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
+        let patience = self.timing.silence / 5;
+        let answer = self.link.get(&path, query::accept_watch(self.kind), patience).await?;
         self.track.begin();
         self.read(answer).await?;
         // The server may not know what was asked for, and tell changes alone.

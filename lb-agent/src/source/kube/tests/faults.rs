@@ -181,6 +181,19 @@ async fn a_dead_link_is_noticed_and_a_live_one_caught_up_with() {
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
+/// So YurtHub answers while it is cut off: with a watch, and nothing on it.
+#[tokio::test]
+async fn a_list_that_a_watch_promises_and_does_not_tell_is_asked_for_as_such() {
+    let server = Server::start().await;
+    let silence = Duration::from_secs(2);
+    let _silent = server.watch(Kind::Service);
+    server.list(Kind::Service, "10", &[service("a", "3")]);
+    let start = Instant::now();
+    let mut client = Client::with(server.address(), Timing { watch: 2 * PATIENCE, silence }).await;
+    assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+    assert!(start.elapsed() < silence, "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn a_server_that_comes_up_later_is_found_within_two_seconds() {
     let server = Server::start().await;
