@@ -5,7 +5,9 @@
 
 mod api;
 mod authority;
+mod inside;
 mod kubelet;
+mod many;
 mod nodes;
 mod objects;
 mod parts;
@@ -30,13 +32,13 @@ use crate::node::Node;
 use crate::site::{Site, World};
 use crate::{cgroup, helper};
 use authority::Authority;
-use parts::API_SERVER_PORT;
 use users::User;
 
 pub use api::{Api, Refused, is_refused};
+pub use inside::Inside;
 pub use kubelet::Kubelet;
 pub use objects::Patch;
-pub use parts::Part;
+pub use parts::{API_SERVER_PORT, Part};
 pub use tools::{TOOLS, tool};
 
 /// For a program to become ready, on a machine that does much else.
@@ -101,6 +103,17 @@ impl Cluster {
     #[must_use]
     pub fn api(&self) -> &Api {
         &self.admin
+    }
+
+    /// Asks as an administrator on threads and connections of its own, and by way of this port on 127.0.0.1.
+    pub fn api_by(&self, port: u16) -> Result<Api> {
+        let token = users::token_of(&self.users, users::ADMIN)?;
+        Api::new(&self.netns, &format!("https://127.0.0.1:{port}"), self.authority.der(), token)
+    }
+
+    /// Threads in the control plane's network namespace.
+    pub fn inside(&self) -> Result<Inside> {
+        Inside::new(&self.netns)
     }
 
     /// Starts a part that is not running.
