@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::board::Board;
 use super::gate::Gate;
-use super::population::change_in;
+use super::population::change_in_json;
 
 const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 /// What kube-proxy and the agent ask for, too.
@@ -53,7 +53,7 @@ async fn read(mut body: Body, board: Board) {
         let Ok(bytes) = frame.into_data() else { continue };
         text.extend_from_slice(&bytes);
         let starts = text.iter().enumerate().filter(|(_, byte)| **byte == b'"').map(|(start, _)| start);
-        for change in starts.filter_map(|start| change_in(&text[start..], b"\"", b'"')) {
+        for change in starts.filter_map(|start| change_in_json(&text[start..])) {
             board.mark(change, at);
         }
         // An address may be cut in two.

@@ -128,12 +128,23 @@ impl SliceChange {
     }
 }
 
-/// The number of the change that first told of an address, which begins behind `before`.
-pub(crate) fn change_in(text: &[u8], before: &[u8], after: u8) -> Option<u32> {
-    let rest = text.strip_prefix(before)?;
-    let end = rest.iter().position(|byte| *byte == after)?;
+/// The number of the change that first told of an address, which stands in quotes at the begin of `text`.
+pub(crate) fn change_in_json(text: &[u8]) -> Option<u32> {
+    let rest = text.strip_prefix(b"\"")?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
     let address: Ipv4Addr = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-    let [first, second, third, fourth] = address.octets();
+    change_of(address.octets())
+}
+
+/// The number of the change that first told of an address, which stands before its port and padding, as in
+/// an element of nftables.
+pub(crate) fn change_in_element(bytes: &[u8]) -> Option<u32> {
+    let [first, second, third, fourth, rest @ ..] = *bytes.first_chunk::<8>()?;
+    let [high, low] = TARGET.to_be_bytes();
+    if rest == [high, low, 0, 0] { change_of([first, second, third, fourth]) } else { None }
+}
+
+fn change_of([first, second, third, fourth]: [u8; 4]) -> Option<u32> {
     (first == 11).then(|| u32::from_be_bytes([0, second, third, fourth]))
 }
 
@@ -226,7 +237,7 @@ mod tests {
             (r#""11.0.1"#, None),
             ("11.0.1.4\"", None),
         ] {
-            assert_eq!(change_in(text.as_bytes(), b"\"", b'"'), change, "{text}");
+            assert_eq!(change_in_json(text.as_bytes()), change, "{text}");
         }
     }
 }

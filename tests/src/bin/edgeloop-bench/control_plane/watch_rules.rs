@@ -1,4 +1,4 @@
-//! Hearing from the kernel which chains a committed change of the nftables rules has made.
+//! Hearing from the kernel which endpoints a committed change of the nftables rules has brought.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use nix::sys::time::TimeVal;
 
 use super::board::Board;
 use super::contender::Watch;
-use super::population::change_in;
+use super::population::change_in_element;
 
 /// `NFNLGRP_NFTABLES`, as a bit.
 const GROUP: u32 = 1 << 6;
@@ -28,11 +28,12 @@ const BUFFER: usize = 1 << 20;
 const TICK: i64 = 100_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN`.
-const NEW_CHAIN: u16 = 10 << 8 | 3;
+/// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM`: kube-proxy has the endpoints of a Service in a map of
+/// their own, by a number that is drawn.
+const NEW_ELEMENTS: u16 = 10 << 8 | 12;
 const HEADER: usize = 16;
-/// What kube-proxy's name of an endpoint's chain has before its address and port.
-const BEFORE_ADDRESS: &[u8] = b"__";
+/// Whatever stands in a message begins at a multiple of this.
+const WORD: usize = 4;
 
 /// A thread that listens until it is told to end.
 pub(crate) struct RulesWatch {
@@ -53,7 +54,7 @@ impl RulesWatch {
 }
 
 impl Watch for RulesWatch {
-    /// A chain's name tells its change.
+    /// An endpoint's address tells its change.
     fn announcer(&self) -> Box<dyn Fn(u32, u32) -> Result<()> + Send> {
         Box::new(|_change, _service| Ok(()))
     }
@@ -97,18 +98,18 @@ fn read(socket: &OwnedFd, board: &Board, end: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-/// The changes whose endpoints' chains are new.
+/// The changes whose endpoints are new in some map.
 fn changes(mut messages: &[u8]) -> Vec<u32> {
     let mut found = Vec::new();
     while let Some(header) = messages.first_chunk::<HEADER>() {
         let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
         let kind = u16::from_ne_bytes([header[4], header[5]]);
         let Some(message) = messages.get(HEADER..length) else { break };
-        if kind == NEW_CHAIN {
-            let starts = 0..message.len();
-            found.extend(starts.filter_map(|start| change_in(&message[start..], BEFORE_ADDRESS, b'/')));
+        if kind == NEW_ELEMENTS {
+            let starts = (0..message.len()).step_by(WORD);
+            found.extend(starts.filter_map(|start| change_in_element(&message[start..])));
         }
-        messages = messages.get(length.next_multiple_of(4)..).unwrap_or_default();
+        messages = messages.get(length.next_multiple_of(WORD)..).unwrap_or_default();
     }
     found
 }
@@ -118,23 +119,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_chains_of_changed_endpoints_are_found_among_other_messages() {
-        let message = |kind: u16, text: &str| {
-            let mut bytes = ((HEADER + text.len()) as u32).to_ne_bytes().to_vec();
+    fn endpoints_that_changes_brought_are_found_among_other_messages() {
+        let message = |kind: u16, element: &[u8]| {
+            let mut bytes = ((HEADER + 4 + element.len()) as u32).to_ne_bytes().to_vec();
             bytes.extend(kind.to_ne_bytes());
-            bytes.resize(HEADER, 0);
-            bytes.extend(text.as_bytes());
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes.resize(HEADER + 4, 0);
+            bytes.extend(element);
             bytes
         };
-        let chain = |address: &str| format!("endpoint-AB-default/service-1/tcp/__{address}/9376");
         let told = [
-            message(NEW_CHAIN, &chain("11.0.0.7")),
-            message(NEW_CHAIN + 1, &chain("11.0.0.8")),
-            message(NEW_CHAIN, &chain("12.0.0.9")),
-            message(NEW_CHAIN, &chain("11.0.1.0")),
+            message(NEW_ELEMENTS, &[11, 0, 0, 7, 0x24, 0xa0, 0, 0]),
+            message(NEW_ELEMENTS + 1, &[11, 0, 0, 8, 0x24, 0xa0, 0, 0]),
+            message(NEW_ELEMENTS, &[12, 0, 0, 9, 0x24, 0xa0, 0, 0]),
+            message(NEW_ELEMENTS, &[11, 0, 1, 0, 0x24, 0xa0, 0, 0, 11, 0, 1, 1, 0x24, 0xa0, 0, 0]),
         ];
-        assert_eq!(changes(&told.concat()), [7, 256]);
+        assert_eq!(changes(&told.concat()), [7, 256, 257]);
         assert_eq!(changes(&told.concat()[..HEADER + 3]), Vec::<u32>::new(), "cut off");
     }
 }
