@@ -1,3 +1,4 @@
 //! A real control plane as the source of the agents.
 
+mod bench;
 mod pods;

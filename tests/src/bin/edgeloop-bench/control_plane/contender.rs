@@ -48,6 +48,8 @@ pub(crate) struct Trial {
     pub(crate) memory: Memory,
     pub(crate) changes: Effect,
     pub(crate) control: Effect,
+    /// Milliseconds that kube-proxy says it takes to bring its rules up to what has changed.
+    pub(crate) partial_sync: Option<f64>,
     /// Seconds until it was in sync, and altogether.
     pub(crate) processor_cold: f64,
     pub(crate) processor: f64,
@@ -69,7 +71,8 @@ pub(crate) fn try_out(
     let (changes, control) = effects(ground, contender, numbers)?;
     let (processor, bytes) = so_far(contender)?;
     let cold = contender.cold();
-    Ok(Trial { cold, memory, changes, control, processor_cold, processor, bytes_cold, bytes })
+    let partial_sync = None;
+    Ok(Trial { cold, memory, changes, control, partial_sync, processor_cold, processor, bytes_cold, bytes })
 }
 
 fn so_far(contender: &impl Contender) -> Result<(f64, f64)> {

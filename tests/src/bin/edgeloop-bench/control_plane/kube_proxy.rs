@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,6 +23,8 @@ use super::watch_rules::RulesWatch;
 const METRICS: &str = "127.0.0.1:10249";
 /// When its rules were last brought to what the API server says: the first time, all of them.
 const LAST_SYNC: &str = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
+/// The histogram of syncs of what has changed.
+const PARTIAL_SYNCS: &str = "kubeproxy_sync_partial_proxy_rules_duration_seconds";
 const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(100);
 const TABLES: [&str; 2] = ["ip", "ip6"];
@@ -43,13 +45,17 @@ pub(crate) struct KubeProxy {
     cold: Cold,
 }
 
-/// Whether its tool is there.
-pub(crate) fn has_nft() -> Result<bool> {
-    match Command::new("nft").arg("--version").stdout(Stdio::null()).status() {
-        Ok(status) => Ok(status.success()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).context("could not run nft"),
-    }
+/// Which kube-proxy it is, and which nft it works with; nothing where there is no nft.
+pub(crate) fn versions() -> Result<Option<String>> {
+    let nft = match Command::new("nft").arg("--version").output() {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context("could not run nft"),
+    };
+    let kube_proxy = Command::new(tool("kube-proxy")?).arg("--version").output()?;
+    let kube_proxy = String::from_utf8_lossy(&kube_proxy.stdout).trim().to_owned();
+    let nft = nft.split(" (").next().unwrap_or_default();
+    Ok(Some(format!("{kube_proxy} with {nft}")))
 }
 
 impl KubeProxy {
@@ -90,13 +96,20 @@ impl KubeProxy {
         Ok(())
     }
 
+    /// How long it says that a sync of what has changed takes, on average, in milliseconds.
+    pub(crate) fn partial_sync(&self, ground: &Ground) -> Result<Option<f64>> {
+        let text = metrics(&ground.cluster.inside()?)?;
+        let part = |name: &str| value(&text, &format!("{PARTIAL_SYNCS}_{name}"));
+        Ok(part("sum").zip(part("count")).map(|(sum, count)| sum / count * 1e3))
+    }
+
     fn first_sync(&mut self, ground: &Ground, started: SystemTime) -> Result<f64> {
         let inside = ground.cluster.inside()?;
         let started = started.duration_since(UNIX_EPOCH).context("a clock before 1970")?.as_secs_f64();
         let give_up = Instant::now() + PATIENCE;
         while self.child.wait(Duration::ZERO)?.is_none() && Instant::now() < give_up {
             // It does not answer from the first moment on.
-            if let Some(at) = metrics(&inside).ok().as_deref().and_then(last_sync) {
+            if let Some(at) = metrics(&inside).ok().and_then(|text| value(&text, LAST_SYNC)) {
                 return Ok(at - started);
             }
             thread::sleep(PAUSE);
@@ -154,9 +167,9 @@ fn metrics(inside: &Inside) -> Result<String> {
     })?
 }
 
-/// In seconds since 1970.
-fn last_sync(metrics: &str) -> Option<f64> {
-    let line = metrics.lines().find(|line| line.starts_with(LAST_SYNC) && line.contains("IPv4"))?;
+/// Of IPv4, once it is above zero.
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    let line = metrics.lines().find(|line| line.starts_with(name) && line.contains("IPv4"))?;
     line.rsplit_once(' ')?.1.parse().ok().filter(|at| *at > 0.0)
 }
 
@@ -172,7 +185,7 @@ mod tests {
             (line("IPv6", "1.5e+09") + &line("IPv4", "0"), None),
             (line("IPv6", "1.5e+09") + &line("IPv4", "1.75e+09"), Some(1.75e9)),
         ] {
-            assert_eq!(last_sync(&metrics), at, "{metrics}");
+            assert_eq!(value(&metrics, LAST_SYNC), at, "{metrics}");
         }
     }
 }

@@ -57,7 +57,8 @@ struct Plan {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { small, seconds, output } = arguments;
     let plan = plan(*small, *seconds);
-    let has_nft = kube_proxy::has_nft()?;
+    let versions = kube_proxy::versions()?;
+    let has_nft = versions.is_some();
     tell("bringing up a control plane");
     let mut ground = Ground::new(plan.population)?;
     ground.grow(FEW)?;
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             theirs.push(kube_proxy_trial(&ground, plan, period, next())?);
         }
     }
-    Report { plan, created, few, ours: trial, topology, theirs }.print(*output)
+    Report { plan, versions, created, few, ours: trial, topology, theirs }.print(*output)
 }
 
 fn plan(small: bool, seconds: Option<u32>) -> Plan {
@@ -115,8 +116,9 @@ fn kube_proxy_trial(
 ) -> Result<Trial> {
     let proxy = KubeProxy::start(ground, period)?;
     let trial = try_out(ground, &proxy, plan.rest, numbers)?;
+    let partial_sync = proxy.partial_sync(ground)?;
     proxy.end(ground)?;
-    Ok(trial)
+    Ok(Trial { partial_sync, ..trial })
 }
 
 fn tell(what: &str) {

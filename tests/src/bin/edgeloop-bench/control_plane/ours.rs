@@ -94,20 +94,18 @@ impl Contender for Ours {
 
 /// What the log tells, once it has told everything.
 fn cold(log: &str, started: SystemTime) -> Option<Cold> {
+    let started = started.duration_since(UNIX_EPOCH).ok()?.as_secs_f64() % DAY;
+    let since = |line: &str| Some((time_of_day(line)? - started).rem_euclid(DAY));
     let in_sync: Vec<(f64, bool)> = log
         .lines()
         .filter(|line| line.contains("in sync with the API server"))
-        .filter_map(|line| Some((time_of_day(line)?, line.contains("kind=\"Node\""))))
+        .filter_map(|line| Some((since(line)?, line.contains("kind=\"Node\""))))
         .collect();
-    let attached = log.lines().find(|line| line.contains(": attached ")).and_then(time_of_day)?;
-    let latest = |times: &mut dyn Iterator<Item = f64>| times.max_by(f64::total_cmp);
-    let listed = latest(&mut in_sync.iter().filter(|(_, is_node)| !is_node).map(|(at, _)| *at))?;
-    let all = latest(&mut in_sync.iter().map(|(at, _)| *at).chain([attached]))?;
-    let started = started.duration_since(UNIX_EPOCH).ok()?.as_secs_f64() % DAY;
-    (in_sync.len() == 3).then(|| Cold {
-        in_sync: (all - started).rem_euclid(DAY),
-        completing: Some((attached - listed).rem_euclid(DAY) * 1e3),
-    })
+    let attached = log.lines().find(|line| line.contains(": attached ")).and_then(since)?;
+    let listed = in_sync.iter().filter(|(_, is_node)| !is_node).map(|(at, _)| *at).max_by(f64::total_cmp)?;
+    let last = in_sync.iter().map(|(at, _)| *at).fold(attached, f64::max);
+    let completing = Some((attached - listed) * 1e3);
+    (in_sync.len() >= 3).then_some(Cold { in_sync: last, completing })
 }
 
 const DAY: f64 = 86_400.0;

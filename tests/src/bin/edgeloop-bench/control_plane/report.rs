@@ -18,6 +18,8 @@ use super::{FEW, PACE, Plan};
 
 pub(crate) struct Report {
     pub(crate) plan: Plan,
+    /// Of kube-proxy and what it needs.
+    pub(crate) versions: Option<String>,
     /// How long it took to create most Services and slices.
     pub(crate) created: Duration,
     /// Memory with few Services.
@@ -33,6 +35,7 @@ pub(crate) struct Report {
 struct Whole<'a> {
     services: u32,
     endpoints: u32,
+    versions: Option<&'a str>,
     few_services: u32,
     few: &'a (Memory, Option<Memory>),
     ours: &'a Trial,
@@ -67,6 +70,7 @@ impl Report {
         Whole {
             services,
             endpoints: services * ENDPOINTS,
+            versions: self.versions.as_deref(),
             few_services: FEW,
             few: &self.few,
             ours: &self.ours,
@@ -83,15 +87,14 @@ impl Report {
         let Plan { population, changes, rest } = self.plan;
         let services = population.services;
         let annotated = (0..services).filter(|number| is_annotated(*number)).count();
-        let missing = if self.theirs.is_empty() {
-            "kube-proxy is not measured: it needs the program nft, of the package nftables.\n"
-        } else {
-            ""
-        };
+        let beside = self.versions.as_ref().map_or_else(
+            || "kube-proxy is not measured: it needs the program nft, of the package nftables".to_owned(),
+            |versions| format!("kube-proxy is {versions}; its periods are 1 s, the default, and 1 ns"),
+        );
         format!(
             "{services} Services with {} endpoints in {services} slices, {} nodes in {POOLS} pools; created in {:.0} s.\n\
              {annotated} Services have {TOPOLOGY_KEYS}: {TOPOLOGY}. {changes} slices are changed, {PACE} a second; memory is \
-             read {} s after sync.\n{missing}\n{}\n\n{}",
+             read {} s after sync.\n{beside}.\n\n{}\n\n{}",
             services * ENDPOINTS,
             population.nodes + 1,
             self.created.as_secs_f64(),
@@ -119,6 +122,7 @@ impl Report {
             all("  to a bare watcher beside it, p50, ms", &|trial| Some(trial.control.p50)),
             all("  the same, p99, ms", &|trial| Some(trial.control.p99)),
             all("  the same, longest, ms", &|trial| Some(trial.control.max)),
+            all("  a sync of what has changed, by its own count, mean, ms", &|trial| trial.partial_sync),
             all("  changes that a later one overtook", &|trial| Some(trial.changes.superseded as f64)),
             of_ours(
                 format!("an annotation to the kernel, median of {}, ms", annotation.changes),
@@ -171,8 +175,7 @@ fn table(rows: &[Row]) -> Table {
         "kube-proxy/ours",
     ]);
     for Row { measure, values, ratio } in rows {
-        let number =
-            |value: &Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+        let number = |value: &Option<f64>| value.map_or_else(|| "-".to_owned(), three_figures);
         let mut cells = vec![measure.clone()];
         cells.extend(values.iter().map(number));
         cells.push(number(ratio));
@@ -184,9 +187,26 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
+/// Of large numbers nobody reads what stands behind the point.
+fn three_figures(value: f64) -> String {
+    let places = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
+    format!("{value:.places$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_has_the_places_that_are_read() {
+        for (value, text) in [(0.361, "0.36"), (-12.34, "-12.3"), (11_513.09, "11513"), (0.0, "0.00")] {
+            assert_eq!(three_figures(value), text);
+        }
+    }
 
     #[test]
     fn a_ratio_needs_two_numbers_above_zero() {
