@@ -8,9 +8,12 @@ use crate::datapath::bpf::Bpf;
 use crate::datapath::takeover::{Datapath, Sizes, TakeoverError};
 use crate::datapath::{Grace, WriteError, grace_period};
 use crate::model::ObjectName;
+use crate::near::near;
 use crate::plan::{Limits, Plan, need, wanted};
 use crate::reconcile::Reconciler;
+use crate::source::kube::Outbox;
 use crate::source::{Batch, Report};
+use crate::status::complaint::complaint;
 use crate::status::marks::{Mark, marks_of};
 use crate::status::view::{AgentView, Failed};
 use crate::store::{Said, Store};
@@ -40,6 +43,8 @@ pub struct Orders {
     pub sizes: Sizes,
     pub audit: Duration,
     pub grace: Grace,
+    /// Where to put what owners of Services are to be told; files have nobody to tell.
+    pub outbox: Option<Outbox>,
 }
 
 /// The agent's state, owned by the writer's thread.
@@ -55,6 +60,8 @@ pub struct Agent {
     to_self: Sender<Wake>,
     grace_running: bool,
     attached: bool,
+    /// It was said that the own Node is not there.
+    is_missed: bool,
     /// The maps were taken over whatever their size, because not everything was known.
     is_kept: bool,
     report: Report,
@@ -87,6 +94,7 @@ impl Agent {
             to_self,
             grace_running: false,
             attached: false,
+            is_missed: false,
             is_kept: false,
             report: Report::default(),
             failed: BTreeMap::new(),
@@ -154,6 +162,7 @@ impl Agent {
     /// One pass: open, audit, converge, attach, and see to what the next one needs.
     fn pass(&mut self) -> Result<(), TakeoverError> {
         self.audit_if_due();
+        self.look_for_own_node();
         if !self.store.is_synced() {
             return Ok(());
         }
@@ -171,6 +180,22 @@ impl Agent {
         }
         self.start_grace();
         Ok(())
+    }
+
+    /// A name that is no Node's passes for a node in no pool: that is said once.
+    fn look_for_own_node(&mut self) {
+        if self.is_missed || !self.store.is_nowhere() || self.report.is_incomplete() {
+            return;
+        }
+        self.is_missed = true;
+        let places = self.store.places();
+        let known: Vec<&str> = places.nodes.keys().map(|name| &**name).collect();
+        tracing::warn!(
+            node = %places.here,
+            nodes = known.len(),
+            near = near(&places.here, &known).join(", "),
+            "there is no Node of this name: what reads its labels waits until there is one"
+        );
     }
 
     fn open(&mut self) -> Result<(), TakeoverError> {
@@ -237,8 +262,11 @@ impl Agent {
         }
     }
 
-    /// Logs what is new about a Service, once.
+    /// Logs what is new about a Service, once, and has its owner told.
     fn say(&mut self, service: &ObjectName) {
+        if let Some(outbox) = &self.orders.outbox {
+            outbox.set(service, complaint(&self.store, service));
+        }
         let plan = self.kernel.as_ref().map(|kernel| &kernel.plan);
         let marks = marks_of(&self.store, plan, service);
         let said = self.said.remove(service).unwrap_or_default();

@@ -6,6 +6,7 @@ pub mod config;
 pub mod datapath;
 pub mod metrics;
 pub mod model;
+mod near;
 pub mod plan;
 pub mod reconcile;
 pub mod run;

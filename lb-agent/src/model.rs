@@ -76,6 +76,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// The annotation `openyurt.io/topologyKeys` as written.
     pub topology: Option<Arc<str>>,
+    /// `metadata.uid`, kept only beside a topology: what is said of it on the object needs it.
+    pub uid: Option<Arc<str>>,
     /// `internalTrafficPolicy: Local`.
     pub internal_local: bool,
     /// `sessionAffinity: ClientIP` with its timeout in seconds.

@@ -216,6 +216,7 @@ mod tests {
             addresses: vec![IpAddr::V4(Ipv4Addr::new(10, 96, 0, 11))],
             ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80 }],
             topology: None,
+            uid: None,
             internal_local: false,
             affinity: None,
             reachable_around: false,

@@ -12,7 +12,7 @@ use crate::config::{Config, SourceConfig};
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, load, lock};
 use crate::source::file;
-use crate::source::kube::{Follower as ApiFollower, Link, Timing, follow};
+use crate::source::kube::{Follower as ApiFollower, Link, Outbox, Pace, Timing, follow};
 use crate::status::http;
 use crate::status::serve::{Served, listen, serve};
 use crate::store::Store;
@@ -27,7 +27,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let _lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = runtime.block_on(Source::new(source))?;
-    let orders = Orders { source: source.to_string(), sizes, audit, grace: Grace::probe() };
+    let outbox = matches!(source, Source::Api(_)).then(Outbox::default);
+    let orders =
+        Orders { source: source.to_string(), sizes, audit, grace: Grace::probe(), outbox: outbox.clone() };
     let served = {
         let _entered = runtime.enter();
         listen(&socket)?
@@ -40,7 +42,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let follower = {
         let _entered = runtime.enter();
-        source.follow(wake.clone())?
+        source.follow(wake.clone(), outbox, &node)?
     };
 
     let (ended, writer_ended) = tokio::sync::oneshot::channel();
@@ -80,7 +82,7 @@ impl Source {
         })
     }
 
-    fn follow(self, wake: Sender<Wake>) -> anyhow::Result<Follower> {
+    fn follow(self, wake: Sender<Wake>, outbox: Option<Outbox>, node: &str) -> anyhow::Result<Follower> {
         Ok(match self {
             Self::Files(folder) => {
                 let send = move |batch: file::Batch| wake.send(Wake::Source(batch.into())).is_ok();
@@ -88,7 +90,9 @@ impl Source {
             }
             Self::Api(link) => {
                 let send = move |batch| wake.send(Wake::Source(batch)).is_ok();
-                Follower::Api { _follower: follow(&link, Timing::default(), send) }
+                let follower = follow(&link, Timing::default(), send);
+                let outbox = outbox.unwrap_or_default();
+                Follower::Api { _follower: follower.telling(&link, outbox, node, Pace::default()) }
             }
         })
     }

@@ -55,9 +55,13 @@ impl Agent {
     /// Starts one for `node` in the network of a control plane, and does not wait. `flags` say how it is to
     /// reach the API server.
     pub fn follow(cluster: &Cluster, node: &Node, flags: &[&str]) -> Result<Self> {
-        let mut command = cluster.command_on(node, program()?);
-        run(&mut command, node, flags);
-        Self::from_command(node, &mut command)
+        Self::from_program(node, &mut cluster.command_on(node, program()?), flags)
+    }
+
+    /// The same with any program that becomes the agent, to which the agent's arguments are given.
+    pub fn from_program(node: &Node, command: &mut Command, flags: &[&str]) -> Result<Self> {
+        run(command, node, flags);
+        Self::from_command(node, command)
     }
 
     fn from_command(node: &Node, command: &mut Command) -> Result<Self> {

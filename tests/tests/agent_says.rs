@@ -5,7 +5,8 @@
 use std::process::Output;
 
 use edgeloop_tests::Pair;
-use edgeloop_tests::agent::{lb_agent, lb_agent_says, program, wait_for};
+use edgeloop_tests::agent::{Agent, lb_agent, lb_agent_says, program, wait_for};
+use lb_agent::status::view::AgentView;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -156,18 +157,44 @@ fn a_socket_path_that_is_somebody_elses_is_refused() {
     assert!(agent.view().unwrap().ready, "the first agent answers as before");
 }
 
-/// An empty folder says that there is nothing; a missing one says nothing.
+/// A misspelt name passes for a node in no pool.
 #[test]
 #[ignore = "needs root"]
-fn an_empty_folder_is_a_cluster_without_services() {
+fn a_node_that_nobody_knows_is_said_once_with_the_names_near_it() {
     let pair = Pair::new().unwrap();
+    let other = pair.site.node("n11").unwrap();
+    let folder = format!("file:{}", pair.folder.path().display());
+
+    let agent = Agent::start(&other, &["--source", &folder]).unwrap();
+
+    pair.folder.put("more.yaml", "node n4").unwrap();
+    agent.wait_until("another pass", |view| view.passes > 1).unwrap();
+    let log = agent.log();
+    assert_eq!(log.matches("there is no Node of this name").count(), 1, "{log}");
+    assert!(log.contains("node=n11 nodes=2 near=\"n1, n3\""), "{log}");
+}
+
+/// A volume that is not mounted looks like a folder without manifests.
+#[test]
+#[ignore = "needs root"]
+fn a_folder_without_manifests_takes_nothing_back() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&[]).unwrap();
     for file in ["web.yaml", "nodes.yaml"] {
         pair.folder.remove(file).unwrap();
     }
+    let says = |view: &AgentView| view.files.problems.iter().any(|text| text.contains("holds no manifest"));
+    agent.wait_until("it is said", says).unwrap();
+    assert!(pair.is_served().unwrap());
+    agent.end_by(Signal::SIGTERM).unwrap();
 
     let agent = pair.agent(&[]).unwrap();
 
-    assert_eq!(pair.holds(Pair::SERVICE).unwrap(), "untouched");
+    assert!(pair.is_served().unwrap(), "nor when an agent is started over it");
+    let view = agent.view().unwrap();
+    assert!(says(&view) && view.files.incomplete.len() == 1, "{:?}", view.files);
+    pair.folder.put_text("none.yaml", "# nothing\n").unwrap();
+    wait_for("it is taken back", || Ok(pair.holds(Pair::SERVICE)? == "untouched")).unwrap();
     let lines = "service web 10.96.0.11:80\nslice web-1 of web 9376 10.244.1.3";
     pair.folder.put("web.yaml", lines).unwrap();
     wait_for("it is served", || pair.is_served()).unwrap();

@@ -1,12 +1,13 @@
 //! `cargo xtask bench`: builds for speed, and becomes the bench.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::build_ebpf;
-use crate::{machine, shell};
+use crate::{machine, programs, shell, tools};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
@@ -14,6 +15,8 @@ pub(crate) enum Bench {
     Connect(Arguments),
     /// From one changed slice to the last map write, on the in-memory kernel.
     Plan(Arguments),
+    /// A change at a real API server until it holds in the kernel, beside the real kube-proxy.
+    ControlPlane(Arguments),
 }
 
 #[derive(clap::Args)]
@@ -27,21 +30,63 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     let (name, Arguments { rest }) = match bench {
         Bench::Connect(arguments) => ("connect", arguments),
         Bench::Plan(arguments) => ("plan", arguments),
+        Bench::ControlPlane(arguments) => ("control-plane", arguments),
     };
-    let on_the_kernel = matches!(bench, Bench::Connect(_));
-    if on_the_kernel {
+    let tools = match bench {
+        Bench::ControlPlane(_) => Some(programs::of_cluster()?),
+        Bench::Connect(_) | Bench::Plan(_) => None,
+    };
+    if bench.is_on_the_kernel() {
         machine::runs_our_programs()?;
         machine::install_tools()?;
     }
     // The agent's library, which the bench measures, holds the object either way.
-    build_ebpf::run(&build_ebpf::Arguments { reference: on_the_kernel, ..Default::default() })?;
-    let mut cargo = shell::cargo();
-    cargo.args(["build", "--release", "--package", "edgeloop-tests", "--bin", "edgeloop-bench"]);
-    if on_the_kernel {
-        // What runs inside of the simulated pods.
-        cargo.args(["--bin", "edgeloop-pod"]);
-    }
-    shell::run(&mut cargo)?;
+    let reference = matches!(bench, Bench::Connect(_));
+    build_ebpf::run(&build_ebpf::Arguments { reference, ..Default::default() })?;
+    shell::run(shell::cargo().args(["build", "--release"]).args(bench.programs()))?;
     let program = shell::built("release")?.join("edgeloop-bench");
-    Err(shell::become_program(Command::new(program).arg(name).args(rest)))
+    Err(shell::become_program(&mut command(&program, name, tools.as_deref(), rest)))
+}
+
+fn command(program: &Path, name: &str, tools: Option<&Path>, rest: &[OsString]) -> Command {
+    let mut command = Command::new(program);
+    command.envs(tools.map(|tools| (tools::VARIABLE, tools))).arg(name).args(rest);
+    command
+}
+
+impl Bench {
+    fn is_on_the_kernel(&self) -> bool {
+        match self {
+            Bench::Connect(_) | Bench::ControlPlane(_) => true,
+            Bench::Plan(_) => false,
+        }
+    }
+
+    /// What cargo is asked for: the bench, what runs inside of simulated pods, and what is measured.
+    fn programs(&self) -> Vec<&'static str> {
+        let bench = ["--package", "edgeloop-tests", "--bin", "edgeloop-bench"];
+        let pod = ["--bin", "edgeloop-pod"];
+        let agent = ["--package", "lb-agent", "--bin", "lb-agent"];
+        match self {
+            Bench::Plan(_) => bench.to_vec(),
+            Bench::Connect(_) => [&bench[..], &pod].concat(),
+            Bench::ControlPlane(_) => [&bench[..], &pod, &agent].concat(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bench_gets_its_name_its_arguments_and_only_with_a_cluster_the_tools() {
+        let rest = ["--small", "-o", "json"].map(OsString::from);
+        let with = command(Path::new("/bench"), "control-plane", Some(Path::new("/tools")), &rest);
+        assert_eq!(with.get_args().collect::<Vec<_>>(), ["control-plane", "--small", "-o", "json"]);
+        let environment: Vec<_> = with.get_envs().collect();
+        assert_eq!(environment, [(tools::VARIABLE.as_ref(), Some("/tools".as_ref()))]);
+        let without = command(Path::new("/bench"), "plan", None, &rest);
+        assert_eq!(without.get_envs().count(), 0);
+    }
 }

@@ -1,32 +1,57 @@
 //! `cargo xtask demo`: builds what the demo needs, and becomes it.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
-use crate::build_ebpf;
-use crate::{machine, shell};
+use crate::{programs, shell, tools};
+
+/// The demo's argument that asks for a real cluster.
+const CLUSTER: &str = "--cluster";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Passed on to the demo.
+    /// Passed on to the demo: `--cluster` runs it on a real control plane.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { rest } = arguments;
-    machine::runs_our_programs()?;
-    machine::install_tools()?;
-    build_ebpf::run(&build_ebpf::Arguments::default())?;
-    shell::run(shell::cargo().args([
-        "build",
-        "--package",
-        "lb-agent",
-        "--package",
-        "edgeloop-tests",
-        "--bins",
-    ]))?;
-    let demo = shell::built("debug")?.join("edgeloop-demo");
-    Err(shell::become_program(std::process::Command::new(demo).args(rest)))
+    let tools = if on_a_cluster(rest) { Some(programs::of_cluster()?) } else { None };
+    let programs = programs::build()?;
+    Err(shell::become_program(&mut command(&programs, tools.as_deref(), rest)))
+}
+
+fn on_a_cluster(rest: &[OsString]) -> bool {
+    rest.iter().any(|argument| argument == CLUSTER)
+}
+
+fn command(programs: &Path, tools: Option<&Path>, rest: &[OsString]) -> Command {
+    let mut command = Command::new(programs.join("edgeloop-demo"));
+    command.envs(tools.map(|tools| (tools::VARIABLE, tools))).args(rest);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_demo_on_a_cluster_is_given_tools_and_all_of_them_their_arguments() {
+        let [plain, compared] = [vec!["-v"], vec!["--cluster", "--compare"]]
+            .map(|rest| rest.into_iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(!on_a_cluster(&plain) && on_a_cluster(&compared));
+
+        let with = command(Path::new("/built"), Some(Path::new("/tools")), &compared);
+        assert_eq!(with.get_args().collect::<Vec<_>>(), ["--cluster", "--compare"]);
+        let environment: Vec<_> = with.get_envs().collect();
+        assert_eq!(environment, [(tools::VARIABLE.as_ref(), Some("/tools".as_ref()))]);
+
+        let without = command(Path::new("/built"), None, &plain);
+        assert_eq!(without.get_args().collect::<Vec<_>>(), ["-v"]);
+        assert_eq!(without.get_envs().count(), 0);
+    }
 }

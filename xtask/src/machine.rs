@@ -37,15 +37,23 @@ pub(crate) fn runs_our_programs() -> Result<()> {
 
 /// The tools that tests on the kernel and the demo call.
 pub(crate) fn install_tools() -> Result<()> {
-    let tools = [
+    install(&[
         ("ip", Missing { packages: &["iproute2"], why: "to make network namespaces for simulated pods" }),
         (
             "bpftool",
             Missing { packages: &["bpftool"], why: "to show the kernel's maps as its users see them" },
         ),
-    ];
-    let missing = tools.into_iter().filter(|(name, _)| shell::programs(name).is_empty());
-    packages::install(&missing.map(|(_, missing)| missing).collect::<Vec<_>>())
+    ])
+}
+
+/// What the programs of a real cluster call.
+pub(crate) fn install_cluster_tools() -> Result<()> {
+    install(&[("nft", Missing { packages: &["nftables"], why: "to let kube-proxy write its rules" })])
+}
+
+fn install(tools: &[(&str, Missing)]) -> Result<()> {
+    let missing = tools.iter().filter(|(name, _)| shell::programs(name).is_empty());
+    packages::install(&missing.map(|(_, missing)| *missing).collect::<Vec<_>>())
 }
 
 /// The first folder that cgroup2 is mounted on.

@@ -2,13 +2,17 @@
 
 mod bench;
 mod build_ebpf;
+mod cache;
+mod cluster;
 mod demo;
 mod machine;
 mod packages;
+mod programs;
 mod shell;
 mod signals;
 mod test;
 mod tidy;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -30,6 +34,9 @@ enum Verb {
     Test(test::Arguments),
     /// Run the tutorial on this machine's kernel: nodes as cgroups, pods as network namespaces.
     Demo(demo::Arguments),
+    /// A real control plane on this machine, to play with.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
     /// Measure, and print the goals beside what came out.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -43,6 +50,7 @@ fn main() -> ExitCode {
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Cluster(cluster) => cluster::run(&cluster).map(|()| ExitCode::SUCCESS),
         Verb::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Verb::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
     });

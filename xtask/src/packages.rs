@@ -11,6 +11,7 @@ use crate::shell;
 const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=600";
 
 /// Packages of Debian that give one thing we lack.
+#[derive(Clone, Copy)]
 pub(crate) struct Missing {
     pub(crate) packages: &'static [&'static str],
     /// Ends the sentence "`packages` is needed …".

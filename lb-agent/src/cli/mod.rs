@@ -1,7 +1,6 @@
 //! The command line: one command a file.
 
 pub mod cleanup;
-mod near;
 pub mod plan;
 pub mod rules;
 pub mod run;

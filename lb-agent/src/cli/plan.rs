@@ -7,21 +7,21 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use crate::model::{Change, Kind, Object};
+use crate::near::near;
 use crate::source::file::{self, Report};
 use crate::source::kube::{KubeConfig, load};
 use crate::status::decisions::{Decisions, Ignored, decisions};
 use crate::status::table;
 use crate::store::{Rules, Store};
 
-use super::near::near;
 use super::rules::RuleArgs;
 use super::source::ApiArgs;
 use super::{Output, unless_closed};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A folder of manifests, as for `run --source file:DIR`, instead of an API server; may be
-    /// repeated
+    /// A folder of manifests instead of an API server, as DIR or, as `run --source` has it,
+    /// file:DIR; may be repeated
     #[arg(long, value_name = "DIR", env = "EDGELOOP_MANIFESTS")]
     manifests: Vec<PathBuf>,
 
@@ -53,6 +53,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { manifests, api, node, all_nodes, output, rules } = args;
     let rules = rules.settle()?;
     let api = api.settle((!manifests.is_empty()).then_some("--manifests"))?;
+    let manifests: Vec<PathBuf> = manifests.into_iter().map(folder).collect();
     let picture = if manifests.is_empty() { from_api(api)? } else { from_files(&manifests)? };
     let is_complete = picture.is_complete;
     let nodes = if all_nodes { picture.nodes() } else { vec![picture.know(node.unwrap_or_default())?] };
@@ -60,6 +61,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     unless_closed(print(picture, &nodes, rules, shape, io::stdout().lock()))
         .context("could not write the plan")?;
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is written as for `run` means the same here.
+fn folder(written: PathBuf) -> PathBuf {
+    match written.to_str().and_then(|text| text.strip_prefix("file:")) {
+        Some(folder) if !folder.is_empty() => folder.into(),
+        Some(_) | None => written,
+    }
 }
 
 /// All that is known of a cluster.

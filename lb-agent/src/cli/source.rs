@@ -17,7 +17,7 @@ pub struct ApiArgs {
     context: Option<String>,
 
     /// Dial the API server, or a proxy on this node, at this address; credentials are those of
-    /// the kubeconfig if one is named, else the pod's own, which never leave the node over http
+    /// the kubeconfig if one is named, else the pod's own; neither leaves the node over http
     #[arg(long, value_name = "URL", env = "EDGELOOP_API_SERVER")]
     api_server: Option<String>,
 }

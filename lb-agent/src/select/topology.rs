@@ -15,6 +15,9 @@ const POOL_KEY: &str = "openyurt.io/nodepool";
 const POOL_KEY_AS_ZONE: &str = "kubernetes.io/zone";
 const ANY_KEY: &str = "*";
 
+/// The keys that every list may name, beside `*`.
+pub const KEYS: &[&str] = &[HOST_KEY, POOL_KEY, POOL_KEY_AS_ZONE, ZONE_LABEL, REGION_LABEL];
+
 /// Step one of a Service, as its annotation asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {

@@ -1,5 +1,6 @@
 //! What an operator is told: wanted beside observed.
 
+pub mod complaint;
 pub mod decisions;
 pub mod http;
 pub mod marks;

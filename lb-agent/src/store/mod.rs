@@ -128,6 +128,13 @@ impl Store {
         self.places.nodes.contains_key(&self.places.here)
     }
 
+    /// The client node's object was never seen, though every Node was told: its name may be
+    /// misspelt.
+    #[must_use]
+    pub fn is_nowhere(&self) -> bool {
+        self.synced.contains(&Kind::Node) && self.places.own.is_none()
+    }
+
     /// Every Service that exists, also those that do not count.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &Topology)> {
         self.services.values().map(|known| (&known.service, &known.topology))
@@ -141,6 +148,18 @@ impl Store {
     #[must_use]
     pub fn has_service(&self, name: &ObjectName) -> bool {
         self.services.contains_key(name)
+    }
+
+    /// Whether nothing is decided about this Service, whatever its topology says.
+    #[must_use]
+    pub fn is_left_alone(&self, service: &Service) -> bool {
+        service.skipped.is_some() || service.discarded || self.rules.excluded.contains(&service.name)
+    }
+
+    /// What a topology that is not understood does.
+    #[must_use]
+    pub const fn on_invalid(&self) -> OnInvalid {
+        self.rules.on_invalid
     }
 
     /// The slices that name `service`.
@@ -198,11 +217,7 @@ impl Store {
     /// The node labels that decide about a Service: none while it is left alone.
     fn label_keys(&self, known: &Known) -> Vec<Arc<str>> {
         let Known { service, topology } = known;
-        if service.skipped.is_some() || service.discarded || self.rules.excluded.contains(&service.name) {
-            Vec::new()
-        } else {
-            topology.label_keys(&self.rules.pool_keys)
-        }
+        if self.is_left_alone(service) { Vec::new() } else { topology.label_keys(&self.rules.pool_keys) }
     }
 
     fn slice_now(&mut self, slice: Slice) {

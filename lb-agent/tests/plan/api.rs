@@ -25,6 +25,24 @@ fn an_api_server_gives_the_same_plan_as_the_manifests_of_its_objects() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_is_for_other_programs() {
+    let server = serve_tutorial();
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "x",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    });
+    let folder = Folder::new(&[("kubeconfig", &text.to_string())]);
+    let file = folder.path().join("kubeconfig").display().to_string();
+    let flags = ["--node", "kind-worker", "--kubeconfig", &file];
+    for name in ["https_proxy", "HTTPS_PROXY"] {
+        let answer = plan(&[], &flags, &[(name, "http://127.0.0.1:1")]);
+        assert_eq!((answer.stderr.as_str(), answer.code), ("", Some(0)), "{name}");
+    }
+}
+
+#[test]
 fn all_nodes_are_an_array_of_what_each_would_say_alone() {
     let folder = tutorial();
     let all = plan(&[&folder], &["--all-nodes", "-o", "json"], &[("EDGELOOP_NODE", "kind-worker")]).json();

@@ -46,6 +46,14 @@ fn several_folders_are_one_picture_and_the_first_to_define_an_object_wins() {
 }
 
 #[test]
+fn a_folder_may_be_written_as_for_run() {
+    let written = format!("file:{}", tutorial().display());
+    let answer = plan(&[written.as_ref()], &["--node", "kind-worker"], &[]);
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    assert_eq!(answer.stdout, plan(&[&tutorial()], &["--node", "kind-worker"], &[]).stdout);
+}
+
+#[test]
 fn an_unknown_node_is_an_error_that_lists_names() {
     let many: String = (0..11)
         .map(|number| format!("{{apiVersion: v1, kind: Node, metadata: {{name: server{number:04}}}}}\n---\n"))

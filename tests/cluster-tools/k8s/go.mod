@@ -1,4 +1,8 @@
-module cluster-tools
+// The control plane, and kube-proxy to compare with. A test talks to it as to any cluster.
+//
+// The version to change is that of k8s.io/kubernetes; the replacements are those of its own go.mod, which asks for v0.0.0 of
+// each: `v0.36.3` belongs to `v1.36.3`. Then `go mod tidy`.
+module cluster-tools/k8s
 
 go 1.26.0
 

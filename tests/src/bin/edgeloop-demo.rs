@@ -4,17 +4,23 @@ use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 
 use clap::Parser;
+use edgeloop_tests::demo;
 
 /// Runs the folder examples/tutorial on this machine's kernel, in cgroups and network namespaces of its own,
 /// and shows which client is answered by which pool while things change. Exits with 1 when anything is not as
 /// it should be. Needs root; leaves nothing behind.
 #[derive(Parser)]
 #[command(name = "edgeloop-demo")]
-struct Arguments {}
+struct Arguments {
+    /// On a real control plane with OpenYurt's own controllers, driven by API calls.
+    #[arg(long)]
+    cluster: bool,
+}
 
 fn main() -> ExitCode {
-    let Arguments {} = Arguments::parse();
-    match edgeloop_tests::demo::run() {
+    let Arguments { cluster } = Arguments::parse();
+    let shown = if cluster { demo::run_on_a_cluster() } else { demo::run() };
+    match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // With stderr gone there is nobody to tell.

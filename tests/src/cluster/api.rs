@@ -164,6 +164,15 @@ pub fn is_refused(error: &anyhow::Error, code: u16) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == code)
 }
 
+/// Whether it is the way to the API server that failed.
+pub(super) fn is_unreachable(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<kube::Error>().is_some_and(|error| {
+            matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_))
+        })
+    })
+}
+
 pub(super) fn request(
     method: Method,
     path: &str,

@@ -13,12 +13,13 @@ use crate::node::Node;
 use crate::pod::Pod;
 
 use super::objects::{self, Patch};
-use super::{Api, Cluster, is_refused};
+use super::{Api, Cluster, is_refused, is_unreachable};
 
 /// How often it looks at the API server.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// A pod that is told to go serves for so long, as pods of any care do: until then every node has heard.
+/// A pod that is told to go serves for so long before its object goes, and for as long again: where all
+/// endpoints of a Service are on their way out, clients get these until the last node has heard.
 const GRACE: Duration = Duration::from_secs(1);
 
 const PODS: &str = "/api/v1/pods";
@@ -26,6 +27,7 @@ const PODS: &str = "/api/v1/pods";
 /// All nodes' kubelets. Their pods end when it is dropped.
 pub struct Kubelet {
     pods: Pods,
+    seen: History,
     /// Its end tells the thread.
     tell: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -34,10 +36,22 @@ pub struct Kubelet {
 /// By the pod's name: the tests' names are unique beyond their namespaces.
 type Pods = Arc<Mutex<BTreeMap<String, Running>>>;
 
+/// The name of each pod that ever ran here, and of its node.
+type History = Arc<Mutex<BTreeMap<String, String>>>;
+
 struct Running {
     pod: Arc<Pod>,
-    /// When it was told to.
-    ends: Option<Instant>,
+    /// Since when it is told to.
+    told: Option<Instant>,
+}
+
+/// A pod that runs here, or did.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub name: String,
+    pub node: String,
+    /// It runs and has not been told to end.
+    pub runs: bool,
 }
 
 /// What the stand-in knows of a node.
@@ -60,16 +74,30 @@ impl Kubelet {
         }
         let (tell, told) = mpsc::channel();
         let pods = Pods::default();
-        let work = Work { api: cluster.api().clone(), grounds, pods: Arc::clone(&pods) };
+        let seen = History::default();
+        let (api, of_work) = (cluster.api().clone(), Arc::clone(&seen));
+        let work = Work { api, grounds, pods: Arc::clone(&pods), seen: of_work };
         // Programs that it starts end with this thread.
         let thread = Some(thread::spawn(move || work.run(&told)));
-        Ok(Self { pods, tell: Some(tell), thread })
+        Ok(Self { pods, seen, tell: Some(tell), thread })
     }
 
     /// A pod that runs here.
     pub fn pod(&self, name: &str) -> Result<Arc<Pod>> {
         let running = lock(&self.pods);
         running.get(name).map(|running| Arc::clone(&running.pod)).with_context(|| format!("no pod {name}"))
+    }
+
+    /// Every pod that runs or ran here.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        let (pods, seen) = (lock(&self.pods), lock(&self.seen));
+        seen.iter()
+            .map(|(name, node)| {
+                let runs = pods.get(name).is_some_and(|running| running.told.is_none());
+                Seen { name: name.clone(), node: node.clone(), runs }
+            })
+            .collect()
     }
 
     /// The names of all pods that run here.
@@ -94,6 +122,7 @@ struct Work {
     api: Api,
     grounds: BTreeMap<String, Ground>,
     pods: Pods,
+    seen: History,
 }
 
 impl Work {
@@ -101,7 +130,9 @@ impl Work {
         let mut last = String::new();
         while let Err(RecvTimeoutError::Timeout) = told.recv_timeout(PERIOD) {
             // An API server that is away comes back; what is said once needs no saying twice.
-            if let Err(error) = self.look() {
+            if let Err(error) = self.look()
+                && !is_unreachable(&error)
+            {
                 let error = format!("{error:#}");
                 if error != last {
                     eprintln!("kubelet: {error}");
@@ -115,7 +146,10 @@ impl Work {
     fn look(&mut self) -> Result<()> {
         let pods = self.api.list(PODS)?;
         let names: Vec<&str> = pods.iter().filter_map(|pod| objects::name(pod).ok()).collect();
-        lock(&self.pods).retain(|name, _| names.contains(&name.as_str()));
+        lock(&self.pods).retain(|name, running| {
+            names.contains(&name.as_str())
+                || running.told.get_or_insert_with(Instant::now).elapsed() < GRACE * 2
+        });
         for pod in &pods {
             let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
             if !self.grounds.contains_key(bound) {
@@ -138,7 +172,8 @@ impl Work {
             Some(pod) => pod,
             None => {
                 let pod = Arc::new(self.run_pod(object, name, bound)?);
-                lock(&self.pods).insert(name.to_owned(), Running { pod: Arc::clone(&pod), ends: None });
+                lock(&self.seen).insert(name.to_owned(), bound.to_owned());
+                lock(&self.pods).insert(name.to_owned(), Running { pod: Arc::clone(&pod), told: None });
                 pod
             }
         };
@@ -161,11 +196,10 @@ impl Work {
     fn end(&self, object: &Value) -> Result<()> {
         let name = objects::name(object)?;
         if let Some(running) = lock(&self.pods).get_mut(name)
-            && Instant::now() < *running.ends.get_or_insert_with(|| Instant::now() + GRACE)
+            && running.told.get_or_insert_with(Instant::now).elapsed() < GRACE
         {
             return Ok(());
         }
-        lock(&self.pods).remove(name);
         match self.api.delete_now(&objects::path(&typed(object)?)?) {
             Err(error) if !is_refused(&error, 404) => Err(error),
             Ok(_) | Err(_) => Ok(()),
@@ -173,8 +207,8 @@ impl Work {
     }
 }
 
-fn lock(pods: &Pods) -> MutexGuard<'_, BTreeMap<String, Running>> {
-    pods.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Objects in a list do not say what they are.

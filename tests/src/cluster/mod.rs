@@ -5,14 +5,17 @@
 
 mod api;
 mod authority;
+mod door;
 mod inside;
 mod kubelet;
 mod many;
 mod nodes;
 mod objects;
 mod parts;
+mod playground;
 mod tools;
 mod users;
+mod yurt;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -34,12 +37,17 @@ use crate::{cgroup, helper};
 use authority::Authority;
 use users::User;
 
+use api::is_unreachable;
 pub use api::{Api, Refused, is_refused};
+pub use door::Door;
 pub use inside::Inside;
-pub use kubelet::Kubelet;
+pub use kubelet::{Kubelet, Seen};
+pub use nodes::patiently;
 pub use objects::Patch;
 pub use parts::{API_SERVER_PORT, Part};
+pub use playground::{Playground, Whereabouts};
 pub use tools::{TOOLS, tool};
+pub use yurt::Yurt;
 
 /// For a program to become ready, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(90);

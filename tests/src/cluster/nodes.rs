@@ -104,7 +104,7 @@ pub(super) fn documents(text: &str) -> Result<Vec<Value>> {
 }
 
 /// Again for some seconds while the API server refuses with this code: what it misses is on its way.
-fn patiently<T>(code: u16, mut act: impl FnMut() -> Result<T>) -> Result<T> {
+pub fn patiently<T>(code: u16, mut act: impl FnMut() -> Result<T>) -> Result<T> {
     let give_up = Instant::now() + PATIENCE;
     loop {
         match act() {

@@ -45,11 +45,15 @@ pub(super) fn collection(object: &Value) -> Result<String> {
     let (version, kind) = (text("apiVersion")?, text("kind")?);
     let root = if version.contains('/') { "apis" } else { "api" };
     let plural = plural(kind);
-    if GLOBAL.contains(&kind) {
+    if is_global(kind) {
         return Ok(format!("/{root}/{version}/{plural}"));
     }
     let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default");
     Ok(format!("/{root}/{version}/namespaces/{namespace}/{plural}"))
+}
+
+pub(super) fn is_global(kind: &str) -> bool {
+    GLOBAL.contains(&kind)
 }
 
 /// The object's own path.

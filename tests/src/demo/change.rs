@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{Load, LoadReport};
+use crate::{Answer, Load, LoadReport};
 
+use super::cast::{Cast, Pools};
 use super::matrix::{in_words, strays};
 use super::screen::{Screen, grouped};
-use super::stage::{Pools, Stage};
+use super::stage::Stage;
 use super::truth::{self, SERVICE};
 
 /// A change that does not show within this time is one that does not work.
@@ -36,8 +37,7 @@ pub(super) const MOVES_BACK: Change =
     Change { file: "node-edge-node2.yaml", old: "nodepool: shanghai", new: "nodepool: hangzhou" };
 
 impl Change {
-    /// Makes the change while the client on `node` dials the annotated Service, and tells how long after the
-    /// rename the first connection ended that was answered as `after` says. Until then all are as `before`.
+    /// Makes the change while the client on `node` dials the annotated Service; see [`show`].
     pub(super) fn show(
         &self,
         stage: &Stage,
@@ -45,37 +45,44 @@ impl Change {
         before: truth::Pools,
         after: truth::Pools,
     ) -> Result<Duration> {
-        let (before, after) = (stage.pools().labels(before), stage.pools().labels(after));
-        let mut watch = stage.client(node)?.watch(SERVICE.at)?;
-        let renamed = self.make(stage)?;
-        let mut stray = None;
-        let first = watch
-            .first_since(
-                renamed,
-                |answer| {
-                    let label = answer.label();
-                    if !before.contains(&label) && !after.contains(&label) {
-                        stray = Some(label.to_owned());
-                    }
-                    stray.is_some() || after.contains(&label)
-                },
-                SOON,
-            )
-            .with_context(|| format!("the change to {} does not show on {node}", self.file))?;
-        ensure!(
-            stray.is_none(),
-            "while {} changed, a client on {node} that dials {} got {}, which was true neither before nor after",
-            self.file,
-            SERVICE.name,
-            first.label()
-        );
-        Ok(first.ended().saturating_sub(renamed))
+        show(stage.cast(), node, before, after, || self.make(stage))
+            .with_context(|| format!("while {} changed", self.file))
     }
 
     /// Returns the time just before the rename.
     pub(super) fn make(&self, stage: &Stage) -> Result<Duration> {
         stage.manifests.change(self.file, self.old, self.new)
     }
+}
+
+/// Makes a change while the client on `node` dials the annotated Service, and tells how long after the moment
+/// that `act` returns the first connection ended that was answered as `after` says. Until then all are as
+/// `before`.
+pub(super) fn show(
+    cast: &Cast,
+    node: &str,
+    before: truth::Pools,
+    after: truth::Pools,
+    act: impl FnOnce() -> Result<Duration>,
+) -> Result<Duration> {
+    let pools = cast.pools();
+    let mut watch = cast.client(node)?.watch(SERVICE.at)?;
+    let since = act()?;
+    let mut stray = false;
+    let shown = |answer: &Answer| {
+        let (was, is) = (pools.answer(answer.label(), before), pools.answer(answer.label(), after));
+        stray |= !was && !is;
+        is || stray
+    };
+    let first = watch.first_since(since, shown, SOON);
+    let first = first.with_context(|| format!("the change does not show on {node}"))?;
+    ensure!(
+        !stray,
+        "a client on {node} that dials {} got {}, which was true neither before nor after",
+        SERVICE.name,
+        first.label()
+    );
+    Ok(first.ended().saturating_sub(since))
 }
 
 /// Connections to the annotated Service that go on while something changes.
@@ -85,8 +92,8 @@ pub(super) struct Meanwhile {
 }
 
 impl Meanwhile {
-    pub(super) fn begin(stage: &Stage, node: &'static str) -> Result<Self> {
-        let load = stage.client(node)?.dial_continuously(SERVICE.at, PER_SECOND, 2)?;
+    pub(super) fn begin(cast: &Cast, node: &'static str) -> Result<Self> {
+        let load = cast.client(node)?.dial_continuously(SERVICE.at, PER_SECOND, 2)?;
         thread::sleep(BREATH);
         Ok(Self { load, node })
     }
@@ -95,14 +102,14 @@ impl Meanwhile {
     pub(super) fn end(
         self,
         screen: &Screen,
-        stage: &Stage,
+        cast: &Cast,
         before: truth::Pools,
         after: truth::Pools,
         what: &str,
     ) -> Result<()> {
         thread::sleep(BREATH);
         let report = self.load.stop()?;
-        none_failed(stage.pools(), self.node, &report, before, after)?;
+        none_failed(cast.pools(), self.node, &report, before, after)?;
         let text = format!("connections from {} meanwhile: 0 failed, {what}", self.node);
         screen.counted(report.dialled(), &text)
     }
@@ -121,7 +128,7 @@ pub(super) fn none_failed(
         let (failed, all) = (grouped(report.failed.len() as u64), grouped(report.dialled()));
         anyhow::bail!("{failed} of {all} connections from {node} failed, the first with {}", first.errno);
     }
-    let allowed = [pools.labels(before), pools.labels(after)].concat();
+    let allowed = [pools.labels_ever(before), pools.labels_ever(after)].concat();
     let strays = strays(&report.answered, &allowed);
     ensure!(strays.is_empty(), "connections from {node} were answered from elsewhere: {}", in_words(&strays));
     ensure!(report.dialled() > 0, "no connection from {node} was made");

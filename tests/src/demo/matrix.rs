@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::{Tally, tally};
 
-use super::stage::{Pools, Stage};
+use super::cast::{Cast, Pools};
 use super::truth::{self, EVERYWHERE, PLACES, SERVICE, Service, Truth};
 
 /// Connections for one row. One of four pods stays out of so many by chance once in 10^24.
@@ -31,11 +31,11 @@ pub(super) struct Row {
 
 /// Dials both Services from every node until all is as `truth` says. Other nodes may be some milliseconds behind
 /// the one that was watched, and then still show what was true before; never anything else.
-pub(super) fn settle(stage: &Stage, before: &Truth, truth: &Truth) -> Result<Seen> {
+pub(super) fn settle(cast: &Cast, before: &Truth, truth: &Truth) -> Result<Seen> {
     let give_up = Instant::now() + SOON;
     loop {
-        let seen = Seen { truth: *truth, rows: dial_all(stage)? };
-        match seen.judge(stage.pools(), before) {
+        let seen = Seen { truth: *truth, rows: dial_all(cast)? };
+        match seen.judge(cast.pools(), before) {
             Ok(()) => return Ok(seen),
             Err(Wrong::Ever(error)) => return Err(error),
             Err(Wrong::ForNow(error)) if Instant::now() > give_up => return Err(error),
@@ -45,9 +45,9 @@ pub(super) fn settle(stage: &Stage, before: &Truth, truth: &Truth) -> Result<See
 }
 
 /// The client on this node, dialled without a second chance.
-pub(super) fn check(stage: &Stage, node: &str, expected: truth::Pools) -> Result<()> {
-    let got = tally(&stage.client(node)?.dial(SERVICE.at, DIALS)?);
-    compare(stage.pools(), node, SERVICE, &got, expected)
+pub(super) fn check(cast: &Cast, node: &str, expected: truth::Pools) -> Result<()> {
+    let got = tally(&cast.client(node)?.dial(SERVICE.at, DIALS)?);
+    compare(cast.pools(), node, SERVICE, &got, expected)
 }
 
 /// A client's connections to a Service were answered by these pools, by each of their pods, and by nobody else;
@@ -60,7 +60,7 @@ pub(super) fn compare(
     expected: truth::Pools,
 ) -> Result<()> {
     let wanted = pools.labels(expected);
-    let all_came = wanted.iter().all(|label| got.contains_key(*label));
+    let all_came = !wanted.is_empty() && wanted.iter().all(|label| got.contains_key(label));
     ensure!(
         all_came && strays(got, &wanted).is_empty(),
         "a client on {node} that dials {} should be {}, and got {}",
@@ -75,8 +75,8 @@ pub(super) fn compare(
 }
 
 /// What is not one of `allowed`.
-pub(super) fn strays(got: &Tally, allowed: &[&str]) -> Tally {
-    let strays = got.iter().filter(|(label, _)| !allowed.contains(&label.as_str()));
+pub(super) fn strays(got: &Tally, allowed: &[String]) -> Tally {
+    let strays = got.iter().filter(|(label, _)| !allowed.contains(label));
     strays.map(|(label, count)| (label.clone(), *count)).collect()
 }
 
@@ -107,7 +107,7 @@ impl Seen {
                 (EVERYWHERE, &row.everywhere, before.everywhere[number], self.truth.everywhere[number]);
             for (service, got, was, is) in [of_service, of_everywhere] {
                 let Err(error) = compare(pools, place.node, service, got, is) else { continue };
-                if !strays(got, &[pools.labels(was), pools.labels(is)].concat()).is_empty() {
+                if !strays(got, &[pools.labels_ever(was), pools.labels_ever(is)].concat()).is_empty() {
                     return Err(Wrong::Ever(error));
                 }
                 result = Err(Wrong::ForNow(error));
@@ -118,11 +118,11 @@ impl Seen {
 }
 
 /// From all nodes side by side.
-fn dial_all(stage: &Stage) -> Result<Vec<Row>> {
+fn dial_all(cast: &Cast) -> Result<Vec<Row>> {
     thread::scope(|scope| {
         let dials = PLACES.map(|place| {
             scope.spawn(move || {
-                let client = stage.client(place.node)?;
+                let client = cast.client(place.node)?;
                 let service = tally(&client.dial(SERVICE.at, DIALS)?);
                 let everywhere = tally(&client.dial(EVERYWHERE.at, DIALS)?);
                 Ok(Row { service, everywhere })

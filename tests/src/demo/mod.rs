@@ -1,7 +1,9 @@
 //! The tutorial on this machine's kernel, step by step; what it prints comes from connections it made.
 
 mod agent;
+mod cast;
 mod change;
+mod cluster;
 mod kill;
 mod manifests;
 mod matrix;
@@ -16,10 +18,13 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use crate::leftovers;
+use cast::Cast;
 use matrix::{DIALS, Seen, settle};
 use screen::{Screen, grouped, short};
 use stage::Stage;
 use truth::{AT_FIRST, EVERYWHERE, SERVICE};
+
+pub use cluster::run as run_on_a_cluster;
 
 /// Shows the tutorial, and proves it: the error is a sentence that says what was not so.
 ///
@@ -39,7 +44,7 @@ pub fn run() -> Result<()> {
     stage.start_agents()?;
     screen.measured(started.elapsed(), "until all agents are ready")?;
 
-    let at_first = matrix(&screen, &stage)?;
+    let at_first = matrix(&screen, stage.cast())?;
     steps::run(&screen, &stage, &at_first)?;
     kill::run(&screen, &mut stage)?;
 
@@ -53,9 +58,9 @@ pub fn run() -> Result<()> {
     ))
 }
 
-fn matrix(screen: &Screen, stage: &Stage) -> Result<Seen> {
+fn matrix(screen: &Screen, cast: &Cast) -> Result<Seen> {
     screen.heading("1. Who is answered by whom")?;
-    let seen = settle(stage, &AT_FIRST, &AT_FIRST)?;
+    let seen = settle(cast, &AT_FIRST, &AT_FIRST)?;
     screen.line(&format!(
         "{} connections, {DIALS} from each client to each Service, counted by the pool that answered",
         grouped(seen.dialled())
@@ -65,9 +70,9 @@ fn matrix(screen: &Screen, stage: &Stage) -> Result<Seen> {
         "{} ({}), openyurt.io/topologyKeys: openyurt.io/nodepool",
         SERVICE.name, SERVICE.at
     ))?;
-    table::draw_service(screen, stage.pools(), &seen)?;
+    table::draw_service(screen, cast.pools(), &seen)?;
     screen.line("")?;
     screen.line(&format!("{} ({}), no annotation", EVERYWHERE.name, EVERYWHERE.at))?;
-    table::draw_everywhere(screen, stage.pools(), &seen)?;
+    table::draw_everywhere(screen, cast.pools(), &seen)?;
     Ok(seen)
 }

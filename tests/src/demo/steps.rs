@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::cast::REFUSED;
 use super::change::{Change, MOVES_TO_SHANGHAI, Meanwhile};
 use super::matrix::{DIALS, Seen, settle};
 use super::screen::{Screen, short};
-use super::stage::{REFUSED, Stage};
+use super::stage::Stage;
 use super::table::draw_change;
 use super::truth::{
     AT_FIRST, EDGE2, FALLBACK, HOME, IN_HANGZHOU, IN_SHANGHAI, MOVED, NOBODY, SERVICE, UNREADY, WORKER,
@@ -36,7 +37,7 @@ fn pods_become_unready(screen: &Screen, stage: &Stage, before: &Seen) -> Result<
     screen
         .heading("2. shanghai's pods become unready: its clients are refused, the others notice nothing")?;
     screen.act(SHANGHAI, "`ready: true` becomes `ready: false`, four times")?;
-    let loads = [Meanwhile::begin(stage, WORKER)?, Meanwhile::begin(stage, EDGE2)?];
+    let loads = [Meanwhile::begin(stage.cast(), WORKER)?, Meanwhile::begin(stage.cast(), EDGE2)?];
     let change = Change { file: SHANGHAI, old: READY, new: NOT_READY };
     let shown = change.show(stage, WORKER2, IN_SHANGHAI, NOBODY)?;
     screen.measured(shown, "from the rename to the first refused connection on kind-worker2")?;
@@ -45,11 +46,11 @@ fn pods_become_unready(screen: &Screen, stage: &Stage, before: &Seen) -> Result<
     let text =
         format!("until a refused connect returns {REFUSED} (median of {DIALS}; longest {})", short(longest));
     screen.measured(median, &text)?;
-    let seen = settle(stage, &AT_FIRST, &UNREADY)?;
+    let seen = settle(stage.cast(), &AT_FIRST, &UNREADY)?;
     for load in loads {
-        load.end(screen, stage, IN_HANGZHOU, IN_HANGZHOU, "all stayed in hangzhou")?;
+        load.end(screen, stage.cast(), IN_HANGZHOU, IN_HANGZHOU, "all stayed in hangzhou")?;
     }
-    draw_change(screen, stage.pools(), before, &seen)?;
+    draw_change(screen, stage.cast().pools(), before, &seen)?;
     Ok(seen)
 }
 
@@ -61,22 +62,22 @@ fn annotation_allows_more(screen: &Screen, stage: &Stage, before: &Seen) -> Resu
     let shown = change.show(stage, WORKER2, NOBODY, IN_HANGZHOU)?;
     screen.measured(shown, "from the rename to the first answer from hangzhou on kind-worker2")?;
 
-    let seen = settle(stage, &UNREADY, &FALLBACK)?;
-    draw_change(screen, stage.pools(), before, &seen)?;
+    let seen = settle(stage.cast(), &UNREADY, &FALLBACK)?;
+    draw_change(screen, stage.cast().pools(), before, &seen)?;
     Ok(seen)
 }
 
 fn pods_return(screen: &Screen, stage: &Stage, before: &Seen) -> Result<Seen> {
     screen.line("")?;
     screen.act(SHANGHAI, "the pods return, `ready: true`: shanghai comes home")?;
-    let load = Meanwhile::begin(stage, WORKER2)?;
+    let load = Meanwhile::begin(stage.cast(), WORKER2)?;
     let change = Change { file: SHANGHAI, old: NOT_READY, new: READY };
     let shown = change.show(stage, WORKER2, IN_HANGZHOU, IN_SHANGHAI)?;
     screen.measured(shown, "from the rename to the first answer from shanghai on kind-worker2")?;
 
-    let seen = settle(stage, &FALLBACK, &HOME)?;
-    load.end(screen, stage, IN_HANGZHOU, IN_SHANGHAI, "hangzhou answered, then shanghai")?;
-    draw_change(screen, stage.pools(), before, &seen)?;
+    let seen = settle(stage.cast(), &FALLBACK, &HOME)?;
+    load.end(screen, stage.cast(), IN_HANGZHOU, IN_SHANGHAI, "hangzhou answered, then shanghai")?;
+    draw_change(screen, stage.cast().pools(), before, &seen)?;
     Ok(seen)
 }
 
@@ -84,18 +85,18 @@ fn node_moves(screen: &Screen, stage: &Stage, before: &Seen) -> Result<()> {
     screen.heading("4. edge-node2 moves from hangzhou to shanghai by its label, and its client with it")?;
     screen
         .act(MOVES_TO_SHANGHAI.file, "`desired-nodepool: hangzhou` becomes `desired-nodepool: shanghai`")?;
-    let load = Meanwhile::begin(stage, EDGE2)?;
+    let load = Meanwhile::begin(stage.cast(), EDGE2)?;
     let shown = MOVES_TO_SHANGHAI.show(stage, EDGE2, IN_HANGZHOU, IN_SHANGHAI)?;
     screen.measured(shown, "from the rename to the first answer from shanghai on edge-node2")?;
 
-    let seen = settle(stage, &HOME, &MOVED)?;
-    load.end(screen, stage, IN_HANGZHOU, IN_SHANGHAI, "hangzhou answered, then shanghai")?;
-    draw_change(screen, stage.pools(), before, &seen)
+    let seen = settle(stage.cast(), &HOME, &MOVED)?;
+    load.end(screen, stage.cast(), IN_HANGZHOU, IN_SHANGHAI, "hangzhou answered, then shanghai")?;
+    draw_change(screen, stage.cast().pools(), before, &seen)
 }
 
 /// How long connects to a Service without backends take, which all have to be refused: the median, the longest.
 fn time_to_refuse(stage: &Stage) -> Result<(Duration, Duration)> {
-    let answers = stage.client(WORKER2)?.dial(SERVICE.at, DIALS)?;
+    let answers = stage.cast().client(WORKER2)?.dial(SERVICE.at, DIALS)?;
     if let Some(other) = answers.iter().find(|answer| !answer.failed_with(REFUSED)) {
         anyhow::bail!("a client on {WORKER2} was refused, and a later connection got {}", other.label());
     }

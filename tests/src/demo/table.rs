@@ -6,9 +6,10 @@ use anyhow::Result;
 
 use crate::Tally;
 
+use super::cast::{Pools, REFUSED};
 use super::matrix::{Row, Seen};
 use super::screen::Screen;
-use super::stage::{Pools, REFUSED};
+
 use super::truth::{PLACES, SERVING};
 
 /// One of the two Services.

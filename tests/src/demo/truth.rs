@@ -13,13 +13,14 @@ pub(super) struct Place {
 pub(super) const WORKER: &str = "kind-worker";
 pub(super) const EDGE2: &str = "edge-node2";
 pub(super) const WORKER2: &str = "kind-worker2";
+pub(super) const LONE: &str = "lone-node";
 
 pub(super) const PLACES: [Place; 5] = [
     Place { node: "kind-control-plane", client: "10.244.0.10" },
     Place { node: WORKER, client: "10.244.2.10" },
     Place { node: EDGE2, client: "10.244.3.10" },
     Place { node: WORKER2, client: "10.244.1.10" },
-    Place { node: "lone-node", client: "10.244.4.10" },
+    Place { node: LONE, client: "10.244.4.10" },
 ];
 
 /// The pools that have servers.
@@ -43,7 +44,7 @@ pub(super) struct Service {
 /// The pools whose pods answer a client: all of them, and no other. None: the client is refused.
 pub(super) type Pools = &'static [&'static str];
 
-const BOTH: Pools = &[HANGZHOU, SHANGHAI];
+pub(super) const IN_BOTH: Pools = &[HANGZHOU, SHANGHAI];
 pub(super) const IN_HANGZHOU: Pools = &[HANGZHOU];
 pub(super) const IN_SHANGHAI: Pools = &[SHANGHAI];
 pub(super) const NOBODY: Pools = &[];
@@ -60,7 +61,7 @@ pub(super) struct Truth {
 pub(super) const AT_FIRST: Truth = Truth {
     pools: [Some("beijing"), Some(HANGZHOU), Some(HANGZHOU), Some(SHANGHAI), None],
     service: [NOBODY, IN_HANGZHOU, IN_HANGZHOU, IN_SHANGHAI, NOBODY],
-    everywhere: [BOTH; 5],
+    everywhere: [IN_BOTH; 5],
 };
 
 /// shanghai's pods are not ready.
@@ -74,15 +75,22 @@ pub(super) const UNREADY: Truth = Truth {
 pub(super) const FALLBACK: Truth = Truth { service: [IN_HANGZHOU; 5], ..UNREADY };
 
 /// shanghai's pods are ready again. Who has no server in its pool may go anywhere.
-pub(super) const HOME: Truth =
-    Truth { service: [BOTH, IN_HANGZHOU, IN_HANGZHOU, IN_SHANGHAI, BOTH], everywhere: [BOTH; 5], ..FALLBACK };
+pub(super) const HOME: Truth = Truth {
+    service: [IN_BOTH, IN_HANGZHOU, IN_HANGZHOU, IN_SHANGHAI, IN_BOTH],
+    everywhere: [IN_BOTH; 5],
+    ..FALLBACK
+};
 
 /// edge-node2 is in shanghai.
 pub(super) const MOVED: Truth = Truth {
     pools: [Some("beijing"), Some(HANGZHOU), Some(SHANGHAI), Some(SHANGHAI), None],
-    service: [BOTH, IN_HANGZHOU, IN_SHANGHAI, IN_SHANGHAI, BOTH],
+    service: [IN_BOTH, IN_HANGZHOU, IN_SHANGHAI, IN_SHANGHAI, IN_BOTH],
     ..HOME
 };
+
+/// The same with the annotation of the beginning.
+pub(super) const BACK: Truth =
+    Truth { service: [NOBODY, IN_HANGZHOU, IN_SHANGHAI, IN_SHANGHAI, NOBODY], ..MOVED };
 
 /// The pool that a node is in at first.
 pub(super) fn pool_of(node: &str) -> Result<&'static str> {

@@ -3,10 +3,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::packages::Missing;
-use crate::{build_ebpf, shell};
+use crate::{cache, shell};
 
 const VERSION: &str = "0.13.0";
 const FEATURE: &str = "llvm-22";
@@ -59,24 +59,15 @@ fn cached() -> Result<PathBuf> {
     if llvm_version.split('.').next() != Some(&LLVM_MAJOR.to_string()) {
         bail!("{} is LLVM {llvm_version}; bpf-linker is built with LLVM {LLVM_MAJOR}", llvm().display());
     }
-    let tools = cache()?.join("tools");
-    std::fs::create_dir_all(&tools).with_context(|| format!("could not make {}", tools.display()))?;
-    let _lock = build_ebpf::lock(&tools.join("build.lock"))?;
+    let tools = cache::tools()?;
+    let _lock = cache::lock(&tools.join("build.lock"))?;
     let folder = tools.join(key(&llvm_version));
     let program = folder.join("bin/bpf-linker");
     if !is_ours(&program) {
-        install(&folder, &llvm_version)?;
+        eprintln!("Building bpf-linker {VERSION} with LLVM {llvm_version}, once, into {}", folder.display());
+        cache::install(&folder, build)?;
     }
     Ok(program)
-}
-
-/// `$EDGELOOP_CACHE`, else the user's cache folder.
-fn cache() -> Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("EDGELOOP_CACHE")
-        .or_else(|| Some(set("XDG_CACHE_HOME")?.join("edgeloop")))
-        .or_else(|| Some(set("HOME")?.join(".cache/edgeloop")))
-        .context("neither EDGELOOP_CACHE nor XDG_CACHE_HOME nor HOME says where to keep bpf-linker")
 }
 
 /// A folder name that changes with all that the linker is built from.
@@ -86,32 +77,21 @@ fn key(llvm_version: &str) -> String {
     format!("bpf-linker-{VERSION}-{:016x}", hasher.finish())
 }
 
-/// Builds beside `folder` and renames, so that a build which was stopped leaves nothing that
-/// looks finished.
-fn install(folder: &Path, llvm_version: &str) -> Result<()> {
-    eprintln!("Building bpf-linker {VERSION} with LLVM {llvm_version}, once, into {}", folder.display());
-    let mut partial = folder.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    for old in [folder, &partial] {
-        if old.exists() {
-            std::fs::remove_dir_all(old).with_context(|| format!("could not remove {}", old.display()))?;
-        }
-    }
+/// Builds into `place`.
+fn build(place: &Path) -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Cargo warns where it installs into a folder outside of PATH.
-    let first = [llvm().join("bin"), partial.join("bin")];
+    let first = [llvm().join("bin"), place.join("bin")];
     let path = std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)))?;
     let mut cargo = shell::clean("cargo");
     cargo
         .current_dir(std::env::temp_dir())
         .args(["install", "--locked", "bpf-linker", "--version", VERSION])
         .args(["--no-default-features", "--features", FEATURE, "--no-track", "--root"])
-        .arg(&partial)
+        .arg(place)
         .env("LLVM_PREFIX", llvm())
         .env("PATH", path);
-    shell::run(&mut cargo)?;
-    std::fs::rename(&partial, folder).with_context(|| format!("could not make {}", folder.display()))
+    shell::run(&mut cargo)
 }
 
 #[cfg(test)]

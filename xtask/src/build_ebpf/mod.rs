@@ -5,12 +5,11 @@ mod linker;
 mod object;
 mod toolchain;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::{packages, shell};
+use crate::{cache, packages, shell};
 use linker::Linker;
 use toolchain::Toolchain;
 
@@ -66,7 +65,7 @@ fn build(wanted: &[Build]) -> Result<()> {
     let (toolchain, linker) = tools()?;
     let target = target();
     std::fs::create_dir_all(&target).with_context(|| format!("could not make {}", target.display()))?;
-    let _lock = lock(&target.join("build.lock"))?;
+    let _lock = cache::lock(&target.join("build.lock"))?;
     for build in wanted {
         let built = compile(build, &toolchain, &linker, &target)?;
         let object = target.join(build.object);
@@ -94,16 +93,6 @@ fn tools() -> Result<(Toolchain, Linker)> {
         }
     };
     Ok((toolchain, linker::get()?))
-}
-
-/// Waits until nobody else holds `path`; held until the file is dropped.
-fn lock(path: &Path) -> Result<File> {
-    let file = File::create(path).with_context(|| format!("could not make {}", path.display()))?;
-    if file.try_lock().is_err() {
-        eprintln!("Waiting for another build, which holds {}", path.display());
-        file.lock().with_context(|| format!("could not lock {}", path.display()))?;
-    }
-    Ok(file)
 }
 
 /// Compiles one crate for the kernel, and gives the file that came out.

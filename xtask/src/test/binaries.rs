@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::shell;
 use crate::test::Counts;
+use crate::{shell, tools};
 
 /// One file that cargo built from `#[test]` functions.
 pub(crate) struct Binary {
@@ -81,14 +81,15 @@ impl Binary {
     }
 
     /// Ignored tests share the machine's kernel: two at a time, so that time-outs mean something.
-    pub(crate) fn run(&self, selection: Selection, rest: &[String]) -> Result<Counts> {
+    /// `tools` are those of a cluster, for tests that start one.
+    pub(crate) fn run(&self, selection: Selection, tools: Option<&Path>, rest: &[String]) -> Result<Counts> {
         let folder = self.folder.file_name().unwrap_or_default().to_string_lossy();
         eprintln!("\nRunning {folder}/{}", self.name);
         let mut command = self.command();
         if selection == Selection::Ignored {
             command.args(["--ignored", "--test-threads", "2"]);
         }
-        counted(command.args(rest))
+        counted(command.envs(tools.map(|tools| (tools::VARIABLE, tools))).args(rest))
     }
 
     fn command(&self) -> Command {

@@ -3,12 +3,13 @@
 mod binaries;
 mod checks;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Error, Result};
 
 use crate::build_ebpf;
-use crate::machine;
+use crate::{machine, signals, tools};
 use binaries::{Binary, Selection};
 
 #[derive(clap::Args)]
@@ -62,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         TIERS.into_iter().filter(|tier| tiers.is_empty() || tiers.contains(tier)).collect();
     let kernel = machine::runs_our_programs();
     let on_the_kernel = tiers.contains(&Tier::Kernel) && kernel.is_ok();
-    if on_the_kernel {
+    if on_the_kernel || tiers.contains(&Tier::Cluster) && kernel.is_ok() {
         machine::install_tools()?;
     }
     let reference = on_the_kernel && build_ebpf::has_reference();
@@ -111,15 +112,22 @@ fn run_tier(tier: Tier, all: &[Binary], because: Option<&String>, rest: &[String
         outcome.ignored = Some("there are no such tests here".to_string());
         return Ok(outcome);
     }
-    if let Some(because) = because.filter(|_| tier == Tier::Kernel) {
-        for binary in binaries {
-            outcome.counts.skipped += binary.tests(selection)?.len();
+    let tools = match tier.prepare(because)? {
+        Prepared::Ready(tools) => tools,
+        Prepared::Lacks(why) => {
+            for binary in binaries {
+                outcome.counts.skipped += binary.tests(selection)?.len();
+            }
+            outcome.ignored = Some(why);
+            return Ok(outcome);
         }
-        outcome.ignored = Some(because.clone());
-        return Ok(outcome);
-    }
+        Prepared::Broken(what) => {
+            outcome.counts.failed.push(what);
+            return Ok(outcome);
+        }
+    };
     for binary in binaries {
-        outcome.counts.add(binary.run(selection, rest)?);
+        outcome.counts.add(binary.run(selection, tools.as_deref(), rest)?);
     }
     if tier == Tier::Pure {
         outcome.counts.add(binaries::documentation()?);
@@ -127,7 +135,35 @@ fn run_tier(tier: Tier, all: &[Binary], because: Option<&String>, rest: &[String
     Ok(outcome)
 }
 
+/// Whether a tier's tests can run.
+#[derive(Debug, PartialEq, Eq)]
+enum Prepared {
+    /// With the tools of a cluster, if they are to start one.
+    Ready(Option<PathBuf>),
+    /// Not on this machine, and why.
+    Lacks(String),
+    /// Not on any: what failed.
+    Broken(String),
+}
+
 impl Tier {
+    /// Gets what its tests need. `because` says why this machine's kernel cannot be used.
+    fn prepare(self, because: Option<&String>) -> Result<Prepared> {
+        match (self, because) {
+            (Tier::Kernel | Tier::Cluster, Some(because)) => Ok(Prepared::Lacks(because.clone())),
+            (Tier::Cluster, None) => {
+                let prepared = with_tools(tools::get())?;
+                if matches!(prepared, Prepared::Ready(_)) {
+                    machine::install_cluster_tools()?;
+                }
+                Ok(prepared)
+            }
+            (Tier::Source | Tier::Pure | Tier::Object | Tier::Kernel | Tier::Vm, _) => {
+                Ok(Prepared::Ready(None))
+            }
+        }
+    }
+
     /// Whether its tests are marked `#[ignore]`, since an ordinary `cargo test` cannot run them.
     fn is_asked_for(self) -> bool {
         match self {
@@ -138,7 +174,10 @@ impl Tier {
 
     /// Every test belongs to one tier: by the name of its file, and by whether it is ignored.
     fn has(self, binary: &Binary) -> bool {
-        let own = [Tier::Object, Tier::Cluster, Tier::Vm].into_iter().find(|tier| binary.name == tier.name());
+        let own = [Tier::Object, Tier::Cluster, Tier::Vm].into_iter().find(|tier| {
+            let rest = binary.name.strip_prefix(tier.name());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        });
         match self {
             Tier::Source => false,
             Tier::Pure => own != Some(Tier::Object),
@@ -155,6 +194,19 @@ impl Tier {
             Tier::Kernel => "kernel",
             Tier::Cluster => "cluster",
             Tier::Vm => "vm",
+        }
+    }
+}
+
+fn with_tools(tools: Result<PathBuf>) -> Result<Prepared> {
+    match tools {
+        Ok(folder) => Ok(Prepared::Ready(Some(folder))),
+        Err(error) if error.is::<tools::Unavailable>() => Ok(Prepared::Lacks(error.to_string())),
+        // Told to end: that is no result.
+        Err(error) if signals::told_to_end() => Err(error),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Ok(Prepared::Broken("the tools of a cluster do not build: see above".to_string()))
         }
     }
 }
@@ -190,4 +242,34 @@ fn summary(outcomes: Vec<Outcome>) -> ExitCode {
     }
     println!("{}", all.shown());
     if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn a_machine_that_cannot_build_a_cluster_skips_and_a_recipe_that_does_not_compile_fails() {
+        let unavailable = || Error::new(tools::Unavailable::of_tests("there is no Go here"));
+        let lacks = Prepared::Lacks("there is no Go here".to_string());
+        assert_eq!(with_tools(Err(unavailable())).unwrap(), lacks);
+        let broken = with_tools(Err(anyhow!("exit status 1")).context("go build failed")).unwrap();
+        assert!(matches!(broken, Prepared::Broken(_)), "{broken:?}");
+        let folder = PathBuf::from("/tools");
+        assert_eq!(with_tools(Ok(folder.clone())).unwrap(), Prepared::Ready(Some(folder)));
+    }
+
+    #[test]
+    fn only_the_tiers_that_use_the_kernel_are_ignored_without_it_and_none_of_the_others_gets_tools() {
+        let because = "no cgroup2 is mounted".to_string();
+        for tier in [Tier::Kernel, Tier::Cluster] {
+            assert_eq!(tier.prepare(Some(&because)).unwrap(), Prepared::Lacks(because.clone()));
+        }
+        for tier in [Tier::Pure, Tier::Object, Tier::Vm] {
+            assert_eq!(tier.prepare(Some(&because)).unwrap(), Prepared::Ready(None));
+        }
+        assert_eq!(Tier::Kernel.prepare(None).unwrap(), Prepared::Ready(None));
+    }
 }

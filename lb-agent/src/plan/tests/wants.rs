@@ -20,6 +20,7 @@ fn service(service: &str, number: u8) -> Service {
         addresses: vec![IpAddr::from([10, 96, 0, number])],
         ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80 }],
         topology: None,
+        uid: None,
         internal_local: false,
         affinity: None,
         reachable_around: false,

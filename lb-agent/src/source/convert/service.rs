@@ -37,11 +37,14 @@ pub fn service(object: &written::Service, names: &mut Interner) -> Result<Conver
     let addresses = addresses(spec, &mut problems);
     let skipped = skipped(metadata, spec, &addresses);
     let ports = ports(spec, names, &mut problems);
+    let topology = annotation(metadata, TOPOLOGY_KEYS).map(|keys| names.share(keys));
+    let uid = metadata.uid.as_deref().filter(|uid| topology.is_some() && !uid.is_empty());
     let converted = Service {
         name,
         created: metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
         discarded: is_type(spec, "LoadBalancer") && annotation(metadata, DISCARD) == Some("true"),
-        topology: annotation(metadata, TOPOLOGY_KEYS).map(|keys| names.share(keys)),
+        uid: uid.map(Arc::from),
+        topology,
         internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
         affinity: affinity(spec, &mut problems),
         reachable_around: skipped.is_none() && is_reachable_around(object, spec),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 pub struct Metadata {
     pub name: Option<String>,
     pub namespace: Option<String>,
+    pub uid: Option<String>,
     pub creation_timestamp: Option<Time>,
     pub labels: Option<BTreeMap<String, String>>,
     pub annotations: Option<BTreeMap<String, String>>,

@@ -50,6 +50,11 @@ impl Disk {
         Ok((names.into_iter().filter_map(|name| self.look(name, which)).collect(), any))
     }
 
+    /// Whether any manifest is there.
+    pub(super) fn holds_any(&self) -> bool {
+        manifests(&self.folder).is_ok_and(|present| !present.is_empty())
+    }
+
     /// Looks at one file, whatever its stamp: two writes can fall into one tick of its clock.
     pub(super) fn look_at(&mut self, name: &Arc<str>) -> Option<(FileId, Seen)> {
         self.look(Arc::clone(name), Scan::All)

@@ -28,6 +28,10 @@ const UNFINISHED: Duration = Duration::from_secs(1);
 /// How often all files are compared with their stamps, so that no lost event lasts.
 const SLOW_SCAN: Duration = Duration::from_secs(10);
 
+/// Said of a folder in which there is nothing to read.
+const EMPTY: &str =
+    "holds no manifest; to take back everything that was defined here, leave one with nothing but a comment";
+
 /// What was seen in one go.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -161,6 +165,9 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
     /// Sends a batch if there is anything new to say.
     fn tell(&mut self, changes: Vec<Change>, at: Instant) -> bool {
         let mut report = self.folder.report();
+        if self.trouble.is_some() && self.folder.is_empty() {
+            report.incomplete.push(self.disk.folder().to_owned());
+        }
         let of_folder = [&self.trouble, &self.unwatched].into_iter().flatten();
         report.problems.extend(of_folder.map(|message| FileProblem {
             file: self.disk.folder().to_owned(),
@@ -239,7 +246,8 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
     }
 
     /// Watches what is to be watched now, then looks through the folder. A folder that is gone
-    /// says nothing about what it held, nor does one that is still empty when it is back.
+    /// says nothing about what it held, nor does one without a single manifest: so a volume looks
+    /// that is not mounted.
     fn look_at_everything(&mut self, which: Scan) -> Vec<(FileId, Seen)> {
         self.next_scan = Instant::now() + SLOW_SCAN;
         let mut seen = Vec::new();
@@ -263,8 +271,8 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
                 Err(error) => return self.in_trouble(format!("could not be listed: {error}")),
             }
         }
-        if !any_file && self.trouble.is_some() {
-            return self.in_trouble("is back and still empty".to_owned());
+        if !any_file && (self.trouble.is_some() || self.folder.is_empty()) {
+            return self.in_trouble(EMPTY.to_owned());
         }
         self.trouble = None;
         let missing = self.missing_long_enough();
@@ -283,6 +291,10 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         let any_gone = seen.iter().any(|(_, seen)| *seen == Seen::Gone);
         if any_gone && !self.disk.folder().is_dir() {
             return self.in_trouble("does not exist any more".to_owned());
+        }
+        let is_gone = |(file, seen): &(FileId, Seen)| *seen == Seen::Gone && certain.contains(&file.name);
+        if seen.iter().any(is_gone) && !self.disk.holds_any() {
+            return self.in_trouble(EMPTY.to_owned());
         }
         let mut believed = Vec::with_capacity(seen.len());
         for (file, seen) in seen {

@@ -7,6 +7,8 @@ use super::link::Trouble;
 
 /// While the link is down: short, for being caught up again must not wait for it.
 const LINK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(600));
+/// While it is only busy, as a proxy is that has just started: it will say when it is not.
+const BUSY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 /// While the API server answers, but not with what was asked for: it needs to be left in peace.
 const SERVER: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 
@@ -27,8 +29,11 @@ impl Backoff {
 
     pub(super) fn after(&mut self, trouble: &Trouble) -> Duration {
         let of_link = trouble.is_of_the_link();
-        let ((first, most), failures) =
-            if of_link { (LINK, &mut self.link) } else { (SERVER, &mut self.server) };
+        let ((first, most), failures) = match trouble.code() {
+            _ if of_link => (LINK, &mut self.link),
+            Some(429) => (BUSY, &mut self.server),
+            Some(_) | None => (SERVER, &mut self.server),
+        };
         let wait = first.saturating_mul(1 << (*failures).min(16)).min(most);
         *failures += 1;
         if !of_link {
@@ -64,9 +69,11 @@ mod tests {
     #[test]
     fn waits_grow_to_a_limit_that_depends_on_who_is_in_trouble() {
         let answer = Trouble::Answer { code: 500, message: String::new(), retry_after: None };
+        let busy = Trouble::Answer { code: 429, message: String::new(), retry_after: None };
         for (shows, trouble, most) in [
             ("a dead link is tried again within a second", Trouble::Ended, LINK.1),
             ("a server in trouble is left in peace", answer, SERVER.1),
+            ("a busy one less so", busy, BUSY.1),
         ] {
             let mut backoff = Backoff::default();
             let waits: Vec<Duration> = (0..40).map(|_| backoff.after(&trouble)).collect();

@@ -75,15 +75,32 @@ impl KubeConfig {
                 other => other?,
             },
         };
+        let is_named = server.is_some();
         if let Some(server) = server {
             config.cluster_url = server;
         }
-        match config.proxy_url.take() {
-            // It may hold a password.
+        // It may hold a password.
+        match config.proxy_url.take().filter(|_| !is_named) {
             Some(proxy) => Err(ConnectError::Proxy { proxy: proxy.host().unwrap_or_default().to_owned() }),
             None => Ok(config),
         }
     }
+}
+
+/// Takes out what could be stolen on the way, and answers whether there was any: over plain
+/// http a token or a password never leaves this machine, whoever named it. (kubectl sends none
+/// over http at all.)
+pub(super) fn hold_secrets_back(config: &mut kube::Config) -> bool {
+    let server = &config.cluster_url;
+    if server.scheme_str() == Some("https") || is_this_machine(server) {
+        return false;
+    }
+    let auth = std::mem::take(&mut config.auth_info);
+    auth.token.is_some()
+        || auth.token_file.is_some()
+        || auth.password.is_some()
+        || auth.exec.is_some()
+        || auth.auth_provider.is_some()
 }
 
 fn address(server: &str) -> Result<http::Uri, ConnectError> {
@@ -93,11 +110,10 @@ fn address(server: &str) -> Result<http::Uri, ConnectError> {
     if is_known && uri.host().is_some_and(|host| !host.is_empty()) { Ok(uri) } else { Err(wrong()) }
 }
 
-/// A server that was named alone gets the pod's token if there is one, but never in the clear
-/// beyond this machine.
+/// A server that was named alone gets the pod's token if there is one.
 fn of_address(server: &http::Uri) -> Result<kube::Config, ConnectError> {
     let in_pod = std::path::Path::new(POD_FOLDER).join("token").is_file();
-    if !in_pod || !(server.scheme_str() == Some("https") || is_this_machine(server)) {
+    if !in_pod {
         return Ok(kube::Config::new(server.clone()));
     }
     // The URL that comes with it is replaced.
@@ -117,7 +133,23 @@ async fn kubeconfig(file: Option<&PathBuf>, context: Option<&String>) -> Result<
     };
     let read = file.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(failed)?;
     let options = KubeConfigOptions { context: context.cloned(), ..KubeConfigOptions::default() };
-    kube::Config::from_custom_kubeconfig(read, &options).await.map_err(failed)
+    let has_proxy = has_proxy(&read, context);
+    let mut config = kube::Config::from_custom_kubeconfig(read, &options).await.map_err(failed)?;
+    if !has_proxy {
+        // It came from `https_proxy`, which is there for other programs of this machine.
+        config.proxy_url = None;
+    }
+    Ok(config)
+}
+
+/// Whether the context's cluster itself asks for a proxy.
+fn has_proxy(kubeconfig: &Kubeconfig, context: Option<&String>) -> bool {
+    let context = context.or(kubeconfig.current_context.as_ref());
+    let context = kubeconfig.contexts.iter().find(|named| Some(&named.name) == context);
+    let cluster = context.and_then(|named| Some(&named.context.as_ref()?.cluster));
+    let cluster = kubeconfig.clusters.iter().find(|named| Some(&named.name) == cluster);
+    let proxy = cluster.and_then(|named| named.cluster.as_ref()?.proxy_url.as_ref());
+    proxy.is_some_and(|proxy| !proxy.is_empty())
 }
 
 #[cfg(test)]
@@ -136,6 +168,36 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(address(server).is_ok(), is_good, "{server}");
+        }
+    }
+
+    #[test]
+    fn in_the_clear_a_token_stays_on_this_machine() {
+        for (server, is_held_back) in [
+            ("https://10.0.0.1:6443", false),
+            ("http://127.0.0.1:10261", false),
+            ("http://10.0.0.1:6443", true),
+            ("http://api.example.com", true),
+        ] {
+            let mut config = kube::Config::new(server.parse().unwrap());
+            assert!(!hold_secrets_back(&mut config), "{server}: there is nothing to hold back");
+            config.auth_info.token = Some("secret".to_owned().into());
+            assert_eq!(hold_secrets_back(&mut config), is_held_back, "{server}");
+            assert_eq!(config.auth_info.token.is_none(), is_held_back, "{server}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_the_kubeconfigs_own_or_none() {
+        let text = r#"{"current-context": "b",
+            "clusters": [{"name": "one", "cluster": {"server": "https://one"}},
+                {"name": "two", "cluster": {"server": "https://two", "proxy-url": "http://proxy"}}],
+            "contexts": [{"name": "a", "context": {"cluster": "one", "user": "u"}},
+                {"name": "b", "context": {"cluster": "two", "user": "u"}}]}"#;
+        let kubeconfig = Kubeconfig::from_yaml(text).unwrap();
+        for (context, expected) in [(None, true), (Some("a"), false), (Some("b"), true), (Some("c"), false)] {
+            let context = context.map(str::to_owned);
+            assert_eq!(has_proxy(&kubeconfig, context.as_ref()), expected, "{context:?}");
         }
     }
 

@@ -70,8 +70,10 @@ impl Desk {
         let room = Arc::clone(&self.room).acquire_many_owned(size).await.map_err(|_closed| Closed)?;
         let mut inner = self.lock();
         if let Some(said) = said {
-            for (object, text) in &said {
-                if !inner.report.objects.iter().any(|(known, before)| known == object && before == text) {
+            for one in &said {
+                // They are kept sorted.
+                if inner.report.objects.binary_search(one).is_err() {
+                    let (object, text) = one;
                     tracing::warn!(%object, problem = text, "a part of an object cannot be used");
                 }
             }

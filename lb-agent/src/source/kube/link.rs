@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use http::header::{ACCEPT, RETRY_AFTER, USER_AGENT};
-use http::{Request, StatusCode, Uri};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{Request, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
 
-use super::config::{ConnectError, KubeConfig};
+use super::config::{ConnectError, KubeConfig, hold_secrets_back};
 use super::dial::{Unmarked, dial};
 
 /// Why a request gave nothing.
@@ -88,9 +88,9 @@ struct Details {
 
 impl Status {
     /// Said by a server that was asked for what it does not do, unless it is only busy or the
-    /// version is none.
+    /// version is none that it knows (any more, or yet).
     pub(super) fn refusal(mut self) -> Trouble {
-        if !matches!(self.code, 401 | 410 | 429) {
+        if !matches!(self.code, 401 | 410 | 429 | 504) {
             self.code = 422;
         }
         self.into()
@@ -128,8 +128,15 @@ impl Link {
     /// There is nothing to connect to, or the credentials cannot be used.
     pub async fn new(config: KubeConfig) -> Result<Self, ConnectError> {
         let unmarked = Unmarked::default();
-        let (client, server) = client(&config, &unmarked).await?;
-        Ok(Self { config, client, server, unmarked })
+        let Dialled { client, server, held_back } = client(&config, &unmarked).await?;
+        let link = Self { config, client, server, unmarked };
+        if held_back {
+            tracing::warn!(
+                server = link.server(),
+                "the credentials are kept back: this is plain http to another machine; name an https address"
+            );
+        }
+        Ok(link)
     }
 
     /// The address that is dialled.
@@ -148,23 +155,41 @@ impl Link {
     /// Forgets all connections, and reads the credentials again: of connections that wait for
     /// their next use nobody knows whether they are still alive.
     pub(super) async fn renew(&mut self) -> Result<(), ConnectError> {
-        (self.client, self.server) = client(&self.config, &self.unmarked).await?;
+        let Dialled { client, server, held_back: _ } = client(&self.config, &self.unmarked).await?;
+        (self.client, self.server) = (client, server);
         Ok(())
     }
 
     /// Asks for `path`, and answers with the body as far as it has arrived.
     pub(super) async fn get(&self, path: &str, accept: &str, patience: Duration) -> Result<Answer, Trouble> {
-        let request = Request::get(path)
-            .header(ACCEPT, accept)
+        self.send(Request::get(path).header(ACCEPT, accept), Body::empty(), patience).await
+    }
+
+    /// Makes an object from this text, at `path`.
+    pub(super) async fn post(&self, path: &str, json: Vec<u8>, patience: Duration) -> Result<(), Trouble> {
+        let request = Request::post(path).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON);
+        // Read to its end, the connection can be used again.
+        let mut answer = self.send(request, Body::from(json), patience).await?;
+        while answer.next().await?.is_some() {}
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        request: http::request::Builder,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Answer, Trouble> {
+        let request = request
             .header(USER_AGENT, concat!("edgeloop/", env!("CARGO_PKG_VERSION")))
-            .body(Body::empty())
+            .body(body)
             .map_err(|error| Trouble::Unreachable(error.to_string()))?;
         let silent = |_elapsed| Trouble::Silent { after: patience };
         let response = timeout(patience, self.client.send(request)).await.map_err(silent)?;
         let response = response.map_err(|error| unreachable(&error))?;
         let (head, body) = response.into_parts();
         let mut answer = Answer { body, patience };
-        if head.status == StatusCode::OK {
+        if head.status.is_success() {
             return Ok(answer);
         }
         let header = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -178,6 +203,8 @@ impl Link {
         Err(status.into())
     }
 }
+
+const JSON: &str = "application/json";
 
 /// A body while it arrives.
 pub(super) struct Answer {
@@ -217,10 +244,18 @@ impl Answer {
     }
 }
 
+struct Dialled {
+    client: kube::Client,
+    server: Uri,
+    /// There are credentials, and they must not be sent there.
+    held_back: bool,
+}
+
 /// `kube`'s own stack but for the connections, which are ours, and for repeating requests,
 /// which whoever asks does.
-async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<(kube::Client, Uri), ConnectError> {
-    let config = config.read().await?;
+async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<Dialled, ConnectError> {
+    let mut config = config.read().await?;
+    let held_back = hold_secrets_back(&mut config);
     let unmarked = unmarked.clone();
     let connect = tower::service_fn(move |uri: Uri| dial_boxed(uri, unmarked.clone()));
     let secure = config.rustls_https_connector_with_connector(connect).map_err(ConnectError::Client)?;
@@ -231,7 +266,7 @@ async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<(kube::Clien
         .map_err(BoxError::from)
         .service(HttpClient::builder(TokioExecutor::new()).build::<_, Body>(secure));
     let server = config.cluster_url.clone();
-    Ok((kube::Client::new(service, config.default_namespace), server))
+    Ok(Dialled { client: kube::Client::new(service, config.default_namespace), server, held_back })
 }
 
 type Dialling = std::pin::Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;

@@ -42,6 +42,12 @@ pub(super) fn watch(kind: Kind, version: &str, most: Duration) -> String {
     format!("{}{}&resourceVersion={}", path(kind), watching(most), escaped(version))
 }
 
+/// Little of what there is at this version or later, so that a server says whether it knows it.
+pub(super) fn confirm(kind: Kind, version: &str) -> String {
+    let version = escaped(version);
+    format!("{}limit=1&resourceVersion={version}&resourceVersionMatch=NotOlderThan", path(kind))
+}
+
 pub(super) const fn accept_list(kind: Kind) -> &'static str {
     match kind {
         Kind::Service | Kind::EndpointSlice => "application/json",
@@ -79,7 +85,7 @@ fn version(since: &Since) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {

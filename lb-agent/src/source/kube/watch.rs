@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use crate::model::Kind;
 
@@ -38,6 +39,12 @@ pub(super) struct Watch {
     streams: bool,
     /// The last thing that arrived could not be understood.
     garbled: bool,
+    /// The API server tells bookmarks.
+    is_marked: bool,
+    /// The last watch ended as soon as it had begun.
+    was_short: bool,
+    /// The credentials could not be read again, and that was said.
+    is_stale: bool,
 }
 
 /// Why a round is over.
@@ -96,6 +103,9 @@ impl Watch {
             since: Since::Any,
             streams: true,
             garbled: false,
+            is_marked: false,
+            was_short: false,
+            is_stale: false,
         }
     }
 
@@ -114,10 +124,20 @@ impl Watch {
                 return;
             }
             tokio::time::sleep(self.backoff.after(&trouble)).await;
-            if trouble.asks_for_new_credentials()
-                && let Err(error) = self.link.renew().await
-            {
-                tracing::warn!(%error, "could not read the credentials again; the last ones are used");
+            if trouble.asks_for_new_credentials() {
+                self.renew().await;
+            }
+        }
+    }
+
+    /// Once a second while the link is dead: what is wrong is said once.
+    async fn renew(&mut self) {
+        let was_stale = std::mem::take(&mut self.is_stale);
+        if let Err(error) = self.link.renew().await {
+            self.is_stale = true;
+            if !was_stale {
+                let kind = self.kind.label();
+                tracing::warn!(kind, %error, "could not read the credentials again; the last ones are used");
             }
         }
     }
@@ -165,8 +185,11 @@ impl Watch {
         true
     }
 
+    /// Whatever trouble there was, a server that speaks of versions is over it.
     fn forget(&mut self, since: Since) {
+        self.backoff.reset();
         self.version = None;
+        self.is_marked = false;
         self.since = since;
     }
 
@@ -191,7 +214,8 @@ impl Watch {
         }
     }
 
-    /// Asks for a watch that tells everything first.
+    /// Asks for a watch that tells everything first, and leaves it then: it may take as long as
+    /// it needs, and would be silent for longer than a link may be.
     async fn stream(&mut self) -> Result<(), Over> {
         let path = query::stream(self.kind, &self.since, LONG);
         let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
@@ -205,20 +229,37 @@ impl Watch {
         let most = self.timing.watch - jitter(self.timing.watch / 10);
         let path = query::watch(self.kind, version, most);
         let answer = self.link.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
-        self.desk.in_sync(self.kind, &self.link)?;
+        if !self.was_short {
+            self.desk.in_sync(self.kind, &self.link)?;
+        }
         let start = Instant::now();
         let told = self.read(answer).await?;
-        if !told && start.elapsed() < SHORT {
+        self.was_short = !told && start.elapsed() < SHORT;
+        if self.was_short {
             return Err(Trouble::Ended.into());
         }
+        if told {
+            return Ok(());
+        }
+        if self.is_marked { self.confirm(version).await } else { Ok(()) }
+    }
+
+    /// A server that told bookmarks tells one before a watch ends. One that told nothing may be
+    /// another, whose versions are not yet as high (etcd was restored, or made anew): it would
+    /// tell nothing for a long time to come. Asked for a list, it says so.
+    async fn confirm(&mut self, version: &str) -> Result<(), Over> {
+        let path = query::confirm(self.kind, version);
+        // What it has is of no interest, and is not read.
+        self.link.get(&path, query::accept_list(self.kind), self.timing.silence).await?;
         Ok(())
     }
 
-    /// Reads events until the watch ends, and answers whether there were any.
+    /// Reads events until the watch or the list that it tells ends, and answers whether there
+    /// were any.
     async fn read(&mut self, mut answer: Answer) -> Result<bool, Over> {
         let mut line = Vec::new();
         let mut told = false;
-        while let Some(bytes) = answer.next().await? {
+        while let Some(bytes) = self.next(&mut answer).await? {
             let mut rest = &bytes[..];
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 line.extend_from_slice(&rest[..end]);
@@ -231,6 +272,7 @@ impl Watch {
                 if done? {
                     self.hand_in(0).await?;
                     self.desk.in_sync(self.kind, &self.link)?;
+                    return Ok(true);
                 }
                 told = true;
                 self.hand_in(TOGETHER).await?;
@@ -246,6 +288,22 @@ impl Watch {
         if line.is_empty() { Ok(told) } else { Err(Trouble::Ended.into()) }
     }
 
+    /// The next bytes. After a watch that was none, the next one has to last before all is said
+    /// to be well: a proxy without its API server may end one after the other.
+    async fn next(&mut self, answer: &mut Answer) -> Result<Option<bytes::Bytes>, Over> {
+        if self.was_short && !self.track.is_listing() {
+            let first = timeout(SHORT, answer.next()).await;
+            if !matches!(first, Ok(Ok(None) | Err(_))) {
+                self.was_short = false;
+                self.desk.in_sync(self.kind, &self.link)?;
+            }
+            if let Ok(first) = first {
+                return Ok(first?);
+            }
+        }
+        Ok(answer.next().await?)
+    }
+
     /// Takes one event in, and answers whether it ended a list.
     fn event(&mut self, line: &[u8]) -> Result<bool, Trouble> {
         let Event { kind, object } = serde_json::from_slice(line).map_err(garbage)?;
@@ -257,12 +315,16 @@ impl Watch {
                 let Bookmark { metadata } = serde_json::from_slice(json).map_err(garbage)?;
                 let ends = metadata.annotations.is_some_and(|known| known.contains_key(LIST_ENDS));
                 let version = metadata.resource_version;
+                if version.is_empty() {
+                    return Err(Trouble::Garbage("a bookmark without a version".to_owned()));
+                }
+                self.is_marked = true;
                 if ends && self.track.is_listing() {
                     self.track.end();
                     self.progress(version);
                     return Ok(true);
                 }
-                (!version.is_empty()).then_some(version)
+                Some(version)
             }
             "ERROR" => {
                 let status: Status = serde_json::from_slice(json).map_err(garbage)?;

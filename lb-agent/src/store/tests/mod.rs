@@ -54,6 +54,7 @@ fn service(name: &str) -> Service {
         addresses: vec![Ipv4Addr::new(10, 96, 0, name.as_bytes()[0]).into()],
         ports: vec![port("http", Protocol::Tcp, 80)],
         topology: None,
+        uid: None,
         internal_local: false,
         affinity: None,
         reachable_around: false,

@@ -230,6 +230,7 @@ fn service(names: &Names, number: u32) -> Service {
         addresses: vec![IpAddr::V4(address(96, number))],
         ports: vec![ServicePort { name: Arc::clone(&names.empty), protocol: Protocol::Tcp, port: 80 }],
         topology: number.is_multiple_of(2).then(|| Arc::clone(&names.topology)),
+        uid: None,
         internal_local: false,
         affinity: None,
         reachable_around: false,

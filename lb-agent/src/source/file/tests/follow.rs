@@ -2,95 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-use super::super::follow::{Batch, FollowError, Follower, follow};
+use super::super::follow::follow;
+use super::site::{PATIENCE, QUIET, Site, problems};
 use super::{service, told};
-
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Longer than anything that is told at once takes, shorter than the looks without an event.
-const QUIET: Duration = Duration::from_millis(300);
-
-struct Site {
-    root: TempDir,
-    batches: Option<Receiver<Batch>>,
-    follower: Option<Follower>,
-}
-
-impl Site {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("conf")).unwrap();
-        Self { root, batches: None, follower: None }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    /// Writes beside the folder, then renames into it.
-    fn put(&self, name: &str, text: &str) {
-        self.write("new", text);
-        fs::rename(self.path("new"), self.path(name)).unwrap();
-    }
-
-    fn link(&self, target: impl AsRef<Path>, name: &str) {
-        symlink(target, self.path(name)).unwrap();
-    }
-
-    /// Replaces a link in one step, as a volume does.
-    fn swap(&self, target: impl AsRef<Path>, name: &str) {
-        self.link(target, "new-link");
-        fs::rename(self.path("new-link"), self.path(name)).unwrap();
-    }
-
-    fn follow(&mut self) -> Batch {
-        let (send, batches) = channel();
-        let follower = follow(self.path("conf"), move |batch| send.send(batch).is_ok()).unwrap();
-        self.follower = Some(follower);
-        self.batches = Some(batches);
-        self.next()
-    }
-
-    fn next(&self) -> Batch {
-        self.batches.as_ref().unwrap().recv_timeout(PATIENCE).unwrap()
-    }
-
-    /// Batches until the changes told so far read `expected`.
-    fn expect(&self, expected: &str) {
-        let until = Instant::now() + PATIENCE;
-        let mut all = Vec::new();
-        while told(&all) != expected {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.batches.as_ref().unwrap().recv_timeout(left) {
-                Ok(batch) => all.extend(batch.changes),
-                Err(_) => panic!("told {:?} instead of {expected:?}", told(&all)),
-            }
-        }
-    }
-
-    fn expect_quiet(&self) {
-        match self.batches.as_ref().unwrap().recv_timeout(QUIET) {
-            Err(RecvTimeoutError::Timeout) => {}
-            other => panic!("nothing was to be told: {other:?}"),
-        }
-    }
-}
-
-fn problems(batch: &Batch) -> Vec<String> {
-    batch.report.problems.iter().map(|problem| problem.message.clone()).collect()
-}
 
 #[test]
 fn the_first_batch_tells_everything_and_then_that_it_was_all() {
@@ -105,6 +24,7 @@ fn the_first_batch_tells_everything_and_then_that_it_was_all() {
 #[test]
 fn files_that_are_made_edited_renamed_and_removed_are_followed() {
     let mut site = Site::new();
+    site.write("conf/keep.yaml", "# nothing\n");
     site.follow();
     site.put("conf/a.yaml", &service("a", "10.0.0.1"));
     site.expect("+a=10.0.0.1");
@@ -118,7 +38,6 @@ fn files_that_are_made_edited_renamed_and_removed_are_followed() {
     site.expect("-a");
     fs::rename(site.path("b.yaml"), site.path("conf/b.yaml")).unwrap();
     site.expect("+a=10.0.0.3");
-    site.write("conf/keep.yaml", "# nothing\n");
     fs::remove_file(site.path("conf/b.yaml")).unwrap();
     site.expect("-a");
 }
@@ -292,55 +211,6 @@ fn a_folder_that_is_a_link_is_followed_when_it_is_swapped() {
 }
 
 #[test]
-fn a_folder_that_is_removed_changes_nothing_until_it_is_back() {
-    let mut site = Site::new();
-    site.write("conf/a.yaml", &service("a", "10.0.0.1"));
-    site.write("conf/b.yaml", &service("b", "10.0.0.2"));
-    site.follow();
-
-    fs::remove_dir_all(site.path("conf")).unwrap();
-    let batch = site.next();
-    assert_eq!(told(&batch.changes), "");
-    assert_eq!(batch.report.problems[0].file, site.path("conf"));
-
-    fs::create_dir(site.path("conf")).unwrap();
-    assert_eq!(told(&site.next().changes), "", "an empty folder that has just come back tells nothing");
-    site.put("conf/a.yaml", &service("a", "10.0.0.3"));
-    site.expect("+a=10.0.0.3 -b");
-    site.put("conf/b.yaml", &service("b", "10.0.0.4"));
-    site.expect("+b=10.0.0.4");
-}
-
-#[test]
-fn a_folder_that_is_removed_and_made_again_in_one_go_is_followed_on() {
-    let mut site = Site::new();
-    site.write("conf/a.yaml", &service("a", "10.0.0.1"));
-    site.follow();
-    for number in 2..6 {
-        fs::remove_dir_all(site.path("conf")).unwrap();
-        fs::create_dir(site.path("conf")).unwrap();
-        site.put("conf/a.yaml", &service("a", &format!("10.0.0.{number}")));
-        site.expect(&format!("+a=10.0.0.{number}"));
-        site.put("conf/a.yaml", &service("a", &format!("10.0.1.{number}")));
-        site.expect(&format!("+a=10.0.1.{number}"));
-    }
-}
-
-#[test]
-fn a_folder_that_is_moved_away_and_back_changes_nothing() {
-    let mut site = Site::new();
-    site.write("conf/a.yaml", &service("a", "10.0.0.1"));
-    site.follow();
-    fs::rename(site.path("conf"), site.path("away")).unwrap();
-    assert_eq!(problems(&site.next()).len(), 1);
-    fs::rename(site.path("away"), site.path("conf")).unwrap();
-    let batch = site.next();
-    assert_eq!((told(&batch.changes).as_str(), problems(&batch).len()), ("", 0));
-    site.put("conf/a.yaml", &service("a", "10.0.0.2"));
-    site.expect("+a=10.0.0.2");
-}
-
-#[test]
 fn writers_that_open_a_file_while_it_is_read_harm_nobody() {
     let mut site = Site::new();
     site.write("conf/a.yaml", &service("a", "10.0.0.1"));
@@ -381,14 +251,4 @@ fn it_ends_when_nobody_listens() {
     sent.recv_timeout(PATIENCE).unwrap();
     site.put("conf/a.yaml", &service("a", "10.0.0.1"));
     assert_eq!(sent.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
-}
-
-#[test]
-fn a_folder_that_is_missing_at_the_start_is_an_error_that_says_what_to_do() {
-    let site = Site::new();
-    let error = follow(site.path("none"), |_| true).unwrap_err();
-    assert!(matches!(error, FollowError::Folder(_)));
-    let expected =
-        format!("the folder {} does not exist: create it, or name another", site.path("none").display());
-    assert_eq!(error.to_string(), expected);
 }

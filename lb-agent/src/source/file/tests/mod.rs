@@ -1,8 +1,10 @@
 //! The folder as a state machine, and a real folder on a real file system.
 
+mod absent;
 mod folder;
 mod follow;
 mod load;
+mod site;
 mod tutorial;
 
 use crate::model::{Change, Object, ObjectKey};

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::server::{Client, PATIENCE, Reply, Server, config_of, kubeconfig, list, of, service, state};
 use crate::model::Kind;
-use crate::source::kube::{State, Timing};
+use crate::source::kube::{Report, State, Timing};
 
 /// What went wrong last, in the eyes of an operator.
 fn trouble(client: &Client) -> String {
@@ -26,6 +26,73 @@ async fn a_server_that_is_busy_is_asked_again_when_it_said() {
     assert!(server.asked(Kind::Service)[1].contains("sendInitialEvents"), "busy is no refusal");
 }
 
+/// YurtHub while its caches start: busy, then it refuses lists told by watches, then busy again.
+#[tokio::test]
+async fn a_proxy_that_has_just_started_costs_no_more_than_it_asks_for() {
+    for (after, most) in [("", Duration::from_millis(2500)), ("Retry-After: 1\r\n", Duration::from_secs(6))] {
+        let server = Server::start().await;
+        server.refuse(Kind::Service, 429, after);
+        let refusal = server.watch(Kind::Service);
+        refusal.tell("ERROR", &json!({"kind": "Status", "code": 500, "message": "not supported"}));
+        for _ in 0..2 {
+            server.refuse(Kind::Service, 429, after);
+        }
+        server.list(Kind::Service, "10", &[service("a", "3")]);
+        let start = Instant::now();
+        let mut client = Client::new(&server).await;
+        assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+        assert!(start.elapsed() < most, "{after:?}: {:?}", start.elapsed());
+    }
+}
+
+/// A server that was restarted answers with errors, then knows nothing of our version.
+#[tokio::test]
+async fn what_was_wrong_before_does_not_delay_the_list_that_mends_it() {
+    let server = Server::start().await;
+    let watch = server.stream(Kind::Service, "10", &[service("a", "3")]);
+    for code in [500, 500, 500, 410] {
+        server.refuse(Kind::Service, code, "");
+    }
+    watch.bookmark("10");
+    drop(watch);
+    let _again = server.stream(Kind::Service, "20", &[service("b", "15")]);
+    let mut client = Client::new(&server).await;
+    let told = |report: &Report| {
+        let failure = of(report, Kind::Service).and_then(|kind| kind.last_failure.as_ref());
+        failure.is_some_and(|failure| failure.what.starts_with("answered 410"))
+    };
+    client.until(told).await;
+    let start = Instant::now();
+    assert_eq!(client.told(Kind::Service, 4).await, "+a synced +b -a");
+    assert!(start.elapsed() < Duration::from_millis(600), "{:?}", start.elapsed());
+}
+
+/// A proxy whose API server is gone may take a watch and end it in the same moment.
+#[tokio::test]
+async fn watches_that_end_as_they_begin_do_not_look_like_being_in_sync_in_between() {
+    let server = Server::start().await;
+    drop(server.stream(Kind::Service, "10", &[service("a", "3")]));
+    for _ in 0..3 {
+        drop(server.watch(Kind::Service));
+    }
+    let next = server.watch(Kind::Service);
+    let mut client = Client::new(&server).await;
+    let mut states = Vec::new();
+    client
+        .until(|report| {
+            let Some(state) = state(report, Kind::Service) else { return false };
+            if states.last() != Some(&state) {
+                states.push(state);
+            }
+            states.len() > 1 && state == State::InSync && states.contains(&State::Behind)
+        })
+        .await;
+    assert_eq!(states.iter().filter(|state| **state == State::Behind).count(), 1, "{states:?}");
+    assert_eq!(server.asked(Kind::Service).len(), 6, "{:?}", server.asked(Kind::Service));
+    next.tell("ADDED", &service("b", "11"));
+    assert_eq!(client.told(Kind::Service, 3).await, "+a synced +b");
+}
+
 #[tokio::test]
 async fn whatever_a_server_says_in_trouble_the_last_good_state_stays() {
     for (shows, says) in [
@@ -39,7 +106,10 @@ async fn whatever_a_server_says_in_trouble_the_last_good_state_stays() {
         let mut client = Client::new(&server).await;
         assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
         match says {
-            None => server.refuse(Kind::Service, 500, ""),
+            None => {
+                watch.bookmark("10");
+                server.refuse(Kind::Service, 500, "");
+            }
             Some(text) => watch.raw(text),
         }
         drop(watch);

@@ -1,5 +1,7 @@
 //! What is followed: lists, watches, bookmarks, and what is gone after a list told again.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::server::{Client, Server, of, service, state};
@@ -79,7 +81,8 @@ async fn a_watch_that_ends_goes_on_from_the_last_bookmark() {
     next.tell("ADDED", &service("a", "26"));
     assert_eq!(client.next(Kind::Service).await, "+a");
     let asked = server.asked(Kind::Service);
-    assert!(asked[1].ends_with("&resourceVersion=25"), "{asked:?}");
+    assert!(asked[1].ends_with("&resourceVersion=10"), "{asked:?}");
+    assert!(asked[2].ends_with("&resourceVersion=25"), "{asked:?}");
     assert_eq!(of(&client.report, Kind::Service).unwrap().last_failure, None, "this is no trouble");
 }
 
@@ -95,7 +98,7 @@ async fn a_version_that_is_gone_leads_to_a_list_that_removes_exactly_what_is_gon
     assert_eq!(client.told(Kind::Service, 4).await, "+a +b +c synced");
     assert_eq!(client.told(Kind::Service, 4).await, "+b +d -a -c");
     let asked = server.asked(Kind::Service);
-    assert!(asked[1].contains("&resourceVersion=10&"), "no way back in time: {asked:?}");
+    assert!(asked[2].contains("&resourceVersion=10&"), "no way back in time: {asked:?}");
 }
 
 #[tokio::test]
@@ -109,7 +112,59 @@ async fn another_servers_version_leads_to_a_list_of_what_this_server_has() {
     assert_eq!(client.told(Kind::Service, 2).await, "+b -a");
     client.until(|report| state(report, Kind::Service) == Some(State::InSync)).await;
     let asked = server.asked(Kind::Service);
-    assert!(asked[2].contains("&resourceVersion=&"), "whatever this server has: {asked:?}");
+    assert!(asked[3].contains("&resourceVersion=&"), "whatever this server has: {asked:?}");
+}
+
+/// Such a server tells nothing of what happens, and not even bookmarks, until its own versions
+/// are as high as ours.
+#[tokio::test]
+async fn a_watch_that_told_nothing_to_its_end_may_be_another_servers() {
+    let server = Server::start().await;
+    let watch = server.stream(Kind::Service, "9000", &[service("a", "3"), service("b", "4")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    server.refuse(Kind::Service, 504, "");
+    let _this = server.stream(Kind::Service, "12", &[service("b", "11")]);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    drop(watch);
+    assert_eq!(client.told(Kind::Service, 2).await, "+b -a");
+    let asked = server.asked(Kind::Service);
+    assert!(
+        asked[2].ends_with("?limit=1&resourceVersion=9000&resourceVersionMatch=NotOlderThan"),
+        "{asked:?}"
+    );
+    assert!(asked[3].contains("&resourceVersion=&"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_watch_of_a_server_without_bookmarks_may_tell_nothing() {
+    let server = Server::start().await;
+    server.refuse(Kind::Service, 422, "");
+    server.list(Kind::Service, "10", &[service("a", "3")]);
+    let watch = server.watch(Kind::Service);
+    let next = server.watch(Kind::Service);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    drop(watch);
+    next.tell("ADDED", &service("b", "11"));
+    assert_eq!(client.next(Kind::Service).await, "+b");
+    let asked = server.asked(Kind::Service);
+    assert!(asked[2..].iter().all(|path| path.contains("watch=true")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_version_that_a_server_does_not_know_yet_is_no_refusal_of_lists_told_by_watches() {
+    let server = Server::start().await;
+    drop(server.stream(Kind::Service, "10", &[service("a", "3")]));
+    server.refuse(Kind::Service, 410, "");
+    let too_high = server.watch(Kind::Service);
+    too_high.tell("ERROR", &json!({"kind": "Status", "code": 504, "message": "Too large resource version"}));
+    let _again = server.stream(Kind::Service, "12", &[service("b", "11")]);
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.told(Kind::Service, 4).await, "+a synced +b -a");
+    let asked = server.asked(Kind::Service);
+    assert_eq!(asked.iter().filter(|path| path.contains("sendInitialEvents")).count(), 3, "{asked:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Against an API server of our own, that says what each test wants to hear.
 
+mod events;
 mod faults;
 mod follow;
+mod herald;
 mod load;
+mod rights;
 mod same;
 mod server;

@@ -12,9 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
+use super::events::{self, Events};
 use crate::model::{Change, Kind, Object};
 use crate::source::kube::{
-    Credentials, Follower, KindState, KubeConfig, Link, Report, State, Timing, follow,
+    Credentials, Follower, KindState, KubeConfig, Link, Outbox, Pace, Report, State, Timing, follow,
 };
 use crate::source::{Batch, Report as SourceReport};
 
@@ -32,6 +33,7 @@ struct Shared {
     replies: Mutex<Vec<(Kind, VecDeque<Reply>)>>,
     asked: Mutex<Vec<String>>,
     heads: Mutex<Vec<String>>,
+    events: Mutex<Events>,
     /// Takes connections and requests, and answers none.
     dead: Mutex<bool>,
 }
@@ -119,14 +121,28 @@ impl Server {
         Teller(tell)
     }
 
-    /// A watch that tells this list first, as API servers do that can.
+    /// A watch that tells this list first, as API servers do that can; then the watch that goes
+    /// on from there.
     pub(super) fn stream(&self, kind: Kind, version: &str, items: &[Value]) -> Teller {
-        let teller = self.watch(kind);
+        let list = self.watch(kind);
         for item in items {
-            teller.tell("ADDED", item);
+            list.tell("ADDED", item);
         }
-        teller.tell("BOOKMARK", &list_end(version));
-        teller
+        list.tell("BOOKMARK", &list_end(version));
+        // It goes on, and nobody looks.
+        std::mem::forget(list);
+        self.watch(kind)
+    }
+
+    /// What is to become of the next attempts to make an Event, before any can be made.
+    pub(super) fn refuse_events(&self, answers: &[(u16, &str)]) {
+        let answers = answers.iter().map(|(code, message)| (*code, (*message).to_owned()));
+        self.shared.events.lock().unwrap().refusals.extend(answers);
+    }
+
+    /// Every attempt so far: what it was answered with, and the Event.
+    pub(super) fn events(&self) -> Vec<(u16, Value)> {
+        self.shared.events.lock().unwrap().asked.clone()
     }
 
     pub(super) fn die(&self, dead: bool) {
@@ -189,8 +205,15 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             std::future::pending::<()>().await;
         }
         shared.asked.lock().unwrap().push(path.clone());
-        shared.heads.lock().unwrap().push(head);
+        shared.heads.lock().unwrap().push(head.clone());
         let kind = kind_of(&path);
+        if path.ends_with("/events") {
+            let made = events::make(&mut stream, &head, &shared.events).await;
+            if answer(&mut stream, made).await.is_none() {
+                return;
+            }
+            continue;
+        }
         let reply = {
             let mut replies = shared.replies.lock().unwrap();
             replies.iter_mut().find(|(known, _)| *known == kind).and_then(|(_, waiting)| waiting.pop_front())
@@ -285,6 +308,13 @@ impl Client {
     pub(super) async fn of(config: KubeConfig) -> Self {
         // Longer than any test waits, so that nothing ends by itself.
         Self::start(config, Timing { watch: 2 * PATIENCE, silence: 2 * PATIENCE }).await
+    }
+
+    /// It has something to say as well.
+    pub(super) async fn telling(server: &Server, outbox: Outbox, node: &str, pace: Pace) -> Self {
+        let client = Self::new(server).await;
+        let link = Link::new(server.config()).await.unwrap();
+        Self { _follower: client._follower.telling(&link, outbox, node, pace), ..client }
     }
 
     async fn start(config: KubeConfig, timing: Timing) -> Self {

@@ -3,7 +3,7 @@
 const MOST: usize = 5;
 
 /// The names that `written` may have meant, nearest first.
-pub(super) fn near<'a>(written: &str, known: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn near<'a>(written: &str, known: &[&'a str]) -> Vec<&'a str> {
     let written: Vec<char> = written.to_lowercase().chars().collect();
     let mut ranked: Vec<(usize, &str)> = known
         .iter()

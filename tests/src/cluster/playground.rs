@@ -1,0 +1,71 @@
+//! The tutorial's cluster without its story: for `cargo xtask cluster up`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::site::Site;
+
+use super::{Cluster, Door, Kubelet, Yurt};
+
+/// As the tutorial has them, beside one that is in no pool.
+const NODES: [(&str, Option<&str>); 5] = [
+    ("kind-control-plane", Some("beijing")),
+    ("kind-worker", Some("hangzhou")),
+    ("edge-node2", Some("hangzhou")),
+    ("kind-worker2", Some("shanghai")),
+    ("lone-node", None),
+];
+
+/// Stands until dropped.
+pub struct Playground {
+    _kubelet: Kubelet,
+    _yurt: Yurt,
+    door: Door,
+    cluster: Cluster,
+    site: Site,
+}
+
+/// What somebody needs to know who wants to use it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// Of the process that holds it.
+    pub pid: u32,
+    /// For programs on this machine, with an administrator's rights.
+    pub kubeconfig: PathBuf,
+    /// For programs in the control plane's own network namespace, with the rights of an agent.
+    pub agent_kubeconfig: PathBuf,
+    /// Opens to that namespace.
+    pub netns: PathBuf,
+    /// Holds a cgroup for each node.
+    pub cgroup: PathBuf,
+}
+
+impl Playground {
+    /// A control plane, OpenYurt, the tutorial's pools and nodes. Pods run; there are none yet.
+    pub fn up() -> Result<Self> {
+        let site = Site::new()?;
+        let mut cluster = Cluster::with_controllers(&site)?;
+        let yurt = Yurt::start(&mut cluster)?;
+        cluster.apply_file("examples/tutorial/nodepools.yaml")?;
+        let nodes = NODES.iter().map(|(name, pool)| {
+            let labels = pool.map_or(json!({}), |pool| json!({"apps.openyurt.io/nodepool": pool}));
+            Ok((site.node(name)?, labels))
+        });
+        let kubelet = Kubelet::start(&cluster, &nodes.collect::<Result<Vec<_>>>()?)?;
+        let door = Door::open(&cluster)?;
+        Ok(Self { _kubelet: kubelet, _yurt: yurt, door, cluster, site })
+    }
+
+    pub fn whereabouts(&self) -> Result<Whereabouts> {
+        Ok(Whereabouts {
+            pid: std::process::id(),
+            kubeconfig: self.door.kubeconfig().to_owned(),
+            agent_kubeconfig: self.cluster.agent_kubeconfig()?,
+            netns: self.cluster.netns(),
+            cgroup: self.site.cgroup().to_owned(),
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The tutorial on a real control plane with OpenYurt's own controllers: the same story, told by API calls.
+
+mod asked;
+mod restart;
+mod stage;
+mod steps;
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+
+use crate::leftovers;
+
+use super::screen::{Screen, short};
+use stage::Stage;
+
+/// Shows it, and proves it: the error is a sentence that says what was not so.
+///
+/// # Errors
+/// When anything is not as the tutorial says, or this machine cannot run it.
+pub fn run() -> Result<()> {
+    let started = Instant::now();
+    let screen = Screen::new();
+    screen.heading("Edgeloop on a real control plane: Kubernetes 1.36.3, OpenYurt 1.7.0, no kubelet")?;
+    screen.line(
+        "etcd, kube-apiserver, controller-manager, scheduler and yurt-manager, in a network namespace",
+    )?;
+    screen.line("of their own. A stand-in for the kubelets makes a network namespace of every pod.")?;
+    let mut stage = Stage::new(&screen)?;
+
+    let at_first = super::matrix(&screen, stage.cast())?;
+    let moved = steps::run(&screen, &stage, &at_first)?;
+    asked::run(&screen, &stage)?;
+    restart::run(&screen, &mut stage, &moved)?;
+
+    let name = stage.name();
+    drop(stage);
+    let left = leftovers(&name);
+    ensure!(left.is_empty(), "the demo left something behind: {}", left.join(", "));
+    screen.heading(&format!(
+        "All of it was so, and nothing is left behind. {} in all.",
+        short(started.elapsed())
+    ))
+}

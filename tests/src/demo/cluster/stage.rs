@@ -1,0 +1,156 @@
+//! The tutorial's cluster: control plane, nodes, workloads and one agent per node.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::agent::Agent;
+use crate::cluster::{Cluster, Kubelet, Yurt, patiently};
+use crate::demo::cast::{Cast, Members, Pools};
+use crate::demo::screen::Screen;
+use crate::demo::truth::{AT_FIRST, EDGE2, PLACES, SERVERS_IN_A_POOL, SERVING, pool_of};
+use crate::{Site, now};
+
+/// As a user writes them, in the order that a user applies them.
+const NODE_POOLS: &str = "examples/tutorial/nodepools.yaml";
+const WORKLOADS: &str = "examples/tutorial/workloads.yaml";
+const SERVICES: [&str; 2] =
+    ["examples/tutorial/service-svc-ud1.yaml", "examples/tutorial/service-svc-ud1-without-topology.yaml"];
+
+/// The label by which OpenYurt puts a node into a pool.
+pub(super) const POOL: &str = "apps.openyurt.io/nodepool";
+
+/// What the names of the workload's pods begin with.
+const SERVER: &str = "united-deployment1-";
+
+/// For pods to be made, bound and run.
+const SOON: Duration = Duration::from_secs(60);
+
+pub(super) struct Stage {
+    // Dropped in this order: who asks goes before who answers.
+    _agents: Vec<Agent>,
+    cast: Cast,
+    kubelet: Arc<Kubelet>,
+    _yurt: Yurt,
+    pub(super) cluster: Cluster,
+    pub(super) kubeconfig: PathBuf,
+    site: Site,
+}
+
+impl Stage {
+    pub(super) fn new(screen: &Screen) -> Result<Self> {
+        let started = Instant::now();
+        let site = Site::new()?;
+        let mut cluster = Cluster::with_controllers(&site)?;
+        let yurt = Yurt::start(&mut cluster)?;
+        screen.measured(started.elapsed(), "until the control plane and yurt-manager are ready")?;
+
+        let started = Instant::now();
+        cluster.apply_file(NODE_POOLS)?;
+        let nodes = PLACES.iter().zip(AT_FIRST.pools).map(|(place, pool)| {
+            let labels = pool.map_or(json!({}), |pool| json!({POOL: pool}));
+            Ok((site.node(place.node)?, labels))
+        });
+        let kubelet = Arc::new(Kubelet::start(&cluster, &nodes.collect::<Result<Vec<_>>>()?)?);
+        // Its pool is to change under its client: it takes no servers.
+        let cordon = json!({"spec": {"unschedulable": true}});
+        cluster.api().merge(&format!("/api/v1/nodes/{EDGE2}"), &cordon)?;
+        cluster.apply_file(WORKLOADS)?;
+        for file in SERVICES {
+            cluster.apply_file(file)?;
+        }
+        for place in &PLACES {
+            patiently(403, || cluster.api().create(&client_pod(place.node)))?;
+        }
+        let cast = wait_for_pods(&kubelet)?;
+        screen.measured(
+            started.elapsed(),
+            "until NodePools, nodes, YurtAppSets and Services are, and pods run",
+        )?;
+
+        let started = Instant::now();
+        let kubeconfig = cluster.agent_kubeconfig()?;
+        let flags = ["--kubeconfig", kubeconfig.to_str().context("a path that is no text")?];
+        let nodes = cast.clients().values().map(|client| client.node());
+        let agents = nodes.map(|node| Agent::follow(&cluster, node, &flags)).collect::<Result<Vec<_>>>()?;
+        for agent in &agents {
+            agent.wait_until("the agent is ready", |view| view.ready)?;
+        }
+        screen.measured(
+            started.elapsed(),
+            "until five agents are ready, with the rights of deploy/rbac.yaml",
+        )?;
+        Ok(Self { _agents: agents, cast, kubelet, _yurt: yurt, cluster, kubeconfig, site })
+    }
+
+    pub(super) fn cast(&self) -> &Cast {
+        &self.cast
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.site.name().to_owned()
+    }
+
+    /// Changes parts of an object; gives the time at which the API server had answered.
+    pub(super) fn merge(&self, path: &str, patch: &Value) -> Result<Duration> {
+        self.cluster.api().merge(path, patch)?;
+        Ok(now())
+    }
+
+    /// Where each server is, as the backends of a Service are written.
+    pub(super) fn addresses(&self) -> Result<BTreeMap<String, String>> {
+        let servers =
+            self.kubelet.seen().into_iter().filter(|seen| seen.runs && seen.name.starts_with(SERVER));
+        servers
+            .map(|seen| {
+                let address = self.kubelet.pod(&seen.name)?.address();
+                Ok((seen.name, format!("{address}:9376")))
+            })
+            .collect()
+    }
+}
+
+/// A client is a pod too; it asks for its node by itself, as a DaemonSet's does.
+fn client_pod(node: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": client(node), "namespace": "default"},
+        "spec": {"nodeName": node, "containers": [{"name": "client", "image": "agnhost", "args": ["pause"]}]},
+    })
+}
+
+fn client(node: &str) -> String {
+    format!("client-on-{node}")
+}
+
+fn wait_for_pods(kubelet: &Arc<Kubelet>) -> Result<Cast> {
+    let give_up = Instant::now() + SOON;
+    let all_servers = SERVING.map(|pool| (pool, SERVERS_IN_A_POOL));
+    loop {
+        let clients: Result<BTreeMap<_, _>> =
+            PLACES.iter().map(|place| Ok((place.node, kubelet.pod(&client(place.node))?))).collect();
+        let servers = servers(kubelet).counts();
+        match clients {
+            Ok(clients) if servers == all_servers => {
+                let kubelet = Arc::clone(kubelet);
+                return Ok(Cast::new(clients, Pools::new(move || self::servers(&kubelet))));
+            }
+            _ => ensure!(Instant::now() < give_up, "after {SOON:?} these pods run: {:?}", kubelet.names()),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A pod is in the pool that its node is in at first: the one node that moves takes no servers.
+fn servers(kubelet: &Kubelet) -> Members {
+    let mut members = Members::default();
+    for seen in kubelet.seen().iter().filter(|seen| seen.name.starts_with(SERVER)) {
+        if let Ok(pool) = pool_of(&seen.node) {
+            members.add(pool, &seen.name, seen.runs);
+        }
+    }
+    members
+}

@@ -1,0 +1,12 @@
+//! OpenYurt's tutorial with OpenYurt's own controllers.
+
+use std::process::Command;
+
+/// It exits with an error if anything that it shows is not so: YurtAppSets become pods in their pools, a pool
+/// is scaled to zero and back, the annotation changes, a node moves, the API server is killed.
+#[test]
+#[ignore = "needs root and the programs of a control plane"]
+fn the_demo_on_a_cluster_shows_what_it_says() {
+    let status = Command::new(env!("CARGO_BIN_EXE_edgeloop-demo")).arg("--cluster").status().unwrap();
+    assert!(status.success(), "{status}");
+}
