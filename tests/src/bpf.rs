@@ -3,15 +3,17 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytemuck::{Pod, Zeroable};
 use lb_common::layout::MapSpec;
 
 const MAP_CREATE: i64 = 0;
+const LOOKUP: i64 = 1;
 const UPDATE: i64 = 2;
 const DELETE: i64 = 3;
 const OBJ_PIN: i64 = 6;
@@ -57,6 +59,43 @@ pub fn id(path: &Path) -> Result<u32> {
         matches!(field, "map_id" | "link_id").then(|| value.trim().parse().ok())?
     });
     id.with_context(|| format!("{} is neither a map nor a link", path.display()))
+}
+
+/// A map that somebody pinned, open to be looked at many times.
+pub struct Pinned<K, V> {
+    map: OwnedFd,
+    types: PhantomData<(K, V)>,
+}
+
+impl<K: Pod, V: Pod> Pinned<K, V> {
+    /// # Errors
+    /// It cannot be opened, or its elements are of other sizes.
+    pub fn open(path: &Path) -> Result<Self> {
+        let map = open(path)?;
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.as_raw_fd()))
+            .context("could not look at a descriptor")?;
+        let size = |field: &str| info.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok());
+        let sizes = (size("key_size:"), size("value_size:"));
+        let expected = (Some(size_of::<K>()), Some(size_of::<V>()));
+        ensure!(sizes == expected, "{} has elements of other sizes: {info}", path.display());
+        Ok(Self { map, types: PhantomData })
+    }
+
+    /// The element of this key, if there is one.
+    pub fn read(&self, key: &K) -> io::Result<Option<V>> {
+        let mut value = V::zeroed();
+        let mut attr = Element {
+            map_fd: self.map.as_raw_fd().cast_unsigned(),
+            key: bytemuck::bytes_of(key).as_ptr() as u64,
+            value: bytemuck::bytes_of_mut(&mut value).as_mut_ptr() as u64,
+            ..Element::zeroed()
+        };
+        match bpf(LOOKUP, &mut attr) {
+            Ok(_) => Ok(Some(value)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Writes one element of the map pinned at `path`.

@@ -117,12 +117,21 @@ impl Api {
 
     /// Runs a future in the control plane's network namespace.
     pub fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
+        self.run_within(PATIENCE * 3, future)
+    }
+
+    /// The same for one that may take this long.
+    pub fn run_within<T: Send + 'static>(
+        &self,
+        within: Duration,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
         let (sender, receiver) = mpsc::channel();
         // On the runtime's threads: the calling one is in another namespace.
         self.runtime.spawn(async move {
             drop(sender.send(future.await));
         });
-        receiver.recv_timeout(PATIENCE * 3).context("the API server was asked in vain")
+        receiver.recv_timeout(within).context("the API server was asked in vain")
     }
 
     /// For futures of [`run`](Self::run).
@@ -164,7 +173,7 @@ pub(super) fn is_unreachable(error: &anyhow::Error) -> bool {
     })
 }
 
-fn request(
+pub(super) fn request(
     method: Method,
     path: &str,
     patch: Option<Patch>,

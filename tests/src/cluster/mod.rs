@@ -9,7 +9,9 @@ mod cable;
 mod door;
 mod etcd;
 mod hub;
+mod inside;
 mod kubelet;
+mod many;
 mod nodes;
 mod objects;
 mod parts;
@@ -39,7 +41,6 @@ use crate::node::Node;
 use crate::site::{Site, World};
 use crate::{cgroup, helper, pod};
 use authority::Authority;
-use parts::API_SERVER_PORT;
 use users::User;
 
 use api::is_unreachable;
@@ -47,10 +48,11 @@ pub use api::{Api, Refused, is_refused};
 pub use cable::Cable;
 pub use door::Door;
 pub use hub::Hub;
+pub use inside::Inside;
 pub use kubelet::{Kubelet, Seen};
 pub use nodes::patiently;
 pub use objects::Patch;
-pub use parts::Part;
+pub use parts::{API_SERVER_PORT, Part};
 pub use playground::{Playground, Whereabouts};
 pub use proxy::{Fault, Front, Proxy, Report, Upstream};
 pub use tools::{TOOLS, tool};
@@ -112,6 +114,17 @@ impl Cluster {
     #[must_use]
     pub fn api(&self) -> &Api {
         &self.admin
+    }
+
+    /// Asks as an administrator on threads and connections of its own, and by way of this port on 127.0.0.1.
+    pub fn api_by(&self, port: u16) -> Result<Api> {
+        let token = users::token_of(&self.users, users::ADMIN)?;
+        Api::new(&self.netns, &format!("https://127.0.0.1:{port}"), self.authority.der(), token)
+    }
+
+    /// Threads in the control plane's network namespace.
+    pub fn inside(&self) -> Result<Inside> {
+        Inside::new(&self.netns)
     }
 
     /// Starts a part that is not running.

@@ -6,6 +6,8 @@ use serde_json::Value;
 /// How a patch is meant.
 #[derive(Clone, Copy, Debug)]
 pub enum Patch {
+    /// Single operations on single fields.
+    Json,
     Merge,
     Strategic,
     Apply,
@@ -14,6 +16,7 @@ pub enum Patch {
 impl Patch {
     pub(super) fn content_type(self) -> &'static str {
         match self {
+            Self::Json => "application/json-patch+json",
             Self::Merge => "application/merge-patch+json",
             Self::Strategic => "application/strategic-merge-patch+json",
             Self::Apply => "application/apply-patch+yaml",

@@ -1,5 +1,6 @@
 //! A real control plane as the source of the agents.
 
+mod bench;
 mod events;
 mod faults;
 mod in_pod;

@@ -2,6 +2,7 @@
 
 mod allocated;
 mod connect;
+mod control_plane;
 mod goals;
 mod plan;
 
@@ -33,6 +34,8 @@ enum Bench {
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// What following an API server costs, beside the real kube-proxy and on a real control plane.
+    ControlPlane(control_plane::Arguments),
     /// Dials inside of a pod: the bench starts itself so.
     #[command(hide = true)]
     Dial(connect::dials::Arguments),
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
     match bench {
         Bench::Connect { quick, output } => connect::run(quick, output),
         Bench::Plan { quick, output } => plan::run(quick, output),
+        Bench::ControlPlane(arguments) => control_plane::run(&arguments),
         Bench::Dial(arguments) => connect::dials::run(&arguments),
     }
 }
