@@ -9,6 +9,10 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+/// Where the API server is reached: by itself, through the cluster IP of `default/kubernetes`, and over a
+/// cable.
+const SERVED: [&str; 3] = ["127.0.0.1", "10.96.0.1", super::cable::NEAR];
+
 /// Signs what the control plane serves with, and lies as `ca.crt` and `ca.key` in its folder.
 pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -36,9 +40,9 @@ impl Authority {
         self.issuer.der().to_vec()
     }
 
-    /// Writes `NAME.crt` and `NAME.key` for a server at 127.0.0.1.
+    /// Writes `NAME.crt` and `NAME.key` for a server at any of [`SERVED`].
     pub(super) fn certify_server(&self, name: &str) -> Result<()> {
-        let mut params = params(name, &["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+        let mut params = params(name, &SERVED.map(str::to_owned))?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate().context("could not make a key")?;
         let certificate =

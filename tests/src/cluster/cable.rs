@@ -13,7 +13,7 @@ use crate::node::Node;
 use super::Cluster;
 
 /// The control plane's end. What listens on every address there listens here, too.
-const NEAR: &str = "192.0.2.1";
+pub(super) const NEAR: &str = "192.0.2.1";
 const FAR: &str = "192.0.2.2";
 
 /// There is one for each cluster at most.

@@ -43,7 +43,7 @@ fn a_link_that_falls_silent_is_noticed_within_30_s_and_caught_up_with_within_2()
 fn a_cable_that_is_pulled_is_noticed_within_30_s_and_caught_up_with_within_2() {
     let stage = Stage::new().unwrap();
     let cable = Cable::new(&stage.cluster).unwrap();
-    let proxy = Proxy::start(&stage.cluster, Front::Http).unwrap();
+    let proxy = Proxy::start(&stage.cluster, Front::Raw).unwrap();
     let kubeconfig = stage.cluster.agent_kubeconfig().unwrap();
     let server = proxy.address_at(cable.host());
     let flags = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--api-server", &server];

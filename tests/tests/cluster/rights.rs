@@ -85,7 +85,7 @@ fn an_agent_does_not_reach_its_api_server_through_its_own_maps() {
     let stage = Stage::new().unwrap();
     let own = "10.96.0.1:443";
     stage.cluster.answer_for("10.96.0.0/16").unwrap();
-    let proxy = Proxy::start_at(&stage.cluster, Front::Http, 443).unwrap();
+    let proxy = Proxy::start_at(&stage.cluster, Front::Raw, 443).unwrap();
     let agent = stage.follow(Some(&proxy.address_at("10.96.0.1"))).unwrap();
     within(SOON, "the maps know the address", || Ok(stage.holds(own)? == "refused")).unwrap();
     let load = stage.load().unwrap();
