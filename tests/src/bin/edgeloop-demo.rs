@@ -15,11 +15,18 @@ struct Arguments {
     /// On a real control plane with OpenYurt's own controllers, driven by API calls.
     #[arg(long)]
     cluster: bool,
+    /// Beside it, on one node OpenYurt's yurthub with kube-proxy: what becomes of the same changes.
+    #[arg(long, requires = "cluster")]
+    compare: bool,
 }
 
 fn main() -> ExitCode {
-    let Arguments { cluster } = Arguments::parse();
-    let shown = if cluster { demo::run_on_a_cluster() } else { demo::run() };
+    let Arguments { cluster, compare } = Arguments::parse();
+    let shown = match (cluster, compare) {
+        (_, true) => demo::compare_on_a_cluster(),
+        (true, false) => demo::run_on_a_cluster(),
+        (false, false) => demo::run(),
+    };
     match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

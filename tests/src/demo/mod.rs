@@ -4,7 +4,7 @@ mod agent;
 mod cast;
 mod change;
 mod cluster;
-pub mod compare;
+mod compare;
 mod kill;
 mod manifests;
 mod matrix;
@@ -26,6 +26,7 @@ use stage::Stage;
 use truth::{AT_FIRST, EVERYWHERE, SERVICE};
 
 pub use cluster::run as run_on_a_cluster;
+pub use compare::run as compare_on_a_cluster;
 
 /// Shows the tutorial, and proves it: the error is a sentence that says what was not so.
 ///
