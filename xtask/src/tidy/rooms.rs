@@ -33,14 +33,17 @@ const ONLY: [Only; 3] = [
 const HOUSE: [&str; 2] = ["lb-agent/src", "lb-common/src"];
 
 /// Functions from values to values.
-const PURE: [&str; 7] = [
+const PURE: [&str; 10] = [
     "lb-agent/src/model",
     "lb-agent/src/store",
     "lb-agent/src/select",
     "lb-agent/src/plan",
     "lb-agent/src/source/convert",
+    "lb-agent/src/source/kube/event",
+    "lb-agent/src/status/complaint",
     "lb-agent/src/status/view",
     "lb-agent/src/status/render",
+    "lb-agent/src/near",
 ];
 
 const NOT_PURE: [&str; 6] = ["kube", "aya", "aya_obj", "tokio", "rand", "getrandom"];
