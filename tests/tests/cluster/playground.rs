@@ -1,8 +1,8 @@
 //! `cargo xtask cluster up`, `env` and `down`, as somebody uses them.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::process::{self, Command, Output};
+use std::{fs, io};
 
 use edgeloop_tests::agent::program;
 use edgeloop_tests::leftovers;
@@ -61,5 +61,9 @@ fn a_cluster_stays_up_between_commands_and_goes_when_told() {
     let down = says(&cluster, "down").unwrap();
     assert!(down.status.success(), "{down:?}");
     assert_eq!(leftovers(site), Vec::<String>::new());
+    let of_ours = |entry: &io::Result<fs::DirEntry>| {
+        entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().contains(&cluster.0))
+    };
+    assert!(!fs::read_dir("/run/edgeloop").unwrap().any(|entry| of_ours(&entry)), "a file is left");
     assert!(says(&cluster, "down").unwrap().status.success(), "a cluster that is down is down");
 }

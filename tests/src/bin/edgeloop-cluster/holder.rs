@@ -72,7 +72,8 @@ pub(crate) fn down(name: &str) -> Result<()> {
         ensure!(Instant::now() < give_up, "process {holder}, which holds it, does not end");
         thread::sleep(Duration::from_millis(20));
     }
-    remove(&file(name, "json"))
+    remove(&file(name, "json"))?;
+    remove(&file(name, "log"))
 }
 
 pub(crate) fn find(name: &str) -> Result<Whereabouts> {
