@@ -59,3 +59,19 @@ fn the_bench_of_the_control_plane_prints_every_line_and_leaves_nothing() {
     assert!(!text.contains("NaN"), "{text}");
     assert_eq!(leftovers(&sites), Vec::<String>::new());
 }
+
+#[test]
+#[ignore = "needs root and the programs of a control plane"]
+fn the_bench_tells_our_memory_behind_yurthub() {
+    let output = Command::new(env!("CARGO_BIN_EXE_edgeloop-bench"))
+        .args(["control-plane", "--small", "--seconds", "1", "--through-yurthub"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("Behind yurthub 1.7.0, with 500 Services and 5000 endpoints: ready after "),
+        "{text}"
+    );
+    assert!(text.contains("VmRSS ") && text.trim_end().ends_with("MB."), "{text}");
+}

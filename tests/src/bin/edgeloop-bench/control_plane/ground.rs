@@ -9,9 +9,9 @@ use edgeloop_tests::{Node, Site};
 use super::population::{HERE, Population, labels};
 
 /// Objects that are created at a time.
-const AT_ONCE: usize = 32;
+pub(crate) const AT_ONCE: usize = 32;
 /// Many times what it takes.
-const PATIENCE: Duration = Duration::from_secs(900);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 
 pub(crate) struct Ground {
     pub(crate) cluster: Cluster,

@@ -11,6 +11,7 @@ mod kube_proxy;
 mod ours;
 mod population;
 mod report;
+mod through_hub;
 mod watch_map;
 mod watch_rules;
 mod weigh;
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// How long changes are made; nor does a program rest longer than that before its memory is read.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: Option<u32>,
+    /// Our memory alone, behind OpenYurt's yurthub, which tells neither streamed nor paged lists.
+    #[arg(long)]
+    through_yurthub: bool,
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -55,8 +59,11 @@ struct Plan {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { small, seconds, output } = arguments;
+    let Arguments { small, seconds, through_yurthub, output } = arguments;
     let plan = plan(*small, *seconds);
+    if *through_yurthub {
+        return through_hub::run(plan.population, plan.rest);
+    }
     let versions = kube_proxy::versions()?;
     let has_nft = versions.is_some();
     tell("bringing up a control plane");
