@@ -190,27 +190,31 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<(
     Ok(())
 }
 
-/// The agent's program. Built first, once for each test program.
+/// The agent's program, beside those of the harness. A verb of `cargo xtask` has built them all at once; for
+/// a test program it is built first, once, since cargo builds it for the agent's own tests alone.
 pub fn program() -> Result<PathBuf> {
-    static BUILT: LazyLock<Result<PathBuf, String>> =
-        LazyLock::new(|| build().map_err(|error| format!("{error:#}")));
-    BUILT.clone().map_err(|error| anyhow!(error))
+    static FOUND: LazyLock<Result<PathBuf, String>> =
+        LazyLock::new(|| find().map_err(|error| format!("{error:#}")));
+    FOUND.clone().map_err(|error| anyhow!(error))
 }
 
-/// Beside the helper program. Cargo builds it for the agent's own tests alone; what is built for speed is a
-/// bench, and `cargo xtask bench` has built all of its programs.
-fn build() -> Result<PathBuf> {
+fn find() -> Result<PathBuf> {
     let program = crate::helper::find()?.with_file_name("lb-agent");
-    if !cfg!(debug_assertions) {
-        let build = "cargo build --release -p lb-agent -p edgeloop-tests --bins";
-        ensure!(program.is_file(), "there is no {}: run `{build}`", program.display());
-        return Ok(program);
+    let own = env::current_exe().context("could not tell where this program lies")?;
+    if own.parent().is_some_and(|folder| folder.ends_with("deps")) {
+        build()?;
     }
+    ensure!(program.is_file(), "there is no {}: run the verb of `cargo xtask` again", program.display());
+    Ok(program)
+}
+
+/// Alone, it may differ from what is built together: other features of what both depend on.
+fn build() -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--package", "lb-agent", "--bin", "lb-agent"])
         .status()
         .context("could not run cargo")?;
     ensure!(status.success(), "could not build lb-agent");
-    Ok(program)
+    Ok(())
 }

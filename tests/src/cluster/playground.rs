@@ -4,20 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use crate::demo;
 use crate::site::Site;
 
 use super::{Cluster, Door, Kubelet, Yurt};
-
-/// As the tutorial has them, beside one that is in no pool.
-const NODES: [(&str, Option<&str>); 5] = [
-    ("kind-control-plane", Some("beijing")),
-    ("kind-worker", Some("hangzhou")),
-    ("edge-node2", Some("hangzhou")),
-    ("kind-worker2", Some("shanghai")),
-    ("lone-node", None),
-];
 
 /// Stands until dropped.
 pub struct Playground {
@@ -50,11 +41,7 @@ impl Playground {
         let mut cluster = Cluster::with_controllers(&site)?;
         let yurt = Yurt::start(&mut cluster)?;
         cluster.apply_file("examples/tutorial/nodepools.yaml")?;
-        let nodes = NODES.iter().map(|(name, pool)| {
-            let labels = pool.map_or(json!({}), |pool| json!({"apps.openyurt.io/nodepool": pool}));
-            Ok((site.node(name)?, labels))
-        });
-        let kubelet = Kubelet::start(&cluster, &nodes.collect::<Result<Vec<_>>>()?)?;
+        let kubelet = Kubelet::start(&cluster, &demo::nodes(&site)?)?;
         let door = Door::open(&cluster)?;
         Ok(Self { _kubelet: kubelet, _yurt: yurt, door, cluster, site })
     }

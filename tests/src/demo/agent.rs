@@ -1,6 +1,5 @@
 //! One agent: started on a node, asked whether it is ready, killed.
 
-use std::env;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::agent::program;
 use crate::{Child, Node};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -28,7 +28,7 @@ pub(super) struct Agent {
 impl Agent {
     /// `folder` is for its socket and its log, `manifests` what it follows.
     pub(super) fn start(node: Node, folder: &Path, manifests: &Path) -> Result<Self> {
-        let program = beside_us("lb-agent")?;
+        let program = program()?;
         let source = format!("file:{}", manifests.display());
         let socket = folder.join(format!("{}.sock", node.name()));
         let log = folder.join(format!("{}.log", node.name()));
@@ -112,11 +112,4 @@ fn spawn(node: &Node, program: &Path, source: &str, socket: &Path, log: &Path) -
         .stdout(Stdio::null())
         .stderr(log);
     Child::spawn(&format!("the agent of {}", node.name()), &mut command)
-}
-
-fn beside_us(name: &str) -> Result<PathBuf> {
-    let own = env::current_exe().context("could not tell where this program lies")?;
-    let path = own.with_file_name(name);
-    ensure!(path.is_file(), "the program {name} is not built: run `cargo xtask demo`, which builds it");
-    Ok(path)
 }

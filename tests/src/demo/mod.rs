@@ -17,8 +17,9 @@ mod truth;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use serde_json::{Value, json};
 
-use crate::leftovers;
+use crate::{Node, Site, leftovers};
 use cast::Cast;
 use matrix::{DIALS, Seen, settle};
 use screen::{Screen, grouped, short};
@@ -27,6 +28,9 @@ use truth::{AT_FIRST, EVERYWHERE, SERVICE};
 
 pub use cluster::run as run_on_a_cluster;
 pub use compare::run as compare_on_a_cluster;
+
+/// The label by which OpenYurt puts a node into a pool.
+const POOL: &str = "apps.openyurt.io/nodepool";
 
 /// Shows the tutorial, and proves it: the error is a sentence that says what was not so.
 ///
@@ -52,12 +56,26 @@ pub fn run() -> Result<()> {
 
     let name = stage.name();
     drop(stage);
-    let left = leftovers(&name);
+    end(&screen, &name, started)
+}
+
+/// Says that all was well, if nothing is left of the site of this name.
+fn end(screen: &Screen, site: &str, started: Instant) -> Result<()> {
+    let left = leftovers(site);
     ensure!(left.is_empty(), "the demo left something behind: {}", left.join(", "));
     screen.heading(&format!(
         "All of it was so, and nothing is left behind. {} in all.",
         short(started.elapsed())
     ))
+}
+
+/// The tutorial's nodes on a site, each with the label that puts it into its pool.
+pub(crate) fn nodes(site: &Site) -> Result<Vec<(Node, Value)>> {
+    let nodes = truth::PLACES.iter().zip(AT_FIRST.pools).map(|(place, pool)| {
+        let labels = pool.map_or(json!({}), |pool| json!({POOL: pool}));
+        Ok((site.node(place.node)?, labels))
+    });
+    nodes.collect()
 }
 
 fn matrix(screen: &Screen, cast: &Cast) -> Result<Seen> {

@@ -21,9 +21,10 @@ pub enum LoadError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
 
-    #[error("could not list {}s", kind.label())]
+    #[error("could not list {}s at {server}", kind.label())]
     List {
         kind: Kind,
+        server: String,
         #[source]
         source: Trouble,
     },
@@ -57,7 +58,8 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
     let server = link.server();
     let mut loaded = Loaded { server, objects: Vec::new(), problems: Vec::new(), is_complete: true };
     for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
-        let mut track = load_kind(&link, kind).await.map_err(|source| LoadError::List { kind, source })?;
+        let failed = |source| LoadError::List { kind, server: link.server(), source };
+        let mut track = load_kind(&link, kind).await.map_err(failed)?;
         loaded.is_complete &= track.unread() == 0;
         loaded.problems.extend(track.take_news().unwrap_or_default());
         let objects = track.take_changes().into_iter().filter_map(|change| match change {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use edgeloop_tests::cluster::{Playground, Whereabouts};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
 const FOLDER: &str = "/run/edgeloop";
 
@@ -32,6 +32,7 @@ pub(crate) fn up(name: &str) -> Result<Whereabouts> {
     if let Some(at) = running(name)? {
         bail!("it is up already, held by process {}: `cargo xtask cluster down` takes it down", at.pid);
     }
+    ensure!(geteuid().is_root(), "not root: a cluster is namespaces and cgroups; run this with sudo");
     fs::create_dir_all(FOLDER).with_context(|| format!("could not make {FOLDER}"))?;
     let log = file(name, "log");
     let into = File::create(&log).with_context(|| format!("could not make {}", log.display()))?;
@@ -52,6 +53,7 @@ pub(crate) fn up(name: &str) -> Result<Whereabouts> {
         }
         if let Some(status) = holder.try_wait().context("could not ask how the holder is")? {
             let words = fs::read_to_string(&log).unwrap_or_default();
+            remove(&log)?;
             bail!("it did not come up ({status}):\n{}", words.trim_end());
         }
         ensure!(Instant::now() < give_up, "it is not up after {PATIENCE:?}: see {}", log.display());

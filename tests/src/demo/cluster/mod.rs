@@ -7,11 +7,9 @@ mod steps;
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::leftovers;
-
-use super::screen::{Screen, short};
+use super::screen::Screen;
 use stage::Stage;
 
 /// Shows it, and proves it: the error is a sentence that says what was not so.
@@ -35,10 +33,5 @@ pub fn run() -> Result<()> {
 
     let name = stage.name();
     drop(stage);
-    let left = leftovers(&name);
-    ensure!(left.is_empty(), "the demo left something behind: {}", left.join(", "));
-    screen.heading(&format!(
-        "All of it was so, and nothing is left behind. {} in all.",
-        short(started.elapsed())
-    ))
+    super::end(&screen, &name, started)
 }

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::agent::Agent;
 use crate::cluster::{Cluster, Kubelet, Yurt, patiently};
+use crate::demo;
 use crate::demo::cast::{Cast, Members, Pools};
 use crate::demo::screen::Screen;
-use crate::demo::truth::{AT_FIRST, EDGE2, PLACES, SERVERS_IN_A_POOL, SERVING, pool_of};
+use crate::demo::truth::{EDGE2, PLACES, SERVERS_IN_A_POOL, SERVING, pool_of};
 use crate::{Site, now};
 
 /// As a user writes them, in the order that a user applies them.
@@ -20,9 +21,6 @@ const NODE_POOLS: &str = "examples/tutorial/nodepools.yaml";
 const WORKLOADS: &str = "examples/tutorial/workloads.yaml";
 const SERVICES: [&str; 2] =
     ["examples/tutorial/service-svc-ud1.yaml", "examples/tutorial/service-svc-ud1-without-topology.yaml"];
-
-/// The label by which OpenYurt puts a node into a pool.
-pub(super) const POOL: &str = "apps.openyurt.io/nodepool";
 
 /// What the names of the workload's pods begin with.
 const SERVER: &str = "united-deployment1-";
@@ -51,11 +49,7 @@ impl Stage {
 
         let started = Instant::now();
         cluster.apply_file(NODE_POOLS)?;
-        let nodes = PLACES.iter().zip(AT_FIRST.pools).map(|(place, pool)| {
-            let labels = pool.map_or(json!({}), |pool| json!({POOL: pool}));
-            Ok((site.node(place.node)?, labels))
-        });
-        let kubelet = Arc::new(Kubelet::start(&cluster, &nodes.collect::<Result<Vec<_>>>()?)?);
+        let kubelet = Arc::new(Kubelet::start(&cluster, &demo::nodes(&site)?)?);
         // Its pool is to change under its client: it takes no servers.
         let cordon = json!({"spec": {"unschedulable": true}});
         cluster.api().merge(&format!("/api/v1/nodes/{EDGE2}"), &cordon)?;

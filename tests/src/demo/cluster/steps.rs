@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use crate::demo::POOL;
 use crate::demo::change::{Meanwhile, show};
 use crate::demo::matrix::{Seen, settle};
 use crate::demo::screen::Screen;
@@ -12,7 +13,7 @@ use crate::demo::truth::{
     UNREADY, WORKER, WORKER2,
 };
 
-use super::stage::{POOL, Stage};
+use super::stage::Stage;
 
 const WORKLOAD: &str = "/apis/apps.openyurt.io/v1beta1/namespaces/default/yurtappsets/united-deployment1";
 const SERVICE: &str = "/api/v1/namespaces/default/services/svc-ud1";

@@ -27,7 +27,7 @@ async fn a_right_that_is_missing_is_named() {
     let config = server.config();
     let error = tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap_err();
     let said = format!("{:#}", anyhow::Error::from(error));
-    assert_eq!(said, "could not list Nodes: answered 403: no");
+    assert_eq!(said, format!("could not list Nodes at {}: answered 403: no", server.address()));
 }
 
 #[tokio::test]
