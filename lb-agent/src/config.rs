@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::datapath::takeover::Sizes;
-use crate::source::kube::KubeConfig;
+use crate::api::KubeConfig;
+use crate::plan::Sizes;
 use crate::store::Rules;
 
 /// The pin root where none is named.

@@ -1,16 +1,19 @@
 //! Edgeloop's agent: which backends this node uses for every Service, kept in the kernel's maps.
 
-pub mod agent;
+pub mod announce;
+pub mod api;
 pub mod cli;
 pub mod config;
+pub mod convert;
 pub mod datapath;
-pub mod metrics;
+pub mod manifest;
 pub mod model;
-mod near;
 pub mod plan;
-pub mod reconcile;
 pub mod run;
 pub mod select;
+pub mod serve;
 pub mod source;
-pub mod status;
 pub mod store;
+mod suggest;
+pub mod view;
+pub mod writer;

@@ -7,15 +7,19 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::agent::{Agent, Orders, Wake};
+use crate::announce::{Outbox, Pace, publish};
+use crate::api::Link;
 use crate::config::{Config, SourceConfig};
+use crate::datapath::programs::load;
 use crate::datapath::takeover::{Datapath, TakeoverError};
-use crate::datapath::{Grace, cgroup, load, lock};
+use crate::datapath::{Grace, cgroup, lock};
+use crate::serve::http;
+use crate::serve::socket::{Served, listen, serve};
 use crate::source::file;
-use crate::source::kube::{Follower as ApiFollower, Link, Outbox, Pace, Timing, follow};
-use crate::status::http;
-use crate::status::serve::{Served, listen, serve};
+use crate::source::kube::{Follower as ApiFollower, Timing, follow};
 use crate::store::Store;
+use crate::writer::{Agent, Orders, Wake};
+use tokio::task::JoinSet;
 
 /// Runs the agent until SIGINT or SIGTERM. The kernel goes on serving what it has.
 ///
@@ -71,7 +75,7 @@ enum Source {
 /// Ends the source when dropped.
 enum Follower {
     Files { _follower: file::Follower },
-    Api { _follower: ApiFollower },
+    Api { _follower: ApiFollower, _events: JoinSet<()> },
 }
 
 impl Source {
@@ -91,8 +95,8 @@ impl Source {
             Self::Api(link) => {
                 let send = move |batch| wake.send(Wake::Source(batch)).is_ok();
                 let follower = follow(&link, Timing::default(), send);
-                let outbox = outbox.unwrap_or_default();
-                Follower::Api { _follower: follower.telling(&link, outbox, node, Pace::default()) }
+                let events = publish(&link, outbox.unwrap_or_default(), node, Pace::default());
+                Follower::Api { _follower: follower, _events: events }
             }
         })
     }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lb_agent::datapath::cgroup;
-use lb_agent::status::observed::{KernelView, ServiceView, observe};
-use lb_agent::status::serve::ask;
-use lb_agent::status::view::AgentView;
+use lb_agent::serve::observe::observe;
+use lb_agent::serve::socket::ask;
+use lb_agent::view::kernel::{KernelView, ServiceView};
+use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
 use crate::child::Child;

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use lb_agent::datapath::bpf::Bpf;
-use lb_agent::datapath::load::{Machine, OBJECT};
-use lb_agent::datapath::takeover::{Datapath, Sizes};
-use lb_agent::datapath::{Grace, Maps, cgroup, grace_period};
+use lb_agent::datapath::maps::bpf::Bpf;
+use lb_agent::datapath::programs::load::{Machine, OBJECT};
+use lb_agent::datapath::takeover::Datapath;
+use lb_agent::datapath::{Grace, cgroup, grace_period};
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::{Limits, Plan, Want};
+use lb_agent::plan::{Maps, Sizes};
 use lb_common::layout::{Backend4, Frontend4};
 use lb_common::outcome::Outcome;
 

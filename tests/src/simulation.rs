@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, bail, ensure};
-use lb_agent::datapath::{Grace, Maps, ReadError, WriteError, grace_period};
+use lb_agent::convert::Interner;
+use lb_agent::datapath::{Grace, grace_period};
+use lb_agent::manifest::{Format, read};
 use lb_agent::model::{Change, Kind, Object, ObjectKey, ObjectName};
 use lb_agent::plan::{Limits, MapOp, Observed, Plan};
-use lb_agent::reconcile::Reconciler;
-use lb_agent::source::convert::Interner;
-use lb_agent::source::manifest::{Format, read};
+use lb_agent::plan::{Maps, ReadError, WriteError};
 use lb_agent::store::{Rules, Store};
+use lb_agent::writer::reconcile::Reconciler;
 use lb_common::layout::{Backend4, Frontend4, INLINE_BACKENDS};
 use lb_common::pick::check4;
 

@@ -4,7 +4,7 @@
 
 use edgeloop_tests::Pair;
 use edgeloop_tests::agent::{Agent, in_kernel, wait_for};
-use lb_agent::status::marks::MarkKind;
+use lb_agent::view::diagnostics::MarkKind;
 use nix::sys::signal::Signal;
 
 const NEAR: &str = "10.96.0.12:80";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says};
 use edgeloop_tests::{Pair, Talk, bpf};
-use lb_agent::datapath::load::HOOKS;
+use lb_agent::datapath::programs::load::HOOKS;
 use lb_common::layout::CATALOGUE;
 use nix::sys::signal::Signal;
 

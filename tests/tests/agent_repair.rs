@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, wait_for};
 use edgeloop_tests::kernel::frontend;
 use edgeloop_tests::{Pair, bpf};
-use lb_agent::datapath::pinned::{PinnedMaps, folder};
+use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
 use lb_agent::plan::Observed;
 use lb_common::layout::{Backend4, RegionEntry4, Service4, ServiceName};
 use lb_common::pick::check4;

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use edgeloop_tests::agent::{in_kernel, wait_for};
 use edgeloop_tests::{Pair, bpf};
-use lb_agent::status::marks::MarkKind;
-use lb_agent::status::view::AgentView;
+use lb_agent::view::diagnostics::MarkKind;
+use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
 /// Maps made small, by flags that are then gone, are maps like any other: they grow when they are full.

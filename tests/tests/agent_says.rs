@@ -6,7 +6,7 @@ use std::process::Output;
 
 use edgeloop_tests::Pair;
 use edgeloop_tests::agent::{Agent, lb_agent, lb_agent_says, program, wait_for};
-use lb_agent::status::view::AgentView;
+use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
 use edgeloop_tests::simulation::{Cluster, Mind, State, state};
-use lb_agent::datapath::fake::Fake;
-use lb_agent::datapath::{Grace, Maps};
+use lb_agent::datapath::Grace;
+use lb_agent::plan::Maps;
+use lb_agent::plan::fake::Fake;
 use lb_agent::plan::{Limits, Plan};
 use proptest::prelude::*;
 

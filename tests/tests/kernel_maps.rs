@@ -1,14 +1,14 @@
-//! What the maps in memory (`datapath/fake.rs`) were taught about the real ones.
+//! What the maps in memory (`plan/fake.rs`) were taught about the real ones.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
 use anyhow::Result;
 use edgeloop_tests::Site;
 use edgeloop_tests::kernel::{Kernel, frontend};
-use lb_agent::datapath::fake::Fake;
-use lb_agent::datapath::load::Machine;
-use lb_agent::datapath::{Maps, WriteError};
+use lb_agent::datapath::programs::load::Machine;
+use lb_agent::plan::fake::Fake;
 use lb_agent::plan::{Limits, MapOp};
+use lb_agent::plan::{Maps, WriteError};
 use lb_common::layout::{BACKENDS4, Backend4, NAMES, RegionEntry4, SERVICES4, Service4, ServiceName};
 
 /// So small that the kernel counts exactly (it does near the limit in larger ones, too).

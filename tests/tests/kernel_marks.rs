@@ -4,7 +4,8 @@ use anyhow::Result;
 use aya::maps::{Array, Map, MapData};
 use edgeloop_tests::kernel::{Kernel, frontend};
 use edgeloop_tests::{Node, Site};
-use lb_agent::datapath::{Maps, pinned};
+use lb_agent::datapath::maps::pinned;
+use lb_agent::plan::Maps;
 use lb_common::layout::{MARKS4, Marks};
 use lb_common::marks::place4;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use edgeloop_tests::kernel::Kernel;
 use edgeloop_tests::{Call, Pod, Site, tally};
-use lb_agent::datapath::load::Machine;
+use lb_agent::datapath::programs::load::Machine;
 use lb_agent::plan::Limits;
 use lb_common::outcome::Outcome;
 

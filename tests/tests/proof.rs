@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use edgeloop_tests::proof::{Arena, Experiment, Finding, Way};
 use lb_agent::datapath::Grace;
-use lb_agent::datapath::load::OBJECT;
+use lb_agent::datapath::programs::load::OBJECT;
 
 /// The issue asks for no less.
 const CONNECTS: u64 = 1_000_000;

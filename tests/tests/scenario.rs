@@ -28,9 +28,10 @@ use edgeloop_tests::Site;
 use edgeloop_tests::kernel::Kernel;
 use edgeloop_tests::manifests::range;
 use edgeloop_tests::simulation::{Cluster, Leads, Mind, State};
-use lb_agent::datapath::fake::Fake;
-use lb_agent::datapath::load::Machine;
-use lb_agent::datapath::{Grace, Maps};
+use lb_agent::datapath::Grace;
+use lb_agent::datapath::programs::load::Machine;
+use lb_agent::plan::Maps;
+use lb_agent::plan::fake::Fake;
 use lb_agent::plan::{Limits, Plan};
 
 /// Runs with faults are repeated with as many seeds.

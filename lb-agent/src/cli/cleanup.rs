@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cleanup::remove_all;
 use crate::datapath::lock::{Holder, Lock, LockError, acquire_existing};
-use crate::status::serve::remove_socket;
+use crate::serve::socket::remove_socket;
 
 use super::unless_closed;
 

@@ -2,6 +2,7 @@
 
 pub mod cleanup;
 pub mod plan;
+pub mod print;
 pub mod rules;
 pub mod run;
 pub mod source;

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use crate::api::KubeConfig;
+use crate::cli::print;
 use crate::model::{Change, Kind, Object};
-use crate::near::near;
 use crate::source::file::{self, Report};
-use crate::source::kube::{KubeConfig, load};
-use crate::status::decisions::{Decisions, Ignored, decisions};
-use crate::status::table;
+use crate::source::kube::load;
 use crate::store::{Rules, Store};
+use crate::suggest::near;
+use crate::view::decisions::{Decisions, Ignored, decisions};
 
 use super::rules::RuleArgs;
 use super::source::ApiArgs;
@@ -203,7 +204,7 @@ fn print(
 
 fn text(plan: &Decisions, output: Output) -> io::Result<String> {
     Ok(match output {
-        Output::Table => table::of(plan),
+        Output::Table => print::plan::of(plan),
         Output::Json => serde_json::to_string_pretty(plan)?,
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 
 use crate::model::ObjectName;
-use crate::select::places::PoolKeys;
+use crate::select::nodes::PoolKeys;
 use crate::select::topology::OnInvalid;
 use crate::store::Rules;
 

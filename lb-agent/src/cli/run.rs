@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::config::{Config, Manifests, PIN_ROOT, SourceConfig, socket};
-use crate::datapath::takeover::Sizes;
+use crate::plan::Sizes;
 
 use super::rules::RuleArgs;
 use super::source::ApiArgs;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::source::kube::{Credentials, KubeConfig};
+use crate::api::{Credentials, KubeConfig};
 
 /// An API server: a pod's own unless one is named.
 #[derive(Clone, Debug, clap::Args)]

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use crate::cli::print::status::{NOT_COVERED, Status, text};
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cgroup;
-use crate::datapath::pinned::OpenError;
-use crate::status::observed::{ObserveError, observe};
-use crate::status::render::{NOT_COVERED, Status, text};
-use crate::status::serve::ask;
+use crate::datapath::maps::pinned::OpenError;
+use crate::serve::observe::{ObserveError, observe};
+use crate::serve::socket::ask;
 
 use super::{Output, unless_closed};
 

@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use super::load::HOOKS;
 use super::lock::Lock;
-use super::{pinned, sys};
+use super::maps::pinned;
+use super::programs::load::HOOKS;
+use super::sys;
 
 #[derive(Debug, thiserror::Error)]
 #[error("could not remove {}", path.display())]

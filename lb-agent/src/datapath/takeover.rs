@@ -4,55 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::plan::{Limits, Plan};
+use crate::plan::{Limits, Maps, Plan, ReadError, Sizes};
 
-use super::attach::{AttachError, attach, attached};
-use super::bpf::Bpf;
 use super::cgroup::Cgroup;
 use super::cleanup::{RemoveError, remove_folder, remove_others};
-use super::load::{HOOKS, LoadError, Machine, Programs, load};
-use super::pinned::{self, OpenError, PinnedMaps};
-use super::{Maps, ReadError};
-
-/// How large the maps are to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sizes {
-    /// Elements of the front end; `None` goes by need.
-    pub frontends: Option<u32>,
-    /// Entries of the backends map; `None` goes by need.
-    pub backends: Option<u32>,
-}
-
-/// The smallest maps that are made: 0.5 MB for front end and names, 1 MB for backends.
-const LEAST: Limits = Limits { frontends: 16_384, backends: 65_536 };
-
-impl Sizes {
-    /// The sizes of new maps for `need`: half again for the front end, twice for the backends,
-    /// whose regions exist twice while one takes the other's place.
-    #[must_use]
-    pub fn fresh(self, need: Limits) -> Limits {
-        let grown = |need: u32, least: u32| need.max(least).checked_next_power_of_two().unwrap_or(1 << 31);
-        Limits {
-            frontends: self
-                .frontends
-                .unwrap_or_else(|| grown(need.frontends.saturating_add(need.frontends / 2), LEAST.frontends)),
-            backends: self.backends.unwrap_or_else(|| grown(need.backends.saturating_mul(2), LEAST.backends)),
-        }
-    }
-
-    /// Whether maps of `limits` will do for `need`.
-    #[must_use]
-    pub fn accepts(self, limits: Limits, need: Limits) -> bool {
-        self.frontends.map_or(limits.frontends >= need.frontends, |asked| asked == limits.frontends)
-            && self.backends.map_or(limits.backends >= need.backends, |asked| asked == limits.backends)
-    }
-
-    /// Whether maps may be replaced by larger ones when they are full.
-    #[must_use]
-    pub const fn may_grow(self) -> bool {
-        self.frontends.is_none() || self.backends.is_none()
-    }
-}
+use super::maps::bpf::Bpf;
+use super::maps::pinned::{self, OpenError, PinnedMaps};
+use super::programs::attach::{AttachError, attach, attached};
+use super::programs::load::{HOOKS, LoadError, Machine, Programs, load};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {

@@ -9,8 +9,9 @@ use lb_common::pick::check4;
 
 use crate::model::{Family, ObjectName, Protocol, ServicePortKey};
 
-use super::mirror::{Entry, Limits, Plan};
-use super::op::MapOp;
+use super::capacity::Limits;
+use super::maps::MapOp;
+use super::mirror::{Entry, Plan};
 use super::region::Region;
 
 /// All that the maps hold, read back.
@@ -103,7 +104,7 @@ impl Plan {
         let mut ours: BTreeMap<u32, ServiceName> = BTreeMap::new();
         for entry in self.entries.values() {
             if let Some(key) = &entry.key {
-                ours.insert(entry.value.id, super::step::name(key));
+                ours.insert(entry.value.id, super::diff::name(key));
             }
         }
         let missing = ours.iter().filter(|(id, name)| observed.names.get(id) != Some(name));

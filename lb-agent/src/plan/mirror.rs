@@ -6,16 +6,8 @@ use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, Ser
 
 use crate::model::{ObjectName, ServicePortKey};
 
+use super::capacity::Limits;
 use super::region::{Region, Regions};
-
-/// How many elements fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Elements of the front end.
-    pub frontends: u32,
-    /// Entries of the backends map.
-    pub backends: u32,
-}
 
 /// One element of the front end with the backends behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]

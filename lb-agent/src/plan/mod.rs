@@ -1,18 +1,21 @@
 //! From decisions to map writes: what the kernel should hold, what it holds, the difference.
 
 mod adopt;
+mod capacity;
+mod desired;
+mod diff;
+pub mod fake;
+mod maps;
 mod mirror;
-mod op;
 mod region;
 mod slots;
-mod step;
-mod want;
 
 pub use adopt::Observed;
-pub use mirror::{Entry, Limits, Plan, Short};
-pub use op::MapOp;
-pub use step::Step;
-pub use want::{NotYet, Want, need, not_yet, topology_first, wanted};
+pub use capacity::{Limits, Sizes};
+pub use desired::{NotYet, Want, need, not_yet, topology_first, wanted};
+pub use diff::Step;
+pub use maps::{MapOp, Maps, Op, ReadError, WriteError};
+pub use mirror::{Entry, Plan, Short};
 
 #[cfg(test)]
 mod tests;

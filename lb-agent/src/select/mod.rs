@@ -1,7 +1,8 @@
 //! Which endpoints of a service port this node uses, and why each is in or out.
 
+pub mod candidate;
 pub mod decide;
-pub mod places;
+pub mod nodes;
 mod policy;
 mod pool;
 pub mod topology;

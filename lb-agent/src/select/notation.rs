@@ -15,8 +15,8 @@ use crate::model::{
     Conditions, Endpoint, Family, Hints, Labels, ObjectName, Protocol, ServicePortKey, Slice, SlicePort,
 };
 
-use super::decide::{Candidate, candidates};
-use super::places::Places;
+use super::candidate::{Candidate, candidates};
+use super::nodes::Places;
 use super::topology::Topology;
 
 pub(super) const NODES: [(&str, &str); 4] = [

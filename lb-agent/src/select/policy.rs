@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::model::{Health, Hints};
 
-use super::decide::Candidate;
-use super::places::Places;
+use super::candidate::Candidate;
+use super::nodes::Places;
 use super::topology::ZONE_LABEL;
 use super::why::Why;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::model::Health;
 
-use super::decide::Candidate;
-use super::places::Places;
+use super::candidate::Candidate;
+use super::nodes::Places;
 use super::topology::{Key, OnInvalid, Topology};
 use super::why::Why;
 

@@ -8,9 +8,10 @@ use proptest::sample::{select, subsequence};
 
 use crate::model::{Family, Health, Slice};
 
-use super::decide::{Candidate, Decision, candidates, decide};
+use super::candidate::{Candidate, candidates};
+use super::decide::{Decision, decide};
+use super::nodes::Places;
 use super::notation::{cast_with, key, slice, topology};
-use super::places::Places;
 use super::topology::OnInvalid;
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::places::PoolKeys;
+use super::nodes::PoolKeys;
 
 /// The node label that zone hints are compared with; also a key of its own.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::decide::Candidate;
-use super::places::Places;
+use super::candidate::Candidate;
+use super::nodes::Places;
 
 /// Why an endpoint is not used. Costs nothing to say at decision time; the sentence is made
 /// when someone asks.

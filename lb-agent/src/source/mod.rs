@@ -1,9 +1,7 @@
 //! Where objects come from: each source tells what it sees as [`Change`]s.
 
-pub mod convert;
 pub mod file;
 pub mod kube;
-pub mod manifest;
 
 use std::sync::Arc;
 use std::time::Instant;

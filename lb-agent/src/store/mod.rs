@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Change, Kind, Labels, Node, Object, ObjectKey, ObjectName, Service, Slice};
-use crate::select::places::{Places, PoolKeys};
+use crate::select::nodes::{Places, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology, ZONE_LABEL};
 
 use claims::Claims;

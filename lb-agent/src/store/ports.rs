@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::model::{Dialled, Family, ObjectName, Protocol, Service, ServicePort, ServicePortKey};
-use crate::select::decide::{Decision, candidates, decide};
+use crate::select::candidate::candidates;
+use crate::select::decide::{Decision, decide};
 use crate::select::topology::Topology;
 
 use super::{Known, Store};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use lb_agent::datapath::Grace;
-use lb_agent::datapath::pinned::{PinnedMaps, folder};
+use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
 
 use super::board::Board;
 use super::finding::Finding;

@@ -4,13 +4,15 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use lb_agent::datapath::bpf::Bpf;
-use lb_agent::datapath::load::{Machine, Programs, load};
-use lb_agent::datapath::pinned::{Counters, folder};
-use lb_agent::datapath::{Maps, attach, cgroup, cleanup, lock};
+use lb_agent::datapath::maps::bpf::Bpf;
+use lb_agent::datapath::maps::pinned::{Counters, folder};
+use lb_agent::datapath::programs::attach;
+use lb_agent::datapath::programs::load::{Machine, Programs, load};
+use lb_agent::datapath::{cgroup, cleanup, lock};
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::Maps;
 use lb_agent::plan::{Limits, MapOp, Plan, Want};
-use lb_agent::reconcile::Reconciler;
+use lb_agent::writer::reconcile::Reconciler;
 use lb_common::layout::{Backend4, Frontend4, SERVICES4};
 use lb_common::outcome::Outcome;
 

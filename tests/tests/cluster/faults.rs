@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use edgeloop_tests::agent::{Agent, in_kernel};
 use edgeloop_tests::cluster::{Cable, Cluster, Fault, Front, Part, Proxy, Upstream};
-use lb_agent::status::view::AgentView;
+use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
 use crate::stage::{CAUGHT_UP, NOTICED, SOON, Stage, WEB, assert_all_answered, of_services, states, within};

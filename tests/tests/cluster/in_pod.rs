@@ -8,7 +8,7 @@ use std::path::Path;
 use edgeloop_tests::Site;
 use edgeloop_tests::agent::{Agent, element, program, wait_for};
 use edgeloop_tests::cluster::{Cluster, Part};
-use lb_agent::status::view::{Api, ApiKind};
+use lb_agent::view::status::{Api, ApiKind};
 
 /// As a kubelet projects them: what the names lead to is replaced in one step.
 fn project(folder: &Path, version: &str, token: &str, authority: &str) -> io::Result<()> {

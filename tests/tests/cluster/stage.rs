@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use edgeloop_tests::agent::{Agent, element};
 use edgeloop_tests::cluster::Cluster;
 use edgeloop_tests::{Load, Node, Pod, Site};
-use lb_agent::status::view::AgentView;
+use lb_agent::view::status::AgentView;
 
 /// The node `n1` in pool `p1` has the client, and the pods `a` at 10.244.1.1 and `b` at 10.244.1.2 that
 /// answer at port 9376. The Service `web` at [`WEB`] has the slice `web-1` with `a` alone.
@@ -115,6 +115,6 @@ pub(crate) fn of_services(view: &AgentView) -> (&str, &str) {
     services.map_or(("", ""), |of| (of.since.as_str(), of.last_failure.as_deref().unwrap_or_default()))
 }
 
-fn of<'a>(view: &'a AgentView, kind: &str) -> Option<&'a lb_agent::status::view::ApiKind> {
+fn of<'a>(view: &'a AgentView, kind: &str) -> Option<&'a lb_agent::view::status::ApiKind> {
     view.api.as_ref()?.kinds.iter().find(|of| of.kind == kind)
 }

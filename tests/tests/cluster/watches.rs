@@ -64,7 +64,7 @@ fn after_a_compaction_exactly_what_is_gone_is_removed() {
     // The rest was not so much as written again.
     let touched: Vec<String> = [20, 21, 22, 23, 24, 50].map(address).into();
     let untouched = |services: &[_]| -> Vec<_> {
-        let services: &[lb_agent::status::observed::ServiceView] = services;
+        let services: &[lb_agent::view::kernel::ServiceView] = services;
         services.iter().filter(|service| !touched.contains(&service.address)).cloned().collect()
     };
     assert_eq!(untouched(&in_kernel(&stage.node).unwrap().services), untouched(&before));

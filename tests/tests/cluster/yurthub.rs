@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use edgeloop_tests::agent::{Agent, program, wait_for};
 use edgeloop_tests::cluster::{Cluster, Hub, Kubelet, Part, Yurt};
 use edgeloop_tests::{LoadReport, Node, Pod, Site};
-use lb_agent::status::view::AgentView;
+use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ mod btf;
 use std::collections::BTreeSet;
 
 use btf::{Btf, Said, Type};
-use lb_agent::datapath::load::{HOOKS, OBJECT};
+use lb_agent::datapath::programs::load::{HOOKS, OBJECT};
 use lb_common::layout::{CATALOGUE, MapSpec};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 

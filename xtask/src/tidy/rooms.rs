@@ -17,15 +17,17 @@ const ONLY: [Only; 3] = [
         rooms: &["lb-agent/src/datapath", "lb-common/src/wire"],
         instead: "ask `datapath` for what you need",
     },
-    Only {
-        crates: &["kube"],
-        rooms: &["lb-agent/src/source/kube"],
-        instead: "turn it into a `Change` in `source/kube`",
-    },
+    Only { crates: &["kube"], rooms: &["lb-agent/src/api"], instead: "ask `api` for what you need" },
     Only {
         crates: &["k8s_openapi"],
-        rooms: &["lb-agent/src/source/convert", "lb-agent/src/source/manifest", "lb-agent/src/source/kube"],
-        instead: "use the words of `model`, which `source/convert` makes",
+        rooms: &[
+            "lb-agent/src/convert",
+            "lb-agent/src/manifest",
+            "lb-agent/src/source/kube",
+            "lb-agent/src/announce",
+            "lb-agent/src/api",
+        ],
+        instead: "use the words of `model`, which `convert` makes",
     },
 ];
 
@@ -38,12 +40,12 @@ const PURE: [&str; 10] = [
     "lb-agent/src/store",
     "lb-agent/src/select",
     "lb-agent/src/plan",
-    "lb-agent/src/source/convert",
-    "lb-agent/src/source/kube/event",
-    "lb-agent/src/status/complaint",
-    "lb-agent/src/status/view",
-    "lb-agent/src/status/render",
-    "lb-agent/src/near",
+    "lb-agent/src/convert",
+    "lb-agent/src/manifest",
+    "lb-agent/src/announce/event",
+    "lb-agent/src/announce/warning",
+    "lb-agent/src/view",
+    "lb-agent/src/suggest",
 ];
 
 const NOT_PURE: [&str; 6] = ["kube", "aya", "aya_obj", "tokio", "rand", "getrandom"];
@@ -142,12 +144,12 @@ mod tests {
                 0,
             ),
             ("where it is declared", "lb-agent/src/source/mod.rs", "mod kube;\nuse kube::Source;", 0),
-            ("API types in convert", "lb-agent/src/source/convert/mod.rs", "use k8s_openapi::api;", 0),
+            ("API types in convert", "lb-agent/src/convert/mod.rs", "use k8s_openapi::api;", 0),
             ("API types in the model", "lb-agent/src/model.rs", "use k8s_openapi::api;", 1),
             ("a runtime in a pure room", "lb-agent/src/plan/diff.rs", "#[tokio::test] fn f() {}", 1),
             ("a runtime elsewhere", "lb-agent/src/run.rs", "use tokio::task;", 0),
             ("chance in a pure room", "lb-agent/src/select/pool.rs", "use rand::random;", 1),
-            ("a clock in a pure room", "lb-agent/src/status/view.rs", "let now = Instant::now();", 1),
+            ("a clock in a pure room", "lb-agent/src/view/status.rs", "let now = Instant::now();", 1),
             ("the other clock", "lb-agent/src/store.rs", "use std::time::SystemTime;", 1),
             ("a clock elsewhere", "lb-agent/src/reconcile.rs", "let now = Instant::now();", 0),
             ("tests of the kernel", "tests/src/site.rs", "use aya::Ebpf;", 0),

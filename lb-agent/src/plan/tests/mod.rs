@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4};
 
-use crate::datapath::Maps;
-use crate::datapath::fake::Fake;
 use crate::model::{Family, ObjectName, Protocol, ServicePortKey};
+use crate::plan::Maps;
+use crate::plan::fake::Fake;
 
 use super::{Limits, Plan, Step, Want};
 

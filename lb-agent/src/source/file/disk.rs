@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::source::manifest::Format;
+use crate::manifest::Format;
 
 use super::folder::{FileId, Seen};
 use super::look::{Look, Stamp, look};

@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::convert::Interner;
+use crate::manifest::{self, Format, Manifest, Oddity, Unusable};
 use crate::model::{Change, Object, ObjectKey};
-use crate::source::convert::Interner;
-use crate::source::manifest::{self, Format, Manifest, Oddity, Unusable};
 
 use super::report::{Duplicate, FileProblem, Remark, Report};
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::source::manifest::Format;
+use crate::manifest::Format;
 
 /// What the follower is told.
 #[derive(Debug)]

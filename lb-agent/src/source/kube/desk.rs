@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use crate::model::{Change, Kind, ObjectKey};
 use crate::source::{Backlog, Batch, Report as SourceReport};
 
-use super::link::{Link, Trouble};
 use super::report::{Report, State};
+use crate::api::{Link, Trouble};
 
 /// So many changes may wait for whoever takes them; then the API server waits as well.
 const BACKLOG: u32 = 8192;

@@ -8,16 +8,14 @@ use crate::model::Kind;
 use crate::source::Batch;
 
 use super::desk::{Desk, Timing};
-use super::herald::{Herald, Pace};
-use super::link::Link;
-use super::outbox::Outbox;
 use super::watch::Watch;
+use crate::api::Link;
 
 /// Follows the API server until it is dropped.
 #[derive(Debug)]
 pub struct Follower {
     /// Aborted with it.
-    tasks: JoinSet<()>,
+    _tasks: JoinSet<()>,
 }
 
 /// Follows the API server on the runtime that this is called on, and calls `send` first with
@@ -30,15 +28,5 @@ pub fn follow(link: &Link, timing: Timing, send: impl FnMut(Batch) -> bool + Sen
         let watch = Watch::new(kind, link.clone(), timing, Arc::clone(&desk));
         tasks.spawn(watch.run());
     }
-    Follower { tasks }
-}
-
-impl Follower {
-    /// Says on the Services themselves what `outbox` holds, beside following them, in the name of
-    /// the agent on `node`.
-    #[must_use]
-    pub fn telling(mut self, link: &Link, outbox: Outbox, node: &str, pace: Pace) -> Self {
-        self.tasks.spawn(Herald::new(link.clone(), outbox, node.to_owned(), pace).run());
-        self
-    }
+    Follower { _tasks: tasks }
 }

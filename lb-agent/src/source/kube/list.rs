@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use crate::model::Kind;
 
-use super::link::{Answer, Link, Trouble};
-use super::query::{self, Since};
 use super::split::{NotAList, Splitter};
 use super::track::{NotAnObject, Track};
+use crate::api::query::{self, Since};
+use crate::api::{Answer, Link, Trouble};
 
 /// A list, or a part of one, while it arrives.
 pub(super) struct Page {

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Change, Kind, Object, ObjectKey};
 
-use super::backoff::Backoff;
-use super::config::{ConnectError, KubeConfig};
-use super::link::{Link, Trouble};
 use super::list::Page;
-use super::query::Since;
 use super::track::Track;
+use crate::api::Backoff;
+use crate::api::query::Since;
+use crate::api::{ConnectError, KubeConfig};
+use crate::api::{Link, Trouble};
 
 /// For how long a server that is busy, or cannot be reached, is asked again.
 const PATIENCE: Duration = Duration::from_secs(6);

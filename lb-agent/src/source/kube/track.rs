@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
+use crate::convert::{self, Converted, Interner, Nameless, written};
 use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
-use crate::source::convert::{self, Converted, Interner, Nameless, written};
 
 /// What was told of one kind. Of an object only its name is kept, so that it is known what is
 /// gone when everything has been told again.

@@ -9,12 +9,12 @@ use tokio::time::timeout;
 
 use crate::model::Kind;
 
-use super::backoff::{Backoff, jitter};
 use super::desk::{Closed, Desk, Timing};
-use super::link::{Answer, Link, Status, Trouble};
 use super::list::Page;
-use super::query::{self, Since};
 use super::track::Track;
+use crate::api::query::{self, Since};
+use crate::api::{Answer, Link, Status, Trouble};
+use crate::api::{Backoff, jitter};
 
 /// How many changes are handed in together, at most.
 const TOGETHER: usize = 256;

@@ -1,7 +1,7 @@
 //! What a Node touches, and who waits for one.
 
 use crate::model::{Change, Kind, Skipped};
-use crate::select::places::PoolKeys;
+use crate::select::nodes::PoolKeys;
 
 use super::*;
 

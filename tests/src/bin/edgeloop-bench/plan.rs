@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use lb_agent::datapath::fake::Fake;
-use lb_agent::datapath::takeover::Sizes;
 use lb_agent::model::{
     Change, Conditions, Endpoint, Family, Kind, Labels, Node, Object, ObjectName, Protocol, Service,
     ServicePort, Slice, SlicePort,
 };
+use lb_agent::plan::Sizes;
+use lb_agent::plan::fake::Fake;
 use lb_agent::plan::{Limits, Plan};
-use lb_agent::reconcile::Reconciler;
 use lb_agent::store::{Rules, Store};
+use lb_agent::writer::reconcile::Reconciler;
 use serde::Serialize;
 
 use crate::Output;

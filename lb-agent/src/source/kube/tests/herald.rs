@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::server::{Client, PATIENCE, Server};
+use crate::announce::warning::Complaint;
+use crate::announce::{Outbox, Pace};
 use crate::model::{Kind, ObjectName};
-use crate::source::kube::{Outbox, Pace};
-use crate::status::complaint::Complaint;
 
 const FAST: Pace = Pace {
     spread: Duration::from_millis(20),

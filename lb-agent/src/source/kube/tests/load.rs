@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::server::{Server, config_of, kubeconfig, service};
+use crate::api::{Credentials, KubeConfig};
 use crate::model::Kind;
-use crate::source::kube::{Credentials, KubeConfig, load};
+use crate::source::kube::load;
 
 #[tokio::test]
 async fn one_list_of_each_kind_is_enough_and_no_watch_is_begun() {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::announce::event;
+use crate::api::query::{self, Since};
 use crate::model::{Kind, ObjectName};
-use crate::source::kube::query::{self, Since};
-use crate::source::kube::{Report, event};
+use crate::source::kube::Report;
 
 const GRANTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rbac.yaml");
 

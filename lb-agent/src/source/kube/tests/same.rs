@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::convert::Interner;
+use crate::manifest::{Format, read};
 use crate::model::{Change, Kind, Object};
-use crate::source::convert::Interner;
 use crate::source::kube::track::Track;
-use crate::source::manifest::{Format, read};
 
 /// An object as it is written, its kind, and how many parts of it cannot be used.
 fn cases() -> Vec<(&'static str, Kind, Value, usize)> {

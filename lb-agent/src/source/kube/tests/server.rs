@@ -13,10 +13,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::events::{self, Events};
+use crate::announce::{Outbox, Pace, publish};
+use crate::api::{Credentials, KubeConfig, Link};
 use crate::model::{Change, Kind, Object};
-use crate::source::kube::{
-    Credentials, Follower, KindState, KubeConfig, Link, Outbox, Pace, Report, State, Timing, follow,
-};
+use crate::source::kube::{Follower, KindState, Report, State, Timing, follow};
 use crate::source::{Batch, Report as SourceReport};
 
 /// No wait in these tests is longer.
@@ -287,6 +287,7 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
 pub(super) struct Client {
     batches: UnboundedReceiver<Batch>,
     _follower: Follower,
+    _events: Option<JoinSet<()>>,
     pub(super) report: Report,
     /// Told and not yet asked for.
     waiting: VecDeque<String>,
@@ -314,14 +315,20 @@ impl Client {
     pub(super) async fn telling(server: &Server, outbox: Outbox, node: &str, pace: Pace) -> Self {
         let client = Self::new(server).await;
         let link = Link::new(server.config()).await.unwrap();
-        Self { _follower: client._follower.telling(&link, outbox, node, pace), ..client }
+        Self { _events: Some(publish(&link, outbox, node, pace)), ..client }
     }
 
     async fn start(config: KubeConfig, timing: Timing) -> Self {
         let (send, batches) = unbounded_channel();
         let link = Link::new(config).await.unwrap();
         let follower = follow(&link, timing, move |batch| send.send(batch).is_ok());
-        Self { batches, _follower: follower, report: Report::default(), waiting: VecDeque::new() }
+        Self {
+            batches,
+            _follower: follower,
+            _events: None,
+            report: Report::default(),
+            waiting: VecDeque::new(),
+        }
     }
 
     /// Waits for the next change of `kind`: `+name`, `-name`, or `synced`.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use edgeloop_tests::Node;
 use edgeloop_tests::bpf::Pinned;
-use lb_agent::datapath::pinned::folder;
+use lb_agent::datapath::maps::pinned::folder;
 use lb_common::layout::{Frontend4, SERVICES4, Service4};
 
 use super::board::Board;

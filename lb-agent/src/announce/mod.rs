@@ -1,0 +1,9 @@
+//! What the agent tells the API server: Events on Services.
+
+pub(crate) mod event;
+mod publisher;
+mod queue;
+pub mod warning;
+
+pub use publisher::{Pace, publish};
+pub use queue::Outbox;

@@ -1,0 +1,190 @@
+//! What the owner of a Service is told on the Service itself. Pure.
+
+use std::sync::Arc;
+
+use crate::model::ObjectName;
+use crate::select::topology::{Invalid, InvalidWhy, KEYS, OnInvalid, Topology};
+use crate::store::Store;
+use crate::suggest::near;
+
+/// A topology that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    pub service: ObjectName,
+    /// `None` where nobody gave the object one.
+    pub uid: Option<Arc<str>>,
+    /// The annotation as written.
+    pub written: Arc<str>,
+    /// What is wrong, what is done meanwhile, and what to write instead.
+    pub text: String,
+}
+
+/// What is to be said on a Service.
+///
+/// 1. Only a topology that is not understood is complained of: whatever else is marked may be
+///    as its owner wants it, or differ from node to node.
+/// 2. Nothing is said of a Service that is left alone: its topology decides nothing.
+/// 3. The text is the same on every node under the same rules, and of a bounded length.
+#[must_use]
+pub fn complaint(store: &Store, service: &ObjectName) -> Option<Complaint> {
+    let (service, topology) = store.service(service)?;
+    let Topology::Invalid(invalid) = topology else { return None };
+    if store.is_left_alone(service) {
+        return None;
+    }
+    let meanwhile = match store.on_invalid() {
+        OnInvalid::Unfiltered => {
+            "Until it is mended, this Service is not filtered: connections may leave their node pool."
+        }
+        OnInvalid::Refuse => "Until it is mended, connections to this Service are refused.",
+    };
+    let instead = instead(invalid);
+    let invalid = Invalid { item: shortened(&invalid.item), ..invalid.clone() };
+    Some(Complaint {
+        service: service.name.clone(),
+        uid: service.uid.clone(),
+        written: service.topology.clone().unwrap_or_default(),
+        text: format!(
+            "The annotation openyurt.io/topologyKeys is not understood: {invalid}. {meanwhile} {instead}"
+        ),
+    })
+}
+
+fn instead(invalid: &Invalid) -> String {
+    match invalid.why {
+        InvalidWhy::UnknownKey => match near(&shortened(&invalid.item), KEYS).first() {
+            Some(meant) => format!("Did you mean {meant}?"),
+            None => format!("Known keys are {}, and * at the end.", KEYS.join(", ")),
+        },
+        InvalidWhy::OnlyBlanks => {
+            "Remove the annotation, or write a key such as openyurt.io/nodepool.".to_owned()
+        }
+        InvalidWhy::EmptyItem => {
+            "Write keys with one comma between them, such as kubernetes.io/hostname, openyurt.io/nodepool."
+                .to_owned()
+        }
+        InvalidWhy::AnyNotLast => "Move * to the end, or remove what stands behind it.".to_owned(),
+        InvalidWhy::Repeated => {
+            "Name each key once; openyurt.io/nodepool and kubernetes.io/zone are the same key.".to_owned()
+        }
+    }
+}
+
+/// An annotation may be as long as a book.
+fn shortened(item: &str) -> String {
+    match item.char_indices().nth(LONGEST) {
+        None => item.to_owned(),
+        Some((end, _)) => format!("{}…", &item[..end]),
+    }
+}
+
+/// No key is longer that someone may have meant.
+const LONGEST: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::convert::{self, Interner};
+    use crate::model::{Change, Object};
+    use crate::store::Rules;
+
+    #[test]
+    fn a_topology_that_is_not_understood_is_complained_of_and_what_to_write_is_said() {
+        for (shows, keys, says) in [
+            ("none", "", ""),
+            ("good", "openyurt.io/nodepool", ""),
+            ("a good list", "kubernetes.io/hostname, *", ""),
+            (
+                "unknown",
+                "rack",
+                "Known keys are kubernetes.io/hostname, openyurt.io/nodepool, kubernetes.io/zone, topology.kubernetes.io/zone, topology.kubernetes.io/region, and * at the end.",
+            ),
+            ("misspelt", "openyurt.io/nodepools", "Did you mean openyurt.io/nodepool?"),
+            ("a letter is not taken for *, which is wider", "a", "and * at the end."),
+            ("blanks", "  ", "Remove the annotation, or write a key such as openyurt.io/nodepool."),
+            (
+                "two commas",
+                "kubernetes.io/hostname,,*",
+                "Write keys with one comma between them, such as kubernetes.io/hostname, openyurt.io/nodepool.",
+            ),
+            ("any first", "*, kubernetes.io/hostname", "Move * to the end, or remove what stands behind it."),
+            (
+                "twice",
+                "kubernetes.io/zone, openyurt.io/nodepool",
+                "Name each key once; openyurt.io/nodepool and kubernetes.io/zone are the same key.",
+            ),
+        ] {
+            let said = said(keys, &json!({}), Rules::default());
+            assert_eq!(said.is_empty(), says.is_empty(), "{shows}: {said}");
+            assert!(said.ends_with(says), "{shows}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_meanwhile_is_what_the_operator_settled() {
+        let refuse = Rules { on_invalid: OnInvalid::Refuse, ..Rules::default() };
+        assert!(said("rack", &json!({}), Rules::default()).contains(
+            "\"rack\" (item 1) is neither a known key nor a node label allowed by --topology-label. \
+             Until it is mended, this Service is not filtered: connections may leave their node pool."
+        ));
+        assert!(said("rack", &json!({}), refuse).contains(" connections to this Service are refused."));
+    }
+
+    #[test]
+    fn of_a_service_that_is_left_alone_nothing_is_said() {
+        let excluded = Rules { excluded: [name()].into(), ..Rules::default() };
+        let allowed = Rules { topology_labels: vec!["rack".into()], ..Rules::default() };
+        for (shows, spec, rules) in [
+            ("headless", json!({"clusterIP": "None"}), Rules::default()),
+            ("excluded", json!({}), excluded),
+            ("allowed by this agent", json!({}), allowed),
+        ] {
+            assert_eq!(said("rack", &spec, rules), "", "{shows}");
+        }
+    }
+
+    #[test]
+    fn however_long_an_annotation_is_the_text_fits_an_event() {
+        for item in ["x".repeat(5000), "\u{10ffff}".repeat(5000), "\"".repeat(5000)] {
+            let said = said(&item, &json!({}), Rules::default());
+            assert!(said.len() <= 1024, "{} bytes", said.len());
+        }
+    }
+
+    #[test]
+    fn a_service_keeps_its_uid_only_beside_a_topology() {
+        for (keys, uid) in [("rack", Some("u-1")), ("openyurt.io/nodepool", Some("u-1"))] {
+            let store = store(keys, &json!({}), Rules::default());
+            assert_eq!(store.service(&name()).unwrap().0.uid.as_deref(), uid, "{keys}");
+        }
+        let bare = json!({"metadata": {"name": "a", "uid": "u-1"}});
+        let bare = serde_json::from_value(bare).unwrap();
+        assert_eq!(convert::service(&bare, &mut Interner::default()).unwrap().object.uid, None);
+    }
+
+    fn name() -> ObjectName {
+        ObjectName::new("default", "web")
+    }
+
+    /// The complaint of a Service with this topology, or "".
+    fn said(keys: &str, spec: &Value, rules: Rules) -> String {
+        complaint(&store(keys, spec, rules), &name()).map(|complaint| complaint.text).unwrap_or_default()
+    }
+
+    fn store(keys: &str, spec: &Value, rules: Rules) -> Store {
+        let mut object = json!({
+            "metadata": {"name": "web", "uid": "u-1", "annotations": {"openyurt.io/topologyKeys": keys}},
+            "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]},
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            object["spec"][field] = value.clone();
+        }
+        let object = serde_json::from_value(object).unwrap();
+        let object = convert::service(&object, &mut Interner::default()).unwrap().object;
+        let mut store = Store::new("n1", rules);
+        store.take(Change::Now(Object::Service(object)));
+        store
+    }
+}

@@ -1,0 +1,80 @@
+//! TCP connections to the API server, made so that a dead link is noticed and a live one found.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use lb_common::outcome::OWN_MARK;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+/// A new attempt begins this often while none has succeeded: however long the link was dead, it
+/// is found alive within this time, and a slow link still has [`PATIENCE`] for each attempt.
+const EVERY: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection on which nothing was heard for so long is probed, and so often.
+const PROBE_AFTER: Duration = Duration::from_secs(5);
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// What was sent, probes included, has to be acknowledged within this time.
+const UNHEARD: Duration = Duration::from_secs(10);
+
+/// What became of marking the agent's own sockets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unmarked(Arc<AtomicBool>);
+
+impl Unmarked {
+    /// The kernel refused the mark: the programs take this agent's connections for anyone's.
+    pub(crate) fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Connects to the host that `uri` names.
+pub(crate) async fn dial(uri: Uri, unmarked: Unmarked) -> io::Result<TokioIo<TcpStream>> {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+    let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port)).await?.collect();
+    let mut attempts = JoinSet::new();
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let end = Instant::now() + PATIENCE;
+    let mut next = addresses.iter().cycle();
+    let mut untried = addresses.len();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let address = *next.next().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+                untried = untried.saturating_sub(1);
+                attempts.spawn(attempt(address, unmarked.clone()));
+            }
+            Some(done) = attempts.join_next() => match done {
+                Ok(Ok(stream)) => return Ok(TokioIo::new(stream)),
+                Ok(Err(error)) if untried == 0 && attempts.is_empty() => return Err(error),
+                Ok(Err(_)) => ticks.reset_immediately(),
+                Err(panic) => return Err(io::Error::other(panic)),
+            },
+            () = sleep_until(end) => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+async fn attempt(address: SocketAddr, unmarked: Unmarked) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_nodelay(true)?;
+    let options = SockRef::from(&socket);
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+    options.set_tcp_keepalive(&probes)?;
+    options.set_tcp_user_timeout(Some(UNHEARD))?;
+    // Only a mark of our own keeps the programs from sending this connection through the maps
+    // that it keeps. It takes CAP_NET_ADMIN.
+    let refused = options.set_mark(OWN_MARK).is_err();
+    unmarked.0.store(refused, Ordering::Relaxed);
+    socket.connect(address).await
+}

@@ -1,0 +1,4 @@
+//! Answers as people read them.
+
+pub mod plan;
+pub mod status;

@@ -1,0 +1,155 @@
+//! Decisions as a person reads them. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use comfy_table::{Table, presets};
+
+use crate::view::decisions::{Decisions, Outcome, ServicePort};
+
+/// More backends than these are only counted: the JSON has them all.
+const MOST_SHOWN: usize = 6;
+
+/// A table of the service ports, then what there is to say about single ones, then what has no
+/// say.
+#[must_use]
+pub fn of(decisions: &Decisions) -> String {
+    let Decisions { node, pool, service_ports, ignored } = decisions;
+    let mut text = match pool {
+        Some(pool) => format!("node {node}, pool {pool}\n"),
+        None => format!("node {node}, in no pool\n"),
+    };
+    if service_ports.is_empty() {
+        text += "\nNo Service has a cluster IP.\n";
+    } else {
+        section(&mut text, "", [ports(service_ports)]);
+    }
+    section(&mut text, "Not used:", service_ports.iter().flat_map(excluded));
+    section(&mut text, "Note:", service_ports.iter().flat_map(remarks));
+    section(
+        &mut text,
+        "Ignored:",
+        ignored.iter().map(|ignored| match &ignored.mark {
+            None => format!("  {}: {}", ignored.object, ignored.why),
+            Some(mark) => format!("  {}: {mark}", ignored.object),
+        }),
+    );
+    printable(&text)
+}
+
+fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_some() {
+        text.push('\n');
+        if !title.is_empty() {
+            text.push_str(title);
+            text.push('\n');
+        }
+    }
+    for line in lines {
+        text.push_str(&line);
+        text.push('\n');
+    }
+}
+
+fn ports(service_ports: &[ServicePort]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["SERVICE", "PROTOCOL", "CLUSTER IP", "TOPOLOGY", "OUTCOME", "BACKENDS"]);
+    for port in service_ports {
+        table.add_row([
+            name(port),
+            port.protocol.to_owned(),
+            dialled(port),
+            port.topology.as_deref().filter(|written| !written.is_empty()).map_or("-".to_owned(), escaped),
+            outcome(port.outcome).to_owned(),
+            backends(port),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// As Kubernetes names a port of a Service: by its name, or by its number where it has none.
+fn name(port: &ServicePort) -> String {
+    let ServicePort { namespace, service, port_name, port, .. } = port;
+    if port_name.is_empty() {
+        format!("{namespace}/{service}:{port}")
+    } else {
+        format!("{namespace}/{service}:{port_name}")
+    }
+}
+
+fn dialled(port: &ServicePort) -> String {
+    let ServicePort { cluster_ip, port, .. } = port;
+    if cluster_ip.contains(':') { format!("[{cluster_ip}]:{port}") } else { format!("{cluster_ip}:{port}") }
+}
+
+const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Forward => "forward",
+        Outcome::Refuse => "refuse",
+        Outcome::Leave => "leave",
+        Outcome::Wait => "wait",
+    }
+}
+
+fn backends(port: &ServicePort) -> String {
+    match port.outcome {
+        Outcome::Forward => format!("{}: {}", port.backends.len(), some(&port.backends)),
+        Outcome::Refuse => "none".to_owned(),
+        Outcome::Leave | Outcome::Wait => "-".to_owned(),
+    }
+}
+
+fn some(backends: &[impl AsRef<str>]) -> String {
+    let shown: Vec<&str> = backends.iter().take(MOST_SHOWN).map(AsRef::as_ref).collect();
+    let mut text = shown.join(", ");
+    if backends.len() > MOST_SHOWN {
+        write!(text, " and {} more", backends.len() - MOST_SHOWN).unwrap_or_default();
+    }
+    text
+}
+
+/// The endpoints that are not used, those with the same reason on one line.
+fn excluded(port: &ServicePort) -> Vec<String> {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for excluded in &port.excluded {
+        by_reason.entry(&excluded.why).or_default().push(&excluded.backend);
+    }
+    let reasons = by_reason.iter().map(|(why, backends)| format!("    {}: {why}", some(backends)));
+    let head = (!port.excluded.is_empty()).then(|| format!("  {}", subject(port)));
+    head.into_iter().chain(reasons).collect()
+}
+
+fn remarks(port: &ServicePort) -> Vec<String> {
+    let ServicePort { why, untouched, invalid, around, .. } = port;
+    let invalid = invalid.as_ref().map(|item| format!("the topology is not understood: {item}"));
+    let sentences = [why.as_deref(), *untouched, invalid.as_deref(), *around];
+    sentences.into_iter().flatten().map(|sentence| format!("  {}: {sentence}", subject(port))).collect()
+}
+
+/// A Service can have one port name for both protocols and families.
+fn subject(port: &ServicePort) -> String {
+    format!("{} {} {}", name(port), port.protocol, dialled(port))
+}
+
+fn escaped(written: &str) -> String {
+    written
+        .chars()
+        .map(
+            |letter| {
+                if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+            },
+        )
+        .collect()
+}
+
+/// Names come from files: none of them may steer the terminal.
+fn printable(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => escaped(line) + "\n",
+            None => escaped(line),
+        })
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! One pinned map, typed: checked against the catalogue before anything is read or written.
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use bytemuck::Pod;
+use lb_common::layout::MapSpec;
+
+use crate::datapath::sys;
+use crate::plan::{Op, ReadError, WriteError};
+
+/// Elements read in one round, at first.
+const ROUND: u32 = 4096;
+
+/// A map whose kernel object agrees with the catalogue in kind, sizes and flags.
+#[derive(Debug)]
+pub(super) struct Map<K, V> {
+    fd: OwnedFd,
+    spec: &'static MapSpec,
+    max_entries: u32,
+    types: PhantomData<(K, V)>,
+}
+
+impl<K: Pod, V: Pod> Map<K, V> {
+    /// Opens the map pinned in `folder`. `Ok(None)`: something is pinned there, but not this map.
+    pub(super) fn open(folder: &Path, spec: &'static MapSpec) -> io::Result<Option<Self>> {
+        let fd = sys::get_pinned(&folder.join(spec.pin))?;
+        let info = sys::map_info(fd.as_fd())?;
+        let fits = info.kind == spec.kind as u32
+            && info.key_size == spec.key_size
+            && info.value_size == spec.value_size
+            && info.flags == spec.flags
+            && spec.max_entries.is_none_or(|entries| entries == info.max_entries)
+            && spec.key_size as usize == size_of::<K>()
+            && spec.value_size as usize == size_of::<V>();
+        let max_entries = info.max_entries;
+        Ok(fits.then_some(Self { fd, spec, max_entries, types: PhantomData }))
+    }
+
+    pub(super) const fn max_entries(&self) -> u32 {
+        self.max_entries
+    }
+
+    pub(super) fn put(&self, key: &K, value: &V) -> Result<(), WriteError> {
+        sys::update(self.fd.as_fd(), bytemuck::bytes_of(key), bytemuck::bytes_of(value))
+            .map_err(|source| self.write_error(Op::Write, source))
+    }
+
+    /// Writes all of `elements`, in one call where the kernel can.
+    pub(super) fn put_all(&self, keys: &[K], values: &[V]) -> Result<(), WriteError> {
+        let count = keys.len().min(values.len());
+        if count == 0 {
+            return Ok(());
+        }
+        let (keys_bytes, values_bytes) = (bytemuck::cast_slice(keys), bytemuck::cast_slice(values));
+        if sys::update_batch(self.fd.as_fd(), keys_bytes, values_bytes, count as u32).is_ok() {
+            return Ok(());
+        }
+        keys.iter().zip(values).try_for_each(|(key, value)| self.put(key, value))
+    }
+
+    pub(super) fn remove(&self, key: &K) -> Result<(), WriteError> {
+        match sys::delete(self.fd.as_fd(), bytemuck::bytes_of(key)) {
+            Err(error) if error.raw_os_error() != Some(libc::ENOENT) => {
+                Err(self.write_error(Op::Delete, error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Everything in the map, in the kernel's order.
+    pub(super) fn all(&self) -> Result<Vec<(K, V)>, ReadError> {
+        self.read_all().map_err(|source| self.read_error(source))
+    }
+
+    /// One element per possible CPU.
+    pub(super) fn per_cpu(&self, key: &K) -> Result<Vec<V>, ReadError> {
+        let cpus = possible_cpus().map_err(|source| self.read_error(source))?;
+        let mut values = vec![V::zeroed(); cpus];
+        let bytes = bytemuck::cast_slice_mut(&mut values);
+        sys::lookup(self.fd.as_fd(), bytemuck::bytes_of(key), bytes)
+            .map_err(|source| self.read_error(source))?;
+        Ok(values)
+    }
+
+    /// Maps the first page of a `BPF_F_MMAPABLE` array for reading and writing.
+    pub(super) fn mmap(&self) -> io::Result<*mut V> {
+        const PAGE: usize = 4096;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let fd = self.fd.as_raw_fd();
+        // SAFETY: a new mapping at a place of the kernel's choice, of a map that is at least one page.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, libc::MAP_SHARED, fd, 0) };
+        if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(page.cast()) }
+    }
+
+    fn read_all(&self) -> io::Result<Vec<(K, V)>> {
+        let mut found = Vec::new();
+        let mut room = ROUND;
+        let mut cursor = None;
+        loop {
+            let mut keys = vec![K::zeroed(); room as usize];
+            let mut values = vec![V::zeroed(); room as usize];
+            let mut next = [0_u64];
+            let (key_bytes, value_bytes) =
+                (bytemuck::cast_slice_mut(&mut keys), bytemuck::cast_slice_mut(&mut values));
+            match sys::lookup_batch(self.fd.as_fd(), cursor, &mut next, key_bytes, value_bytes, room) {
+                Ok((count, ended)) => {
+                    found.extend(keys.into_iter().zip(values).take(count as usize));
+                    if ended {
+                        return Ok(found);
+                    }
+                    cursor = Some(next[0]);
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && room < 1 << 24 => room *= 2,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn write_error(&self, op: Op, source: io::Error) -> WriteError {
+        let map = self.spec.pin;
+        if source.raw_os_error() == Some(libc::E2BIG) {
+            WriteError::Full { map }
+        } else {
+            WriteError::Syscall { op, map, source }
+        }
+    }
+
+    fn read_error(&self, source: io::Error) -> ReadError {
+        ReadError { map: self.spec.pin, source }
+    }
+}
+
+/// The number of CPUs that a per-CPU element has copies for.
+fn possible_cpus() -> io::Result<usize> {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let highest = list.trim().rsplit([',', '-']).next().and_then(|number| number.parse::<usize>().ok());
+    highest.map(|highest| highest + 1).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "/sys/devices/system/cpu/possible does not read as a list")
+    })
+}

@@ -1,0 +1,4 @@
+//! The programs in the kernel: loaded over the maps, attached at their hooks.
+
+pub mod attach;
+pub mod load;

@@ -1,0 +1,89 @@
+//! The seam to the maps: one write, and whoever carries it out.
+
+use std::io;
+
+use lb_common::layout::{Frontend4, RegionEntry4, Service4, ServiceName};
+
+use super::adopt::Observed;
+
+/// One write. Every prefix of a list of them leaves the maps in a state that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapOp {
+    /// Promises that no service id from here on was used within this boot.
+    NextId(u32),
+    /// Says what a service id means, for people.
+    Name { id: u32, name: ServiceName },
+    /// Writes a region that no front-end element points at.
+    Fill { at: u32, entries: Vec<RegionEntry4> },
+    /// Publishes: the one write that readers act on.
+    Put { frontend: Frontend4, service: Service4 },
+    /// Takes an address back; one that is not there is no error.
+    Remove { frontend: Frontend4 },
+    /// Forgets a name; one that is not there is no error.
+    Unname { id: u32 },
+}
+
+impl MapOp {
+    /// Names are for people only: the Service is served without.
+    #[must_use]
+    pub const fn is_only_a_name(&self) -> bool {
+        matches!(self, Self::Name { .. } | Self::Unname { .. })
+    }
+}
+
+/// Something that holds the maps: the kernel, or memory with planted faults.
+pub trait Maps {
+    /// Carries out one write. An element that is to go and is not there is no error.
+    ///
+    /// # Errors
+    /// When the write did not happen; the maps hold what they held.
+    fn write(&mut self, op: &MapOp) -> Result<(), WriteError>;
+
+    /// Reads everything back.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    fn dump(&mut self) -> Result<Observed, ReadError>;
+}
+
+/// What is done to a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Write,
+    Delete,
+    Read,
+}
+
+impl Op {
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Write => "write to",
+            Self::Delete => "delete from",
+            Self::Read => "read",
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The map has no room left. More writes will not help; a bigger map will.
+    #[error("map {map} is full")]
+    Full { map: &'static str },
+
+    #[error("could not {} map {map}", op.label())]
+    Syscall {
+        op: Op,
+        map: &'static str,
+        #[source]
+        source: io::Error,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("could not read map {map}")]
+pub struct ReadError {
+    pub map: &'static str,
+    #[source]
+    pub source: io::Error,
+}

@@ -1,0 +1,231 @@
+//! What one node does with every service port, and why, as a value that can be printed. Pure.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::model::{ObjectName, Service, Skipped, Slice};
+use crate::plan;
+use crate::select::decide::Decision;
+use crate::select::nodes::Places;
+use crate::select::topology::Topology;
+use crate::store::{Port, Said, Store};
+
+/// Everything that a node decides. Its JSON is an interface: fields may be added, none may go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decisions {
+    pub node: String,
+    /// `None` without a pool label: a pool of one.
+    pub pool: Option<String>,
+    /// Sorted by namespace, service, port name, protocol and cluster IP, each as written here.
+    pub service_ports: Vec<ServicePort>,
+    /// Objects that have no say.
+    pub ignored: Vec<Ignored>,
+}
+
+/// One service port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServicePort {
+    pub namespace: String,
+    pub service: String,
+    pub port_name: String,
+    pub protocol: &'static str,
+    #[serde(rename = "clusterIP")]
+    pub cluster_ip: String,
+    pub port: u16,
+    /// The annotation as written.
+    pub topology: Option<String>,
+    pub outcome: Outcome,
+    /// Why it is left alone or waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Sorted as strings.
+    pub backends: Vec<String>,
+    /// Sorted by backend, as strings.
+    pub excluded: Vec<Excluded>,
+    /// Why the kernel leaves it to kube-proxy all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untouched: Option<&'static str>,
+    /// What of the topology is not understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<String>,
+    /// How connections can get past the topology.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub around: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Forward,
+    /// The set is empty.
+    Refuse,
+    /// Not ours to touch.
+    Leave,
+    /// Nothing is known of the node yet.
+    Wait,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Excluded {
+    pub backend: String,
+    pub why: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Ignored {
+    pub object: String,
+    pub why: String,
+    /// Set where a topology was asked for in vain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+}
+
+/// What the node of `store` does with every service port, and which objects have no say.
+#[must_use]
+pub fn decisions(store: &Store) -> Decisions {
+    let places = store.places();
+    let services = store.services().map(|(service, _)| &service.name);
+    let mut ports: Vec<ServicePort> = services.flat_map(|name| service_ports(store, name)).collect();
+    ports.sort_by(|one, other| place(one).cmp(&place(other)));
+    Decisions {
+        node: places.here.to_string(),
+        pool: places.own_pool().map(ToString::to_string),
+        service_ports: ports,
+        ignored: ignored(store),
+    }
+}
+
+/// The service ports of one Service, in the order of its object.
+#[must_use]
+pub fn service_ports(store: &Store, service: &ObjectName) -> Vec<ServicePort> {
+    store.ports(service).iter().map(|port| service_port(port, store.places())).collect()
+}
+
+fn place(port: &ServicePort) -> impl Ord + use<'_> {
+    let ServicePort { namespace, service, port_name, protocol, cluster_ip, port, .. } = port;
+    (namespace, service, port_name, *protocol, cluster_ip, *port)
+}
+
+fn service_port(port: &Port<'_>, places: &Places) -> ServicePort {
+    let Port { key, dialled, service, topology, said } = port;
+    let (outcome, why, (backends, excluded)) = match said {
+        Said::Serve(decision) if decision.chosen.is_empty() => {
+            (Outcome::Refuse, None, sets(decision, places))
+        }
+        Said::Serve(decision) => (Outcome::Forward, None, sets(decision, places)),
+        Said::Leave(why) => (Outcome::Leave, Some(why.describe()), (Vec::new(), Vec::new())),
+        Said::Wait => (Outcome::Wait, Some(NODE_UNKNOWN.to_owned()), (Vec::new(), Vec::new())),
+    };
+    let left_alone = matches!(said, Said::Leave(_));
+    let has_topology = **topology != Topology::None;
+    ServicePort {
+        namespace: key.service.namespace.to_string(),
+        service: key.service.name.to_string(),
+        port_name: key.port_name.to_string(),
+        protocol: key.protocol.label(),
+        cluster_ip: dialled.address.ip().to_string(),
+        port: dialled.address.port(),
+        topology: service.topology.as_deref().map(str::to_owned),
+        outcome,
+        why,
+        backends,
+        excluded,
+        untouched: plan::not_yet(port).filter(|_| !left_alone).map(plan::NotYet::describe),
+        invalid: match topology {
+            Topology::Invalid(invalid) => Some(invalid.to_string()),
+            Topology::None | Topology::Hard(_) | Topology::Ordered(_) => None,
+        },
+        around: (has_topology && !left_alone && service.reachable_around).then_some(AROUND),
+    }
+}
+
+const NODE_UNKNOWN: &str = "the topology reads node labels, and this node's are not known yet";
+const AROUND: &str = "external addresses, load balancer addresses and node ports are not filtered";
+
+fn sets(decision: &Decision<'_>, places: &Places) -> (Vec<String>, Vec<Excluded>) {
+    let mut backends: Vec<String> =
+        decision.chosen.iter().map(|candidate| candidate.backend.to_string()).collect();
+    backends.sort_unstable();
+    let excluded = decision.excluded.iter().map(|(candidate, why)| Excluded {
+        backend: candidate.backend.to_string(),
+        why: why.describe(candidate, places),
+    });
+    let mut excluded: Vec<Excluded> = excluded.collect();
+    excluded.sort_by(|one, other| one.backend.cmp(&other.backend));
+    (backends, excluded)
+}
+
+fn ignored(store: &Store) -> Vec<Ignored> {
+    let services = store.services().filter_map(|(service, topology)| ignored_service(service, topology));
+    let slices = store.slices().filter_map(|slice| ignored_slice(slice, store));
+    let mut ignored: Vec<Ignored> = services.chain(slices).collect();
+    ignored.sort_unstable();
+    ignored
+}
+
+fn ignored_service(service: &Service, topology: &Topology) -> Option<Ignored> {
+    let why = match service.skipped.as_ref()? {
+        Skipped::ExternalName => "ExternalName".to_owned(),
+        Skipped::Headless => "headless".to_owned(),
+        Skipped::NoClusterIp => "no cluster IP".to_owned(),
+        Skipped::OtherProxy(proxy) => {
+            format!("left to proxy \"{proxy}\" by the label service.kubernetes.io/service-proxy-name")
+        }
+    };
+    let mark = (*topology != Topology::None).then(|| format!("cannot be filtered: {why}"));
+    Some(Ignored { object: format!("Service {}", service.name), why, mark })
+}
+
+/// A slice is told of where it never counts, whatever its Service does.
+fn ignored_slice(slice: &Slice, store: &Store) -> Option<Ignored> {
+    let why = match &slice.service {
+        _ if slice.headless => "marked headless by the label service.kubernetes.io/headless".to_owned(),
+        _ if slice.family.is_none() => "its addressType is neither IPv4 nor IPv6".to_owned(),
+        None => "without the label kubernetes.io/service-name".to_owned(),
+        Some(service) => {
+            let service = ObjectName { name: Arc::clone(service), ..slice.name.clone() };
+            if store.has_service(&service) {
+                return None;
+            }
+            format!("there is no Service {service}")
+        }
+    };
+    Some(Ignored { object: format!("EndpointSlice {}", slice.name), why, mark: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::convert::Interner;
+    use crate::manifest::{Format, read};
+    use crate::model::{Change, Kind, Node, Object};
+    use crate::store::Rules;
+
+    use super::*;
+
+    #[test]
+    fn a_service_port_that_waits_for_its_node_says_so() {
+        let mut store = Store::new("n1", Rules::default());
+        let text = r#"{"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "web", "annotations": {"openyurt.io/topologyKeys": "openyurt.io/nodepool"}},
+            "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]}}"#;
+        for defined in read(text, Format::Json, &mut Interner::default()).unwrap().objects {
+            store.take(Change::Now(defined.object));
+        }
+        let port = &decisions(&store).service_ports[0];
+        assert_eq!((port.outcome, port.why.as_deref()), (Outcome::Wait, Some(NODE_UNKNOWN)));
+
+        store.take(Change::Now(Object::Node(Node { name: "n1".into(), labels: [].into() })));
+        store.take(Change::Synced(Kind::Node));
+        assert_eq!(decisions(&store).service_ports[0].outcome, Outcome::Refuse);
+    }
+
+    #[test]
+    fn an_empty_decision_has_all_its_fields() {
+        let empty = serde_json::to_value(decisions(&Store::new("n1", Rules::default()))).unwrap();
+        let fields = serde_json::json!({"node": "n1", "pool": null, "servicePorts": [], "ignored": []});
+        assert_eq!(empty, fields);
+    }
+}

@@ -1,0 +1,6 @@
+//! What an operator is told, as values: wanted beside observed.
+
+pub mod decisions;
+pub mod diagnostics;
+pub mod kernel;
+pub mod status;

@@ -1,0 +1,225 @@
+//! The loop's body: what is dirty, compared, written; and the audit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::ObjectName;
+use crate::plan::{Maps, ReadError, WriteError};
+use crate::plan::{Plan, Step, Want, topology_first, wanted};
+use crate::store::Store;
+
+/// The maps, and the plan that mirrors them. The one writer.
+#[derive(Debug)]
+pub struct Reconciler<M> {
+    pub maps: M,
+    pub plan: Plan,
+}
+
+/// What one pass did.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// Front-end elements that were written or taken back.
+    pub written: usize,
+    /// The Services that could not be written, and why. They are dirty again.
+    pub failed: BTreeMap<ObjectName, WriteError>,
+}
+
+impl<M: Maps> Reconciler<M> {
+    /// Brings the maps to what the store says of its dirty Services. Before Services and slices
+    /// are in sync it does nothing: unknown is not empty.
+    ///
+    /// While `unknown`, a part of the source could never be read: nothing is removed for lack of
+    /// having been told. It can stop after any write; the next pass needs no memory of it.
+    pub fn converge(&mut self, store: &mut Store, unknown: bool) -> Pass {
+        let mut pass = Pass::default();
+        if !store.is_synced() {
+            return pass;
+        }
+        let mut dirty = store.take_dirty();
+        dirty.extend(self.plan.take_hopeful());
+        let wants = wanted(store, &self.plan, &dirty, unknown);
+        for (frontend, want) in topology_first(wants) {
+            let service = want.as_ref().map_or_else(|| self.plan.owner(&frontend).cloned(), owner);
+            let steps = self.plan.steps(frontend, want.as_ref());
+            pass.written += steps.len();
+            if let Err(error) = self.carry_out(steps) {
+                let service = service.unwrap_or_else(|| ObjectName::new("", ""));
+                store.mark_dirty([service.clone()]);
+                pass.failed.insert(service, error);
+            }
+        }
+        pass
+    }
+
+    /// Everything is to be looked at again: after a start, and over new maps.
+    pub fn start(&self, store: &mut Store) {
+        let known: BTreeSet<ObjectName> = store.services().map(|(service, _)| service.name.clone()).collect();
+        store.mark_dirty(known);
+        store.mark_dirty(self.plan.services().cloned().collect::<Vec<_>>());
+    }
+
+    /// Reads the maps back and marks the Services whose elements are not as they were written.
+    /// Returns how many elements and names differed.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn audit(&mut self, store: &mut Store) -> Result<usize, ReadError> {
+        let observed = self.maps.dump()?;
+        let (differ, names) = self.plan.compare(&observed);
+        let strays = self.plan.strays().len();
+        let found = differ.len() + names.len() + strays;
+        store.mark_dirty(differ);
+        for op in &names {
+            if let Err(error) = self.maps.write(op) {
+                tracing::warn!(%error, "could not mend a name; the next audit tries again");
+            }
+        }
+        Ok(found)
+    }
+
+    /// Carries out steps in order. After one that fails the rest is given up.
+    ///
+    /// # Errors
+    /// When a write failed; what was written before it is known to the plan.
+    pub fn carry_out(&mut self, steps: Vec<Step>) -> Result<(), WriteError> {
+        let mut failed = None;
+        for step in steps {
+            if failed.is_none() {
+                failed = self.write(&step).err();
+            }
+            if failed.is_none() {
+                self.plan.commit(step);
+            } else {
+                self.plan.abort(&step);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn write(&mut self, step: &Step) -> Result<(), WriteError> {
+        for op in &step.ops {
+            match self.maps.write(op) {
+                Err(error) if op.is_only_a_name() => {
+                    tracing::debug!(%error, "a name was not written; the next audit tries again");
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn owner(want: &Want) -> Option<ObjectName> {
+    Some(want.key.service.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::model::{Change, Kind, Object, Protocol, Service, ServicePort};
+    use crate::plan::fake::Fake;
+    use crate::plan::{Limits, Observed};
+    use crate::store::Rules;
+
+    #[test]
+    fn nothing_is_written_and_nothing_forgotten_before_services_and_slices_are_in_sync() {
+        let mut served = converged();
+        assert_eq!(served.maps.held().services.len(), 1);
+
+        for synced in [&[][..], &[Kind::Service], &[Kind::EndpointSlice]] {
+            let mut empty = store(synced);
+            served.start(&mut empty);
+            let dirty = empty.dirty().clone();
+            let pass = served.converge(&mut empty, false);
+
+            assert_eq!((pass.written, served.maps.held().services.len()), (0, 1), "{synced:?}");
+            assert_eq!(*empty.dirty(), dirty, "{synced:?}");
+            assert!(!dirty.is_empty(), "{synced:?}");
+        }
+        let mut empty = store(&[Kind::Service, Kind::EndpointSlice]);
+        served.start(&mut empty);
+        served.converge(&mut empty, false);
+        assert_eq!(served.maps.held().services.len(), 0, "then it is known to be gone");
+    }
+
+    #[test]
+    fn a_service_that_could_not_be_written_is_named_and_stays_dirty() {
+        let mut store = served_store();
+        let mut failing = over(Fake::new(LIMITS).with_faults(1, 1));
+
+        let pass = failing.converge(&mut store, false);
+
+        assert_eq!(pass.failed.into_keys().collect::<Vec<_>>(), [web().name]);
+        assert_eq!(store.dirty().iter().collect::<Vec<_>>(), [&web().name]);
+        let mut mended = over(Fake::new(LIMITS));
+        assert!(mended.converge(&mut store, false).failed.is_empty() && store.dirty().is_empty());
+        assert_eq!(mended.maps.held().services.len(), 1);
+    }
+
+    #[test]
+    fn an_audit_mends_what_someone_else_changed() {
+        type Spoil = fn(&mut Observed);
+        let cases: [(&str, Spoil); 3] = [
+            ("an element gone", |held| held.services.clear()),
+            ("an element changed", |held| held.services.values_mut().for_each(|value| value.count = 9)),
+            ("a name gone", |held| held.names.clear()),
+        ];
+        for (shows, spoil) in cases {
+            let (mut served, mut store) = (converged(), served_store());
+            store.take_dirty();
+            spoil(served.maps.held_mut());
+
+            assert!(served.audit(&mut store).unwrap() > 0, "{shows}");
+            served.converge(&mut store, false);
+
+            let held = served.maps.held();
+            assert_eq!((held.services.len(), held.names.len()), (1, 1), "{shows}");
+            assert_eq!(held.services.values().map(|value| value.count).max(), Some(0), "{shows}");
+            assert_eq!(served.audit(&mut store).unwrap(), 0, "{shows}");
+        }
+    }
+
+    const LIMITS: Limits = Limits { frontends: 4, backends: 8 };
+
+    fn over(maps: Fake) -> Reconciler<Fake> {
+        Reconciler { maps, plan: Plan::new(LIMITS, 1) }
+    }
+
+    /// Maps that hold one Service.
+    fn converged() -> Reconciler<Fake> {
+        let mut kernel = over(Fake::new(LIMITS));
+        kernel.converge(&mut served_store(), false);
+        kernel
+    }
+
+    fn served_store() -> Store {
+        let mut store = store(&[Kind::Service, Kind::EndpointSlice]);
+        store.take(Change::Now(Object::Service(web())));
+        store
+    }
+
+    fn store(synced: &[Kind]) -> Store {
+        let mut store = Store::new("n1", Rules::default());
+        for kind in synced {
+            store.take(Change::Synced(*kind));
+        }
+        store
+    }
+
+    fn web() -> Service {
+        Service {
+            name: ObjectName::new("default", "web"),
+            created: None,
+            skipped: None,
+            discarded: false,
+            addresses: vec![IpAddr::V4(Ipv4Addr::new(10, 96, 0, 11))],
+            ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80 }],
+            topology: None,
+            uid: None,
+            internal_local: false,
+            affinity: None,
+            reachable_around: false,
+        }
+    }
+}
