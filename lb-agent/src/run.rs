@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::announce::{Outbox, Pace, publish};
-use crate::api::Link;
+use crate::announce::{EventQueue, RateLimit, publish};
+use crate::api::ApiClient;
 use crate::config::{Config, SourceConfig};
 use crate::datapath::programs::load;
 use crate::datapath::takeover::{Datapath, TakeoverError};
@@ -18,7 +18,7 @@ use crate::serve::socket::{Served, listen, serve};
 use crate::source::file;
 use crate::source::kube::{Follower as ApiFollower, Timing, follow};
 use crate::store::Store;
-use crate::writer::{Agent, Orders, Wake};
+use crate::writer::{Wake, Writer, WriterConfig};
 use tokio::task::JoinSet;
 
 /// Runs the agent until SIGINT or SIGTERM. The kernel goes on serving what it has.
@@ -31,9 +31,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let _lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = runtime.block_on(Source::new(source))?;
-    let outbox = matches!(source, Source::Api(_)).then(Outbox::default);
-    let orders =
-        Orders { source: source.to_string(), sizes, audit, grace: Grace::probe(), outbox: outbox.clone() };
+    let outbox = matches!(source, Source::Api(_)).then(EventQueue::default);
+    let settings = WriterConfig {
+        source: source.to_string(),
+        sizes,
+        audit,
+        grace: Grace::probe(),
+        outbox: outbox.clone(),
+    };
     let served = {
         let _entered = runtime.enter();
         listen(&socket)?
@@ -42,7 +47,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
     let (wake, inbox) = channel();
     let datapath = Datapath::new(&pin_root, cgroup, load::OBJECT);
-    let agent = Agent::new(orders, Store::new(&node, rules), datapath, inbox, wake.clone());
+    let writer = Writer::new(settings, Store::new(&node, rules), datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let follower = {
         let _entered = runtime.enter();
@@ -51,7 +56,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
     let (ended, writer_ended) = tokio::sync::oneshot::channel();
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-        let result = agent.run();
+        let result = writer.run();
         // Nobody waits once a signal came first.
         _ = ended.send(());
         result
@@ -69,7 +74,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 /// A source that can be followed.
 enum Source {
     Files(PathBuf),
-    Api(Box<Link>),
+    Api(Box<ApiClient>),
 }
 
 /// Ends the source when dropped.
@@ -82,11 +87,11 @@ impl Source {
     async fn new(config: SourceConfig) -> anyhow::Result<Self> {
         Ok(match config {
             SourceConfig::File(folder) => Self::Files(folder),
-            SourceConfig::Kube(config) => Self::Api(Box::new(Link::new(config).await?)),
+            SourceConfig::Kube(config) => Self::Api(Box::new(ApiClient::new(config).await?)),
         })
     }
 
-    fn follow(self, wake: Sender<Wake>, outbox: Option<Outbox>, node: &str) -> anyhow::Result<Follower> {
+    fn follow(self, wake: Sender<Wake>, outbox: Option<EventQueue>, node: &str) -> anyhow::Result<Follower> {
         Ok(match self {
             Self::Files(folder) => {
                 let send = move |batch: file::Batch| wake.send(Wake::Source(batch.into())).is_ok();
@@ -95,7 +100,7 @@ impl Source {
             Self::Api(link) => {
                 let send = move |batch| wake.send(Wake::Source(batch)).is_ok();
                 let follower = follow(&link, Timing::default(), send);
-                let events = publish(&link, outbox.unwrap_or_default(), node, Pace::default());
+                let events = publish(&link, outbox.unwrap_or_default(), node, RateLimit::default());
                 Follower::Api { _follower: follower, _events: events }
             }
         })

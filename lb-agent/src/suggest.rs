@@ -3,7 +3,7 @@
 const MOST: usize = 5;
 
 /// The names that `written` may have meant, nearest first.
-pub(crate) fn near<'a>(written: &str, known: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn suggest<'a>(written: &str, known: &[&'a str]) -> Vec<&'a str> {
     let written: Vec<char> = written.to_lowercase().chars().collect();
     let mut ranked: Vec<(usize, &str)> = known
         .iter()
@@ -46,7 +46,7 @@ mod tests {
             ("database", ""),
             ("", ""),
         ] {
-            assert_eq!(near(written, &known).join(" "), meant, "{written:?}");
+            assert_eq!(suggest(written, &known).join(" "), meant, "{written:?}");
         }
     }
 
@@ -54,7 +54,7 @@ mod tests {
     fn no_more_names_than_one_reads() {
         let known: Vec<String> = (0..20).map(|number| format!("node-{number}")).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        assert_eq!(near("node-x", &known), ["node-0", "node-1", "node-2", "node-3", "node-4"]);
+        assert_eq!(suggest("node-x", &known), ["node-0", "node-1", "node-2", "node-3", "node-4"]);
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
 use lb_agent::datapath::maps::bpf::Bpf;
-use lb_agent::datapath::programs::load::{Machine, OBJECT};
+use lb_agent::datapath::programs::load::{Features, OBJECT};
 use lb_agent::datapath::takeover::Datapath;
 use lb_agent::datapath::{Grace, cgroup, grace_period};
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
-use lb_agent::plan::{Limits, Plan, Want};
+use lb_agent::plan::{Capacity, Desired, Mirror};
 use lb_agent::plan::{Maps, Sizes};
 use lb_common::layout::{Backend4, Frontend4};
 use lb_common::outcome::Outcome;
@@ -21,30 +21,30 @@ const TCP: u8 = 6;
 /// Attached to a node's cgroup, and pinned below its pin root.
 pub struct Kernel {
     pub maps: Bpf,
-    pub plan: Plan,
+    pub mirror: Mirror,
     datapath: Datapath,
 }
 
 impl Kernel {
     /// With room for 64 service ports and 8,192 backends.
     pub fn attach(node: &Node) -> Result<Self> {
-        Self::attach_on(node, Machine::THIS, Limits { frontends: 64, backends: 8192 })
+        Self::attach_on(node, Features::THIS, Capacity { frontends: 64, backends: 8192 })
     }
 
     /// As if the programs ran on this machine, over maps of these limits.
-    pub fn attach_on(node: &Node, machine: Machine, limits: Limits) -> Result<Self> {
-        let mut kernel = Self::open(node, machine, limits)?;
+    pub fn attach_on(node: &Node, machine: Features, capacity: Capacity) -> Result<Self> {
+        let mut kernel = Self::open(node, machine, capacity)?;
         kernel.datapath.attach().context("could not attach")?;
         Ok(kernel)
     }
 
     /// The maps alone; the programs are loaded and not attached.
-    pub fn open(node: &Node, machine: Machine, limits: Limits) -> Result<Self> {
+    pub fn open(node: &Node, machine: Features, capacity: Capacity) -> Result<Self> {
         let cgroup = cgroup::find(Some(node.cgroup()))?;
         let mut datapath = Datapath::new(&node.pin_root(), cgroup, OBJECT).on(machine);
-        let sizes = Sizes { frontends: Some(limits.frontends), backends: Some(limits.backends) };
-        let (maps, plan) = datapath.open(Limits { frontends: 0, backends: 0 }, sizes)?;
-        Ok(Self { maps, plan, datapath })
+        let sizes = Sizes { frontends: Some(capacity.frontends), backends: Some(capacity.backends) };
+        let (maps, mirror) = datapath.open(Capacity { frontends: 0, backends: 0 }, sizes)?;
+        Ok(Self { maps, mirror, datapath })
     }
 
     /// Sends connections to `address` to `backends` from now on; none refuses.
@@ -62,7 +62,7 @@ impl Kernel {
             protocol: Protocol::Tcp,
             family: Family::V4,
         };
-        self.carry_out(frontend(address)?, Some(&Want { key, flags: 0, affinity: 0, backends }))
+        self.carry_out(frontend(address)?, Some(&Desired { key, flags: 0, affinity: 0, backends }))
     }
 
     /// Leaves `address` alone from now on.
@@ -77,17 +77,17 @@ impl Kernel {
         found.map(|(_, times)| *times).context("an outcome without a counter")
     }
 
-    fn carry_out(&mut self, frontend: Frontend4, want: Option<&Want>) -> Result<()> {
-        for step in self.plan.steps(frontend, want) {
+    fn carry_out(&mut self, frontend: Frontend4, want: Option<&Desired>) -> Result<()> {
+        for step in self.mirror.steps(frontend, want) {
             for op in &step.ops {
                 self.maps.write(op)?;
             }
-            self.plan.commit(step);
+            self.mirror.commit(step);
         }
-        ensure!(self.plan.short().is_empty(), "the maps are too small for this test");
-        if let Some(age) = self.plan.start_grace() {
+        ensure!(self.mirror.starved().is_empty(), "the maps are too small for this test");
+        if let Some(age) = self.mirror.start_grace() {
             grace_period(Grace::probe());
-            self.plan.release(age);
+            self.mirror.release(age);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use lb_agent::convert::Interner;
 use lb_agent::datapath::{Grace, grace_period};
 use lb_agent::manifest::{Format, read};
 use lb_agent::model::{Change, Kind, Object, ObjectKey, ObjectName};
-use lb_agent::plan::{Limits, MapOp, Observed, Plan};
+use lb_agent::plan::{Capacity, MapOp, Mirror, Observed};
 use lb_agent::plan::{Maps, ReadError, WriteError};
 use lb_agent::store::{Rules, Store};
 use lb_agent::writer::reconcile::Reconciler;
@@ -45,8 +45,8 @@ impl Cluster {
     fn changes(&self, before: &Self) -> Vec<Change> {
         let gone = before.0.keys().filter(|key| !self.0.contains_key(key));
         let now = self.0.iter().filter(|(key, object)| before.0.get(key) != Some(object));
-        gone.map(|key| Change::Gone(key.clone()))
-            .chain(now.map(|(_, object)| Change::Now(object.clone())))
+        gone.map(|key| Change::Delete(key.clone()))
+            .chain(now.map(|(_, object)| Change::Apply(object.clone())))
             .collect()
     }
 }
@@ -172,30 +172,30 @@ pub struct Mind<M> {
 }
 
 impl<M: Maps> Mind<M> {
-    pub fn new(node: &str, maps: M, plan: Plan) -> Self {
-        let kernel = Reconciler { maps: Guarded::new(maps), plan };
+    pub fn new(node: &str, maps: M, mirror: Mirror) -> Self {
+        let kernel = Reconciler { maps: Guarded::new(maps), mirror };
         let store = Store::new(node, Rules::default());
         Self { store, kernel, mended: 0, seen: Cluster::default(), node: node.to_owned() }
     }
 
     /// The process ends, another begins: it knows what the maps hold and nothing else.
     pub fn reborn(self) -> Result<Self> {
-        let Self { kernel: Reconciler { maps: Guarded { mut maps, .. }, plan }, node, .. } = self;
-        let limits: Limits = plan.limits();
-        let plan = Plan::adopt(&maps.dump()?, limits);
-        Ok(Self::new(&node, maps, plan))
+        let Self { kernel: Reconciler { maps: Guarded { mut maps, .. }, mirror }, node, .. } = self;
+        let capacity: Capacity = mirror.capacity();
+        let mirror = Mirror::adopt(&maps.dump()?, capacity);
+        Ok(Self::new(&node, maps, mirror))
     }
 
     /// Tells what is new in `cluster`.
     pub fn see(&mut self, cluster: &Cluster) {
         let first = self.seen == Cluster::default();
         for change in cluster.changes(&self.seen) {
-            self.store.take(change);
+            self.store.apply(change);
         }
         self.seen.clone_from(cluster);
         if first {
             let kinds = [Kind::Service, Kind::EndpointSlice, Kind::Node];
-            kinds.map(Change::Synced).into_iter().for_each(|change| self.store.take(change));
+            kinds.map(Change::Synced).into_iter().for_each(|change| self.store.apply(change));
             self.kernel.start(&mut self.store);
         }
     }
@@ -203,9 +203,9 @@ impl<M: Maps> Mind<M> {
     /// One pass, a grace period, an audit. True when there was nothing to do.
     pub fn pass(&mut self, grace: Grace) -> Result<bool> {
         let pass = self.kernel.converge(&mut self.store, false);
-        if let Some(age) = self.kernel.plan.start_grace() {
+        if let Some(age) = self.kernel.mirror.start_grace() {
             grace_period(grace);
-            self.kernel.plan.release(age);
+            self.kernel.mirror.release(age);
         }
         let found = self.kernel.audit(&mut self.store)?;
         self.mended += found;
@@ -224,9 +224,9 @@ impl<M: Maps> Mind<M> {
         let tails =
             held.services.values().map(|value| usize::from(value.count).saturating_sub(INLINE_BACKENDS));
         let taken: usize = tails.filter(|tail| *tail > 0).map(usize::next_power_of_two).sum();
-        let (plan, limits) = (&self.kernel.plan, self.kernel.plan.limits());
-        let free = plan.free_backends() as usize;
-        ensure!(free + taken == limits.backends as usize, "{free} free and {taken} taken of {limits:?}");
+        let (mirror, capacity) = (&self.kernel.mirror, self.kernel.mirror.capacity());
+        let free = mirror.free_backends() as usize;
+        ensure!(free + taken == capacity.backends as usize, "{free} free and {taken} taken of {capacity:?}");
         state(&held)
     }
 }

@@ -6,11 +6,11 @@ use edgeloop_tests::simulation::{Cluster, Mind, State, state};
 use lb_agent::datapath::Grace;
 use lb_agent::plan::Maps;
 use lb_agent::plan::fake::Fake;
-use lb_agent::plan::{Limits, Plan};
+use lb_agent::plan::{Capacity, Mirror};
 use proptest::prelude::*;
 
 /// With room for everything, however it is cut up.
-const AMPLE: Limits = Limits { frontends: 32, backends: 256 };
+const AMPLE: Capacity = Capacity { frontends: 32, backends: 256 };
 
 /// One Service and its slice: which of four addresses, how many backends from where, which topology, since when.
 type Drawn = (Option<u8>, u8, u8, Option<usize>, Option<u8>);
@@ -52,9 +52,9 @@ proptest! {
     fn nothing_dangles_however_small_the_maps(
         first in drawn(), then in drawn(), frontends in 1_u32..6, backends in 1_u32..24, kill_after in 0_u64..30,
     ) {
-        let limits = Limits { frontends, backends };
+        let capacity = Capacity { frontends, backends };
         let (first, then) = (cluster(&first), cluster(&then));
-        let (mut mind, _) = settled(&first, limits);
+        let (mut mind, _) = settled(&first, capacity);
         mind.kernel.maps.die_after(kill_after);
         mind.see(&then);
         mind.pass(Grace::None).unwrap();
@@ -113,8 +113,8 @@ fn cluster(drawn: &[Drawn]) -> Cluster {
 }
 
 /// An agent that has brought everything in order, and what it brought.
-fn settled(cluster: &Cluster, limits: Limits) -> (Mind<Fake>, State) {
-    let mut mind = Mind::new("n1", Fake::new(limits), Plan::new(limits, 1));
+fn settled(cluster: &Cluster, capacity: Capacity) -> (Mind<Fake>, State) {
+    let mut mind = Mind::new("n1", Fake::new(capacity), Mirror::new(capacity, 1));
     mind.see(cluster);
     let state = mind.settle(Grace::None).unwrap();
     assert_eq!(mind.kernel.maps.wrong, Vec::<String>::new());
@@ -122,9 +122,9 @@ fn settled(cluster: &Cluster, limits: Limits) -> (Mind<Fake>, State) {
 }
 
 /// Where it gets to when nobody kills it, and with how many writes.
-fn walked(first: &Cluster, then: &Cluster, limits: Limits) -> (State, u64) {
-    let (_, expected) = settled(then, limits);
-    let (mut mind, before) = settled(first, limits);
+fn walked(first: &Cluster, then: &Cluster, capacity: Capacity) -> (State, u64) {
+    let (_, expected) = settled(then, capacity);
+    let (mut mind, before) = settled(first, capacity);
     mind.kernel.maps.walk(before, expected.clone());
     mind.see(then);
     assert_eq!(mind.settle(Grace::None).unwrap(), expected);

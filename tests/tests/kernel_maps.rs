@@ -5,14 +5,14 @@
 use anyhow::Result;
 use edgeloop_tests::Site;
 use edgeloop_tests::kernel::{Kernel, frontend};
-use lb_agent::datapath::programs::load::Machine;
+use lb_agent::datapath::programs::load::Features;
 use lb_agent::plan::fake::Fake;
-use lb_agent::plan::{Limits, MapOp};
+use lb_agent::plan::{Capacity, MapOp};
 use lb_agent::plan::{Maps, WriteError};
 use lb_common::layout::{BACKENDS4, Backend4, NAMES, RegionEntry4, SERVICES4, Service4, ServiceName};
 
 /// So small that the kernel counts exactly (it does near the limit in larger ones, too).
-const LIMITS: Limits = Limits { frontends: 4, backends: 8 };
+const CAPACITY: Capacity = Capacity { frontends: 4, backends: 8 };
 
 /// Each case runs on the real maps and on the fake, and both agree.
 type Case = fn(&mut dyn Maps);
@@ -20,8 +20,8 @@ type Case = fn(&mut dyn Maps);
 #[test]
 #[ignore = "needs root"]
 fn a_full_hash_refuses_a_new_key() {
-    on_both(LIMITS, |maps| {
-        fill(maps, LIMITS.frontends);
+    on_both(CAPACITY, |maps| {
+        fill(maps, CAPACITY.frontends);
         assert!(is_full(maps.write(&put(4, 1)), SERVICES4.pin));
         assert!(is_full(maps.write(&named(4)), NAMES.pin));
     });
@@ -31,9 +31,9 @@ fn a_full_hash_refuses_a_new_key() {
 #[test]
 #[ignore = "needs root"]
 fn a_full_hash_of_many_elements_refuses_a_new_key() {
-    const LIMITS: Limits = Limits { frontends: 1000, backends: 8 };
-    on_both(LIMITS, |maps| {
-        fill(maps, LIMITS.frontends);
+    const CAPACITY: Capacity = Capacity { frontends: 1000, backends: 8 };
+    on_both(CAPACITY, |maps| {
+        fill(maps, CAPACITY.frontends);
         assert!(is_full(maps.write(&put(1000, 1)), SERVICES4.pin));
         assert!(is_full(maps.write(&named(1000)), NAMES.pin));
     });
@@ -42,8 +42,8 @@ fn a_full_hash_of_many_elements_refuses_a_new_key() {
 #[test]
 #[ignore = "needs root"]
 fn a_full_hash_takes_another_value_for_a_key_that_it_has() {
-    on_both(LIMITS, |maps| {
-        fill(maps, LIMITS.frontends);
+    on_both(CAPACITY, |maps| {
+        fill(maps, CAPACITY.frontends);
         maps.write(&put(2, 77)).unwrap();
         maps.write(&named(2)).unwrap();
         let held = maps.dump().unwrap();
@@ -55,8 +55,8 @@ fn a_full_hash_takes_another_value_for_a_key_that_it_has() {
 #[test]
 #[ignore = "needs root"]
 fn a_key_that_is_removed_makes_room_for_another() {
-    on_both(LIMITS, |maps| {
-        fill(maps, LIMITS.frontends);
+    on_both(CAPACITY, |maps| {
+        fill(maps, CAPACITY.frontends);
         for number in 4..500 {
             maps.write(&MapOp::Remove { frontend: at(number - 1) }).unwrap();
             maps.write(&put(number, 1)).unwrap();
@@ -69,7 +69,7 @@ fn a_key_that_is_removed_makes_room_for_another() {
 #[test]
 #[ignore = "needs root"]
 fn an_array_has_no_place_past_its_end() {
-    on_both(LIMITS, |maps| {
+    on_both(CAPACITY, |maps| {
         maps.write(&region(0, 8)).unwrap();
         maps.write(&region(7, 1)).unwrap();
         assert!(is_full(maps.write(&region(8, 1)), BACKENDS4.pin));
@@ -81,7 +81,7 @@ fn an_array_has_no_place_past_its_end() {
 #[test]
 #[ignore = "needs root"]
 fn removing_what_is_not_there_is_no_error() {
-    on_both(LIMITS, |maps| {
+    on_both(CAPACITY, |maps| {
         maps.write(&MapOp::Remove { frontend: at(3) }).unwrap();
         maps.write(&MapOp::Unname { id: 3 }).unwrap();
     });
@@ -90,7 +90,7 @@ fn removing_what_is_not_there_is_no_error() {
 #[test]
 #[ignore = "needs root"]
 fn what_was_written_is_read_back() {
-    on_both(LIMITS, |maps| {
+    on_both(CAPACITY, |maps| {
         maps.write(&MapOp::NextId(1025)).unwrap();
         maps.write(&put(1, 7)).unwrap();
         maps.write(&named(7)).unwrap();
@@ -110,7 +110,7 @@ fn what_was_written_is_read_back() {
 #[test]
 #[ignore = "needs root"]
 fn the_epoch_moves_with_every_front_end_write_and_ends_even() {
-    let (_site, mut kernel) = kernel(LIMITS).unwrap();
+    let (_site, mut kernel) = kernel(CAPACITY).unwrap();
     let mut last = kernel.maps.dump().unwrap().epoch.writes;
     for op in [put(1, 1), put(1, 2), put(2, 1), MapOp::Remove { frontend: at(1) }] {
         kernel.maps.write(&op).unwrap();
@@ -121,15 +121,15 @@ fn the_epoch_moves_with_every_front_end_write_and_ends_even() {
     }
 }
 
-fn on_both(limits: Limits, case: Case) {
-    let (_site, mut kernel) = kernel(limits).unwrap();
+fn on_both(capacity: Capacity, case: Case) {
+    let (_site, mut kernel) = kernel(capacity).unwrap();
     case(&mut kernel.maps);
-    case(&mut Fake::new(limits));
+    case(&mut Fake::new(capacity));
 }
 
-fn kernel(limits: Limits) -> Result<(Site, Kernel)> {
+fn kernel(capacity: Capacity) -> Result<(Site, Kernel)> {
     let site = Site::new()?;
-    let kernel = Kernel::open(&site.node("n1")?, Machine::THIS, limits)?;
+    let kernel = Kernel::open(&site.node("n1")?, Features::THIS, capacity)?;
     Ok((site, kernel))
 }
 

@@ -5,18 +5,18 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use edgeloop_tests::kernel::Kernel;
 use edgeloop_tests::{Call, Pod, Site, tally};
-use lb_agent::datapath::programs::load::Machine;
-use lb_agent::plan::Limits;
+use lb_agent::datapath::programs::load::Features;
+use lb_agent::plan::Capacity;
 use lb_common::outcome::Outcome;
 
 const SERVICE: &str = "10.96.0.11:80";
 const EMPTY: &str = "10.96.0.12:80";
 const GONE: &str = "10.96.0.99:80";
-const LIMITS: Limits = Limits { frontends: 64, backends: 1024 };
+const CAPACITY: Capacity = Capacity { frontends: 64, backends: 1024 };
 
 /// Before Linux 5.18.
-const OLD_KERNEL: Machine = Machine { may_set_errno: false, ..Machine::THIS };
-const ARM64: Machine = Machine { loads_reorder: true, ..Machine::THIS };
+const OLD_KERNEL: Features = Features { may_set_errno: false, ..Features::THIS };
+const ARM64: Features = Features { loads_reorder: true, ..Features::THIS };
 
 #[test]
 #[ignore = "needs root"]
@@ -81,7 +81,7 @@ fn with_load_fences_every_way_out_is_the_same() {
 #[test]
 #[ignore = "needs root"]
 fn with_load_fences_and_without_bpf_set_retval_it_loads_too() {
-    let world = World::new(Machine { loads_reorder: true, may_set_errno: false }).unwrap();
+    let world = World::new(Features { loads_reorder: true, may_set_errno: false }).unwrap();
 
     assert!(world.client.dial(SERVICE, 1).unwrap()[0].is_from("web"));
     assert!(world.client.dial(EMPTY, 1).unwrap()[0].failed_with("ECONNREFUSED"));
@@ -95,13 +95,13 @@ struct World {
 }
 
 impl World {
-    fn new(machine: Machine) -> Result<Self> {
+    fn new(machine: Features) -> Result<Self> {
         let site = Site::new()?;
         let node = site.node("n1")?;
         let client = node.pod("client", "10.244.1.2")?;
         let web = site.node("n3")?.pod("web", "10.244.1.3")?;
         let backend = web.serve_name(9376)?;
-        let mut kernel = Kernel::attach_on(&node, machine, LIMITS)?;
+        let mut kernel = Kernel::attach_on(&node, machine, CAPACITY)?;
         kernel.publish(SERVICE, &[backend])?;
         kernel.publish(EMPTY, &[])?;
         Ok(Self { kernel, backend, client, _web: web })

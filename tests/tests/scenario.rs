@@ -1,6 +1,6 @@
 //! Scenarios: manifests in, map dump out, step by step; in memory with faults, and on the real kernel.
 //!
-//! A file of `scenarios/` begins with `limits FRONTENDS BACKENDS` and then has steps:
+//! A file of `scenarios/` begins with `capacity FRONTENDS BACKENDS` and then has steps:
 //!
 //! ```text
 //! == what the step shows
@@ -29,10 +29,10 @@ use edgeloop_tests::kernel::Kernel;
 use edgeloop_tests::manifests::range;
 use edgeloop_tests::simulation::{Cluster, Leads, Mind, State};
 use lb_agent::datapath::Grace;
-use lb_agent::datapath::programs::load::Machine;
+use lb_agent::datapath::programs::load::Features;
 use lb_agent::plan::Maps;
 use lb_agent::plan::fake::Fake;
-use lb_agent::plan::{Limits, Plan};
+use lb_agent::plan::{Capacity, Mirror};
 
 /// Runs with faults are repeated with as many seeds.
 const SEEDS: u64 = 50;
@@ -40,7 +40,7 @@ const SEEDS: u64 = 50;
 #[test]
 fn scenarios_hold_in_memory() {
     for scenario in scenarios() {
-        scenario.run(Grace::None, true, |limits| Ok((Fake::new(limits), Plan::new(limits, 1))));
+        scenario.run(Grace::None, true, |capacity| Ok((Fake::new(capacity), Mirror::new(capacity, 1))));
     }
 }
 
@@ -49,9 +49,9 @@ fn scenarios_hold_while_one_write_in_ten_fails() {
     let mut failed = 0;
     for scenario in scenarios() {
         for seed in 1..=SEEDS {
-            let fake = scenario.run(Grace::None, false, |limits| {
-                let fake = Fake::new(limits).with_faults(10, seed * 0x9e37_79b9);
-                Ok((fake, Plan::new(limits, 1)))
+            let fake = scenario.run(Grace::None, false, |capacity| {
+                let fake = Fake::new(capacity).with_faults(10, seed * 0x9e37_79b9);
+                Ok((fake, Mirror::new(capacity, 1)))
             });
             failed += fake.writes().1;
         }
@@ -65,16 +65,16 @@ fn scenarios_hold_on_the_real_kernel() {
     let site = Site::new().unwrap();
     for (number, scenario) in scenarios().iter().enumerate() {
         let node = site.node(&format!("n{number}")).unwrap();
-        scenario.run(Grace::probe(), true, |limits| {
-            let Kernel { maps, plan, .. } = Kernel::open(&node, Machine::THIS, limits)?;
-            Ok((maps, plan))
+        scenario.run(Grace::probe(), true, |capacity| {
+            let Kernel { maps, mirror, .. } = Kernel::open(&node, Features::THIS, capacity)?;
+            Ok((maps, mirror))
         });
     }
 }
 
 struct Scenario {
     file: String,
-    limits: Limits,
+    capacity: Capacity,
     steps: Vec<Step>,
 }
 
@@ -93,10 +93,10 @@ impl Scenario {
         &self,
         grace: Grace,
         is_faultless: bool,
-        maps: impl FnOnce(Limits) -> Result<(M, Plan)>,
+        maps: impl FnOnce(Capacity) -> Result<(M, Mirror)>,
     ) -> M {
-        let (maps, plan) = maps(self.limits).unwrap();
-        let mut mind = Mind::new("n1", maps, plan);
+        let (maps, mirror) = maps(self.capacity).unwrap();
+        let mut mind = Mind::new("n1", maps, mirror);
         let mut cluster = Cluster::default();
         let mut before = State::new();
         for step in &self.steps {
@@ -114,7 +114,7 @@ impl Scenario {
 
             assert_eq!(now, step.state, "{at}");
             assert_eq!(mind.kernel.maps.wrong, Vec::<String>::new(), "{at}");
-            let short = mind.kernel.plan.short().keys().map(|service| service.name.to_string());
+            let short = mind.kernel.mirror.starved().keys().map(|service| service.name.to_string());
             assert_eq!(short.collect::<BTreeSet<_>>(), step.short, "{at}: short");
             if is_faultless {
                 assert_eq!(mind.mended, 0, "{at}: an audit found what nobody had spoilt");
@@ -135,13 +135,13 @@ fn scenarios() -> Vec<Scenario> {
     let scenarios = files.iter().map(|path| {
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(path).unwrap();
-        parse(&text).map(|(limits, steps)| Scenario { file, limits, steps })
+        parse(&text).map(|(capacity, steps)| Scenario { file, capacity, steps })
     });
     scenarios.map(Result::unwrap).collect()
 }
 
-fn parse(text: &str) -> Result<(Limits, Vec<Step>)> {
-    let mut limits = None;
+fn parse(text: &str) -> Result<(Capacity, Vec<Step>)> {
+    let mut capacity = None;
     let mut steps: Vec<Step> = Vec::new();
     let mut is_dump = false;
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -152,10 +152,10 @@ fn parse(text: &str) -> Result<(Limits, Vec<Step>)> {
         }
         let Some(step) = steps.last_mut() else {
             let (frontends, backends) = line
-                .strip_prefix("limits ")
-                .and_then(|limits| limits.split_once(' '))
-                .context("a scenario begins with its limits")?;
-            limits = Some(Limits { frontends: frontends.parse()?, backends: backends.parse()? });
+                .strip_prefix("capacity ")
+                .and_then(|capacity| capacity.split_once(' '))
+                .context("a scenario begins with its capacity")?;
+            capacity = Some(Capacity { frontends: frontends.parse()?, backends: backends.parse()? });
             continue;
         };
         match line {
@@ -165,7 +165,7 @@ fn parse(text: &str) -> Result<(Limits, Vec<Step>)> {
             _ => step.lines.push(line.to_owned()),
         }
     }
-    Ok((limits.context("no limits")?, steps))
+    Ok((capacity.context("no capacity")?, steps))
 }
 
 impl Step {

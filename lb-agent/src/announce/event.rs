@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use crate::announce::warning::Complaint;
+use crate::announce::warning::TopologyWarning;
 use crate::model::ObjectName;
 
 use crate::api::query::escaped;
@@ -23,15 +23,15 @@ pub(crate) fn path(service: &ObjectName) -> String {
 /// The Event's name. It follows from the Service and from what its annotation says, so that all
 /// agents, whatever their version and rules, make one Event of one mistake, and another one when
 /// the mistake is another or the Service was made anew.
-pub(crate) fn name(complaint: &Complaint) -> String {
-    let Complaint { service, uid, written, text: _ } = complaint;
+pub(crate) fn name(complaint: &TopologyWarning) -> String {
+    let TopologyWarning { service, uid, written, text: _ } = complaint;
     let whose = uid.as_deref().map_or_else(|| service.to_string(), str::to_owned);
     format!("{}.{:016x}", service.name, hash([whose.as_bytes(), written.as_bytes()]))
 }
 
 /// The Event that the agent on `node` makes.
-pub(crate) fn body(complaint: &Complaint, node: &str, now: Timestamp) -> Vec<u8> {
-    let Complaint { service, uid, written: _, text } = complaint;
+pub(crate) fn body(complaint: &TopologyWarning, node: &str, now: Timestamp) -> Vec<u8> {
+    let TopologyWarning { service, uid, written: _, text } = complaint;
     let (seconds, micros) = (format!("{now:.0}"), format!("{now:.6}"));
     let instance: String = node.chars().take(LONGEST_INSTANCE).collect();
     let mut involved = json!({
@@ -75,9 +75,9 @@ mod tests {
 
     use super::*;
 
-    fn complaint(service: &str, uid: Option<&str>, written: &str, text: &str) -> Complaint {
+    fn complaint(service: &str, uid: Option<&str>, written: &str, text: &str) -> TopologyWarning {
         let service = ObjectName::new("shop", service);
-        Complaint { service, uid: uid.map(Into::into), written: written.into(), text: text.to_owned() }
+        TopologyWarning { service, uid: uid.map(Into::into), written: written.into(), text: text.to_owned() }
     }
 
     #[test]

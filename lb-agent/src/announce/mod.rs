@@ -5,5 +5,5 @@ mod publisher;
 mod queue;
 pub mod warning;
 
-pub use publisher::{Pace, publish};
-pub use queue::Outbox;
+pub use publisher::{RateLimit, publish};
+pub use queue::EventQueue;

@@ -6,16 +6,16 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::announce::warning::Complaint;
+use crate::announce::warning::TopologyWarning;
 
 use super::event;
-use super::queue::Outbox;
+use super::queue::EventQueue;
+use crate::api::{ApiClient, RequestError};
 use crate::api::{Backoff, jitter};
-use crate::api::{Link, Trouble};
 
 /// How fast Events are made.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct RateLimit {
     /// Every agent notices a mistake in the same moment: each speaks of it somewhere within this.
     pub spread: Duration,
     /// Between two Events, as long as they are this agent's to make.
@@ -29,7 +29,7 @@ pub struct Pace {
     pub silence: Duration,
 }
 
-impl Default for Pace {
+impl Default for RateLimit {
     fn default() -> Self {
         Self {
             spread: Duration::from_secs(10),
@@ -44,17 +44,17 @@ impl Default for Pace {
 /// Makes Events of what `outbox` holds, on the runtime that this is called on and in the name of the
 /// agent on `node`. Aborted when dropped.
 #[must_use]
-pub fn publish(link: &Link, outbox: Outbox, node: &str, pace: Pace) -> JoinSet<()> {
+pub fn publish(link: &ApiClient, outbox: EventQueue, node: &str, pace: RateLimit) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(Herald::new(link.clone(), outbox, node.to_owned(), pace).run());
+    tasks.spawn(EventPublisher::new(link.clone(), outbox, node.to_owned(), pace).run());
     tasks
 }
 
-struct Herald {
-    link: Link,
-    outbox: Outbox,
+struct EventPublisher {
+    link: ApiClient,
+    outbox: EventQueue,
     node: String,
-    pace: Pace,
+    pace: RateLimit,
     backoff: Backoff,
     gap: Duration,
     not_before: Instant,
@@ -63,7 +63,7 @@ struct Herald {
 
 /// What became of an attempt to make an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Posted {
     Made,
     /// Another agent was first.
     Known,
@@ -73,8 +73,8 @@ enum Fate {
     Again,
 }
 
-impl Herald {
-    fn new(link: Link, outbox: Outbox, node: String, pace: Pace) -> Self {
+impl EventPublisher {
+    fn new(link: ApiClient, outbox: EventQueue, node: String, pace: RateLimit) -> Self {
         Self {
             link,
             outbox,
@@ -102,7 +102,7 @@ impl Herald {
         }
     }
 
-    async fn say(&mut self, complaint: &Complaint) {
+    async fn say(&mut self, complaint: &TopologyWarning) {
         if !self.outbox.holds(complaint) {
             return;
         }
@@ -114,8 +114,8 @@ impl Herald {
         let wait = self.wait(fate, trouble.as_ref());
         self.not_before = Instant::now() + wait;
         match fate {
-            Fate::Made | Fate::Known | Fate::Moot => self.outbox.settle(complaint),
-            Fate::NoRight | Fate::Again => self.outbox.put_off(complaint, self.not_before),
+            Posted::Made | Posted::Known | Posted::Moot => self.outbox.settle(complaint),
+            Posted::NoRight | Posted::Again => self.outbox.put_off(complaint, self.not_before),
         }
         if trouble.is_some_and(|trouble| trouble.asks_for_new_credentials())
             && let Err(error) = self.link.renew().await
@@ -124,15 +124,17 @@ impl Herald {
         }
     }
 
-    fn wait(&mut self, fate: Fate, trouble: Option<&Trouble>) -> Duration {
+    fn wait(&mut self, fate: Posted, trouble: Option<&RequestError>) -> Duration {
         self.gap = match fate {
-            Fate::Made => self.pace.gap,
-            Fate::Known | Fate::Moot | Fate::NoRight | Fate::Again => (self.gap * 2).min(self.pace.most),
+            Posted::Made => self.pace.gap,
+            Posted::Known | Posted::Moot | Posted::NoRight | Posted::Again => {
+                (self.gap * 2).min(self.pace.most)
+            }
         };
         let asked = match (fate, trouble) {
-            (Fate::NoRight, _) => self.pace.without_right,
-            (Fate::Again, Some(trouble)) => self.backoff.after(trouble),
-            (Fate::Made | Fate::Known | Fate::Moot | Fate::Again, _) => {
+            (Posted::NoRight, _) => self.pace.without_right,
+            (Posted::Again, Some(trouble)) => self.backoff.after(trouble),
+            (Posted::Made | Posted::Known | Posted::Moot | Posted::Again, _) => {
                 self.backoff.reset();
                 Duration::ZERO
             }
@@ -140,16 +142,16 @@ impl Herald {
         asked.max(jitter(self.gap))
     }
 
-    fn log(&mut self, fate: Fate, complaint: &Complaint, trouble: Option<&Trouble>) {
+    fn log(&mut self, fate: Posted, complaint: &TopologyWarning, trouble: Option<&RequestError>) {
         let service = &complaint.service;
         let trouble = trouble.map(ToString::to_string).unwrap_or_default();
         match fate {
-            Fate::Made => tracing::debug!(%service, "an Event was made"),
-            Fate::Known => tracing::debug!(%service, "another agent has made the Event"),
-            Fate::Moot => tracing::debug!(%service, trouble, "no Event can be made"),
-            Fate::Again => tracing::debug!(%service, trouble, "could not make an Event; it is tried again"),
-            Fate::NoRight if self.was_refused => {}
-            Fate::NoRight => {
+            Posted::Made => tracing::debug!(%service, "an Event was made"),
+            Posted::Known => tracing::debug!(%service, "another agent has made the Event"),
+            Posted::Moot => tracing::debug!(%service, trouble, "no Event can be made"),
+            Posted::Again => tracing::debug!(%service, trouble, "could not make an Event; it is tried again"),
+            Posted::NoRight if self.was_refused => {}
+            Posted::NoRight => {
                 self.was_refused = true;
                 tracing::info!(
                     trouble,
@@ -164,20 +166,20 @@ impl Herald {
 /// 2. A namespace that goes takes no Events, and soon needs none; one that is gone, neither.
 /// 3. Other refusals are for ever, but for missing rights, which may be given later.
 /// 4. What may pass is tried again.
-fn fate(answer: &Result<(), Trouble>) -> Fate {
-    let Err(trouble) = answer else { return Fate::Made };
+fn fate(answer: &Result<(), RequestError>) -> Posted {
+    let Err(trouble) = answer else { return Posted::Made };
     match trouble {
-        Trouble::Answer { code: 409, .. } => Fate::Known,
-        Trouble::Answer { code: 403, message, .. } if message.contains(TERMINATING) => Fate::Moot,
-        Trouble::Answer { code: 403, .. } => Fate::NoRight,
-        Trouble::Answer { code: 401 | 408 | 429, .. } => Fate::Again,
-        Trouble::Answer { code, .. } if (400..500).contains(code) => Fate::Moot,
-        Trouble::Answer { .. }
-        | Trouble::Unreachable(_)
-        | Trouble::Untrusted(_)
-        | Trouble::Silent { .. }
-        | Trouble::Ended
-        | Trouble::Garbage(_) => Fate::Again,
+        RequestError::Response { code: 409, .. } => Posted::Known,
+        RequestError::Response { code: 403, message, .. } if message.contains(TERMINATING) => Posted::Moot,
+        RequestError::Response { code: 403, .. } => Posted::NoRight,
+        RequestError::Response { code: 401 | 408 | 429, .. } => Posted::Again,
+        RequestError::Response { code, .. } if (400..500).contains(code) => Posted::Moot,
+        RequestError::Response { .. }
+        | RequestError::Unreachable(_)
+        | RequestError::Untrusted(_)
+        | RequestError::Silent { .. }
+        | RequestError::Ended
+        | RequestError::Garbage(_) => Posted::Again,
     }
 }
 
@@ -191,21 +193,21 @@ mod tests {
     #[test]
     fn what_an_answer_means_for_the_event() {
         let answered = |code, message: &str| {
-            Err(Trouble::Answer { code, message: message.to_owned(), retry_after: None })
+            Err(RequestError::Response { code, message: message.to_owned(), retry_after: None })
         };
         let gone =
             "events is forbidden: unable to create new content in namespace a because it is being terminated";
         for (shows, answer, expected) in [
-            ("made", Ok(()), Fate::Made),
-            ("there already", answered(409, "already exists"), Fate::Known),
-            ("no right", answered(403, "forbidden"), Fate::NoRight),
-            ("the namespace goes", answered(403, gone), Fate::Moot),
-            ("the namespace is gone", answered(404, "not found"), Fate::Moot),
-            ("not taken for an Event", answered(422, "invalid"), Fate::Moot),
-            ("a token that has expired", answered(401, ""), Fate::Again),
-            ("busy", answered(429, ""), Fate::Again),
-            ("in trouble", answered(500, ""), Fate::Again),
-            ("no link", Err(Trouble::Ended), Fate::Again),
+            ("made", Ok(()), Posted::Made),
+            ("there already", answered(409, "already exists"), Posted::Known),
+            ("no right", answered(403, "forbidden"), Posted::NoRight),
+            ("the namespace goes", answered(403, gone), Posted::Moot),
+            ("the namespace is gone", answered(404, "not found"), Posted::Moot),
+            ("not taken for an Event", answered(422, "invalid"), Posted::Moot),
+            ("a token that has expired", answered(401, ""), Posted::Again),
+            ("busy", answered(429, ""), Posted::Again),
+            ("in trouble", answered(500, ""), Posted::Again),
+            ("no link", Err(RequestError::Ended), Posted::Again),
         ] {
             assert_eq!(fate(&answer), expected, "{shows}");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::announce::warning::Complaint;
+use crate::announce::warning::TopologyWarning;
 use crate::model::ObjectName;
 
 use crate::api::jitter;
@@ -15,7 +15,7 @@ use crate::api::jitter;
 /// The complaint of each Service that has one: no queue, so what is mended before its turn is
 /// never said, and nothing piles up behind an API server that does not answer.
 #[derive(Clone, Debug, Default)]
-pub struct Outbox(Arc<Shared>);
+pub struct EventQueue(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -25,7 +25,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Entry {
-    complaint: Complaint,
+    complaint: TopologyWarning,
     /// When it was noticed.
     at: Instant,
     due: Due,
@@ -39,9 +39,9 @@ enum Due {
     Settled,
 }
 
-impl Outbox {
+impl EventQueue {
     /// This is to be said of the Service from now on. Never waits.
-    pub fn set(&self, service: &ObjectName, complaint: Option<Complaint>) {
+    pub fn set(&self, service: &ObjectName, complaint: Option<TopologyWarning>) {
         let mut waiting = self.lock();
         match complaint {
             None => drop(waiting.remove(service)),
@@ -62,9 +62,9 @@ impl Outbox {
 
     /// What is to be said next, and when: each at some moment within `spread` of when it was
     /// noticed, for all agents notice it at once.
-    pub(super) fn next(&self, spread: Duration) -> Option<(Instant, Complaint)> {
+    pub(super) fn next(&self, spread: Duration) -> Option<(Instant, TopologyWarning)> {
         let mut waiting = self.lock();
-        let mut next: Option<(Instant, &Complaint)> = None;
+        let mut next: Option<(Instant, &TopologyWarning)> = None;
         for Entry { complaint, at, due } in waiting.values_mut() {
             if *due == Due::New {
                 *due = Due::At(*at + jitter(spread).saturating_sub(spread / 2));
@@ -78,21 +78,21 @@ impl Outbox {
     }
 
     /// Whether this is still to be said.
-    pub(super) fn holds(&self, complaint: &Complaint) -> bool {
+    pub(super) fn holds(&self, complaint: &TopologyWarning) -> bool {
         self.lock().get(&complaint.service).is_some_and(|entry| entry.complaint == *complaint)
     }
 
     /// Nothing more is to be said of this, unless something else is by now.
-    pub(super) fn settle(&self, said: &Complaint) {
+    pub(super) fn settle(&self, said: &TopologyWarning) {
         self.put(said, Due::Settled);
     }
 
     /// It is tried again, behind what is due until then.
-    pub(super) fn put_off(&self, unsaid: &Complaint, until: Instant) {
+    pub(super) fn put_off(&self, unsaid: &TopologyWarning, until: Instant) {
         self.put(unsaid, Due::At(until));
     }
 
-    fn put(&self, complaint: &Complaint, due: Due) {
+    fn put(&self, complaint: &TopologyWarning, due: Due) {
         if let Some(entry) = self.lock().get_mut(&complaint.service)
             && entry.complaint == *complaint
         {
@@ -112,21 +112,21 @@ mod tests {
 
     const SPREAD: Duration = Duration::from_secs(10);
 
-    fn complaint(service: &str, written: &str) -> Complaint {
+    fn complaint(service: &str, written: &str) -> TopologyWarning {
         let service = ObjectName::new("default", service);
-        Complaint { service, uid: None, written: written.into(), text: String::new() }
+        TopologyWarning { service, uid: None, written: written.into(), text: String::new() }
     }
 
-    fn next(outbox: &Outbox) -> Option<String> {
+    fn next(outbox: &EventQueue) -> Option<String> {
         let (_, complaint) = outbox.next(SPREAD)?;
         Some(format!("{} {}", complaint.service.name, complaint.written))
     }
 
     #[test]
     fn what_was_said_is_said_again_only_when_it_reads_otherwise() {
-        let outbox = Outbox::default();
+        let outbox = EventQueue::default();
         let (one, other) = (complaint("a", "rack"), complaint("a", "row"));
-        let set = |complaint: &Complaint| outbox.set(&complaint.service, Some(complaint.clone()));
+        let set = |complaint: &TopologyWarning| outbox.set(&complaint.service, Some(complaint.clone()));
         assert_eq!(next(&outbox), None);
         set(&one);
         assert_eq!(next(&outbox).as_deref(), Some("a rack"));
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn each_is_put_off_by_chance_and_by_no_more_than_the_spread() {
-        let outbox = Outbox::default();
+        let outbox = EventQueue::default();
         let start = Instant::now();
         let mut dues = Vec::new();
         for number in 0..50 {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::model::ObjectName;
 use crate::select::topology::{Invalid, InvalidWhy, KEYS, OnInvalid, Topology};
 use crate::store::Store;
-use crate::suggest::near;
+use crate::suggest::suggest;
 
 /// A topology that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
+pub struct TopologyWarning {
     pub service: ObjectName,
     /// `None` where nobody gave the object one.
     pub uid: Option<Arc<str>>,
@@ -26,7 +26,7 @@ pub struct Complaint {
 /// 2. Nothing is said of a Service that is left alone: its topology decides nothing.
 /// 3. The text is the same on every node under the same rules, and of a bounded length.
 #[must_use]
-pub fn complaint(store: &Store, service: &ObjectName) -> Option<Complaint> {
+pub fn complaint(store: &Store, service: &ObjectName) -> Option<TopologyWarning> {
     let (service, topology) = store.service(service)?;
     let Topology::Invalid(invalid) = topology else { return None };
     if store.is_left_alone(service) {
@@ -40,7 +40,7 @@ pub fn complaint(store: &Store, service: &ObjectName) -> Option<Complaint> {
     };
     let instead = instead(invalid);
     let invalid = Invalid { item: shortened(&invalid.item), ..invalid.clone() };
-    Some(Complaint {
+    Some(TopologyWarning {
         service: service.name.clone(),
         uid: service.uid.clone(),
         written: service.topology.clone().unwrap_or_default(),
@@ -52,7 +52,7 @@ pub fn complaint(store: &Store, service: &ObjectName) -> Option<Complaint> {
 
 fn instead(invalid: &Invalid) -> String {
     match invalid.why {
-        InvalidWhy::UnknownKey => match near(&shortened(&invalid.item), KEYS).first() {
+        InvalidWhy::UnknownKey => match suggest(&shortened(&invalid.item), KEYS).first() {
             Some(meant) => format!("Did you mean {meant}?"),
             None => format!("Known keys are {}, and * at the end.", KEYS.join(", ")),
         },
@@ -184,7 +184,7 @@ mod tests {
         let object = serde_json::from_value(object).unwrap();
         let object = convert::service(&object, &mut Interner::default()).unwrap().object;
         let mut store = Store::new("n1", rules);
-        store.take(Change::Now(Object::Service(object)));
+        store.apply(Change::Apply(Object::Service(object)));
         store
     }
 }

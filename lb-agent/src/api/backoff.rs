@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use super::client::Trouble;
+use super::client::RequestError;
 
 /// While the link is down: short, for being caught up again must not wait for it.
 const LINK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(600));
@@ -27,7 +27,7 @@ impl Backoff {
         *self = Self::default();
     }
 
-    pub(crate) fn after(&mut self, trouble: &Trouble) -> Duration {
+    pub(crate) fn after(&mut self, trouble: &RequestError) -> Duration {
         let of_link = trouble.is_of_the_link();
         let ((first, most), failures) = match trouble.code() {
             _ if of_link => (LINK, &mut self.link),
@@ -40,12 +40,12 @@ impl Backoff {
             self.link = 0;
         }
         let asked = match trouble {
-            Trouble::Answer { retry_after, .. } => retry_after.unwrap_or_default(),
-            Trouble::Unreachable(_)
-            | Trouble::Untrusted(_)
-            | Trouble::Silent { .. }
-            | Trouble::Ended
-            | Trouble::Garbage(_) => Duration::ZERO,
+            RequestError::Response { retry_after, .. } => retry_after.unwrap_or_default(),
+            RequestError::Unreachable(_)
+            | RequestError::Untrusted(_)
+            | RequestError::Silent { .. }
+            | RequestError::Ended
+            | RequestError::Garbage(_) => Duration::ZERO,
         };
         asked.min(MOST_ASKED) + jitter(wait)
     }
@@ -68,10 +68,10 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_limit_that_depends_on_who_is_in_trouble() {
-        let answer = Trouble::Answer { code: 500, message: String::new(), retry_after: None };
-        let busy = Trouble::Answer { code: 429, message: String::new(), retry_after: None };
+        let answer = RequestError::Response { code: 500, message: String::new(), retry_after: None };
+        let busy = RequestError::Response { code: 429, message: String::new(), retry_after: None };
         for (shows, trouble, most) in [
-            ("a dead link is tried again within a second", Trouble::Ended, LINK.1),
+            ("a dead link is tried again within a second", RequestError::Ended, LINK.1),
             ("a server in trouble is left in peace", answer, SERVER.1),
             ("a busy one less so", busy, BUSY.1),
         ] {
@@ -89,16 +89,16 @@ mod tests {
     fn however_long_a_link_was_dead_its_server_is_asked_again_at_once() {
         let mut backoff = Backoff::default();
         for _ in 0..100 {
-            backoff.after(&Trouble::Ended);
+            backoff.after(&RequestError::Ended);
         }
-        let gone = Trouble::Answer { code: 410, message: String::new(), retry_after: None };
+        let gone = RequestError::Response { code: 410, message: String::new(), retry_after: None };
         assert!(backoff.after(&gone) <= SERVER.0 * 3 / 2);
     }
 
     #[test]
     fn what_the_server_asks_for_is_waited_for_and_not_everyone_returns_at_once() {
         let retry_after = Some(Duration::from_secs(1));
-        let asked = Trouble::Answer { code: 429, message: String::new(), retry_after };
+        let asked = RequestError::Response { code: 429, message: String::new(), retry_after };
         let waits: Vec<Duration> = (0..20).map(|_| Backoff::default().after(&asked)).collect();
         assert!(waits.iter().all(|wait| *wait >= Duration::from_secs(1)));
         assert!(waits.iter().any(|wait| *wait != waits[0]));

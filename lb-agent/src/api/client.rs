@@ -19,7 +19,7 @@ use super::dial::{Unmarked, dial};
 
 /// Why a request gave nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum RequestError {
     #[error("cannot be reached: {0}")]
     Unreachable(String),
 
@@ -31,7 +31,7 @@ pub enum Trouble {
     Silent { after: Duration },
 
     #[error("answered {code}: {message}")]
-    Answer { code: u16, message: String, retry_after: Option<Duration> },
+    Response { code: u16, message: String, retry_after: Option<Duration> },
 
     #[error("broke off in the middle of its answer")]
     Ended,
@@ -40,12 +40,12 @@ pub enum Trouble {
     Garbage(String),
 }
 
-impl Trouble {
+impl RequestError {
     /// The API server itself said nothing of this.
     pub(crate) const fn is_of_the_link(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent { .. } | Self::Ended => true,
-            Self::Untrusted(_) | Self::Answer { .. } | Self::Garbage(_) => false,
+            Self::Untrusted(_) | Self::Response { .. } | Self::Garbage(_) => false,
         }
     }
 
@@ -53,14 +53,14 @@ impl Trouble {
     pub(crate) const fn asks_for_new_credentials(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Untrusted(_) | Self::Silent { .. } | Self::Ended => true,
-            Self::Answer { code, .. } => *code == 401,
+            Self::Response { code, .. } => *code == 401,
             Self::Garbage(_) => false,
         }
     }
 
     pub(crate) const fn code(&self) -> Option<u16> {
         match self {
-            Self::Answer { code, .. } => Some(*code),
+            Self::Response { code, .. } => Some(*code),
             Self::Unreachable(_)
             | Self::Untrusted(_)
             | Self::Silent { .. }
@@ -87,9 +87,9 @@ struct Details {
 }
 
 impl Status {
-    /// Said by a server that was asked for what it does not do, unless it is only busy or the
+    /// Disposition by a server that was asked for what it does not do, unless it is only busy or the
     /// version is none that it knows (any more, or yet).
-    pub(crate) fn refusal(mut self) -> Trouble {
+    pub(crate) fn refusal(mut self) -> RequestError {
         if !matches!(self.code, 401 | 410 | 429 | 504) {
             self.code = 422;
         }
@@ -97,38 +97,38 @@ impl Status {
     }
 }
 
-impl From<Status> for Trouble {
+impl From<Status> for RequestError {
     fn from(status: Status) -> Self {
         let Status { code, message, reason, details } = status;
         let message = if message.is_empty() { reason } else { message };
         let retry_after = details.and_then(|details| details.retry_after_seconds).map(Duration::from_secs);
-        Self::Answer { code, message, retry_after }
+        Self::Response { code, message, retry_after }
     }
 }
 
 /// The way to one API server.
 #[derive(Clone)]
-pub struct Link {
+pub struct ApiClient {
     config: KubeConfig,
     client: kube::Client,
     server: Uri,
     unmarked: Unmarked,
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for ApiClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("config", &self.config).field("server", &self.server).finish()
+        f.debug_struct("ApiClient").field("config", &self.config).field("server", &self.server).finish()
     }
 }
 
-impl Link {
+impl ApiClient {
     /// Reads the credentials; nothing is dialled yet.
     ///
     /// # Errors
     /// There is nothing to connect to, or the credentials cannot be used.
     pub async fn new(config: KubeConfig) -> Result<Self, ConnectError> {
         let unmarked = Unmarked::default();
-        let Dialled { client, server, held_back } = client(&config, &unmarked).await?;
+        let Frontend { client, server, held_back } = client(&config, &unmarked).await?;
         let link = Self { config, client, server, unmarked };
         if held_back {
             tracing::warn!(
@@ -155,18 +155,28 @@ impl Link {
     /// Forgets all connections, and reads the credentials again: of connections that wait for
     /// their next use nobody knows whether they are still alive.
     pub(crate) async fn renew(&mut self) -> Result<(), ConnectError> {
-        let Dialled { client, server, held_back: _ } = client(&self.config, &self.unmarked).await?;
+        let Frontend { client, server, held_back: _ } = client(&self.config, &self.unmarked).await?;
         (self.client, self.server) = (client, server);
         Ok(())
     }
 
     /// Asks for `path`, and answers with the body as far as it has arrived.
-    pub(crate) async fn get(&self, path: &str, accept: &str, patience: Duration) -> Result<Answer, Trouble> {
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        accept: &str,
+        patience: Duration,
+    ) -> Result<Response, RequestError> {
         self.send(Request::get(path).header(ACCEPT, accept), Body::empty(), patience).await
     }
 
     /// Makes an object from this text, at `path`.
-    pub(crate) async fn post(&self, path: &str, json: Vec<u8>, patience: Duration) -> Result<(), Trouble> {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        json: Vec<u8>,
+        patience: Duration,
+    ) -> Result<(), RequestError> {
         let request = Request::post(path).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON);
         // Read to its end, the connection can be used again.
         let mut answer = self.send(request, Body::from(json), patience).await?;
@@ -179,16 +189,16 @@ impl Link {
         request: http::request::Builder,
         body: Body,
         patience: Duration,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Response, RequestError> {
         let request = request
             .header(USER_AGENT, concat!("edgeloop/", env!("CARGO_PKG_VERSION")))
             .body(body)
-            .map_err(|error| Trouble::Unreachable(error.to_string()))?;
-        let silent = |_elapsed| Trouble::Silent { after: patience };
+            .map_err(|error| RequestError::Unreachable(error.to_string()))?;
+        let silent = |_elapsed| RequestError::Silent { after: patience };
         let response = timeout(patience, self.client.send(request)).await.map_err(silent)?;
         let response = response.map_err(|error| unreachable(&error))?;
         let (head, body) = response.into_parts();
-        let mut answer = Answer { body, patience };
+        let mut answer = Response { body, patience };
         if head.status.is_success() {
             return Ok(answer);
         }
@@ -207,19 +217,19 @@ impl Link {
 const JSON: &str = "application/json";
 
 /// A body while it arrives.
-pub(crate) struct Answer {
+pub(crate) struct Response {
     body: Body,
     patience: Duration,
 }
 
-impl Answer {
+impl Response {
     /// The next bytes; `None` is the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<bytes::Bytes>, Trouble> {
+    pub(crate) async fn next(&mut self) -> Result<Option<bytes::Bytes>, RequestError> {
         loop {
             let frame = timeout(self.patience, self.body.frame()).await;
-            match frame.map_err(|_elapsed| Trouble::Silent { after: self.patience })? {
+            match frame.map_err(|_elapsed| RequestError::Silent { after: self.patience })? {
                 None => return Ok(None),
-                Some(Err(_broken)) => return Err(Trouble::Ended),
+                Some(Err(_broken)) => return Err(RequestError::Ended),
                 Some(Ok(frame)) => {
                     // Trailers are no data.
                     if let Ok(data) = frame.into_data() {
@@ -244,7 +254,7 @@ impl Answer {
     }
 }
 
-struct Dialled {
+struct Frontend {
     client: kube::Client,
     server: Uri,
     /// There are credentials, and they must not be sent there.
@@ -253,7 +263,7 @@ struct Dialled {
 
 /// `kube`'s own stack but for the connections, which are ours, and for repeating requests,
 /// which whoever asks does.
-async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<Dialled, ConnectError> {
+async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<Frontend, ConnectError> {
     let mut config = config.read().await?;
     let held_back = hold_secrets_back(&mut config);
     let unmarked = unmarked.clone();
@@ -266,7 +276,7 @@ async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<Dialled, Con
         .map_err(BoxError::from)
         .service(HttpClient::builder(TokioExecutor::new()).build::<_, Body>(secure));
     let server = config.cluster_url.clone();
-    Ok(Dialled { client: kube::Client::new(service, config.default_namespace), server, held_back })
+    Ok(Frontend { client: kube::Client::new(service, config.default_namespace), server, held_back })
 }
 
 type Dialling = std::pin::Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;
@@ -276,15 +286,15 @@ fn dial_boxed(uri: Uri, unmarked: Unmarked) -> Dialling {
 }
 
 /// What is at the bottom of an error: above it everyone says only that it failed.
-fn unreachable(error: &kube::Error) -> Trouble {
+fn unreachable(error: &kube::Error) -> RequestError {
     let mut cause: &dyn std::error::Error = error;
     let mut untrusted = false;
     loop {
         untrusted |= cause.downcast_ref().is_some_and(is_of_trust);
         match cause.source() {
             Some(next) => cause = next,
-            None if untrusted => return Trouble::Untrusted(cause.to_string()),
-            None => return Trouble::Unreachable(cause.to_string()),
+            None if untrusted => return RequestError::Untrusted(cause.to_string()),
+            None => return RequestError::Unreachable(cause.to_string()),
         }
     }
 }

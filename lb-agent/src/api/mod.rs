@@ -7,6 +7,6 @@ mod dial;
 pub(crate) mod query;
 
 pub(crate) use backoff::{Backoff, jitter};
-pub(crate) use client::{Answer, Status};
-pub use client::{Link, Trouble};
+pub use client::{ApiClient, RequestError};
+pub(crate) use client::{Response, Status};
 pub use config::{ConnectError, Credentials, KubeConfig};

@@ -6,7 +6,7 @@ use crate::model::Kind;
 
 /// From when on a list has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Since {
+pub(crate) enum VersionMatch {
     /// As the API server has it at hand.
     Any,
     /// At least as new as what was told before: no way back in time.
@@ -19,17 +19,17 @@ pub(crate) enum Since {
 /// piece.
 const PAGE: u32 = 500;
 
-pub(crate) fn list(kind: Kind, since: &Since, continued: Option<&str>) -> String {
+pub(crate) fn list(kind: Kind, since: &VersionMatch, continued: Option<&str>) -> String {
     let more = match (continued, since) {
         (Some(token), _) => format!("limit={PAGE}&continue={}", escaped(token)),
-        (None, Since::Newest) => format!("limit={PAGE}"),
+        (None, VersionMatch::Newest) => format!("limit={PAGE}"),
         (None, since) => format!("resourceVersion={}&resourceVersionMatch=NotOlderThan", version(since)),
     };
     format!("{}{more}", path(kind))
 }
 
 /// A list as a watch tells it: each object is an event, and a bookmark ends it.
-pub(crate) fn stream(kind: Kind, since: &Since, most: Duration) -> String {
+pub(crate) fn stream(kind: Kind, since: &VersionMatch, most: Duration) -> String {
     let version = version(since);
     let watch = watching(most);
     format!(
@@ -85,11 +85,11 @@ fn watching(most: Duration) -> String {
     format!("watch=true&allowWatchBookmarks=true&timeoutSeconds={}", most.as_secs().max(1))
 }
 
-fn version(since: &Since) -> String {
+fn version(since: &VersionMatch) -> String {
     match since {
-        Since::Any => "0".to_owned(),
-        Since::NotOlderThan(version) => escaped(version),
-        Since::Newest => String::new(),
+        VersionMatch::Any => "0".to_owned(),
+        VersionMatch::NotOlderThan(version) => escaped(version),
+        VersionMatch::Newest => String::new(),
     }
 }
 
@@ -112,14 +112,14 @@ mod tests {
     #[test]
     fn a_list_never_goes_back_in_time_unless_the_server_knows_nothing_of_it() {
         for (since, continued, expected) in [
-            (Since::Any, None, "resourceVersion=0&resourceVersionMatch=NotOlderThan"),
+            (VersionMatch::Any, None, "resourceVersion=0&resourceVersionMatch=NotOlderThan"),
             (
-                Since::NotOlderThan("17".to_owned()),
+                VersionMatch::NotOlderThan("17".to_owned()),
                 None,
                 "resourceVersion=17&resourceVersionMatch=NotOlderThan",
             ),
-            (Since::Newest, None, "limit=500"),
-            (Since::Any, Some("a/b="), "limit=500&continue=a%2Fb%3D"),
+            (VersionMatch::Newest, None, "limit=500"),
+            (VersionMatch::Any, Some("a/b="), "limit=500&continue=a%2Fb%3D"),
         ] {
             assert_eq!(list(Kind::Service, &since, continued), format!("/api/v1/services?{expected}"));
         }

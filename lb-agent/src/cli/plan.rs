@@ -12,7 +12,7 @@ use crate::model::{Change, Kind, Object};
 use crate::source::file::{self, Report};
 use crate::source::kube::load;
 use crate::store::{Rules, Store};
-use crate::suggest::near;
+use crate::suggest::suggest;
 use crate::view::decisions::{Decisions, Ignored, decisions};
 
 use super::rules::RuleArgs;
@@ -144,7 +144,7 @@ impl Picture {
         if nodes.contains(&node.as_str()) {
             return Ok(node);
         }
-        let (near, told_by) = (near(&node, &nodes), self.told_by);
+        let (near, told_by) = (suggest(&node, &nodes), self.told_by);
         if nodes.is_empty() {
             bail!("node {node:?} is not known: {told_by} no Node");
         } else if !near.is_empty() {
@@ -178,10 +178,10 @@ fn print(
     let Picture { objects, notes, .. } = picture;
     let mut store = Store::new("", rules);
     for object in objects {
-        store.take(Change::Now(object));
+        store.apply(Change::Apply(object));
     }
     for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
-        store.take(Change::Synced(kind));
+        store.apply(Change::Synced(kind));
     }
     let [open, between, close] = match shape {
         Shape { output: Output::Json, many: true } => ["[\n", ",\n", "\n]\n"],

@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::plan::{Limits, Maps, Plan, ReadError, Sizes};
+use crate::plan::{Capacity, Maps, Mirror, ReadError, Sizes};
 
 use super::cgroup::Cgroup;
 use super::cleanup::{RemoveError, remove_folder, remove_others};
 use super::maps::bpf::Bpf;
 use super::maps::pinned::{self, OpenError, PinnedMaps};
 use super::programs::attach::{AttachError, attach, attached};
-use super::programs::load::{HOOKS, LoadError, Machine, Programs, load};
+use super::programs::load::{Features, HOOKS, LoadError, Programs, load};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
@@ -39,7 +39,7 @@ pub struct Datapath {
     pin_root: PathBuf,
     cgroup: Cgroup,
     object: &'static [u8],
-    machine: Machine,
+    machine: Features,
     programs: Option<Programs>,
     /// The maps in hand lie in `v1-new` and have yet to take the place of `v1`.
     fresh: bool,
@@ -48,13 +48,13 @@ pub struct Datapath {
 impl Datapath {
     #[must_use]
     pub fn new(pin_root: &Path, cgroup: Cgroup, object: &'static [u8]) -> Self {
-        let machine = Machine::THIS;
+        let machine = Features::THIS;
         Self { pin_root: pin_root.to_owned(), cgroup, object, machine, programs: None, fresh: false }
     }
 
     /// As if this were another machine: for tests of what other machines run.
     #[must_use]
-    pub const fn on(mut self, machine: Machine) -> Self {
+    pub const fn on(mut self, machine: Features) -> Self {
         self.machine = machine;
         self
     }
@@ -91,8 +91,8 @@ impl Datapath {
     ///
     /// # Errors
     /// When the kernel refuses a map or a program.
-    pub fn open(&mut self, need: Limits, sizes: Sizes) -> Result<(Bpf, Plan), TakeoverError> {
-        self.open_if(need, sizes, |limits| sizes.accepts(limits, need))
+    pub fn open(&mut self, need: Capacity, sizes: Sizes) -> Result<(Bpf, Mirror), TakeoverError> {
+        self.open_if(need, sizes, |capacity| sizes.accepts(capacity, need))
     }
 
     /// The same, but maps that are pinned will do in any size: they may hold what nobody else
@@ -100,19 +100,19 @@ impl Datapath {
     ///
     /// # Errors
     /// When the kernel refuses a map or a program.
-    pub fn open_in_any_size(&mut self, need: Limits, sizes: Sizes) -> Result<(Bpf, Plan), TakeoverError> {
+    pub fn open_in_any_size(&mut self, need: Capacity, sizes: Sizes) -> Result<(Bpf, Mirror), TakeoverError> {
         self.open_if(need, sizes, |_| true)
     }
 
     fn open_if(
         &mut self,
-        need: Limits,
+        need: Capacity,
         sizes: Sizes,
-        will_do: impl FnOnce(Limits) -> bool,
-    ) -> Result<(Bpf, Plan), TakeoverError> {
+        will_do: impl FnOnce(Capacity) -> bool,
+    ) -> Result<(Bpf, Mirror), TakeoverError> {
         let current = pinned::folder(&self.pin_root);
         let usable = match PinnedMaps::open(&current) {
-            Ok(maps) => will_do(maps.limits()),
+            Ok(maps) => will_do(maps.capacity()),
             Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => false,
             Err(error) => return Err(error.into()),
         };
@@ -124,20 +124,20 @@ impl Datapath {
         self.renew(sizes.fresh(need), self.first_unused_id())
     }
 
-    /// Opens new, empty maps of `limits`, beside those that are in use. `next_id` is the first
+    /// Opens new, empty maps of `capacity`, beside those that are in use. `next_id` is the first
     /// service id that was never used within this boot.
     ///
     /// # Errors
     /// When the kernel refuses a map or a program.
-    pub fn renew(&mut self, limits: Limits, next_id: u32) -> Result<(Bpf, Plan), TakeoverError> {
+    pub fn renew(&mut self, capacity: Capacity, next_id: u32) -> Result<(Bpf, Mirror), TakeoverError> {
         // What an earlier start left half done. Programs that run hold their maps with or without a pin.
         let new = self.new_folder();
         remove_folder(&new)?;
-        match make(self.object, self.machine, &new, limits, next_id) {
-            Ok((programs, maps, plan)) => {
+        match make(self.object, self.machine, &new, capacity, next_id) {
+            Ok((programs, maps, mirror)) => {
                 self.programs = Some(programs);
                 self.fresh = true;
-                Ok((maps, plan))
+                Ok((maps, mirror))
             }
             Err(error) => {
                 remove_folder(&new)?;
@@ -177,11 +177,11 @@ impl Datapath {
         folders.iter().filter_map(|folder| PinnedMaps::next_id(folder)).max().unwrap_or(1)
     }
 
-    fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Plan), TakeoverError> {
+    fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Mirror), TakeoverError> {
         let mut maps = Bpf::open(folder)?;
-        self.programs = Some(load(self.object, folder, maps.limits(), self.machine)?);
-        let plan = Plan::adopt(&maps.dump()?, maps.limits());
-        Ok((maps, plan))
+        self.programs = Some(load(self.object, folder, maps.capacity(), self.machine)?);
+        let mirror = Mirror::adopt(&maps.dump()?, maps.capacity());
+        Ok((maps, mirror))
     }
 
     fn new_folder(&self) -> PathBuf {
@@ -191,15 +191,15 @@ impl Datapath {
 
 fn make(
     object: &[u8],
-    machine: Machine,
+    machine: Features,
     folder: &Path,
-    limits: Limits,
+    capacity: Capacity,
     next_id: u32,
-) -> Result<(Programs, Bpf, Plan), TakeoverError> {
-    let programs = load(object, folder, limits, machine)?;
+) -> Result<(Programs, Bpf, Mirror), TakeoverError> {
+    let programs = load(object, folder, capacity, machine)?;
     let maps = Bpf::open(folder)?;
-    let plan = Plan::new(maps.limits(), next_id);
-    Ok((programs, maps, plan))
+    let mirror = Mirror::new(maps.capacity(), next_id);
+    Ok((programs, maps, mirror))
 }
 
 fn with_suffix(folder: &Path, suffix: &str) -> PathBuf {

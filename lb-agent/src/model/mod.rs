@@ -195,7 +195,7 @@ pub struct ServicePortKey {
 
 /// What a client dials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Dialled {
+pub struct Frontend {
     pub address: SocketAddr,
     pub protocol: Protocol,
 }
@@ -261,9 +261,9 @@ impl Object {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The object is new or now reads so.
-    Now(Object),
+    Apply(Object),
     /// The object is gone.
-    Gone(ObjectKey),
+    Delete(ObjectKey),
     /// All objects of this kind that exist have been told. Whatever the kernel still holds
     /// beyond them may go.
     Synced(Kind),

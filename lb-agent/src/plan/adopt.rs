@@ -9,9 +9,9 @@ use lb_common::pick::check4;
 
 use crate::model::{Family, ObjectName, Protocol, ServicePortKey};
 
-use super::capacity::Limits;
+use super::capacity::Capacity;
 use super::maps::MapOp;
-use super::mirror::{Entry, Plan};
+use super::mirror::{Entry, Mirror};
 use super::region::Region;
 
 /// All that the maps hold, read back.
@@ -55,19 +55,19 @@ impl Observed {
     }
 }
 
-impl Plan {
+impl Mirror {
     /// Takes over maps that hold `observed`: what proves itself is kept, the rest is known as
     /// damaged and is written anew by the first pass.
     #[must_use]
-    pub fn adopt(observed: &Observed, limits: Limits) -> Self {
+    pub fn adopt(observed: &Observed, capacity: Capacity) -> Self {
         let highest = observed.services.values().map(|service| service.id).max().unwrap_or(0);
-        let mut plan = Self::new(limits, observed.epoch.next_id.max(highest.saturating_add(1)));
+        let mut mirror = Self::new(capacity, observed.epoch.next_id.max(highest.saturating_add(1)));
         for (frontend, service) in &observed.services {
-            let entry = plan.adopted(observed, frontend, service);
-            plan.set(*frontend, Some(entry));
+            let entry = mirror.adopted(observed, frontend, service);
+            mirror.set(*frontend, Some(entry));
         }
-        plan.room = false;
-        plan
+        mirror.room = false;
+        mirror
     }
 
     /// Holds the plan against what the maps hold. Returns the Services to look at again, and the

@@ -2,7 +2,7 @@
 
 /// How many elements fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Capacity {
     /// Elements of the front end.
     pub frontends: u32,
     /// Entries of the backends map.
@@ -19,15 +19,15 @@ pub struct Sizes {
 }
 
 /// The smallest maps that are made: 0.5 MB for front end and names, 1 MB for backends.
-const LEAST: Limits = Limits { frontends: 16_384, backends: 65_536 };
+const LEAST: Capacity = Capacity { frontends: 16_384, backends: 65_536 };
 
 impl Sizes {
     /// The sizes of new maps for `need`: half again for the front end, twice for the backends,
     /// whose regions exist twice while one takes the other's place.
     #[must_use]
-    pub fn fresh(self, need: Limits) -> Limits {
+    pub fn fresh(self, need: Capacity) -> Capacity {
         let grown = |need: u32, least: u32| need.max(least).checked_next_power_of_two().unwrap_or(1 << 31);
-        Limits {
+        Capacity {
             frontends: self
                 .frontends
                 .unwrap_or_else(|| grown(need.frontends.saturating_add(need.frontends / 2), LEAST.frontends)),
@@ -35,11 +35,11 @@ impl Sizes {
         }
     }
 
-    /// Whether maps of `limits` will do for `need`.
+    /// Whether maps of `capacity` will do for `need`.
     #[must_use]
-    pub fn accepts(self, limits: Limits, need: Limits) -> bool {
-        self.frontends.map_or(limits.frontends >= need.frontends, |asked| asked == limits.frontends)
-            && self.backends.map_or(limits.backends >= need.backends, |asked| asked == limits.backends)
+    pub fn accepts(self, capacity: Capacity, need: Capacity) -> bool {
+        self.frontends.map_or(capacity.frontends >= need.frontends, |asked| asked == capacity.frontends)
+            && self.backends.map_or(capacity.backends >= need.backends, |asked| asked == capacity.backends)
     }
 
     /// Whether maps may be replaced by larger ones when they are full.

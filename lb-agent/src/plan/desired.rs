@@ -8,10 +8,10 @@ use lb_common::layout::{Backend4, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, INLIN
 use crate::model::{ObjectName, Protocol, ServicePortKey};
 use crate::select::decide::Decision;
 use crate::select::topology::Topology;
-use crate::store::{Port, Said, Store};
+use crate::store::{Disposition, Port, Store};
 
-use super::capacity::Limits;
-use super::mirror::Plan;
+use super::capacity::Capacity;
+use super::mirror::Mirror;
 
 /// The most backends a service port can have: the count in the layout is 16 bits wide.
 const MOST_BACKENDS: usize = u16::MAX as usize;
@@ -19,7 +19,7 @@ const IPPROTO_TCP: u8 = 6;
 
 /// One element of the front end, wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Want {
+pub struct Desired {
     pub key: ServicePortKey,
     /// As in [`lb_common::layout::Service4::flags`].
     pub flags: u16,
@@ -29,7 +29,7 @@ pub struct Want {
     pub backends: Vec<Backend4>,
 }
 
-impl Want {
+impl Desired {
     #[must_use]
     pub const fn has_topology(&self) -> bool {
         self.flags & FLAG_TOPOLOGY != 0
@@ -84,14 +84,14 @@ pub fn not_yet(port: &Port<'_>) -> Option<NotYet> {
 #[must_use]
 pub fn wanted(
     store: &Store,
-    plan: &Plan,
+    mirror: &Mirror,
     dirty: &BTreeSet<ObjectName>,
     unknown: bool,
-) -> BTreeMap<Frontend4, Option<Want>> {
-    let mut wants: BTreeMap<Frontend4, Option<Want>> = BTreeMap::new();
+) -> BTreeMap<Frontend4, Option<Desired>> {
+    let mut wants: BTreeMap<Frontend4, Option<Desired>> = BTreeMap::new();
     let mut kept = BTreeSet::new();
     for service in dirty {
-        let held = plan.frontends_of(service);
+        let held = mirror.frontends_of(service);
         if unknown && !store.has_service(service) {
             kept.extend(held);
             continue;
@@ -102,14 +102,14 @@ pub fn wanted(
         let slices_unknown = unknown && store.slices_of(service).next().is_none();
         for port in store.ports(service) {
             let Some(frontend) = frontend(&port) else { continue };
-            let holds = plan.owner(&frontend) == Some(service);
-            match &port.said {
-                Said::Wait if holds => _ = kept.insert(frontend),
-                Said::Serve(_) if holds && slices_unknown => _ = kept.insert(frontend),
-                Said::Serve(decision) if not_yet(&port).is_none() => {
+            let holds = mirror.owner(&frontend) == Some(service);
+            match &port.disposition {
+                Disposition::Wait if holds => _ = kept.insert(frontend),
+                Disposition::Serve(_) if holds && slices_unknown => _ = kept.insert(frontend),
+                Disposition::Serve(decision) if not_yet(&port).is_none() => {
                     _ = wants.insert(frontend, Some(want(&port, decision)));
                 }
-                Said::Serve(_) | Said::Leave(_) | Said::Wait => {}
+                Disposition::Serve(_) | Disposition::Leave(_) | Disposition::Wait => {}
             }
         }
     }
@@ -119,7 +119,7 @@ pub fn wanted(
         }
     }
     if !unknown {
-        for frontend in plan.strays() {
+        for frontend in mirror.orphans() {
             wants.entry(*frontend).or_insert(None);
         }
     }
@@ -128,7 +128,7 @@ pub fn wanted(
 
 /// The order of a pass: what is taken back makes room, what has a topology gets it first.
 #[must_use]
-pub fn topology_first(wants: BTreeMap<Frontend4, Option<Want>>) -> Vec<(Frontend4, Option<Want>)> {
+pub fn topology_first(wants: BTreeMap<Frontend4, Option<Desired>>) -> Vec<(Frontend4, Option<Desired>)> {
     let mut ordered: Vec<_> = wants.into_iter().collect();
     ordered.sort_by_key(|(_, want)| want.as_ref().map(|want| !want.has_topology()));
     ordered
@@ -147,7 +147,7 @@ fn frontend(port: &Port<'_>) -> Option<Frontend4> {
     }
 }
 
-fn want(port: &Port<'_>, decision: &Decision<'_>) -> Want {
+fn want(port: &Port<'_>, decision: &Decision<'_>) -> Desired {
     let backends = decision.chosen.iter().filter_map(|candidate| match candidate.backend.ip() {
         IpAddr::V4(address) => Some(Backend4 {
             address: address.octets(),
@@ -160,7 +160,7 @@ fn want(port: &Port<'_>, decision: &Decision<'_>) -> Want {
     backends.sort_unstable();
     let topology = if *port.topology == Topology::None { 0 } else { FLAG_TOPOLOGY };
     let affinity = if port.service.affinity.is_some() { FLAG_AFFINITY } else { 0 };
-    Want {
+    Desired {
         key: port.key.clone(),
         flags: topology | affinity,
         affinity: port.service.affinity.unwrap_or(0),
@@ -170,8 +170,8 @@ fn want(port: &Port<'_>, decision: &Decision<'_>) -> Want {
 
 /// The room that all of `wants` together take.
 #[must_use]
-pub fn need(wants: &BTreeMap<Frontend4, Option<Want>>) -> Limits {
-    let mut need = Limits { frontends: 0, backends: 0 };
+pub fn need(wants: &BTreeMap<Frontend4, Option<Desired>>) -> Capacity {
+    let mut need = Capacity { frontends: 0, backends: 0 };
     for want in wants.values().flatten() {
         need.frontends += 1;
         let tail = want.backends.len().saturating_sub(INLINE_BACKENDS);

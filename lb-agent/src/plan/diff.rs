@@ -7,9 +7,9 @@ use lb_common::pick::check4;
 
 use crate::model::{Family, Protocol, ServicePortKey};
 
-use super::desired::Want;
+use super::desired::Desired;
 use super::maps::MapOp;
-use super::mirror::{Entry, Plan, Short};
+use super::mirror::{Entry, Mirror, Starved};
 use super::region::Region;
 use super::slots::{is_same_set, settle};
 
@@ -25,7 +25,7 @@ pub struct Step {
     fresh: Option<Region>,
 }
 
-impl Plan {
+impl Mirror {
     /// The steps that bring the element at `frontend` to `want`, in order; none when it is there.
     ///
     /// 1. An element is published by one write, after its region; the old region is given up.
@@ -34,28 +34,28 @@ impl Plan {
     /// 3. No region is large enough: the backends of the last good set that are still right stay,
     ///    inline if need be; with none left the Service is refused. For a Service with a topology
     ///    others give up their regions, and it is tried again when a grace period has passed.
-    pub fn steps(&mut self, frontend: Frontend4, want: Option<&Want>) -> Vec<Step> {
+    pub fn steps(&mut self, frontend: Frontend4, want: Option<&Desired>) -> Vec<Step> {
         let Some(want) = want else { return self.removal(frontend).into_iter().collect() };
         if self.holds(&frontend, want) {
-            self.set_short(&want.key.service, frontend, None);
+            self.set_starved(&want.key.service, frontend, None);
             return Vec::new();
         }
         let mut steps = Vec::new();
-        if !self.entries.contains_key(&frontend) && self.entries.len() >= self.limits.frontends as usize {
-            let victim = self.plain.first().copied().filter(|_| want.has_topology());
+        if !self.entries.contains_key(&frontend) && self.entries.len() >= self.capacity.frontends as usize {
+            let victim = self.without_topology.first().copied().filter(|_| want.has_topology());
             let Some(victim) = victim else {
-                self.set_short(&want.key.service, frontend, Some(Short::Frontends));
+                self.set_starved(&want.key.service, frontend, Some(Starved::Frontends));
                 return Vec::new();
             };
             steps.extend(self.eviction(victim));
         }
         let slots = settle(&self.last_set(&frontend, &want.key), &want.backends);
         if let Some(step) = self.publication(frontend, want, slots) {
-            self.set_short(&want.key.service, frontend, None);
+            self.set_starved(&want.key.service, frontend, None);
             steps.push(step);
         } else {
-            self.set_short(&want.key.service, frontend, Some(Short::Backends));
-            steps.extend(self.what_is_still_right(frontend, want));
+            self.set_starved(&want.key.service, frontend, Some(Starved::Backends));
+            steps.extend(self.surviving(frontend, want));
             if want.has_topology() {
                 steps.extend(self.shrink_others(want.backends.len() - INLINE_BACKENDS));
             }
@@ -80,7 +80,7 @@ impl Plan {
         }
     }
 
-    fn holds(&self, frontend: &Frontend4, want: &Want) -> bool {
+    fn holds(&self, frontend: &Frontend4, want: &Desired) -> bool {
         self.entries.get(frontend).is_some_and(|entry| {
             let backends: Vec<Backend4> = entry.backends().copied().collect();
             !entry.damaged && entry.agrees(want) && is_same_set(&backends, &want.backends)
@@ -95,13 +95,13 @@ impl Plan {
 
     fn removal(&mut self, frontend: Frontend4) -> Option<Step> {
         let services: Vec<_> = self
-            .short
+            .starved
             .iter()
             .filter(|(_, frontends)| frontends.contains_key(&frontend))
             .map(|(service, _)| service.clone())
             .collect();
         for service in services {
-            self.set_short(&service, frontend, None);
+            self.set_starved(&service, frontend, None);
         }
         let id = self.entries.get(&frontend)?.value.id;
         let ops = vec![MapOp::Remove { frontend }, MapOp::Unname { id }];
@@ -112,13 +112,13 @@ impl Plan {
     fn eviction(&mut self, victim: Frontend4) -> Option<Step> {
         let step = self.removal(victim)?;
         if let Some(service) = self.owner(&victim).cloned() {
-            self.set_short(&service, victim, Some(Short::Frontends));
+            self.set_starved(&service, victim, Some(Starved::Frontends));
         }
         Some(step)
     }
 
     /// Publishes `slots` for `want`; `None` when no region is large enough.
-    fn publication(&mut self, frontend: Frontend4, want: &Want, slots: Vec<Backend4>) -> Option<Step> {
+    fn publication(&mut self, frontend: Frontend4, want: &Desired, slots: Vec<Backend4>) -> Option<Step> {
         let tail = slots.get(INLINE_BACKENDS..).unwrap_or_default();
         let fresh = if tail.is_empty() { None } else { Some(self.regions.allocate(tail.len())?) };
         let old = self.entries.get(&frontend);
@@ -149,12 +149,12 @@ impl Plan {
     }
 
     /// What of the last good set is still wanted, as far as there is room for it.
-    fn what_is_still_right(&mut self, frontend: Frontend4, want: &Want) -> Option<Step> {
+    fn surviving(&mut self, frontend: Frontend4, want: &Desired) -> Option<Step> {
         let last = self.last_set(&frontend, &want.key);
         let mut right: Vec<Backend4> =
             last.iter().filter(|backend| want.backends.binary_search(backend).is_ok()).copied().collect();
         right.sort_unstable();
-        let reduced = Want { backends: right, ..want.clone() };
+        let reduced = Desired { backends: right, ..want.clone() };
         if !last.is_empty() && self.holds(&frontend, &reduced) {
             return None;
         }
@@ -168,7 +168,7 @@ impl Plan {
     fn shrink_others(&mut self, entries: usize) -> Vec<Step> {
         let mut freed: usize = 0;
         let mut steps = Vec::new();
-        for frontend in self.plain.iter().copied().collect::<Vec<_>>() {
+        for frontend in self.without_topology.iter().copied().collect::<Vec<_>>() {
             if freed >= entries {
                 break;
             }
@@ -178,9 +178,13 @@ impl Plan {
             let Some(key) = entry.key.clone() else { continue };
             freed += entry.tail.len().next_power_of_two();
             let slots: Vec<Backend4> = entry.backends().take(INLINE_BACKENDS).copied().collect();
-            let want =
-                Want { key, flags: entry.value.flags, affinity: entry.value.affinity, backends: Vec::new() };
-            self.set_short(&want.key.service, frontend, Some(Short::Backends));
+            let want = Desired {
+                key,
+                flags: entry.value.flags,
+                affinity: entry.value.affinity,
+                backends: Vec::new(),
+            };
+            self.set_starved(&want.key.service, frontend, Some(Starved::Backends));
             steps.extend(self.publication(frontend, &want, slots));
         }
         steps
@@ -188,7 +192,7 @@ impl Plan {
 }
 
 impl Entry {
-    fn agrees(&self, want: &Want) -> bool {
+    fn agrees(&self, want: &Desired) -> bool {
         self.key.as_ref() == Some(&want.key)
             && self.value.flags == want.flags
             && self.value.affinity == want.affinity
@@ -197,7 +201,7 @@ impl Entry {
 
 fn element(
     frontend: Frontend4,
-    want: &Want,
+    want: &Desired,
     (id, revision): (u32, u32),
     slots: &[Backend4],
     region: u32,
@@ -205,7 +209,7 @@ fn element(
     let mut value = Service4 {
         id,
         revision,
-        // `Want` never holds more backends than the count can say.
+        // `Desired` never holds more backends than the count can say.
         count: u16::try_from(slots.len()).unwrap_or(u16::MAX),
         flags: want.flags,
         affinity: want.affinity,

@@ -4,7 +4,7 @@ use std::io;
 
 use lb_common::layout::RegionEntry4;
 
-use crate::plan::{Limits, MapOp, Observed};
+use crate::plan::{Capacity, MapOp, Observed};
 
 use super::{Maps, Op, ReadError, WriteError};
 
@@ -12,7 +12,7 @@ use super::{Maps, Op, ReadError, WriteError};
 #[derive(Debug)]
 pub struct Fake {
     held: Observed,
-    limits: Limits,
+    capacity: Capacity,
     /// One write in so many fails with EIO; 0 is none.
     fail_one_in: u64,
     /// State of the generator that chooses which: xorshift, so that a run can be repeated.
@@ -23,10 +23,10 @@ pub struct Fake {
 
 impl Fake {
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        let backends = vec![RegionEntry4::default(); limits.backends as usize];
+    pub fn new(capacity: Capacity) -> Self {
+        let backends = vec![RegionEntry4::default(); capacity.backends as usize];
         let held = Observed { backends, ..Observed::default() };
-        Self { held, limits, fail_one_in: 0, chance: 0, writes: 0, failed: 0 }
+        Self { held, capacity, fail_one_in: 0, chance: 0, writes: 0, failed: 0 }
     }
 
     /// Lets one write in `one_in` fail, the same ones for the same `seed`.
@@ -77,7 +77,7 @@ impl Maps for Fake {
         match op {
             MapOp::NextId(id) => self.held.epoch.next_id = *id,
             MapOp::Name { id, name } => {
-                let room = self.held.names.len() < self.limits.frontends as usize;
+                let room = self.held.names.len() < self.capacity.frontends as usize;
                 if !room && !self.held.names.contains_key(id) {
                     return Err(WriteError::Full { map: map_of(op) });
                 }
@@ -91,7 +91,7 @@ impl Maps for Fake {
                 place.ok_or(WriteError::Full { map: map_of(op) })?.copy_from_slice(entries);
             }
             MapOp::Put { frontend, service } => {
-                let room = self.held.services.len() < self.limits.frontends as usize;
+                let room = self.held.services.len() < self.capacity.frontends as usize;
                 if !room && !self.held.services.contains_key(frontend) {
                     return Err(WriteError::Full { map: map_of(op) });
                 }

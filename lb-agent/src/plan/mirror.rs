@@ -6,7 +6,7 @@ use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, Ser
 
 use crate::model::{ObjectName, ServicePortKey};
 
-use super::capacity::Limits;
+use super::capacity::Capacity;
 use super::region::{Region, Regions};
 
 /// One element of the front end with the backends behind it.
@@ -38,7 +38,7 @@ impl Entry {
 
 /// Why a Service is not served as wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Short {
+pub enum Starved {
     /// The front end is full: the Service is untouched.
     Frontends,
     /// The backends map has no region that large: the Service keeps what is still right of its
@@ -46,7 +46,7 @@ pub enum Short {
     Backends,
 }
 
-impl Short {
+impl Starved {
     /// One sentence without a full stop.
     #[must_use]
     pub const fn describe(self) -> &'static str {
@@ -65,46 +65,46 @@ impl Short {
 
 /// The agent's picture of the maps, and the room in them.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Mirror {
     /// Boxed, for a tree's nodes are half empty.
     pub(super) entries: BTreeMap<Frontend4, Box<Entry>>,
     pub(super) by_service: BTreeMap<ObjectName, BTreeSet<Frontend4>>,
     /// Elements of Services without a topology: they give way when room is short.
-    pub(super) plain: BTreeSet<Frontend4>,
+    pub(super) without_topology: BTreeSet<Frontend4>,
     /// Elements of which nobody knows whose they are.
-    pub(super) strays: BTreeSet<Frontend4>,
+    pub(super) orphans: BTreeSet<Frontend4>,
     pub(super) regions: Regions,
     /// Regions that nobody points at any more, by the age of the flip.
-    pub(super) limbo: Vec<(u64, Region)>,
+    pub(super) in_grace: Vec<(u64, Region)>,
     /// The number of the grace period that the next flip waits for.
-    pub(super) age: u64,
+    pub(super) grace_period: u64,
     pub(super) next_id: u32,
     /// Ids below it are promised in the maps already.
     pub(super) promised: u32,
-    pub(super) limits: Limits,
-    pub(super) short: BTreeMap<ObjectName, BTreeMap<Frontend4, Short>>,
+    pub(super) capacity: Capacity,
+    pub(super) starved: BTreeMap<ObjectName, BTreeMap<Frontend4, Starved>>,
     /// Something was given back since the Services that are short were last tried.
     pub(super) room: bool,
 }
 
-impl Plan {
+impl Mirror {
     /// The plan over empty maps. `next_id` is the first service id that was never used within
     /// this boot.
     #[must_use]
-    pub fn new(limits: Limits, next_id: u32) -> Self {
+    pub fn new(capacity: Capacity, next_id: u32) -> Self {
         let next_id = next_id.max(1);
         Self {
             entries: BTreeMap::new(),
             by_service: BTreeMap::new(),
-            plain: BTreeSet::new(),
-            strays: BTreeSet::new(),
-            regions: Regions::new(limits.backends),
-            limbo: Vec::new(),
-            age: 0,
+            without_topology: BTreeSet::new(),
+            orphans: BTreeSet::new(),
+            regions: Regions::new(capacity.backends),
+            in_grace: Vec::new(),
+            grace_period: 0,
             next_id,
             promised: next_id,
-            limits,
-            short: BTreeMap::new(),
+            capacity,
+            starved: BTreeMap::new(),
             room: false,
         }
     }
@@ -114,8 +114,8 @@ impl Plan {
     }
 
     #[must_use]
-    pub const fn limits(&self) -> Limits {
-        self.limits
+    pub const fn capacity(&self) -> Capacity {
+        self.capacity
     }
 
     #[must_use]
@@ -123,7 +123,7 @@ impl Plan {
         self.next_id
     }
 
-    /// Entries of the backends map that hold no region, those in limbo not counted.
+    /// Entries of the backends map that hold no region, those in a grace period not counted.
     #[must_use]
     pub fn free_backends(&self) -> u32 {
         self.regions.free()
@@ -131,13 +131,13 @@ impl Plan {
 
     /// The Services that are not served as wanted for lack of room, and where.
     #[must_use]
-    pub const fn short(&self) -> &BTreeMap<ObjectName, BTreeMap<Frontend4, Short>> {
-        &self.short
+    pub const fn starved(&self) -> &BTreeMap<ObjectName, BTreeMap<Frontend4, Starved>> {
+        &self.starved
     }
 
     /// The Services that lack room, once something was given back: worth another try.
-    pub fn take_hopeful(&mut self) -> Vec<ObjectName> {
-        if std::mem::take(&mut self.room) { self.short.keys().cloned().collect() } else { Vec::new() }
+    pub fn take_retryable(&mut self) -> Vec<ObjectName> {
+        if std::mem::take(&mut self.room) { self.starved.keys().cloned().collect() } else { Vec::new() }
     }
 
     /// The Services that the maps hold something for.
@@ -149,7 +149,7 @@ impl Plan {
     #[must_use]
     pub fn frontends_of(&self, service: &ObjectName) -> BTreeSet<Frontend4> {
         let held = self.by_service.get(service).into_iter().flatten();
-        held.chain(self.short.get(service).into_iter().flat_map(BTreeMap::keys)).copied().collect()
+        held.chain(self.starved.get(service).into_iter().flat_map(BTreeMap::keys)).copied().collect()
     }
 
     #[must_use]
@@ -159,30 +159,31 @@ impl Plan {
 
     /// Elements of which nobody knows whose they are.
     #[must_use]
-    pub const fn strays(&self) -> &BTreeSet<Frontend4> {
-        &self.strays
+    pub const fn orphans(&self) -> &BTreeSet<Frontend4> {
+        &self.orphans
     }
 
     /// Counts grace periods on from `old`, whose maps this plan's take the place of: one that still
     /// runs began before anything here was given up.
     pub const fn follow(&mut self, old: &Self) {
-        self.age = old.age;
+        self.grace_period = old.grace_period;
     }
 
     /// Starts a grace period over everything that was given up so far: its number, for
     /// [`release`](Self::release) when it has passed. `None` when nothing waits.
     pub fn start_grace(&mut self) -> Option<u64> {
-        if self.limbo.is_empty() {
+        if self.in_grace.is_empty() {
             return None;
         }
-        self.age += 1;
-        Some(self.age - 1)
+        self.grace_period += 1;
+        Some(self.grace_period - 1)
     }
 
-    /// The grace period `age` has passed: what was given up before it began can be used again.
-    pub fn release(&mut self, age: u64) {
-        let (over, waiting) = std::mem::take(&mut self.limbo).into_iter().partition(|(at, _)| *at <= age);
-        self.limbo = waiting;
+    /// The grace period `grace_period` has passed: what was given up before it began can be used again.
+    pub fn release(&mut self, grace_period: u64) {
+        let (over, waiting) =
+            std::mem::take(&mut self.in_grace).into_iter().partition(|(at, _)| *at <= grace_period);
+        self.in_grace = waiting;
         let over: Vec<(u64, Region)> = over;
         self.room |= !over.is_empty();
         for (_, region) in over {
@@ -193,7 +194,7 @@ impl Plan {
     /// Replaces what is known of `frontend`, and gives up the region behind the old element.
     pub(super) fn set(&mut self, frontend: Frontend4, entry: Option<Entry>) {
         if let Some(old) = self.entries.remove(&frontend) {
-            self.limbo.extend(old.region().map(|region| (self.age, region)));
+            self.in_grace.extend(old.region().map(|region| (self.grace_period, region)));
             self.unlink(&frontend, &old);
         }
         let Some(entry) = entry else {
@@ -203,29 +204,29 @@ impl Plan {
         if let Some(key) = &entry.key {
             self.by_service.entry(key.service.clone()).or_default().insert(frontend);
         } else {
-            self.strays.insert(frontend);
+            self.orphans.insert(frontend);
         }
         if !entry.has_topology() {
-            self.plain.insert(frontend);
+            self.without_topology.insert(frontend);
         }
         self.entries.insert(frontend, Box::new(entry));
     }
 
     /// Notes that `service` is not served as wanted at `frontend`, or (`None`) that it is.
-    pub(super) fn set_short(&mut self, service: &ObjectName, frontend: Frontend4, short: Option<Short>) {
+    pub(super) fn set_starved(&mut self, service: &ObjectName, frontend: Frontend4, short: Option<Starved>) {
         if let Some(short) = short {
-            self.short.entry(service.clone()).or_default().insert(frontend, short);
-        } else if let Some(frontends) = self.short.get_mut(service) {
+            self.starved.entry(service.clone()).or_default().insert(frontend, short);
+        } else if let Some(frontends) = self.starved.get_mut(service) {
             frontends.remove(&frontend);
             if frontends.is_empty() {
-                self.short.remove(service);
+                self.starved.remove(service);
             }
         }
     }
 
     fn unlink(&mut self, frontend: &Frontend4, old: &Entry) {
-        self.plain.remove(frontend);
-        self.strays.remove(frontend);
+        self.without_topology.remove(frontend);
+        self.orphans.remove(frontend);
         let Some(key) = &old.key else { return };
         if let Some(frontends) = self.by_service.get_mut(&key.service) {
             frontends.remove(frontend);

@@ -11,11 +11,11 @@ mod region;
 mod slots;
 
 pub use adopt::Observed;
-pub use capacity::{Limits, Sizes};
-pub use desired::{NotYet, Want, need, not_yet, topology_first, wanted};
+pub use capacity::{Capacity, Sizes};
+pub use desired::{Desired, NotYet, need, not_yet, topology_first, wanted};
 pub use diff::Step;
 pub use maps::{MapOp, Maps, Op, ReadError, WriteError};
-pub use mirror::{Entry, Plan, Short};
+pub use mirror::{Entry, Mirror, Starved};
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ impl Region {
 /// A buddy allocator. It hands out the lowest place that fits, so that the map stays dense.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Regions {
-    /// Places by order.
+    /// NodeIndex by order.
     free: [BTreeSet<u32>; ORDERS],
 }
 

@@ -1,7 +1,7 @@
 //! Both steps for one service port.
 
 use super::candidate::Candidate;
-use super::nodes::Places;
+use super::nodes::NodeIndex;
 use super::policy::Policy;
 use super::pool::Filter;
 use super::topology::{OnInvalid, Topology};
@@ -22,7 +22,7 @@ pub fn decide<'a>(
     topology: &Topology,
     on_invalid: OnInvalid,
     internal_local: bool,
-    places: &Places,
+    places: &NodeIndex,
     candidates: Vec<Candidate<'a>>,
 ) -> Decision<'a> {
     let filter = Filter::new(topology, on_invalid, places, &candidates);

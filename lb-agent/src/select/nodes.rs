@@ -26,7 +26,7 @@ impl Default for PoolKeys {
 
 /// What is known of the nodes.
 #[derive(Clone, Debug, Default)]
-pub struct Places {
+pub struct NodeIndex {
     /// The client node: the one this agent decides for.
     pub here: Arc<str>,
     /// The client node's labels as last known; `None` while they were never known.
@@ -36,7 +36,7 @@ pub struct Places {
     pub pool_keys: PoolKeys,
 }
 
-impl Places {
+impl NodeIndex {
     /// Whether `node` is the client node.
     #[must_use]
     pub fn is_here(&self, node: &str) -> bool {

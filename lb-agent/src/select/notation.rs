@@ -16,7 +16,7 @@ use crate::model::{
 };
 
 use super::candidate::{Candidate, candidates};
-use super::nodes::Places;
+use super::nodes::NodeIndex;
 use super::topology::Topology;
 
 pub(super) const NODES: [(&str, &str); 4] = [
@@ -27,16 +27,16 @@ pub(super) const NODES: [(&str, &str); 4] = [
 ];
 
 /// What is known of the cast.
-pub(super) fn cast() -> Places {
+pub(super) fn cast() -> NodeIndex {
     cast_with(NODES[0].1)
 }
 
 /// The same, with other labels on the client node.
-pub(super) fn cast_with(own: &str) -> Places {
+pub(super) fn cast_with(own: &str) -> NodeIndex {
     let mut nodes: BTreeMap<Arc<str>, Labels> =
         NODES.iter().map(|(node, text)| (Arc::from(*node), labels(text))).collect();
     nodes.insert("here".into(), labels(own));
-    Places { here: "here".into(), own: Some(labels(own)), nodes, ..Places::default() }
+    NodeIndex { here: "here".into(), own: Some(labels(own)), nodes, ..NodeIndex::default() }
 }
 
 /// Labels by their short names.

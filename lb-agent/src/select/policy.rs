@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Health, Hints};
 
 use super::candidate::Candidate;
-use super::nodes::Places;
+use super::nodes::NodeIndex;
 use super::topology::ZONE_LABEL;
 use super::why::Why;
 
@@ -33,7 +33,7 @@ impl<'a> Policy<'a> {
     /// 2. Ready ones are used; when there are none, the draining ones, whatever their hints.
     /// 3. Hints are obeyed when every ready endpoint has one and some hint names the client:
     ///    those for nodes first, then those for zones.
-    pub(super) fn new(local: bool, places: &'a Places, left: &[Candidate<'_>]) -> Self {
+    pub(super) fn new(local: bool, places: &'a NodeIndex, left: &[Candidate<'_>]) -> Self {
         let is_ready = |candidate: &&Candidate<'_>| candidate.health == Health::Ready;
         let hints = if local { Obeyed::None } else { Obeyed::by(left, places) };
         let any_ready = left.iter().filter(is_ready).any(|candidate| !local || is_here(candidate, places));
@@ -41,7 +41,7 @@ impl<'a> Policy<'a> {
     }
 
     /// Why `candidate` is not used; `None` when it is.
-    pub(super) fn excludes(&self, candidate: &Candidate<'_>, places: &Places) -> Option<Why> {
+    pub(super) fn excludes(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> Option<Why> {
         if self.local && !is_here(candidate, places) {
             return Some(Why::NotLocal);
         }
@@ -54,7 +54,7 @@ impl<'a> Policy<'a> {
 }
 
 impl<'a> Obeyed<'a> {
-    fn by(left: &[Candidate<'_>], places: &'a Places) -> Self {
+    fn by(left: &[Candidate<'_>], places: &'a NodeIndex) -> Self {
         if all_or_nothing(left, |hints| &hints.nodes, &places.here) {
             return Self::Nodes;
         }
@@ -64,7 +64,7 @@ impl<'a> Obeyed<'a> {
         }
     }
 
-    fn excludes(&self, candidate: &Candidate<'_>, places: &Places) -> Option<Why> {
+    fn excludes(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> Option<Why> {
         match self {
             Self::None => None,
             Self::Nodes => {
@@ -91,7 +91,7 @@ fn names(candidate: &Candidate<'_>, kind: Kind, own: &str) -> bool {
     candidate.hints.is_some_and(|hints| kind(hints).iter().any(|hint| **hint == *own))
 }
 
-fn is_here(candidate: &Candidate<'_>, places: &Places) -> bool {
+fn is_here(candidate: &Candidate<'_>, places: &NodeIndex) -> bool {
     candidate.node.is_some_and(|node| places.is_here(node))
 }
 
@@ -176,7 +176,7 @@ mod tests {
         }
     }
 
-    fn uses(local: bool, places: &Places, endpoints: &str) -> String {
+    fn uses(local: bool, places: &NodeIndex, endpoints: &str) -> String {
         let slice = slice(Family::V4, endpoints);
         let left = all(&slice);
         let policy = Policy::new(local, places, &left);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::Health;
 
 use super::candidate::Candidate;
-use super::nodes::Places;
+use super::nodes::NodeIndex;
 use super::topology::{Key, OnInvalid, Topology};
 use super::why::Why;
 
@@ -32,7 +32,7 @@ impl<'a> Filter<'a> {
     pub(super) fn new(
         topology: &'a Topology,
         on_invalid: OnInvalid,
-        places: &'a Places,
+        places: &'a NodeIndex,
         candidates: &[Candidate<'_>],
     ) -> Self {
         match (topology, on_invalid) {
@@ -43,7 +43,7 @@ impl<'a> Filter<'a> {
         }
     }
 
-    fn nearest(keys: &'a [Key], places: &'a Places, candidates: &[Candidate<'_>]) -> Self {
+    fn nearest(keys: &'a [Key], places: &'a NodeIndex, candidates: &[Candidate<'_>]) -> Self {
         let mut reaches: Vec<Reach<'a>> = keys.iter().map(|key| Reach::new(key, places)).collect();
         for health in [Health::Ready, Health::Draining] {
             let winner = reaches.iter().position(|reach| {
@@ -59,7 +59,7 @@ impl<'a> Filter<'a> {
     }
 
     /// Why `candidate` does not stay; `None` when it does.
-    pub(super) fn excludes(&self, candidate: &Candidate<'_>, places: &Places) -> Option<Why> {
+    pub(super) fn excludes(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> Option<Why> {
         match self {
             Self::Everything => None,
             Self::Within(reach) => reach.excludes(candidate, places),
@@ -95,7 +95,7 @@ pub(super) enum Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    fn new(key: &'a Key, places: &'a Places) -> Self {
+    fn new(key: &'a Key, places: &'a NodeIndex) -> Self {
         match key {
             Key::Host => Self::Host,
             Key::Pool => Self::Pool(places.own_pool()),
@@ -107,7 +107,7 @@ impl<'a> Reach<'a> {
         }
     }
 
-    fn excludes(&self, candidate: &Candidate<'_>, places: &Places) -> Option<Why> {
+    fn excludes(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> Option<Why> {
         let node = candidate.node.map(|node| &**node);
         let is_here = node.is_some_and(|node| places.is_here(node));
         match self {
@@ -266,14 +266,14 @@ mod tests {
         }
     }
 
-    fn stays(keys: &str, places: &Places, endpoints: &str) -> String {
+    fn stays(keys: &str, places: &NodeIndex, endpoints: &str) -> String {
         let slice = slice(Family::V4, endpoints);
         let topology = topology(keys);
         let filter = Filter::new(&topology, OnInvalid::Unfiltered, places, &all(&slice));
         left_by(&filter, places, &all(&slice))
     }
 
-    fn left_by(filter: &Filter<'_>, places: &Places, candidates: &[Candidate<'_>]) -> String {
+    fn left_by(filter: &Filter<'_>, places: &NodeIndex, candidates: &[Candidate<'_>]) -> String {
         names(candidates.iter().filter(|candidate| filter.excludes(candidate, places).is_none()))
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{Family, Health, Slice};
 
 use super::candidate::{Candidate, candidates};
 use super::decide::{Decision, decide};
-use super::nodes::Places;
+use super::nodes::NodeIndex;
 use super::notation::{cast_with, key, slice, topology};
 use super::topology::OnInvalid;
 
@@ -108,7 +108,7 @@ proptest! {
 struct Case {
     keys: &'static str,
     local: bool,
-    places: Places,
+    places: NodeIndex,
     slices: Vec<Slice>,
 }
 

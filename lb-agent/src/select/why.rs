@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::candidate::Candidate;
-use super::nodes::Places;
+use super::nodes::NodeIndex;
 
 /// Why an endpoint is not used. Costs nothing to say at decision time; the sentence is made
 /// when someone asks.
@@ -31,7 +31,7 @@ pub enum Why {
 impl Why {
     /// One sentence about `candidate`, which was excluded for this reason, without a full stop.
     #[must_use]
-    pub fn describe(&self, candidate: &Candidate<'_>, places: &Places) -> String {
+    pub fn describe(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> String {
         match self {
             Self::OtherHost => not_this_node(candidate),
             Self::OtherPool => on_a_known_node(candidate, places, |node| match places.pool(node) {
@@ -68,7 +68,7 @@ fn not_this_node(candidate: &Candidate<'_>) -> String {
 
 fn on_a_known_node(
     candidate: &Candidate<'_>,
-    places: &Places,
+    places: &NodeIndex,
     describe: impl FnOnce(&str) -> String,
 ) -> String {
     match candidate.node {
@@ -153,7 +153,7 @@ mod tests {
         }
     }
 
-    fn sentence(keys: &str, local: bool, places: &Places, endpoints: &str) -> String {
+    fn sentence(keys: &str, local: bool, places: &NodeIndex, endpoints: &str) -> String {
         let slice = slice(Family::V4, endpoints);
         let decision = decide(&topology(keys), OnInvalid::Refuse, local, places, all(&slice));
         let (candidate, why) = &decision.excluded[0];

@@ -92,7 +92,7 @@ async fn metrics(State(asked): State<Asked>) -> Response {
 impl Asked {
     async fn view(&self) -> Option<AgentView> {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        self.writer.send(Wake::Report(answer)).ok()?;
+        self.writer.send(Wake::Query(answer)).ok()?;
         tokio::time::timeout(PATIENCE, answered).await.ok()?.ok()
     }
 }
@@ -109,7 +109,7 @@ mod tests {
         let (writer, inbox) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             for wake in inbox.iter().take(usize::from(view.is_some())) {
-                let Wake::Report(answer) = wake else { panic!("{wake:?}") };
+                let Wake::Query(answer) = wake else { panic!("{wake:?}") };
                 answer.send(view.clone().unwrap()).unwrap();
             }
         });

@@ -27,7 +27,7 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
     let maps = PinnedMaps::open(&folder(pin_root))?;
     let observed = maps.dump()?;
     let counters = maps.counters()?;
-    let limits = maps.limits();
+    let capacity = maps.capacity();
     let in_regions: u64 = observed.services.values().map(in_region).sum();
     let fill = |map: &str, used: u64, max_entries: u32| FillView {
         map: map.to_owned(),
@@ -35,9 +35,9 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
         max_entries: max_entries.into(),
     };
     let maps = vec![
-        fill("services4", observed.services.len() as u64, limits.frontends),
-        fill("backends4", in_regions, limits.backends),
-        fill("names", observed.names.len() as u64, limits.frontends),
+        fill("services4", observed.services.len() as u64, capacity.frontends),
+        fill("backends4", in_regions, capacity.backends),
+        fill("names", observed.names.len() as u64, capacity.frontends),
     ];
     let outcomes = counters
         .outcomes

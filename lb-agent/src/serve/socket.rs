@@ -81,7 +81,7 @@ pub async fn serve(listener: &UnixListener, writer: Sender<Wake>) {
             continue;
         };
         let (answer, answered) = tokio::sync::oneshot::channel();
-        if writer.send(Wake::Report(answer)).is_err() {
+        if writer.send(Wake::Query(answer)).is_err() {
             return;
         }
         tokio::spawn(async move {

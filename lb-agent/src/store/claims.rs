@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::model::{Dialled, ObjectName, Service};
+use crate::model::{Frontend, ObjectName, Service};
 
 /// Orders the claimants of one address: the older first, one without a creation time last, then
 /// by namespace and name.
@@ -18,7 +18,7 @@ struct Claimant {
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     /// Sorted: the first is the owner. Hardly ever more than one.
-    by_address: BTreeMap<Dialled, Vec<Claimant>>,
+    by_address: BTreeMap<Frontend, Vec<Claimant>>,
 }
 
 impl Claims {
@@ -60,7 +60,7 @@ impl Claims {
     }
 
     /// The Service that owns `dialled`.
-    pub(super) fn owner(&self, dialled: &Dialled) -> Option<&ObjectName> {
+    pub(super) fn owner(&self, dialled: &Frontend) -> Option<&ObjectName> {
         Some(&self.by_address.get(dialled)?.first()?.service)
     }
 }
@@ -70,12 +70,12 @@ fn claimant(service: &Service) -> Claimant {
 }
 
 /// The addresses that a Service claims: none while it does not count.
-fn dialled(service: &Service) -> impl Iterator<Item = Dialled> {
+fn dialled(service: &Service) -> impl Iterator<Item = Frontend> {
     let counts = service.skipped.is_none();
     service.addresses.iter().filter(move |_| counts).flat_map(|address| {
         service
             .ports
             .iter()
-            .map(|port| Dialled { address: SocketAddr::new(*address, port.port), protocol: port.protocol })
+            .map(|port| Frontend { address: SocketAddr::new(*address, port.port), protocol: port.protocol })
     })
 }

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Change, Kind, Labels, Node, Object, ObjectKey, ObjectName, Service, Slice};
-use crate::select::nodes::{Places, PoolKeys};
+use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology, ZONE_LABEL};
 
 use claims::Claims;
-pub use ports::{LeaveWhy, Port, Said};
+pub use ports::{Disposition, LeaveWhy, Port};
 
 /// What the operator settled.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ pub struct Store {
     slices: BTreeMap<ObjectName, Vec<Slice>>,
     /// Which Service a slice belongs to.
     slice_service: HashMap<ObjectName, ObjectName>,
-    places: Places,
+    places: NodeIndex,
     /// The Services that are not left alone and whose topology reads a node label.
     readers: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
     claims: Claims,
@@ -52,7 +52,8 @@ pub struct Store {
 impl Store {
     #[must_use]
     pub fn new(here: &str, rules: Rules) -> Self {
-        let places = Places { here: here.into(), pool_keys: rules.pool_keys.clone(), ..Places::default() };
+        let places =
+            NodeIndex { here: here.into(), pool_keys: rules.pool_keys.clone(), ..NodeIndex::default() };
         Self {
             rules,
             services: BTreeMap::new(),
@@ -67,14 +68,14 @@ impl Store {
     }
 
     /// Takes one change in and marks the Services it can affect as dirty.
-    pub fn take(&mut self, change: Change) {
+    pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Now(Object::Service(service)) => self.service_now(service),
-            Change::Now(Object::Slice(slice)) => self.slice_now(slice),
-            Change::Now(Object::Node(node)) => self.node_now(node),
-            Change::Gone(ObjectKey { kind: Kind::Service, name }) => self.service_gone(&name),
-            Change::Gone(ObjectKey { kind: Kind::EndpointSlice, name }) => self.slice_gone(&name),
-            Change::Gone(ObjectKey { kind: Kind::Node, name }) => self.node_gone(&name.name),
+            Change::Apply(Object::Service(service)) => self.service_now(service),
+            Change::Apply(Object::Slice(slice)) => self.slice_now(slice),
+            Change::Apply(Object::Node(node)) => self.node_now(node),
+            Change::Delete(ObjectKey { kind: Kind::Service, name }) => self.service_gone(&name),
+            Change::Delete(ObjectKey { kind: Kind::EndpointSlice, name }) => self.slice_gone(&name),
+            Change::Delete(ObjectKey { kind: Kind::Node, name }) => self.node_gone(&name.name),
             Change::Synced(kind) => {
                 if self.synced.insert(kind) {
                     self.dirty.extend(self.services.keys().cloned());
@@ -118,7 +119,7 @@ impl Store {
     }
 
     #[must_use]
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &NodeIndex {
         &self.places
     }
 

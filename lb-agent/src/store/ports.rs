@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::model::{Dialled, Family, ObjectName, Protocol, Service, ServicePort, ServicePortKey};
+use crate::model::{Family, Frontend, ObjectName, Protocol, Service, ServicePort, ServicePortKey};
 use crate::select::candidate::candidates;
 use crate::select::decide::{Decision, decide};
 use crate::select::topology::Topology;
@@ -14,14 +14,14 @@ use super::{Known, Store};
 #[derive(Debug)]
 pub struct Port<'a> {
     pub key: ServicePortKey,
-    pub dialled: Dialled,
+    pub dialled: Frontend,
     pub service: &'a Service,
     pub topology: &'a Topology,
-    pub said: Said<'a>,
+    pub disposition: Disposition<'a>,
 }
 
 #[derive(Debug)]
-pub enum Said<'a> {
+pub enum Disposition<'a> {
     /// Forward to what was chosen; refuse when nothing was.
     Serve(Decision<'a>),
     /// Not ours to touch.
@@ -77,16 +77,16 @@ impl Store {
             protocol: port.protocol,
             family: Family::of(address.ip()),
         };
-        let dialled = Dialled { address, protocol: port.protocol };
-        let said = match self.leaves(&known.service, &dialled) {
-            Some(why) => Said::Leave(why),
-            None if known.topology.reads_labels() && !self.knows_places() => Said::Wait,
-            None => Said::Serve(self.decide(known, &key)),
+        let dialled = Frontend { address, protocol: port.protocol };
+        let disposition = match self.leaves(&known.service, &dialled) {
+            Some(why) => Disposition::Leave(why),
+            None if known.topology.reads_labels() && !self.knows_places() => Disposition::Wait,
+            None => Disposition::Serve(self.decide(known, &key)),
         };
-        Port { key, dialled, service: &known.service, topology: &known.topology, said }
+        Port { key, dialled, service: &known.service, topology: &known.topology, disposition }
     }
 
-    fn leaves(&self, service: &Service, dialled: &Dialled) -> Option<LeaveWhy> {
+    fn leaves(&self, service: &Service, dialled: &Frontend) -> Option<LeaveWhy> {
         let owner = self.claims.owner(dialled).filter(|owner| **owner != service.name);
         if dialled.protocol == Protocol::Sctp {
             Some(LeaveWhy::Sctp)

@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::model::{ObjectName, Service, Skipped, Slice};
 use crate::plan;
 use crate::select::decide::Decision;
-use crate::select::nodes::Places;
+use crate::select::nodes::NodeIndex;
 use crate::select::topology::Topology;
-use crate::store::{Port, Said, Store};
+use crate::store::{Disposition, Port, Store};
 
 /// Everything that a node decides. Its JSON is an interface: fields may be added, none may go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -109,17 +109,17 @@ fn place(port: &ServicePort) -> impl Ord + use<'_> {
     (namespace, service, port_name, *protocol, cluster_ip, *port)
 }
 
-fn service_port(port: &Port<'_>, places: &Places) -> ServicePort {
-    let Port { key, dialled, service, topology, said } = port;
-    let (outcome, why, (backends, excluded)) = match said {
-        Said::Serve(decision) if decision.chosen.is_empty() => {
+fn service_port(port: &Port<'_>, places: &NodeIndex) -> ServicePort {
+    let Port { key, dialled, service, topology, disposition } = port;
+    let (outcome, why, (backends, excluded)) = match disposition {
+        Disposition::Serve(decision) if decision.chosen.is_empty() => {
             (Outcome::Refuse, None, sets(decision, places))
         }
-        Said::Serve(decision) => (Outcome::Forward, None, sets(decision, places)),
-        Said::Leave(why) => (Outcome::Leave, Some(why.describe()), (Vec::new(), Vec::new())),
-        Said::Wait => (Outcome::Wait, Some(NODE_UNKNOWN.to_owned()), (Vec::new(), Vec::new())),
+        Disposition::Serve(decision) => (Outcome::Forward, None, sets(decision, places)),
+        Disposition::Leave(why) => (Outcome::Leave, Some(why.describe()), (Vec::new(), Vec::new())),
+        Disposition::Wait => (Outcome::Wait, Some(NODE_UNKNOWN.to_owned()), (Vec::new(), Vec::new())),
     };
-    let left_alone = matches!(said, Said::Leave(_));
+    let left_alone = matches!(disposition, Disposition::Leave(_));
     let has_topology = **topology != Topology::None;
     ServicePort {
         namespace: key.service.namespace.to_string(),
@@ -145,7 +145,7 @@ fn service_port(port: &Port<'_>, places: &Places) -> ServicePort {
 const NODE_UNKNOWN: &str = "the topology reads node labels, and this node's are not known yet";
 const AROUND: &str = "external addresses, load balancer addresses and node ports are not filtered";
 
-fn sets(decision: &Decision<'_>, places: &Places) -> (Vec<String>, Vec<Excluded>) {
+fn sets(decision: &Decision<'_>, places: &NodeIndex) -> (Vec<String>, Vec<Excluded>) {
     let mut backends: Vec<String> =
         decision.chosen.iter().map(|candidate| candidate.backend.to_string()).collect();
     backends.sort_unstable();
@@ -212,13 +212,13 @@ mod tests {
             "metadata": {"name": "web", "annotations": {"openyurt.io/topologyKeys": "openyurt.io/nodepool"}},
             "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]}}"#;
         for defined in read(text, Format::Json, &mut Interner::default()).unwrap().objects {
-            store.take(Change::Now(defined.object));
+            store.apply(Change::Apply(defined.object));
         }
         let port = &decisions(&store).service_ports[0];
         assert_eq!((port.outcome, port.why.as_deref()), (Outcome::Wait, Some(NODE_UNKNOWN)));
 
-        store.take(Change::Now(Object::Node(Node { name: "n1".into(), labels: [].into() })));
-        store.take(Change::Synced(Kind::Node));
+        store.apply(Change::Apply(Object::Node(Node { name: "n1".into(), labels: [].into() })));
+        store.apply(Change::Synced(Kind::Node));
         assert_eq!(decisions(&store).service_ports[0].outcome, Outcome::Refuse);
     }
 

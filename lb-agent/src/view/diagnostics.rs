@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Dialled, ObjectName, Protocol, Service, Skipped};
-use crate::plan::{Plan, not_yet};
+use crate::model::{Frontend, ObjectName, Protocol, Service, Skipped};
+use crate::plan::{Mirror, not_yet};
 use crate::select::topology::Topology;
-use crate::store::{LeaveWhy, Port, Said, Store};
+use crate::store::{Disposition, LeaveWhy, Port, Store};
 
 /// Why a Service is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,16 +74,16 @@ pub struct Mark {
 
 /// All remarks about all Services, sorted.
 #[must_use]
-pub fn marks(store: &Store, plan: Option<&Plan>) -> Vec<Mark> {
+pub fn marks(store: &Store, mirror: Option<&Mirror>) -> Vec<Mark> {
     let names: Vec<ObjectName> = store.services().map(|(service, _)| service.name.clone()).collect();
-    let mut marks: Vec<Mark> = names.iter().flat_map(|name| marks_of(store, plan, name)).collect();
+    let mut marks: Vec<Mark> = names.iter().flat_map(|name| marks_of(store, mirror, name)).collect();
     marks.sort();
     marks
 }
 
 /// The remarks about one Service.
 #[must_use]
-pub fn marks_of(store: &Store, plan: Option<&Plan>, name: &ObjectName) -> Vec<Mark> {
+pub fn marks_of(store: &Store, mirror: Option<&Mirror>, name: &ObjectName) -> Vec<Mark> {
     let mut marks = Vec::new();
     let mut mark = |kind, text: String| {
         let mark = Mark { service: name.to_string(), kind, text };
@@ -97,7 +97,7 @@ pub fn marks_of(store: &Store, plan: Option<&Plan>, name: &ObjectName) -> Vec<Ma
     for port in store.ports(name) {
         of_port(&port, &mut mark);
     }
-    let short = plan.and_then(|plan| plan.short().get(name));
+    let short = mirror.and_then(|mirror| mirror.starved().get(name));
     for short in short.into_iter().flat_map(std::collections::BTreeMap::values) {
         mark(MarkKind::Short, short.describe().to_owned());
     }
@@ -122,17 +122,17 @@ fn of_service(service: &Service, topology: &Topology, mark: &mut impl FnMut(Mark
 fn of_port(port: &Port<'_>, mark: &mut impl FnMut(MarkKind, String)) {
     let has_topology = *port.topology != Topology::None;
     let at = at(&port.dialled);
-    match &port.said {
-        Said::Wait => mark(
+    match &port.disposition {
+        Disposition::Wait => mark(
             MarkKind::WaitsForNode,
             "its topology reads node labels, and this node's were never known: untouched".to_owned(),
         ),
-        Said::Leave(LeaveWhy::Conflict(_)) => {
-            let text = port_text(&at, &port.said);
+        Disposition::Leave(LeaveWhy::Conflict(_)) => {
+            let text = port_text(&at, &port.disposition);
             mark(MarkKind::Conflict, text);
         }
-        Said::Leave(_) => mark(MarkKind::LeftAlone, port_text(&at, &port.said)),
-        Said::Serve(_) => {
+        Disposition::Leave(_) => mark(MarkKind::LeftAlone, port_text(&at, &port.disposition)),
+        Disposition::Serve(_) => {
             if let Some(why) = not_yet(port).filter(|_| has_topology) {
                 mark(
                     MarkKind::NotCovered,
@@ -146,10 +146,10 @@ fn of_port(port: &Port<'_>, mark: &mut impl FnMut(MarkKind, String)) {
     }
 }
 
-fn port_text(at: &str, said: &Said<'_>) -> String {
+fn port_text(at: &str, said: &Disposition<'_>) -> String {
     match said {
-        Said::Leave(why) => format!("{at}: {}", why.describe()),
-        Said::Serve(_) | Said::Wait => at.to_owned(),
+        Disposition::Leave(why) => format!("{at}: {}", why.describe()),
+        Disposition::Serve(_) | Disposition::Wait => at.to_owned(),
     }
 }
 
@@ -166,7 +166,7 @@ pub fn why_skipped(skipped: &Skipped) -> String {
     }
 }
 
-fn at(dialled: &Dialled) -> String {
+fn at(dialled: &Frontend) -> String {
     let protocol = match dialled.protocol {
         Protocol::Tcp | Protocol::Udp | Protocol::Sctp => dialled.protocol.label(),
     };
@@ -227,9 +227,9 @@ mod tests {
         let object = serde_json::from_value(written).unwrap();
         let object = service(&object, &mut Interner::default()).unwrap().object;
         let mut store = Store::new("n1", Rules::default());
-        store.take(Change::Now(Object::Service(object)));
+        store.apply(Change::Apply(Object::Service(object)));
         for kind in [Kind::Service, Kind::EndpointSlice].iter().chain(synced) {
-            store.take(Change::Synced(*kind));
+            store.apply(Change::Synced(*kind));
         }
         let marks = marks(&store, None);
         marks.iter().map(|mark| format!("{:?}", mark.kind)).collect::<Vec<_>>().join(" ")

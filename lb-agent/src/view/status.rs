@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Plan;
+use crate::plan::Mirror;
 use crate::source::Report;
 use crate::source::file::Report as FileReport;
 use crate::source::kube::Report as ApiReport;
@@ -149,7 +149,7 @@ impl AgentView {
 
     /// The parts that follow from store and plan; the caller fills in the rest.
     #[must_use]
-    pub fn of(store: &Store, plan: Option<&Plan>) -> Self {
+    pub fn of(store: &Store, mirror: Option<&Mirror>) -> Self {
         let places = store.places();
         Self {
             node: places.here.to_string(),
@@ -157,7 +157,7 @@ impl AgentView {
             node_known: store.own_node_exists(),
             labels_known: places.own.is_some(),
             in_sync: store.is_synced(),
-            marks: marks(store, plan),
+            marks: marks(store, mirror),
             ..Self::default()
         }
     }

@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crate::announce::Outbox;
+use crate::announce::EventQueue;
 use crate::announce::warning::complaint;
 use crate::datapath::maps::bpf::Bpf;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, grace_period};
 use crate::model::ObjectName;
-use crate::plan::{Limits, Plan, need, wanted};
+use crate::plan::{Capacity, Mirror, need, wanted};
 use crate::plan::{Sizes, WriteError};
 use crate::source::{Batch, Report};
-use crate::store::{Said, Store};
-use crate::suggest::near;
+use crate::store::{Disposition, Store};
+use crate::suggest::suggest;
 use crate::view::diagnostics::{Mark, marks_of};
 use crate::view::status::{AgentView, Failed};
 use crate::writer::reconcile::Reconciler;
@@ -28,7 +28,7 @@ pub enum Wake {
     /// The grace period of this number has passed.
     Grace(u64),
     /// Someone asks how things are.
-    Report(tokio::sync::oneshot::Sender<AgentView>),
+    Query(tokio::sync::oneshot::Sender<AgentView>),
     Stop,
 }
 
@@ -40,20 +40,20 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// What the writer was told to do.
 #[derive(Clone, Debug)]
-pub struct Orders {
+pub struct WriterConfig {
     /// What the source is called in status.
     pub source: String,
     pub sizes: Sizes,
     pub audit: Duration,
     pub grace: Grace,
     /// Where to put what owners of Services are to be told; files have nobody to tell.
-    pub outbox: Option<Outbox>,
+    pub outbox: Option<EventQueue>,
 }
 
 /// The agent's state, owned by the writer's thread.
 #[derive(Debug)]
-pub struct Agent {
-    orders: Orders,
+pub struct Writer {
+    config: WriterConfig,
     store: Store,
     datapath: Datapath,
     /// Open from the first sync on: the sizes go by what the source told.
@@ -78,18 +78,18 @@ pub struct Agent {
     passes: u64,
 }
 
-impl Agent {
+impl Writer {
     #[must_use]
     pub fn new(
-        orders: Orders,
+        config: WriterConfig,
         store: Store,
         datapath: Datapath,
         inbox: Receiver<Wake>,
         to_self: Sender<Wake>,
     ) -> Self {
-        let next_audit = Instant::now() + orders.audit;
+        let next_audit = Instant::now() + config.audit;
         Self {
-            orders,
+            config,
             store,
             datapath,
             kernel: None,
@@ -130,7 +130,7 @@ impl Agent {
                     Wake::Stop => return Ok(()),
                     Wake::Source(batch) => self.take(batch),
                     Wake::Grace(age) => self.grace_passed(age),
-                    Wake::Report(answer) => asked.push(answer),
+                    Wake::Query(answer) => asked.push(answer),
                 }
             }
             self.pass()?;
@@ -143,7 +143,7 @@ impl Agent {
 
     fn take(&mut self, batch: Batch) {
         for change in batch.changes {
-            self.store.take(change);
+            self.store.apply(change);
         }
         let was_unknown = self.report.is_incomplete();
         self.report = batch.report;
@@ -158,7 +158,7 @@ impl Agent {
     fn grace_passed(&mut self, age: u64) {
         self.grace_running = false;
         if let Some(kernel) = &mut self.kernel {
-            kernel.plan.release(age);
+            kernel.mirror.release(age);
         }
     }
 
@@ -196,13 +196,13 @@ impl Agent {
         tracing::warn!(
             node = %places.here,
             nodes = known.len(),
-            near = near(&places.here, &known).join(", "),
+            near = suggest(&places.here, &known).join(", "),
             "there is no Node of this name: what reads its labels waits until there is one"
         );
     }
 
     fn open(&mut self) -> Result<(), TakeoverError> {
-        let (need, sizes) = (self.need(), self.orders.sizes);
+        let (need, sizes) = (self.need(), self.config.sizes);
         // New maps hold only what the source told.
         self.is_kept = self.report.is_incomplete() || !self.store.is_ready();
         let opened = if self.is_kept {
@@ -210,15 +210,15 @@ impl Agent {
         } else {
             self.datapath.open(need, sizes)
         };
-        let (maps, plan) = opened?;
-        let limits = plan.limits();
+        let (maps, mirror) = opened?;
+        let capacity = mirror.capacity();
         tracing::info!(
-            services = limits.frontends,
-            backends = limits.backends,
-            held = plan.entries().count(),
+            services = capacity.frontends,
+            backends = capacity.backends,
+            held = mirror.entries().count(),
             "maps are open"
         );
-        let kernel = Reconciler { maps, plan };
+        let kernel = Reconciler { maps, mirror };
         kernel.start(&mut self.store);
         self.kernel = Some(kernel);
         Ok(())
@@ -240,9 +240,9 @@ impl Agent {
     }
 
     /// The room that everything together takes.
-    fn need(&self) -> Limits {
+    fn need(&self) -> Capacity {
         let all = self.store.services().map(|(service, _)| service.name.clone()).collect();
-        let empty = Plan::new(Limits { frontends: 0, backends: 0 }, 1);
+        let empty = Mirror::new(Capacity { frontends: 0, backends: 0 }, 1);
         need(&wanted(&self.store, &empty, &all, false))
     }
 
@@ -267,11 +267,11 @@ impl Agent {
 
     /// Logs what is new about a Service, once, and has its owner told.
     fn say(&mut self, service: &ObjectName) {
-        if let Some(outbox) = &self.orders.outbox {
+        if let Some(outbox) = &self.config.outbox {
             outbox.set(service, complaint(&self.store, service));
         }
-        let plan = self.kernel.as_ref().map(|kernel| &kernel.plan);
-        let marks = marks_of(&self.store, plan, service);
+        let mirror = self.kernel.as_ref().map(|kernel| &kernel.mirror);
+        let marks = marks_of(&self.store, mirror, service);
         let said = self.said.remove(service).unwrap_or_default();
         for mark in marks.iter().filter(|mark| mark.kind.is_warning() && !said.contains(mark)) {
             tracing::warn!(service = mark.service, reason = mark.text, "a Service needs attention");
@@ -285,7 +285,7 @@ impl Agent {
         if Instant::now() < self.next_audit {
             return;
         }
-        self.next_audit = Instant::now() + self.orders.audit;
+        self.next_audit = Instant::now() + self.config.audit;
         let Some(kernel) = &mut self.kernel else { return };
         match kernel.audit(&mut self.store) {
             Ok(0) => {}
@@ -303,12 +303,13 @@ impl Agent {
     /// more or fewer do.
     fn is_to_resize(&mut self) -> bool {
         let Some(kernel) = self.kernel.as_ref().filter(|_| self.attached) else { return false };
-        let (now, sizes, short) = (kernel.plan.limits(), self.orders.sizes, kernel.plan.short().len());
+        let (now, sizes, short) =
+            (kernel.mirror.capacity(), self.config.sizes, kernel.mirror.starved().len());
         if short == 0 {
             self.short = 0;
         }
         let is_short = short != self.short && sizes.may_grow();
-        if !(is_short || self.is_kept) || !self.knows_what_it_holds(&kernel.plan) {
+        if !(is_short || self.is_kept) || !self.knows_what_it_holds(&kernel.mirror) {
             return false;
         }
         self.short = short;
@@ -318,20 +319,22 @@ impl Agent {
         is_wrong || is_short && (larger.frontends > now.frontends || larger.backends > now.backends)
     }
 
-    fn knows_what_it_holds(&self, plan: &Plan) -> bool {
-        let waits = |service| self.store.ports(service).iter().any(|port| matches!(port.said, Said::Wait));
-        !self.report.is_incomplete() && (self.store.is_ready() || !plan.services().any(waits))
+    fn knows_what_it_holds(&self, mirror: &Mirror) -> bool {
+        let waits = |service| {
+            self.store.ports(service).iter().any(|port| matches!(port.disposition, Disposition::Wait))
+        };
+        !self.report.is_incomplete() && (self.store.is_ready() || !mirror.services().any(waits))
     }
 
     /// Other maps: filled first, then the programs change over to them.
     fn resize(&mut self) -> Result<(), TakeoverError> {
         tracing::info!("the maps are of the wrong size: changing over to others");
-        let next_id = self.kernel.as_ref().map_or(1, |kernel| kernel.plan.next_id());
-        let (maps, mut plan) = self.datapath.renew(self.orders.sizes.fresh(self.need()), next_id)?;
+        let next_id = self.kernel.as_ref().map_or(1, |kernel| kernel.mirror.next_id());
+        let (maps, mut mirror) = self.datapath.renew(self.config.sizes.fresh(self.need()), next_id)?;
         if let Some(kernel) = &self.kernel {
-            plan.follow(&kernel.plan);
+            mirror.follow(&kernel.mirror);
         }
-        let kernel = Reconciler { maps, plan };
+        let kernel = Reconciler { maps, mirror };
         kernel.start(&mut self.store);
         self.kernel = Some(kernel);
         self.converge();
@@ -343,8 +346,8 @@ impl Agent {
         if self.grace_running {
             return;
         }
-        let Some(age) = self.kernel.as_mut().and_then(|kernel| kernel.plan.start_grace()) else { return };
-        let (to_self, grace) = (self.to_self.clone(), self.orders.grace);
+        let Some(age) = self.kernel.as_mut().and_then(|kernel| kernel.mirror.start_grace()) else { return };
+        let (to_self, grace) = (self.to_self.clone(), self.config.grace);
         let thread = std::thread::Builder::new().name("grace".to_owned());
         let started = thread.spawn(move || {
             grace_period(grace);
@@ -365,7 +368,7 @@ impl Agent {
         AgentView {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            source: self.orders.source.clone(),
+            source: self.config.source.clone(),
             ready: self.attached && self.store.is_ready(),
             attached: self.attached,
             refuses_by: self.datapath.can_set_errno().map(refuses).map(str::to_owned),
@@ -373,7 +376,7 @@ impl Agent {
             failed: failed
                 .map(|(service, error)| Failed { service: service.to_string(), why: error.to_string() })
                 .collect(),
-            ..AgentView::of(&self.store, self.kernel.as_ref().map(|kernel| &kernel.plan))
+            ..AgentView::of(&self.store, self.kernel.as_ref().map(|kernel| &kernel.mirror))
         }
         .with(&self.report)
     }

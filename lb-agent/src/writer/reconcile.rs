@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::ObjectName;
+use crate::plan::{Desired, Mirror, Step, topology_first, wanted};
 use crate::plan::{Maps, ReadError, WriteError};
-use crate::plan::{Plan, Step, Want, topology_first, wanted};
 use crate::store::Store;
 
 /// The maps, and the plan that mirrors them. The one writer.
 #[derive(Debug)]
 pub struct Reconciler<M> {
     pub maps: M,
-    pub plan: Plan,
+    pub mirror: Mirror,
 }
 
 /// What one pass did.
@@ -35,11 +35,11 @@ impl<M: Maps> Reconciler<M> {
             return pass;
         }
         let mut dirty = store.take_dirty();
-        dirty.extend(self.plan.take_hopeful());
-        let wants = wanted(store, &self.plan, &dirty, unknown);
+        dirty.extend(self.mirror.take_retryable());
+        let wants = wanted(store, &self.mirror, &dirty, unknown);
         for (frontend, want) in topology_first(wants) {
-            let service = want.as_ref().map_or_else(|| self.plan.owner(&frontend).cloned(), owner);
-            let steps = self.plan.steps(frontend, want.as_ref());
+            let service = want.as_ref().map_or_else(|| self.mirror.owner(&frontend).cloned(), owner);
+            let steps = self.mirror.steps(frontend, want.as_ref());
             pass.written += steps.len();
             if let Err(error) = self.carry_out(steps) {
                 let service = service.unwrap_or_else(|| ObjectName::new("", ""));
@@ -54,7 +54,7 @@ impl<M: Maps> Reconciler<M> {
     pub fn start(&self, store: &mut Store) {
         let known: BTreeSet<ObjectName> = store.services().map(|(service, _)| service.name.clone()).collect();
         store.mark_dirty(known);
-        store.mark_dirty(self.plan.services().cloned().collect::<Vec<_>>());
+        store.mark_dirty(self.mirror.services().cloned().collect::<Vec<_>>());
     }
 
     /// Reads the maps back and marks the Services whose elements are not as they were written.
@@ -64,9 +64,9 @@ impl<M: Maps> Reconciler<M> {
     /// When the maps cannot be read.
     pub fn audit(&mut self, store: &mut Store) -> Result<usize, ReadError> {
         let observed = self.maps.dump()?;
-        let (differ, names) = self.plan.compare(&observed);
-        let strays = self.plan.strays().len();
-        let found = differ.len() + names.len() + strays;
+        let (differ, names) = self.mirror.compare(&observed);
+        let orphans = self.mirror.orphans().len();
+        let found = differ.len() + names.len() + orphans;
         store.mark_dirty(differ);
         for op in &names {
             if let Err(error) = self.maps.write(op) {
@@ -87,9 +87,9 @@ impl<M: Maps> Reconciler<M> {
                 failed = self.write(&step).err();
             }
             if failed.is_none() {
-                self.plan.commit(step);
+                self.mirror.commit(step);
             } else {
-                self.plan.abort(&step);
+                self.mirror.abort(&step);
             }
         }
         failed.map_or(Ok(()), Err)
@@ -108,7 +108,7 @@ impl<M: Maps> Reconciler<M> {
     }
 }
 
-fn owner(want: &Want) -> Option<ObjectName> {
+fn owner(want: &Desired) -> Option<ObjectName> {
     Some(want.key.service.clone())
 }
 
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::model::{Change, Kind, Object, Protocol, Service, ServicePort};
     use crate::plan::fake::Fake;
-    use crate::plan::{Limits, Observed};
+    use crate::plan::{Capacity, Observed};
     use crate::store::Rules;
 
     #[test]
@@ -146,13 +146,13 @@ mod tests {
     #[test]
     fn a_service_that_could_not_be_written_is_named_and_stays_dirty() {
         let mut store = served_store();
-        let mut failing = over(Fake::new(LIMITS).with_faults(1, 1));
+        let mut failing = over(Fake::new(CAPACITY).with_faults(1, 1));
 
         let pass = failing.converge(&mut store, false);
 
         assert_eq!(pass.failed.into_keys().collect::<Vec<_>>(), [web().name]);
         assert_eq!(store.dirty().iter().collect::<Vec<_>>(), [&web().name]);
-        let mut mended = over(Fake::new(LIMITS));
+        let mut mended = over(Fake::new(CAPACITY));
         assert!(mended.converge(&mut store, false).failed.is_empty() && store.dirty().is_empty());
         assert_eq!(mended.maps.held().services.len(), 1);
     }
@@ -180,29 +180,29 @@ mod tests {
         }
     }
 
-    const LIMITS: Limits = Limits { frontends: 4, backends: 8 };
+    const CAPACITY: Capacity = Capacity { frontends: 4, backends: 8 };
 
     fn over(maps: Fake) -> Reconciler<Fake> {
-        Reconciler { maps, plan: Plan::new(LIMITS, 1) }
+        Reconciler { maps, mirror: Mirror::new(CAPACITY, 1) }
     }
 
     /// Maps that hold one Service.
     fn converged() -> Reconciler<Fake> {
-        let mut kernel = over(Fake::new(LIMITS));
+        let mut kernel = over(Fake::new(CAPACITY));
         kernel.converge(&mut served_store(), false);
         kernel
     }
 
     fn served_store() -> Store {
         let mut store = store(&[Kind::Service, Kind::EndpointSlice]);
-        store.take(Change::Now(Object::Service(web())));
+        store.apply(Change::Apply(Object::Service(web())));
         store
     }
 
     fn store(synced: &[Kind]) -> Store {
         let mut store = Store::new("n1", Rules::default());
         for kind in synced {
-            store.take(Change::Synced(*kind));
+            store.apply(Change::Synced(*kind));
         }
         store
     }

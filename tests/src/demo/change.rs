@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{Answer, Load, LoadReport};
 
 use super::cast::{Cast, Pools};
-use super::matrix::{in_words, strays};
+use super::matrix::{in_words, orphans};
 use super::screen::{Screen, grouped};
 use super::stage::Stage;
 use super::truth::{self, SERVICE};
@@ -129,8 +129,12 @@ pub(super) fn none_failed(
         anyhow::bail!("{failed} of {all} connections from {node} failed, the first with {}", first.errno);
     }
     let allowed = [pools.labels_ever(before), pools.labels_ever(after)].concat();
-    let strays = strays(&report.answered, &allowed);
-    ensure!(strays.is_empty(), "connections from {node} were answered from elsewhere: {}", in_words(&strays));
+    let orphans = orphans(&report.answered, &allowed);
+    ensure!(
+        orphans.is_empty(),
+        "connections from {node} were answered from elsewhere: {}",
+        in_words(&orphans)
+    );
     ensure!(report.dialled() > 0, "no connection from {node} was made");
     Ok(())
 }

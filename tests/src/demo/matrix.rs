@@ -62,7 +62,7 @@ pub(super) fn compare(
     let wanted = pools.labels(expected);
     let all_came = !wanted.is_empty() && wanted.iter().all(|label| got.contains_key(label));
     ensure!(
-        all_came && strays(got, &wanted).is_empty(),
+        all_came && orphans(got, &wanted).is_empty(),
         "a client on {node} that dials {} should be {}, and got {}",
         service.name,
         match expected {
@@ -75,9 +75,9 @@ pub(super) fn compare(
 }
 
 /// What is not one of `allowed`.
-pub(super) fn strays(got: &Tally, allowed: &[String]) -> Tally {
-    let strays = got.iter().filter(|(label, _)| !allowed.contains(label));
-    strays.map(|(label, count)| (label.clone(), *count)).collect()
+pub(super) fn orphans(got: &Tally, allowed: &[String]) -> Tally {
+    let orphans = got.iter().filter(|(label, _)| !allowed.contains(label));
+    orphans.map(|(label, count)| (label.clone(), *count)).collect()
 }
 
 pub(super) fn in_words(got: &Tally) -> String {
@@ -107,7 +107,7 @@ impl Seen {
                 (EVERYWHERE, &row.everywhere, before.everywhere[number], self.truth.everywhere[number]);
             for (service, got, was, is) in [of_service, of_everywhere] {
                 let Err(error) = compare(pools, place.node, service, got, is) else { continue };
-                if !strays(got, &[pools.labels_ever(was), pools.labels_ever(is)].concat()).is_empty() {
+                if !orphans(got, &[pools.labels_ever(was), pools.labels_ever(is)].concat()).is_empty() {
                     return Err(Wrong::Ever(error));
                 }
                 result = Err(Wrong::ForNow(error));

@@ -95,8 +95,8 @@ fn settle(writer: &mut Writer, board: &Board, dice: &mut Dice) -> Result<Vec<Soc
             writer.write(*candidate, None)?;
         }
         // No program runs yet: nothing has to be waited for.
-        if let Some(age) = writer.plan().start_grace() {
-            writer.plan().release(age);
+        if let Some(age) = writer.mirror().start_grace() {
+            writer.mirror().release(age);
         }
     }
 }
@@ -202,20 +202,20 @@ impl Graces {
 
     fn see_to(&mut self, writer: &mut Writer) -> Result<()> {
         if self.grace == Grace::None {
-            if let Some(age) = writer.plan().start_grace() {
-                writer.plan().release(age);
+            if let Some(age) = writer.mirror().start_grace() {
+                writer.mirror().release(age);
             }
             return Ok(());
         }
-        let is_short = writer.plan().free_backends() < LEAST_ROOM;
+        let is_short = writer.mirror().free_backends() < LEAST_ROOM;
         let passed =
             if self.is_running && is_short { self.passed.recv().ok() } else { self.passed.try_recv().ok() };
         if let Some(age) = passed {
-            writer.plan().release(age);
+            writer.mirror().release(age);
             self.is_running = false;
         }
         if !self.is_running
-            && let Some(age) = writer.plan().start_grace()
+            && let Some(age) = writer.mirror().start_grace()
         {
             self.begin.send(age).context("the thread for grace periods has ended")?;
             self.is_running = true;

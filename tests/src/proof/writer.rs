@@ -1,4 +1,4 @@
-//! The agent's own rooms over maps of the proof's sizes: programs, maps and the plan over them.
+//! The agent's own rooms over maps of the proof's sizes: programs, maps and the mirror over them.
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use anyhow::{Context, Result, ensure};
 use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::maps::pinned::{Counters, folder};
 use lb_agent::datapath::programs::attach;
-use lb_agent::datapath::programs::load::{Machine, Programs, load};
+use lb_agent::datapath::programs::load::{Features, Programs, load};
 use lb_agent::datapath::{cgroup, cleanup, lock};
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::Maps;
-use lb_agent::plan::{Limits, MapOp, Plan, Want};
+use lb_agent::plan::{Capacity, Desired, MapOp, Mirror};
 use lb_agent::writer::reconcile::Reconciler;
 use lb_common::layout::{Backend4, Frontend4, SERVICES4};
 use lb_common::outcome::Outcome;
@@ -23,7 +23,7 @@ use crate::Node;
 
 /// As few buckets as can be, and as full as can be. Room for the regions that wait for a grace period, which
 /// lasts longer than hundreds of publications.
-const LIMITS: Limits = Limits { frontends: 64, backends: 16_384 };
+const CAPACITY: Capacity = Capacity { frontends: 64, backends: 16_384 };
 
 pub(super) struct Writer {
     kernel: Reconciler<Bpf>,
@@ -54,10 +54,10 @@ impl Writer {
     pub(super) fn load(object: &[u8], node: &Node) -> Result<Self> {
         let pin_root = node.pin_root();
         let lock = lock::acquire(&pin_root)?;
-        let programs = load(object, &folder(&pin_root), LIMITS, Machine::THIS)?;
+        let programs = load(object, &folder(&pin_root), CAPACITY, Features::THIS)?;
         let maps = Bpf::open(&folder(&pin_root))?;
         let cgroup = cgroup::find(Some(node.cgroup()))?;
-        let kernel = Reconciler { maps, plan: Plan::new(LIMITS, 1) };
+        let kernel = Reconciler { maps, mirror: Mirror::new(CAPACITY, 1) };
         Ok(Self { kernel, programs, lock, pin_root, cgroup })
     }
 
@@ -71,20 +71,20 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) const fn plan(&mut self) -> &mut Plan {
-        &mut self.kernel.plan
+    pub(super) const fn mirror(&mut self) -> &mut Mirror {
+        &mut self.kernel.mirror
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.kernel.plan.entries().count() >= LIMITS.frontends as usize
+        self.kernel.mirror.entries().count() >= CAPACITY.frontends as usize
     }
 
     /// Publishes these backends of the Service under test, and says so on `board`.
     pub(super) fn publish(&mut self, backends: &[SocketAddrV4], board: &Board) -> Result<()> {
-        let steps = self.kernel.plan.steps(frontend(CLUSTER), Some(&want(CLUSTER, backends)));
+        let steps = self.kernel.mirror.steps(frontend(CLUSTER), Some(&want(CLUSTER, backends)));
         let ops = steps.iter().flat_map(|step| &step.ops);
         if let Some(set) = published(ops) {
-            ensure!(set != 0, "the plan publishes an empty set");
+            ensure!(set != 0, "the mirror publishes an empty set");
             board.announce(set);
             self.kernel.carry_out(steps)?;
             board.done();
@@ -95,7 +95,7 @@ impl Writer {
     /// Publishes a neighbour, or takes it back.
     pub(super) fn write(&mut self, at: SocketAddrV4, backends: Option<&[SocketAddrV4]>) -> Result<()> {
         let wanted = backends.map(|backends| want(at, backends));
-        let steps = self.kernel.plan.steps(frontend(at), wanted.as_ref());
+        let steps = self.kernel.mirror.steps(frontend(at), wanted.as_ref());
         Ok(self.kernel.carry_out(steps)?)
     }
 
@@ -103,7 +103,7 @@ impl Writer {
     /// else needs to be known for them, so they can be repeated at the kernel's own speed.
     pub(super) fn prepare(&mut self, at: SocketAddrV4, backends: &[SocketAddrV4]) -> Result<Prepared> {
         self.write(at, None)?;
-        let steps = self.kernel.plan.steps(frontend(at), Some(&want(at, backends)));
+        let steps = self.kernel.mirror.steps(frontend(at), Some(&want(at, backends)));
         let mut puts = steps.iter().flat_map(|step| &step.ops).filter(|op| matches!(op, MapOp::Put { .. }));
         let put = puts.next().cloned().context("a neighbour is not published")?;
         self.kernel.carry_out(steps)?;
@@ -119,13 +119,13 @@ impl Writer {
     }
 
     pub(super) fn is_published(&self, at: SocketAddrV4) -> bool {
-        self.kernel.plan.owner(&frontend(at)).is_some()
+        self.kernel.mirror.owner(&frontend(at)).is_some()
     }
 
     /// Those of `candidates` that share a bucket with the Service under test.
     pub(super) fn mates(&self, candidates: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>> {
         let pinned = folder(&self.pin_root).join(SERVICES4.pin);
-        let mates = bucket::mates(&pinned, LIMITS.frontends, frontend(CLUSTER))?;
+        let mates = bucket::mates(&pinned, CAPACITY.frontends, frontend(CLUSTER))?;
         Ok(candidates.iter().filter(|at| mates.contains(&frontend(**at))).copied().collect())
     }
 
@@ -150,7 +150,7 @@ fn frontend(at: SocketAddrV4) -> Frontend4 {
     Frontend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), protocol: 6, zero: 0 }
 }
 
-fn want(at: SocketAddrV4, backends: &[SocketAddrV4]) -> Want {
+fn want(at: SocketAddrV4, backends: &[SocketAddrV4]) -> Desired {
     let backend =
         |at: &SocketAddrV4| Backend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), pool: 0 };
     let mut backends: Vec<Backend4> = backends.iter().map(backend).collect();
@@ -162,7 +162,7 @@ fn want(at: SocketAddrV4, backends: &[SocketAddrV4]) -> Want {
         protocol: Protocol::Tcp,
         family: Family::V4,
     };
-    Want { key, flags: 0, affinity: 0, backends }
+    Desired { key, flags: 0, affinity: 0, backends }
 }
 
 /// The set of the Service under test after `ops`, if they publish it: what is written counts, not what was

@@ -6,7 +6,7 @@ mod btf;
 
 use std::collections::BTreeSet;
 
-use btf::{Btf, Said, Type};
+use btf::{Btf, Disposition, Type};
 use lb_agent::datapath::programs::load::{HOOKS, OBJECT};
 use lb_common::layout::{CATALOGUE, MapSpec};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
@@ -35,12 +35,12 @@ fn every_map_is_as_the_catalogue_says() {
     for spec in &CATALOGUE {
         let definition = btf.definition(btf.variable(spec.symbol).unwrap());
         let number = |name: &str| match definition.get(name) {
-            Some(Said::Number(number)) => Some(*number),
-            Some(Said::Of(_)) | None => None,
+            Some(Disposition::Number(number)) => Some(*number),
+            Some(Disposition::Of(_)) | None => None,
         };
         let size = |name: &str| match definition.get(name) {
-            Some(Said::Of(id)) => btf.size(*id),
-            Some(Said::Number(_)) | None => 0,
+            Some(Disposition::Of(id)) => btf.size(*id),
+            Some(Disposition::Number(_)) | None => 0,
         };
         assert_eq!(number("type"), Some(spec.kind as u32), "{}: kind", spec.symbol);
         assert_eq!(size("key"), spec.key_size, "{}: key", spec.symbol);
@@ -178,8 +178,8 @@ fn btf() -> Btf {
 
 fn target(btf: &Btf, spec: &MapSpec, of: &str) -> u32 {
     match btf.definition(btf.variable(spec.symbol).unwrap())[of] {
-        Said::Of(id) => id,
-        Said::Number(_) => panic!("{}: {of} is a number", spec.symbol),
+        Disposition::Of(id) => id,
+        Disposition::Number(_) => panic!("{}: {of} is a number", spec.symbol),
     }
 }
 

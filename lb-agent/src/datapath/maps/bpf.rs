@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use lb_common::layout::{EPOCH, Epoch, MARKS4, Marks, RegionEntry4};
 
-use crate::plan::{Limits, MapOp, Maps, Observed, ReadError, WriteError};
+use crate::plan::{Capacity, MapOp, Maps, Observed, ReadError, WriteError};
 
 use super::bloom::Marked;
 use super::pinned::{Counters, OpenError, PinnedMaps};
@@ -33,8 +33,8 @@ impl Bpf {
     }
 
     #[must_use]
-    pub const fn limits(&self) -> Limits {
-        self.maps.limits()
+    pub const fn capacity(&self) -> Capacity {
+        self.maps.capacity()
     }
 
     /// The lowest service id that was never used within this boot.

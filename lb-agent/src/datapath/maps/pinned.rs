@@ -9,7 +9,7 @@ use lb_common::layout::{
 };
 use lb_common::outcome::{LOOKED_AGAIN, Outcome, REGION_MOVED};
 
-use crate::plan::{Limits, Observed, ReadError};
+use crate::plan::{Capacity, Observed, ReadError};
 
 use super::map::Map;
 
@@ -86,8 +86,8 @@ impl PinnedMaps {
     }
 
     #[must_use]
-    pub const fn limits(&self) -> Limits {
-        Limits { frontends: self.services.max_entries(), backends: self.backends.max_entries() }
+    pub const fn capacity(&self) -> Capacity {
+        Capacity { frontends: self.services.max_entries(), backends: self.backends.max_entries() }
     }
 
     /// Reads everything back.

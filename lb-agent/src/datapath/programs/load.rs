@@ -8,7 +8,7 @@ use aya::programs::{CgroupSockAddr, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use lb_common::layout::{BACKENDS4, CATALOGUE, MapSpec, NAMES, SERVICES4};
 
-use crate::plan::Limits;
+use crate::plan::Capacity;
 
 #[cfg(not(edgeloop_object))]
 compile_error!("the kernel object is missing: run `cargo xtask build-ebpf` first");
@@ -62,14 +62,14 @@ pub enum LoadError {
 
 /// What the programs may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Machine {
+pub struct Features {
     /// The processor reorders loads: the programs fence theirs.
     pub loads_reorder: bool,
     /// Whether the variants with `bpf_set_retval` are tried before those without.
     pub may_set_errno: bool,
 }
 
-impl Machine {
+impl Features {
     /// The one we run on. Whether it has `bpf_set_retval` shows when the programs are loaded.
     pub const THIS: Self = Self { loads_reorder: cfg!(not(target_arch = "x86_64")), may_set_errno: true };
 }
@@ -88,7 +88,12 @@ pub struct Programs {
 ///
 /// # Errors
 /// When the kernel refuses a map, or both variants of a program.
-pub fn load(object: &[u8], folder: &Path, limits: Limits, machine: Machine) -> Result<Programs, LoadError> {
+pub fn load(
+    object: &[u8],
+    folder: &Path,
+    capacity: Capacity,
+    machine: Features,
+) -> Result<Programs, LoadError> {
     fs::create_dir_all(folder).map_err(|source| LoadError::Folder { path: folder.to_owned(), source })?;
     let reorders = u8::from(machine.loads_reorder);
     let mut loader = EbpfLoader::new();
@@ -96,7 +101,7 @@ pub fn load(object: &[u8], folder: &Path, limits: Limits, machine: Machine) -> R
     loader.btf(None).override_global("LOADS_REORDER", &reorders, true);
     for spec in &CATALOGUE {
         loader.map_pin_path(spec.symbol, folder.join(spec.pin));
-        if let Some(entries) = entries(spec, limits) {
+        if let Some(entries) = entries(spec, capacity) {
             loader.map_max_entries(spec.symbol, entries);
         }
     }
@@ -119,14 +124,14 @@ impl Programs {
     }
 }
 
-fn entries(spec: &MapSpec, limits: Limits) -> Option<u32> {
+fn entries(spec: &MapSpec, capacity: Capacity) -> Option<u32> {
     if spec.max_entries.is_some() {
         None
     } else if spec.pin == BACKENDS4.pin {
-        Some(limits.backends)
+        Some(capacity.backends)
     } else {
         debug_assert!(spec.pin == SERVICES4.pin || spec.pin == NAMES.pin, "{spec:?} has a size of its own");
-        Some(limits.frontends)
+        Some(capacity.frontends)
     }
 }
 

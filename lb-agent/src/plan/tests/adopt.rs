@@ -14,18 +14,18 @@ fn filled() -> Bench {
 
 /// A new agent over the maps of an old one.
 fn restarted(bench: Bench) -> Bench {
-    let plan = Plan::adopt(bench.maps.held(), bench.plan.limits());
-    Bench { plan, maps: bench.maps }
+    let mirror = Mirror::adopt(bench.maps.held(), bench.mirror.capacity());
+    Bench { mirror, maps: bench.maps }
 }
 
 #[test]
 fn a_restart_finds_everything_and_writes_nothing() {
     let mut bench = restarted(filled());
     for (number, wanted) in [(1, want("a", 1..=10)), (2, with_topology(want("b", [1]))), (3, want("c", []))] {
-        assert!(bench.plan.steps(frontend(number), Some(&wanted)).is_empty(), "{number}");
+        assert!(bench.mirror.steps(frontend(number), Some(&wanted)).is_empty(), "{number}");
     }
-    assert_eq!(bench.plan.services().cloned().collect::<Vec<_>>(), [name("a"), name("b"), name("c")]);
-    assert_eq!(bench.plan.strays().len(), 0);
+    assert_eq!(bench.mirror.services().cloned().collect::<Vec<_>>(), [name("a"), name("b"), name("c")]);
+    assert_eq!(bench.mirror.orphans().len(), 0);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_restart_goes_on_counting_and_keeps_off_regions_in_use() {
     let mut bench = restarted(before);
     bench.bring(frontend(4), Some(&want("d", 1..=20)));
     let new = bench.maps.held().services[&frontend(4)];
-    assert_eq!(bench.plan.next_id(), new.id + 1);
+    assert_eq!(bench.mirror.next_id(), new.id + 1);
     assert!(new.id >= 1024, "ids below what was promised may have been used: {}", new.id);
     assert!(new.region >= old.region + 4 || new.region + 16 <= old.region, "{new:?} {old:?}");
     bench.bring(frontend(1), Some(&want("a", [1])));
@@ -68,8 +68,8 @@ fn what_does_not_prove_itself_is_written_anew() {
     for (shows, harm) in harms {
         let mut bench = filled();
         harm(bench.maps.held_mut());
-        let plan = Plan::adopt(bench.maps.held(), bench.plan.limits());
-        let mut bench = Bench { plan, maps: bench.maps };
+        let mirror = Mirror::adopt(bench.maps.held(), bench.mirror.capacity());
+        let mut bench = Bench { mirror, maps: bench.maps };
         bench.bring_unchecked(frontend(1), &want("a", 1..=10));
         assert_eq!(bench.backends(1), Some((1..=10).collect()), "{shows}");
     }
@@ -83,7 +83,7 @@ fn an_element_whose_region_is_lost_is_written_also_when_its_inline_backends_are_
     service.check = lb_common::pick::check4(&frontend(1), &service);
     bench.maps.held_mut().services.insert(frontend(1), service);
     let mut bench = restarted(bench);
-    assert_eq!(bench.plan.entries().count(), 3);
+    assert_eq!(bench.mirror.entries().count(), 3);
     bench.bring_unchecked(frontend(1), &want("a", 1..=6));
     assert_eq!(bench.backends(1), Some((1..=6).collect()));
 }
@@ -111,7 +111,7 @@ fn the_audit_finds_what_someone_else_changed() {
     for (shows, harm, services) in harms {
         let mut bench = filled();
         harm(bench.maps.held_mut());
-        let (differ, names) = bench.plan.compare(bench.maps.held());
+        let (differ, names) = bench.mirror.compare(bench.maps.held());
         assert_eq!(
             differ.into_iter().collect::<Vec<_>>(),
             services.iter().map(|s| name(s)).collect::<Vec<_>>(),
@@ -128,8 +128,8 @@ fn the_audit_finds_what_someone_else_changed() {
         assert_eq!(bench.backends(2), Some(vec![1]), "{shows}");
         assert_eq!(bench.backends(3), Some(vec![]), "{shows}");
         bench.grace();
-        let (differ, names) = bench.plan.compare(bench.maps.held());
-        assert!(differ.is_empty() && names.is_empty() && bench.plan.strays().is_empty(), "{shows}");
+        let (differ, names) = bench.mirror.compare(bench.maps.held());
+        assert!(differ.is_empty() && names.is_empty() && bench.mirror.orphans().is_empty(), "{shows}");
     }
 }
 
@@ -144,11 +144,11 @@ fn the_audit_finds_elements_and_names_that_nobody_wrote() {
     names.remove(&lost);
     names.insert(77, extra);
 
-    let (differ, ops) = bench.plan.compare(bench.maps.held());
+    let (differ, ops) = bench.mirror.compare(bench.maps.held());
     assert!(differ.is_empty());
-    assert_eq!(bench.plan.strays().len(), 1);
+    assert_eq!(bench.mirror.orphans().len(), 1);
     assert_eq!(ops, [MapOp::Name { id: lost, name: extra }, MapOp::Unname { id: 77 }]);
     bench.bring(frontend(9), None);
     assert_eq!(bench.backends(9), None);
-    assert_eq!(bench.plan.strays().len(), 0);
+    assert_eq!(bench.mirror.orphans().len(), 0);
 }

@@ -13,7 +13,7 @@ use crate::model::{Family, ObjectName, Protocol, ServicePortKey};
 use crate::plan::Maps;
 use crate::plan::fake::Fake;
 
-use super::{Limits, Plan, Step, Want};
+use super::{Capacity, Desired, Mirror, Step};
 
 /// The address of Service number `number`.
 fn frontend(number: u8) -> Frontend4 {
@@ -25,7 +25,7 @@ fn name(service: &str) -> ObjectName {
 }
 
 /// A Service with these backends, numbered.
-fn want(service: &str, backends: impl IntoIterator<Item = u16>) -> Want {
+fn want(service: &str, backends: impl IntoIterator<Item = u16>) -> Desired {
     let mut backends: Vec<Backend4> = backends.into_iter().map(backend).collect();
     backends.sort_unstable();
     let key = ServicePortKey {
@@ -34,11 +34,11 @@ fn want(service: &str, backends: impl IntoIterator<Item = u16>) -> Want {
         protocol: Protocol::Tcp,
         family: Family::V4,
     };
-    Want { key, flags: 0, affinity: 0, backends }
+    Desired { key, flags: 0, affinity: 0, backends }
 }
 
-fn with_topology(want: Want) -> Want {
-    Want { flags: FLAG_TOPOLOGY, ..want }
+fn with_topology(want: Desired) -> Desired {
+    Desired { flags: FLAG_TOPOLOGY, ..want }
 }
 
 fn backend(number: u16) -> Backend4 {
@@ -48,30 +48,30 @@ fn backend(number: u16) -> Backend4 {
 
 /// The plan over maps in memory, both kept in step.
 struct Bench {
-    plan: Plan,
+    mirror: Mirror,
     maps: Fake,
 }
 
 impl Bench {
     fn new(frontends: u32, backends: u32) -> Self {
-        let limits = Limits { frontends, backends };
-        Self { plan: Plan::new(limits, 1), maps: Fake::new(limits) }
+        let capacity = Capacity { frontends, backends };
+        Self { mirror: Mirror::new(capacity, 1), maps: Fake::new(capacity) }
     }
 
     /// Brings one element to what is wanted.
-    fn bring(&mut self, frontend: Frontend4, want: Option<&Want>) {
-        for step in self.plan.steps(frontend, want) {
+    fn bring(&mut self, frontend: Frontend4, want: Option<&Desired>) {
+        for step in self.mirror.steps(frontend, want) {
             self.carry_out(step);
         }
     }
 
     /// The same over maps that someone has harmed: what is written along the way may dangle.
-    fn bring_unchecked(&mut self, frontend: Frontend4, want: &Want) {
-        for step in self.plan.steps(frontend, Some(want)) {
+    fn bring_unchecked(&mut self, frontend: Frontend4, want: &Desired) {
+        for step in self.mirror.steps(frontend, Some(want)) {
             for op in &step.ops {
                 self.maps.write(op).unwrap();
             }
-            self.plan.commit(step);
+            self.mirror.commit(step);
         }
     }
 
@@ -80,12 +80,12 @@ impl Bench {
             self.maps.write(op).unwrap();
             assert_eq!(dangling(&self.maps), None, "after {op:?}");
         }
-        self.plan.commit(step);
+        self.mirror.commit(step);
     }
 
     fn grace(&mut self) {
-        while let Some(age) = self.plan.start_grace() {
-            self.plan.release(age);
+        while let Some(age) = self.mirror.start_grace() {
+            self.mirror.release(age);
         }
     }
 

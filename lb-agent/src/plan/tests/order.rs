@@ -8,7 +8,7 @@ use super::*;
 #[test]
 fn a_new_service_is_named_then_filled_then_published() {
     let mut bench = Bench::new(8, 64);
-    let steps = bench.plan.steps(frontend(1), Some(&want("a", 1..=9)));
+    let steps = bench.mirror.steps(frontend(1), Some(&want("a", 1..=9)));
     assert_eq!(steps.len(), 1);
     let kinds: Vec<&str> = steps[0].ops.iter().map(kind).collect();
     assert_eq!(kinds, ["next id", "name", "fill", "put"]);
@@ -28,7 +28,7 @@ fn a_change_is_one_publication_and_nothing_more() {
         ("back inline is one write", vec![1], &["put"]),
         ("an empty set is one write: it refuses", vec![], &["put"]),
     ] {
-        let steps = bench.plan.steps(frontend(1), Some(&want("a", backends.clone())));
+        let steps = bench.mirror.steps(frontend(1), Some(&want("a", backends.clone())));
         let ops: Vec<&str> = steps.iter().flat_map(|step| &step.ops).map(kind).collect();
         assert_eq!(ops, kinds, "{shows}");
         for step in steps {
@@ -46,7 +46,7 @@ fn the_topology_flag_and_the_affinity_timeout_are_published_too() {
     bench.bring(frontend(1), Some(&want("a", [1])));
     bench.bring(frontend(1), Some(&with_topology(want("a", [1]))));
     assert_eq!(bench.maps.held().services[&frontend(1)].flags, FLAG_TOPOLOGY);
-    bench.bring(frontend(1), Some(&Want { affinity: 60, ..with_topology(want("a", [1])) }));
+    bench.bring(frontend(1), Some(&Desired { affinity: 60, ..with_topology(want("a", [1])) }));
     let service = bench.maps.held().services[&frontend(1)];
     assert_eq!((service.affinity, service.revision, service.id), (60, 3, 1));
 }
@@ -55,7 +55,7 @@ fn the_topology_flag_and_the_affinity_timeout_are_published_too() {
 fn an_address_that_changes_hands_is_one_write_under_a_new_id() {
     let mut bench = Bench::new(8, 64);
     bench.bring(frontend(1), Some(&want("a", [1, 2])));
-    let steps = bench.plan.steps(frontend(1), Some(&want("b", [3])));
+    let steps = bench.mirror.steps(frontend(1), Some(&want("b", [3])));
     let ops: Vec<&str> = steps.iter().flat_map(|step| &step.ops).map(kind).collect();
     assert_eq!(ops, ["name", "put", "unname"], "never removed, never a moment without");
     for step in steps {
@@ -76,9 +76,9 @@ fn what_is_taken_back_leaves_nothing_behind() {
     bench.grace();
     assert_eq!(bench.backends(1), None);
     assert!(bench.names().is_empty());
-    assert_eq!(bench.plan.free_backends(), 64);
-    assert_eq!(bench.plan.services().count(), 0);
-    assert!(bench.plan.steps(frontend(1), None).is_empty());
+    assert_eq!(bench.mirror.free_backends(), 64);
+    assert_eq!(bench.mirror.services().count(), 0);
+    assert!(bench.mirror.steps(frontend(1), None).is_empty());
 }
 
 #[test]
@@ -101,17 +101,17 @@ fn a_region_is_used_again_only_after_a_grace_period_that_began_after_the_flip() 
     bench.bring(frontend(1), Some(&want("a", 1..=10)));
     let first = bench.maps.held().services[&frontend(1)].region;
 
-    let early = bench.plan.start_grace();
+    let early = bench.mirror.start_grace();
     assert_eq!(early, None, "nothing was given up yet");
     bench.bring(frontend(1), Some(&want("a", 2..=11)));
     let second = bench.maps.held().services[&frontend(1)].region;
     assert_ne!(first, second);
-    let begun = bench.plan.start_grace().unwrap();
+    let begun = bench.mirror.start_grace().unwrap();
 
     bench.bring(frontend(1), Some(&want("a", 2..=5)));
-    assert_eq!(bench.plan.free_backends(), 0, "neither region may be used yet");
-    bench.plan.release(begun);
-    assert_eq!(bench.plan.free_backends(), 4, "the second was given up after that grace period began");
+    assert_eq!(bench.mirror.free_backends(), 0, "neither region may be used yet");
+    bench.mirror.release(begun);
+    assert_eq!(bench.mirror.free_backends(), 4, "the second was given up after that grace period began");
     bench.bring(frontend(1), Some(&want("a", 3..=12)));
     assert_eq!(bench.maps.held().services[&frontend(1)].region, first);
 }
@@ -121,17 +121,17 @@ fn a_grace_period_of_maps_that_were_replaced_frees_nothing_in_the_new_ones() {
     let mut old = Bench::new(8, 8);
     old.bring(frontend(1), Some(&want("a", 1..=10)));
     old.bring(frontend(1), Some(&want("a", 2..=11)));
-    let running = old.plan.start_grace().unwrap();
+    let running = old.mirror.start_grace().unwrap();
 
     let mut new = Bench::new(8, 8);
-    new.plan.follow(&old.plan);
+    new.mirror.follow(&old.mirror);
     new.bring(frontend(1), Some(&want("a", 1..=10)));
     new.bring(frontend(1), Some(&want("a", 2..=11)));
-    new.plan.release(running);
-    assert_eq!(new.plan.free_backends(), 0, "given up after that grace period began");
-    let own = new.plan.start_grace().unwrap();
-    new.plan.release(own);
-    assert_eq!(new.plan.free_backends(), 4);
+    new.mirror.release(running);
+    assert_eq!(new.mirror.free_backends(), 0, "given up after that grace period began");
+    let own = new.mirror.start_grace().unwrap();
+    new.mirror.release(own);
+    assert_eq!(new.mirror.free_backends(), 4);
 }
 
 #[test]
@@ -139,11 +139,11 @@ fn a_publication_that_fails_gives_its_region_back_and_changes_nothing() {
     let mut bench = Bench::new(8, 8);
     bench.bring(frontend(1), Some(&want("a", [1, 2])));
     for _ in 0..10 {
-        for step in bench.plan.steps(frontend(1), Some(&want("a", 1..=10))) {
-            bench.plan.abort(&step);
+        for step in bench.mirror.steps(frontend(1), Some(&want("a", 1..=10))) {
+            bench.mirror.abort(&step);
         }
     }
-    assert_eq!(bench.plan.free_backends(), 8);
+    assert_eq!(bench.mirror.free_backends(), 8);
     assert_eq!(bench.backends(1), Some(vec![1, 2]));
     bench.bring(frontend(1), Some(&want("a", 1..=10)));
     assert_eq!(bench.backends(1), Some((1..=10).collect()));
@@ -163,13 +163,13 @@ fn a_name_ends_with_a_zero_byte_whatever_its_length() {
 #[test]
 fn a_service_is_served_without_its_name_and_without_nothing_else() {
     let mut bench = Bench::new(8, 64);
-    for step in bench.plan.steps(frontend(1), Some(&want("a", 1..=9))) {
+    for step in bench.mirror.steps(frontend(1), Some(&want("a", 1..=9))) {
         for op in &step.ops {
             assert_eq!(op.is_only_a_name(), kind(op) == "name" || kind(op) == "unname", "{op:?}");
         }
         bench.carry_out(step);
     }
-    for step in bench.plan.steps(frontend(1), None) {
+    for step in bench.mirror.steps(frontend(1), None) {
         let names: Vec<bool> = step.ops.iter().map(MapOp::is_only_a_name).collect();
         assert_eq!(names, [false, true]);
     }
@@ -200,7 +200,7 @@ proptest! {
             bench.bring(frontend(number), None);
         }
         bench.grace();
-        prop_assert_eq!(bench.plan.free_backends(), 512);
+        prop_assert_eq!(bench.mirror.free_backends(), 512);
         prop_assert!(bench.maps.held().services.is_empty() && bench.maps.held().names.is_empty());
     }
 }

@@ -1,10 +1,10 @@
 //! What happens when a map is full.
 
-use super::super::Short;
+use super::super::Starved;
 use super::*;
 
-fn short(bench: &Bench, service: &str) -> Option<Short> {
-    bench.plan.short().get(&name(service))?.values().next().copied()
+fn short(bench: &Bench, service: &str) -> Option<Starved> {
+    bench.mirror.starved().get(&name(service))?.values().next().copied()
 }
 
 #[test]
@@ -14,14 +14,14 @@ fn a_full_front_end_leaves_the_next_service_untouched_and_says_so() {
     bench.bring(frontend(2), Some(&want("b", [2])));
     bench.bring(frontend(3), Some(&want("c", [3])));
     assert_eq!(bench.backends(3), None);
-    assert_eq!(short(&bench, "c"), Some(Short::Frontends));
-    assert!(bench.plan.take_hopeful().is_empty(), "no room: not worth a try");
+    assert_eq!(short(&bench, "c"), Some(Starved::Frontends));
+    assert!(bench.mirror.take_retryable().is_empty(), "no room: not worth a try");
 
     bench.bring(frontend(1), Some(&want("a", [4])));
     assert_eq!(bench.backends(1), Some(vec![4]), "what is there is still kept up");
 
     bench.bring(frontend(1), None);
-    assert_eq!(bench.plan.take_hopeful(), [name("c")], "room: worth a try");
+    assert_eq!(bench.mirror.take_retryable(), [name("c")], "room: worth a try");
     bench.bring(frontend(3), Some(&want("c", [3])));
     assert_eq!(bench.backends(3), Some(vec![3]));
     assert_eq!(short(&bench, "c"), None);
@@ -36,11 +36,11 @@ fn a_service_with_a_topology_takes_the_place_of_one_without() {
     assert_eq!(bench.backends(1), Some(vec![1]));
     assert_eq!(bench.backends(2), None, "an untouched Service without a topology leaks nothing");
     assert_eq!(bench.backends(3), Some(vec![3]));
-    assert_eq!(short(&bench, "b"), Some(Short::Frontends));
+    assert_eq!(short(&bench, "b"), Some(Starved::Frontends));
 
     bench.bring(frontend(4), Some(&with_topology(want("d", [4]))));
     assert_eq!(bench.backends(4), None, "nobody is left to give way");
-    assert_eq!(short(&bench, "d"), Some(Short::Frontends));
+    assert_eq!(short(&bench, "d"), Some(Starved::Frontends));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn without_a_region_what_is_still_right_of_the_last_set_stays() {
             got.clone_from(&left);
         }
         assert_eq!(got, left, "{shows}");
-        assert_eq!(short(&bench, "a"), Some(Short::Backends), "{shows}");
+        assert_eq!(short(&bench, "a"), Some(Starved::Backends), "{shows}");
     }
 }
 
@@ -78,10 +78,10 @@ fn a_new_service_without_a_region_is_refused() {
     bench.bring(frontend(1), Some(&with_topology(want("a", 1..=10))));
     bench.bring(frontend(2), Some(&with_topology(want("b", 1..=10))));
     assert_eq!(bench.backends(2), Some(vec![]), "never untouched, never another set than its own");
-    assert_eq!(short(&bench, "b"), Some(Short::Backends));
+    assert_eq!(short(&bench, "b"), Some(Starved::Backends));
 
     bench.bring(frontend(1), None);
-    assert!(bench.plan.take_hopeful().contains(&name("b")));
+    assert!(bench.mirror.take_retryable().contains(&name("b")));
     bench.grace();
     bench.bring(frontend(2), Some(&with_topology(want("b", 1..=10))));
     assert_eq!(bench.backends(2), Some((1..=10).collect()));
@@ -94,10 +94,10 @@ fn services_without_a_topology_give_their_regions_to_one_with() {
     bench.bring(frontend(2), Some(&with_topology(want("b", 11..=20))));
     assert_eq!(bench.backends(1).unwrap().len(), 6, "it goes on with what is inline");
     assert_eq!(bench.backends(2), Some(vec![]), "the region is not free before the grace period");
-    assert_eq!(short(&bench, "a"), Some(Short::Backends));
+    assert_eq!(short(&bench, "a"), Some(Starved::Backends));
 
     bench.grace();
-    assert_eq!(bench.plan.take_hopeful(), [name("a"), name("b")]);
+    assert_eq!(bench.mirror.take_retryable(), [name("a"), name("b")]);
     bench.bring(frontend(2), Some(&with_topology(want("b", 11..=20))));
     bench.bring(frontend(1), Some(&want("a", 1..=10)));
     assert_eq!(bench.backends(2), Some((11..=20).collect()));
@@ -110,10 +110,10 @@ fn a_service_that_lacks_room_and_goes_is_forgotten() {
     let mut bench = Bench::new(1, 4);
     bench.bring(frontend(1), Some(&want("a", [1])));
     bench.bring(frontend(2), Some(&want("b", [2])));
-    assert!(bench.plan.frontends_of(&name("b")).contains(&frontend(2)));
+    assert!(bench.mirror.frontends_of(&name("b")).contains(&frontend(2)));
     bench.bring(frontend(2), None);
     assert_eq!(short(&bench, "b"), None);
-    assert!(bench.plan.frontends_of(&name("b")).is_empty());
+    assert!(bench.mirror.frontends_of(&name("b")).is_empty());
 }
 
 #[test]
@@ -136,9 +136,10 @@ fn no_more_services_give_up_their_regions_than_are_needed() {
 
 #[test]
 fn what_lacks_room_is_said_with_the_map_and_the_flag() {
-    for (short, map, flag) in
-        [(Short::Frontends, "services4", "--max-services"), (Short::Backends, "backends4", "--max-backends")]
-    {
+    for (short, map, flag) in [
+        (Starved::Frontends, "services4", "--max-services"),
+        (Starved::Backends, "backends4", "--max-backends"),
+    ] {
         let text = short.describe();
         assert!(text.contains(map) && text.contains(flag), "{text}");
     }

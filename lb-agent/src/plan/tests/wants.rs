@@ -47,10 +47,10 @@ fn slice(service: &str, backends: impl IntoIterator<Item = u8>) -> Slice {
 fn store(objects: impl IntoIterator<Item = Object>) -> Store {
     let mut store = Store::new("here", Rules::default());
     for object in objects {
-        store.take(Change::Now(object));
+        store.apply(Change::Apply(object));
     }
     for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
-        store.take(Change::Synced(kind));
+        store.apply(Change::Synced(kind));
     }
     store
 }
@@ -64,10 +64,10 @@ fn holding() -> Bench {
 }
 
 /// What is wanted of all Services that store or plan know: address number and backends.
-fn all_wanted(store: &Store, plan: &Plan, unknown: bool) -> Vec<(u8, Option<usize>)> {
+fn all_wanted(store: &Store, mirror: &Mirror, unknown: bool) -> Vec<(u8, Option<usize>)> {
     let mut dirty: BTreeSet<ObjectName> = store.services().map(|(service, _)| service.name.clone()).collect();
-    dirty.extend(plan.services().cloned());
-    let wants = wanted(store, plan, &dirty, unknown);
+    dirty.extend(mirror.services().cloned());
+    let wants = wanted(store, mirror, &dirty, unknown);
     wants.into_iter().map(|(at, want)| (at.address[3], want.map(|want| want.backends.len()))).collect()
 }
 
@@ -75,8 +75,8 @@ fn all_wanted(store: &Store, plan: &Plan, unknown: bool) -> Vec<(u8, Option<usiz
 fn what_the_source_does_not_show_is_taken_back_unless_a_part_of_it_is_unknown() {
     let bench = holding();
     let store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1, 2]))]);
-    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, Some(2)), (2, None)]);
-    assert_eq!(all_wanted(&store, &bench.plan, true), [(1, Some(2))], "b may be in the unknown part");
+    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, Some(2)), (2, None)]);
+    assert_eq!(all_wanted(&store, &bench.mirror, true), [(1, Some(2))], "b may be in the unknown part");
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn a_service_is_not_emptied_while_its_slices_may_be_in_an_unknown_part() {
         Object::Service(service("b", 2)),
         Object::Slice(slice("b", [])),
     ]);
-    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, Some(0)), (2, Some(0))]);
-    assert_eq!(all_wanted(&store, &bench.plan, true), [(2, Some(0))], "b's slice is known, and empty");
+    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, Some(0)), (2, Some(0))]);
+    assert_eq!(all_wanted(&store, &bench.mirror, true), [(2, Some(0))], "b's slice is known, and empty");
 }
 
 #[test]
@@ -96,12 +96,20 @@ fn a_service_that_waits_for_node_labels_keeps_what_the_maps_hold() {
     let topology = |number| Service { topology: Some("openyurt.io/nodepool".into()), ..service("a", number) };
     let bench = holding();
     let mut waiting = store([Object::Service(topology(1)), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&waiting, &bench.plan, false), [(2, None)]);
-    assert_eq!(all_wanted(&waiting, &Bench::new(8, 8).plan, false), [], "and is not written where it is not");
+    assert_eq!(all_wanted(&waiting, &bench.mirror, false), [(2, None)]);
+    assert_eq!(
+        all_wanted(&waiting, &Bench::new(8, 8).mirror, false),
+        [],
+        "and is not written where it is not"
+    );
     assert!(!waiting.is_ready());
 
-    waiting.take(Change::Now(Object::Node(Node { name: "here".into(), labels: Default::default() })));
-    assert_eq!(all_wanted(&waiting, &bench.plan, false), [(1, Some(0)), (2, None)], "on no known node: out");
+    waiting.apply(Change::Apply(Object::Node(Node { name: "here".into(), labels: Default::default() })));
+    assert_eq!(
+        all_wanted(&waiting, &bench.mirror, false),
+        [(1, Some(0)), (2, None)],
+        "on no known node: out"
+    );
 }
 
 #[test]
@@ -109,17 +117,17 @@ fn what_is_left_alone_is_taken_back_at_once() {
     let bench = holding();
     let left = Service { discarded: true, ..service("a", 1) };
     let store = store([Object::Service(left), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, None), (2, None)]);
+    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, None), (2, None)]);
 }
 
 #[test]
 fn an_address_that_one_gives_up_and_another_takes_is_one_want() {
     let bench = holding();
     let mut store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1]))]);
-    store.take(Change::Gone(ObjectKey { kind: Kind::Service, name: name("a") }));
-    store.take(Change::Now(Object::Service(service("z", 1))));
-    store.take(Change::Now(Object::Slice(slice("z", [7, 8]))));
-    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, Some(2)), (2, None)]);
+    store.apply(Change::Delete(ObjectKey { kind: Kind::Service, name: name("a") }));
+    store.apply(Change::Apply(Object::Service(service("z", 1))));
+    store.apply(Change::Apply(Object::Slice(slice("z", [7, 8]))));
+    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, Some(2)), (2, None)]);
 }
 
 #[test]
@@ -134,7 +142,7 @@ fn affinity_stays_with_kube_proxy_unless_a_topology_asks_for_the_loop() {
         ("with one it is served", Some("kubernetes.io/hostname"), vec![(1, Some(0))]),
     ] {
         let store = store([Object::Service(sticky(topology)), Object::Slice(slice("a", [1]))]);
-        assert_eq!(all_wanted(&store, &Bench::new(8, 8).plan, false), wanted, "{shows}");
+        assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror, false), wanted, "{shows}");
     }
 }
 
@@ -148,7 +156,7 @@ fn what_a_service_asks_for_stands_in_its_flags() {
     ] {
         let asks = Service { topology: topology.map(Into::into), affinity, ..service("a", 1) };
         let store = store([Object::Service(asks), Object::Slice(slice("a", [1]))]);
-        let wants = wanted(&store, &Bench::new(8, 8).plan, &[name("a")].into(), false);
+        let wants = wanted(&store, &Bench::new(8, 8).mirror, &[name("a")].into(), false);
         let want = wants[&frontend(1)].as_ref().unwrap();
         assert_eq!((want.flags, want.affinity), (flags, affinity.unwrap_or(0)), "{shows}");
     }
@@ -159,17 +167,17 @@ fn a_service_that_waits_keeps_nothing_that_is_another_ones() {
     let waits = Service { topology: Some("openyurt.io/nodepool".into()), ..service("a", 2) };
     let bench = holding();
     let store = store([Object::Service(waits), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &bench.plan, false), [(1, None), (2, None)], "2 is b's, and b is gone");
+    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, None), (2, None)], "2 is b's, and b is gone");
 }
 
 #[test]
 fn elements_of_nobody_go_once_all_is_known() {
     let mut bench = holding();
     bench.maps.held_mut().names.clear();
-    let plan = Plan::adopt(bench.maps.held(), bench.plan.limits());
+    let mirror = Mirror::adopt(bench.maps.held(), bench.mirror.capacity());
     let store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &plan, true), [(1, Some(1))], "nobody knows whose 2 is");
-    assert_eq!(all_wanted(&store, &plan, false), [(1, Some(1)), (2, None)]);
+    assert_eq!(all_wanted(&store, &mirror, true), [(1, Some(1))], "nobody knows whose 2 is");
+    assert_eq!(all_wanted(&store, &mirror, false), [(1, Some(1)), (2, None)]);
 }
 
 #[test]
@@ -179,7 +187,7 @@ fn ports_that_the_programs_do_not_know_are_not_written() {
     odd.ports.push(ServicePort { name: "dns".into(), protocol: Protocol::Udp, port: 53 });
     odd.ports.push(ServicePort { name: "sctp".into(), protocol: Protocol::Sctp, port: 80 });
     let store = store([Object::Service(odd), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &Bench::new(8, 8).plan, false), [(1, Some(1))]);
+    assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror, false), [(1, Some(1))]);
 }
 
 #[test]
@@ -200,7 +208,7 @@ fn the_room_that_is_needed_counts_regions_as_they_are_allocated() {
         (frontend(2), Some(want("b", 1..=11))),
         (frontend(3), None),
     ]);
-    assert_eq!(need(&wants), Limits { frontends: 2, backends: 8 });
+    assert_eq!(need(&wants), Capacity { frontends: 2, backends: 8 });
     let port = SocketAddr::from(([10, 244, 0, 1], 9376));
     assert_eq!(port.port().to_be_bytes(), backend(1).port);
 }

@@ -91,8 +91,8 @@ impl Folder {
         }
         let changes = before.into_iter().filter_map(|(key, old): (ObjectKey, Option<Object>)| {
             match (old, self.object(&key)) {
-                (old, Some(new)) if old.as_ref() != Some(new) => Some(Change::Now(new.clone())),
-                (Some(_), None) => Some(Change::Gone(key)),
+                (old, Some(new)) if old.as_ref() != Some(new) => Some(Change::Apply(new.clone())),
+                (Some(_), None) => Some(Change::Delete(key)),
                 (Some(_), Some(_)) | (None, _) => None,
             }
         });

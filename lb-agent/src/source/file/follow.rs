@@ -28,7 +28,7 @@ const UNFINISHED: Duration = Duration::from_secs(1);
 /// How often all files are compared with their stamps, so that no lost event lasts.
 const SLOW_SCAN: Duration = Duration::from_secs(10);
 
-/// Said of a folder in which there is nothing to read.
+/// Disposition of a folder in which there is nothing to read.
 const EMPTY: &str =
     "holds no manifest; to take back everything that was defined here, leave one with nothing but a comment";
 

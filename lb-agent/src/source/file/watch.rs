@@ -33,14 +33,14 @@ pub(super) struct Watch {
     watcher: RecommendedWatcher,
     /// Watched directories by real path, with what is watched under that path.
     watched: BTreeMap<PathBuf, Identity>,
-    places: Arc<Mutex<Places>>,
+    places: Arc<Mutex<NodeIndex>>,
 }
 
 /// Device and inode: the same path may lead to another directory.
 type Identity = (u64, u64);
 
 #[derive(Debug, Default)]
-struct Places {
+struct NodeIndex {
     /// The folder's real path, where every manifest counts.
     folder: Option<PathBuf>,
     /// Names that decide where a path leads, by their directory's real path.
@@ -52,7 +52,7 @@ struct Places {
 
 impl Watch {
     pub(super) fn new(folder: PathBuf, tell: Sender<Signal>) -> notify::Result<Self> {
-        let places = Arc::new(Mutex::new(Places::default()));
+        let places = Arc::new(Mutex::new(NodeIndex::default()));
         let asked = Arc::clone(&places);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             for signal in signals(&event, &mut lock(&asked)) {
@@ -67,7 +67,7 @@ impl Watch {
     /// whether anything new is watched: what happened there before is not known.
     ///
     /// # Errors
-    /// The folder is there and cannot be watched. Places around it are watched where possible.
+    /// The folder is there and cannot be watched. NodeIndex around it are watched where possible.
     pub(super) fn refresh(&mut self, links: impl Iterator<Item = PathBuf>) -> notify::Result<bool> {
         let mut steps: BTreeMap<PathBuf, BTreeSet<OsString>> = BTreeMap::new();
         for (directory, name) in links.chain([self.folder.clone()]).flat_map(|path| steps_of(&path)) {
@@ -76,7 +76,7 @@ impl Watch {
         let folder = fs::canonicalize(&self.folder).ok().filter(|path| path.is_dir());
         let wanted: BTreeMap<PathBuf, Identity> =
             steps.keys().chain(&folder).filter_map(|path| Some((path.clone(), identity(path)?))).collect();
-        let new = Places { folder: folder.clone(), steps, lost: BTreeSet::new() };
+        let new = NodeIndex { folder: folder.clone(), steps, lost: BTreeSet::new() };
         let lost = std::mem::replace(&mut *lock(&self.places), new).lost;
 
         let stale = self.watched.iter().filter(|(path, identity)| {
@@ -108,12 +108,12 @@ fn identity(directory: &Path) -> Option<Identity> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-fn lock(places: &Mutex<Places>) -> MutexGuard<'_, Places> {
+fn lock(places: &Mutex<NodeIndex>) -> MutexGuard<'_, NodeIndex> {
     // The value is replaced as a whole, so it is good even if a holder panicked.
     places.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn signals(event: &notify::Result<Event>, places: &mut Places) -> Vec<Signal> {
+fn signals(event: &notify::Result<Event>, places: &mut NodeIndex) -> Vec<Signal> {
     let at = Instant::now();
     match event {
         Err(_) => vec![Signal::Everything(at)],
@@ -144,7 +144,7 @@ fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
-impl Places {
+impl NodeIndex {
     fn is_watched(&self, directory: &Path) -> bool {
         self.folder.as_deref() == Some(directory) || self.steps.contains_key(directory)
     }

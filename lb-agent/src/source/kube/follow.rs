@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 use crate::model::Kind;
 use crate::source::Batch;
 
-use super::desk::{Desk, Timing};
+use super::sink::{ChangeSink, Timing};
 use super::watch::Watch;
-use crate::api::Link;
+use crate::api::ApiClient;
 
 /// Follows the API server until it is dropped.
 #[derive(Debug)]
@@ -21,8 +21,12 @@ pub struct Follower {
 /// Follows the API server on the runtime that this is called on, and calls `send` first with
 /// everything, then with each change. It ends when `send` answers false. What goes wrong is in
 /// the batches' reports: it is tried again for ever.
-pub fn follow(link: &Link, timing: Timing, send: impl FnMut(Batch) -> bool + Send + 'static) -> Follower {
-    let desk = Arc::new(Desk::new(link.server(), send));
+pub fn follow(
+    link: &ApiClient,
+    timing: Timing,
+    send: impl FnMut(Batch) -> bool + Send + 'static,
+) -> Follower {
+    let desk = Arc::new(ChangeSink::new(link.server(), send));
     let mut tasks = JoinSet::new();
     for kind in [Kind::Node, Kind::Service, Kind::EndpointSlice] {
         let watch = Watch::new(kind, link.clone(), timing, Arc::clone(&desk));

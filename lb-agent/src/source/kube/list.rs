@@ -7,13 +7,13 @@ use serde::Deserialize;
 use crate::model::Kind;
 
 use super::split::{NotAList, Splitter};
-use super::track::{NotAnObject, Track};
-use crate::api::query::{self, Since};
-use crate::api::{Answer, Link, Trouble};
+use super::tracker::{NotAnObject, Tracker};
+use crate::api::query::{self, VersionMatch};
+use crate::api::{ApiClient, RequestError, Response};
 
 /// A list, or a part of one, while it arrives.
 pub(super) struct Page {
-    answer: Answer,
+    answer: Response,
     splitter: Splitter,
 }
 
@@ -33,13 +33,13 @@ pub(super) struct Metadata {
     pub(super) continued: Option<String>,
 }
 
-impl From<NotAList> for Trouble {
+impl From<NotAList> for RequestError {
     fn from(wrong: NotAList) -> Self {
         Self::Garbage(wrong.to_string())
     }
 }
 
-impl From<NotAnObject> for Trouble {
+impl From<NotAnObject> for RequestError {
     fn from(wrong: NotAnObject) -> Self {
         Self::Garbage(wrong.to_string())
     }
@@ -47,21 +47,21 @@ impl From<NotAnObject> for Trouble {
 
 impl Page {
     pub(super) async fn ask(
-        link: &Link,
+        link: &ApiClient,
         kind: Kind,
-        since: &Since,
+        since: &VersionMatch,
         continued: Option<&str>,
         patience: Duration,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, RequestError> {
         let path = query::list(kind, since, continued);
         let answer = link.get(&path, query::accept_list(kind), patience).await?;
         Ok(Self { answer, splitter: Splitter::default() })
     }
 
     /// Takes in what comes next, and answers whether there was anything.
-    pub(super) async fn more(&mut self, track: &mut Track) -> Result<bool, Trouble> {
+    pub(super) async fn more(&mut self, track: &mut Tracker) -> Result<bool, RequestError> {
         let Some(bytes) = self.answer.next().await? else { return Ok(false) };
-        self.splitter.feed(&bytes, |item| -> Result<(), Trouble> {
+        self.splitter.feed(&bytes, |item| -> Result<(), RequestError> {
             track.now(item)?;
             Ok(())
         })?;
@@ -69,13 +69,13 @@ impl Page {
     }
 
     /// A list that is only half there is none.
-    pub(super) fn end(self) -> Result<Metadata, Trouble> {
-        let head = self.splitter.finish().map_err(|_half| Trouble::Ended)?;
+    pub(super) fn end(self) -> Result<Metadata, RequestError> {
+        let head = self.splitter.finish().map_err(|_half| RequestError::Ended)?;
         let Head { mut metadata } =
-            serde_json::from_slice(&head).map_err(|error| Trouble::Garbage(error.to_string()))?;
+            serde_json::from_slice(&head).map_err(|error| RequestError::Garbage(error.to_string()))?;
         metadata.continued = metadata.continued.filter(|token| !token.is_empty());
         if metadata.resource_version.is_empty() && metadata.continued.is_none() {
-            return Err(Trouble::Garbage("a list without a resource version".to_owned()));
+            return Err(RequestError::Garbage("a list without a resource version".to_owned()));
         }
         Ok(metadata)
     }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use crate::model::{Change, Kind, Object, ObjectKey};
 
 use super::list::Page;
-use super::track::Track;
+use super::tracker::Tracker;
 use crate::api::Backoff;
-use crate::api::query::Since;
+use crate::api::query::VersionMatch;
+use crate::api::{ApiClient, RequestError};
 use crate::api::{ConnectError, KubeConfig};
-use crate::api::{Link, Trouble};
 
 /// For how long a server that is busy, or cannot be reached, is asked again.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -26,7 +26,7 @@ pub enum LoadError {
         kind: Kind,
         server: String,
         #[source]
-        source: Trouble,
+        source: RequestError,
     },
 
     #[error("could not start")]
@@ -54,7 +54,7 @@ pub fn load(config: KubeConfig) -> Result<Loaded, LoadError> {
 }
 
 async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
-    let link = Link::new(config).await?;
+    let link = ApiClient::new(config).await?;
     let server = link.server();
     let mut loaded = Loaded { server, objects: Vec::new(), problems: Vec::new(), is_complete: true };
     for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
@@ -63,8 +63,8 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
         loaded.is_complete &= track.unread() == 0;
         loaded.problems.extend(track.take_news().unwrap_or_default());
         let objects = track.take_changes().into_iter().filter_map(|change| match change {
-            Change::Now(object) => Some(object),
-            Change::Gone(_) | Change::Synced(_) => None,
+            Change::Apply(object) => Some(object),
+            Change::Delete(_) | Change::Synced(_) => None,
         });
         loaded.objects.extend(objects);
     }
@@ -72,7 +72,7 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
 }
 
 /// A list that broke off is begun anew.
-async fn load_kind(link: &Link, kind: Kind) -> Result<Track, Trouble> {
+async fn load_kind(link: &ApiClient, kind: Kind) -> Result<Tracker, RequestError> {
     let until = Instant::now() + PATIENCE;
     let mut backoff = Backoff::default();
     loop {
@@ -89,12 +89,12 @@ async fn load_kind(link: &Link, kind: Kind) -> Result<Track, Trouble> {
     }
 }
 
-async fn list(link: &Link, kind: Kind) -> Result<Track, Trouble> {
-    let mut track = Track::new(kind);
+async fn list(link: &ApiClient, kind: Kind) -> Result<Tracker, RequestError> {
+    let mut track = Tracker::new(kind);
     track.begin();
     let mut continued: Option<String> = None;
     loop {
-        let mut page = Page::ask(link, kind, &Since::Any, continued.as_deref(), SILENCE).await?;
+        let mut page = Page::ask(link, kind, &VersionMatch::Any, continued.as_deref(), SILENCE).await?;
         while page.more(&mut track).await? {}
         continued = page.end()?.continued;
         if continued.is_none() {

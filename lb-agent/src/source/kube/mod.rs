@@ -4,18 +4,18 @@
 //! soon as its last byte is here, one that cannot be read hurts itself alone, and neither a list
 //! nor a store of API objects is ever held.
 
-mod desk;
 mod follow;
 mod list;
 mod load;
 mod report;
+mod sink;
 mod split;
 #[cfg(test)]
 mod tests;
-mod track;
+mod tracker;
 mod watch;
 
-pub use desk::Timing;
 pub use follow::{Follower, follow};
 pub use load::{LoadError, Loaded, load};
 pub use report::{Failure, KindState, Report, State};
+pub use sink::Timing;

@@ -21,7 +21,7 @@ pub struct Report {
 pub struct KindState {
     pub kind: Kind,
     pub state: State,
-    /// Since when, as in `2026-01-02T03:04:05Z`.
+    /// VersionMatch when, as in `2026-01-02T03:04:05Z`.
     pub since: String,
     /// What last went wrong, also when all is well again.
     pub last_failure: Option<Failure>,

@@ -9,11 +9,11 @@ use tokio::time::timeout;
 
 use crate::model::Kind;
 
-use super::desk::{Closed, Desk, Timing};
 use super::list::Page;
-use super::track::Track;
-use crate::api::query::{self, Since};
-use crate::api::{Answer, Link, Status, Trouble};
+use super::sink::{ChangeSink, Closed, Timing};
+use super::tracker::Tracker;
+use crate::api::query::{self, VersionMatch};
+use crate::api::{ApiClient, RequestError, Response, Status};
 use crate::api::{Backoff, jitter};
 
 /// How many changes are handed in together, at most.
@@ -29,14 +29,14 @@ const MARGIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Watch {
     kind: Kind,
-    link: Link,
+    link: ApiClient,
     timing: Timing,
-    desk: Arc<Desk>,
-    track: Track,
+    desk: Arc<ChangeSink>,
+    track: Tracker,
     backoff: Backoff,
     /// From where the next watch goes on; `None` where everything has to be told again.
     version: Option<String>,
-    since: Since,
+    since: VersionMatch,
     /// Whether the API server may be asked to tell its list by a watch.
     streams: bool,
     /// The last thing that arrived could not be understood.
@@ -51,13 +51,13 @@ pub(super) struct Watch {
 
 /// Why a round is over.
 enum Over {
-    Trouble(Trouble),
+    RequestError(RequestError),
     Closed,
 }
 
-impl From<Trouble> for Over {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<RequestError> for Over {
+    fn from(trouble: RequestError) -> Self {
+        Self::RequestError(trouble)
     }
 }
 
@@ -93,16 +93,16 @@ struct BookmarkMetadata {
 const LIST_ENDS: &str = "k8s.io/initial-events-end";
 
 impl Watch {
-    pub(super) fn new(kind: Kind, link: Link, timing: Timing, desk: Arc<Desk>) -> Self {
+    pub(super) fn new(kind: Kind, link: ApiClient, timing: Timing, desk: Arc<ChangeSink>) -> Self {
         Self {
             kind,
             link,
             timing,
             desk,
-            track: Track::new(kind),
+            track: Tracker::new(kind),
             backoff: Backoff::default(),
             version: None,
-            since: Since::Any,
+            since: VersionMatch::Any,
             streams: true,
             garbled: false,
             doubtful: false,
@@ -117,7 +117,7 @@ impl Watch {
             let trouble = match self.round().await {
                 Ok(()) => continue,
                 Err(Over::Closed) => return,
-                Err(Over::Trouble(trouble)) => trouble,
+                Err(Over::RequestError(trouble)) => trouble,
             };
             if self.learn(&trouble) {
                 continue;
@@ -163,19 +163,21 @@ impl Watch {
     ///    has against it, unless it is only busy or does not know us.
     /// 3. So is one that a watch promises and does not tell, as YurtHub's while it is cut off.
     /// 4. What was not understood twice at the same place is left behind.
-    fn learn(&mut self, trouble: &Trouble) -> bool {
-        let is_garbage = matches!(trouble, Trouble::Garbage(_));
-        let is_silent = matches!(trouble, Trouble::Silent { .. });
+    fn learn(&mut self, trouble: &RequestError) -> bool {
+        let is_garbage = matches!(trouble, RequestError::Garbage(_));
+        let is_silent = matches!(trouble, RequestError::Silent { .. });
         let again = std::mem::replace(&mut self.garbled, is_garbage) && is_garbage;
         match (&self.version, trouble.code()) {
             (_, Some(401 | 429 | 500 | 502 | 503)) | (Some(_), Some(403)) => {}
-            (Some(version), Some(410)) => self.forget(Since::NotOlderThan(version.clone())),
-            (Some(_), Some(_)) => self.forget(Since::Newest),
-            (Some(version), None) if again => self.forget(Since::NotOlderThan(version.clone())),
-            (None, Some(410 | 504)) if self.since != Since::Newest => self.forget(Since::Newest),
+            (Some(version), Some(410)) => self.forget(VersionMatch::NotOlderThan(version.clone())),
+            (Some(_), Some(_)) => self.forget(VersionMatch::Newest),
+            (Some(version), None) if again => self.forget(VersionMatch::NotOlderThan(version.clone())),
+            (None, Some(410 | 504)) if self.since != VersionMatch::Newest => {
+                self.forget(VersionMatch::Newest)
+            }
             (None, Some(_)) if self.streams => return self.stream_no_more(),
             (None, None) if self.streams && (again || is_silent) => return self.stream_no_more(),
-            (None, Some(400)) => self.forget(Since::Newest),
+            (None, Some(400)) => self.forget(VersionMatch::Newest),
             (_, Some(_)) | (_, None) => {}
         }
         false
@@ -191,7 +193,7 @@ impl Watch {
     }
 
     /// Whatever trouble there was, a server that speaks of versions is over it.
-    fn forget(&mut self, since: Since) {
+    fn forget(&mut self, since: VersionMatch) {
         self.backoff.reset();
         self.version = None;
         self.since = since;
@@ -228,7 +230,7 @@ impl Watch {
         self.track.begin();
         self.read(answer).await?;
         // The server may not know what was asked for, and tell changes alone.
-        if self.version.is_none() { Err(Trouble::Ended.into()) } else { Ok(()) }
+        if self.version.is_none() { Err(RequestError::Ended.into()) } else { Ok(()) }
     }
 
     async fn watch(&mut self, version: &str) -> Result<(), Over> {
@@ -243,7 +245,7 @@ impl Watch {
         let took = start.elapsed();
         self.was_short = !told && took < SHORT;
         if self.was_short {
-            return Err(Trouble::Ended.into());
+            return Err(RequestError::Ended.into());
         }
         // Not by whoever was asked to end it.
         self.doubtful |= took + MARGIN < most;
@@ -267,7 +269,7 @@ impl Watch {
 
     /// Reads events until the watch or the list that it tells ends, and answers whether there
     /// were any.
-    async fn read(&mut self, mut answer: Answer) -> Result<bool, Over> {
+    async fn read(&mut self, mut answer: Response) -> Result<bool, Over> {
         let mut line = Vec::new();
         let mut told = false;
         while let Some(bytes) = self.next(&mut answer).await? {
@@ -290,18 +292,18 @@ impl Watch {
             }
             line.extend_from_slice(rest);
             if line.len() > LONGEST {
-                return Err(Trouble::Garbage("an event without an end".to_owned()).into());
+                return Err(RequestError::Garbage("an event without an end".to_owned()).into());
             }
             if !self.track.is_listing() {
                 self.hand_in(0).await?;
             }
         }
-        if line.is_empty() { Ok(told) } else { Err(Trouble::Ended.into()) }
+        if line.is_empty() { Ok(told) } else { Err(RequestError::Ended.into()) }
     }
 
     /// The next bytes. After a watch that was none, the next one has to last before all is said
     /// to be well: a proxy without its API server may end one after the other.
-    async fn next(&mut self, answer: &mut Answer) -> Result<Option<bytes::Bytes>, Over> {
+    async fn next(&mut self, answer: &mut Response) -> Result<Option<bytes::Bytes>, Over> {
         if self.was_short && !self.track.is_listing() {
             let first = timeout(SHORT, answer.next()).await;
             if !matches!(first, Ok(Ok(None) | Err(_))) {
@@ -316,7 +318,7 @@ impl Watch {
     }
 
     /// Takes one event in, and answers whether it ended a list.
-    fn event(&mut self, line: &[u8]) -> Result<bool, Trouble> {
+    fn event(&mut self, line: &[u8]) -> Result<bool, RequestError> {
         let Event { kind, object } = serde_json::from_slice(line).map_err(garbage)?;
         let json = object.get().as_bytes();
         let version = match kind {
@@ -327,7 +329,7 @@ impl Watch {
                 let ends = metadata.annotations.is_some_and(|known| known.contains_key(LIST_ENDS));
                 let version = metadata.resource_version;
                 if version.is_empty() {
-                    return Err(Trouble::Garbage("a bookmark without a version".to_owned()));
+                    return Err(RequestError::Garbage("a bookmark without a version".to_owned()));
                 }
                 if ends && self.track.is_listing() {
                     self.track.end();
@@ -341,7 +343,7 @@ impl Watch {
                 // YurtHub refuses lists told by watches so, whatever the code says.
                 return Err(if self.track.is_listing() { status.refusal() } else { status.into() });
             }
-            other => return Err(Trouble::Garbage(format!("an event of type {other:?}"))),
+            other => return Err(RequestError::Garbage(format!("an event of type {other:?}"))),
         };
         if let Some(version) = version.filter(|_| !self.track.is_listing()) {
             self.progress(version);
@@ -351,7 +353,7 @@ impl Watch {
 
     fn progress(&mut self, version: String) {
         self.version = Some(version);
-        self.since = Since::Any;
+        self.since = VersionMatch::Any;
         self.garbled = false;
         self.backoff.reset();
     }
@@ -366,6 +368,6 @@ impl Watch {
     }
 }
 
-fn garbage(error: serde_json::Error) -> Trouble {
-    Trouble::Garbage(error.to_string())
+fn garbage(error: serde_json::Error) -> RequestError {
+    RequestError::Garbage(error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::model::{Dialled, Protocol, Skipped};
+use crate::model::{Frontend, Protocol, Skipped};
 
 use super::*;
 
@@ -127,11 +127,11 @@ fn a_service_that_is_left_alone_keeps_its_address() {
 
     let excluded = [ObjectName::new("default", "a")].into();
     let mut with_excluded = Store::new("n1", Rules { excluded, ..Rules::default() });
-    with_excluded.take(now(claimant("a", 1)));
-    with_excluded.take(now(claimant("b", 2)));
+    with_excluded.apply(now(claimant("a", 1)));
+    with_excluded.apply(now(claimant("b", 2)));
     assert_eq!(said(&with_excluded, "b"), conflict("a"));
 }
 
-fn dialled_by_all() -> Dialled {
-    Dialled { address: SocketAddr::new(service("a").addresses[0], 80), protocol: Protocol::Tcp }
+fn dialled_by_all() -> Frontend {
+    Frontend { address: SocketAddr::new(service("a").addresses[0], 80), protocol: Protocol::Tcp }
 }

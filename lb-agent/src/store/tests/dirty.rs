@@ -50,7 +50,7 @@ fn the_slices_of_a_service_add_up() {
         ("one goes", gone(slice("a-1", "")), "z"),
         ("the last goes", gone(slice("a-2", "")), "refuse"),
     ] {
-        store.take(change);
+        store.apply(change);
         assert_eq!(said(&store, "a"), says, "{shows}");
     }
 }
@@ -77,7 +77,7 @@ fn a_slice_can_lose_the_label_that_names_its_service_and_gain_it() {
     assert_eq!(touched(&mut store, now(slice("a-1", "x@n1"))), "a");
     assert_eq!(said(&store, "a"), "x");
 
-    store.take(now(stray.clone()));
+    store.apply(now(stray.clone()));
     dirty(&mut store);
     assert_eq!(touched(&mut store, gone(stray)), "");
 }
@@ -133,17 +133,17 @@ fn the_first_time_that_a_kind_is_complete_touches_everything() {
 #[test]
 fn services_alone_are_not_all_there_is() {
     let mut store = unsynced([]);
-    store.take(Change::Synced(Kind::EndpointSlice));
+    store.apply(Change::Synced(Kind::EndpointSlice));
     assert!(!store.is_synced());
-    store.take(Change::Synced(Kind::Service));
+    store.apply(Change::Synced(Kind::Service));
     assert!(store.is_synced());
 }
 
 #[test]
 fn what_is_dirty_is_handed_out_once_and_can_be_marked_again() {
     let mut store = store([]);
-    store.take(now(service("a")));
-    store.take(now(service("b")));
+    store.apply(now(service("a")));
+    store.apply(now(service("b")));
     let waiting: Vec<&str> = store.dirty().iter().map(|service| &*service.name).collect();
     assert_eq!(waiting, ["a", "b"], "looking takes nothing away");
     assert_eq!(dirty(&mut store), "a b");
@@ -172,7 +172,7 @@ fn all_that_goes_leaves_nothing_behind() {
         let mut store = store(objects.clone().into_iter().chain([node("n1", "").into()]));
         assert_ne!(format!("{store:?}"), nothing);
         for index in order {
-            store.take(Change::Gone(objects[index].key()));
+            store.apply(Change::Delete(objects[index].key()));
         }
         store.take_dirty();
         assert_eq!(format!("{store:?}"), nothing);

@@ -18,7 +18,7 @@ use crate::model::{
     ServicePort, Slice, SlicePort,
 };
 
-use super::{Port, Rules, Said, Store};
+use super::{Disposition, Port, Rules, Store};
 
 const HOST: &str = "kubernetes.io/hostname";
 const POOL: &str = "openyurt.io/nodepool";
@@ -29,7 +29,7 @@ const RACK: &str = "example.com/rack";
 fn store(objects: impl IntoIterator<Item = Object>) -> Store {
     let mut store = unsynced(objects);
     for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
-        store.take(Change::Synced(kind));
+        store.apply(Change::Synced(kind));
     }
     store.take_dirty();
     store
@@ -39,7 +39,7 @@ fn store(objects: impl IntoIterator<Item = Object>) -> Store {
 fn unsynced(objects: impl IntoIterator<Item = Object>) -> Store {
     let mut store = Store::new("n1", Rules { topology_labels: vec![RACK.into()], ..Rules::default() });
     for object in objects {
-        store.take(Change::Now(object));
+        store.apply(Change::Apply(object));
     }
     store.take_dirty();
     store
@@ -115,7 +115,7 @@ fn label_key(short: &str) -> Arc<str> {
 
 /// Takes the change in and tells the Services that it touched.
 fn touched(store: &mut Store, change: Change) -> String {
-    store.take(change);
+    store.apply(change);
     dirty(store)
 }
 
@@ -135,26 +135,26 @@ fn said(store: &Store, name: &str) -> String {
 }
 
 fn port_said(port: &Port<'_>) -> String {
-    match &port.said {
-        Said::Serve(decision) if decision.chosen.is_empty() => "refuse".to_owned(),
-        Said::Serve(decision) => {
+    match &port.disposition {
+        Disposition::Serve(decision) if decision.chosen.is_empty() => "refuse".to_owned(),
+        Disposition::Serve(decision) => {
             let names = decision.chosen.iter().map(|candidate| match candidate.backend.ip() {
                 IpAddr::V4(address) => char::from(address.octets()[3]).to_string(),
                 IpAddr::V6(address) => char::from(address.octets()[15]).to_string(),
             });
             names.collect::<Vec<_>>().join(" ")
         }
-        Said::Leave(why) => why.describe(),
-        Said::Wait => "wait".to_owned(),
+        Disposition::Leave(why) => why.describe(),
+        Disposition::Wait => "wait".to_owned(),
     }
 }
 
 fn now(object: impl Into<Object>) -> Change {
-    Change::Now(object.into())
+    Change::Apply(object.into())
 }
 
 fn gone(object: impl Into<Object>) -> Change {
-    Change::Gone(object.into().key())
+    Change::Delete(object.into().key())
 }
 
 impl From<Service> for Object {

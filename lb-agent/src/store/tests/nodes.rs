@@ -66,9 +66,9 @@ fn a_label_touches_those_that_read_it_and_have_an_endpoint_on_the_node() {
 #[test]
 fn who_reads_a_label_follows_the_annotation() {
     let mut store = site();
-    store.take(now(with_topology("a", ZONE)));
-    store.take(now(with_topology("o", POOL)));
-    store.take(gone(service("b")));
+    store.apply(now(with_topology("a", ZONE)));
+    store.apply(now(with_topology("o", POOL)));
+    store.apply(gone(service("b")));
     dirty(&mut store);
     assert_eq!(touched(&mut store, now(node("n2", "pool=p2 zone=z1 rack=r1"))), "o");
     assert_eq!(touched(&mut store, now(node("n3", "pool=p1 zone=z1 rack=r1"))), "");
@@ -85,9 +85,9 @@ fn the_label_that_names_a_pool_is_the_operators_choice() {
         node("n1", "site=s1 pool=p1").into(),
         node("n2", "site=s1 pool=p2").into(),
     ] {
-        store.take(Change::Now(object));
+        store.apply(Change::Apply(object));
     }
-    store.take(Change::Synced(Kind::Node));
+    store.apply(Change::Synced(Kind::Node));
     store.take_dirty();
     assert_eq!(said(&store, "a"), "x y");
     assert_eq!(touched(&mut store, now(node("n2", "site=s1 pool=p1"))), "");
@@ -185,8 +185,8 @@ fn the_other_nodes_must_be_complete_too() {
         slice("h-1", "x@n1").into(),
         node("n1", "pool=p1").into(),
     ]);
-    store.take(Change::Synced(Kind::Service));
-    store.take(Change::Synced(Kind::EndpointSlice));
+    store.apply(Change::Synced(Kind::Service));
+    store.apply(Change::Synced(Kind::EndpointSlice));
     dirty(&mut store);
     assert_eq!((said(&store, "a"), said(&store, "h")), ("wait".to_owned(), "x".to_owned()));
     assert!(store.is_synced() && !store.is_ready());
@@ -199,11 +199,11 @@ fn the_other_nodes_must_be_complete_too() {
 #[test]
 fn readiness_waits_for_services_and_slices_whatever_they_read() {
     let mut store = unsynced([service("a").into(), node("n1", "").into()]);
-    store.take(Change::Synced(Kind::Node));
+    store.apply(Change::Synced(Kind::Node));
     assert!(!store.is_ready());
-    store.take(Change::Synced(Kind::Service));
+    store.apply(Change::Synced(Kind::Service));
     assert!(!store.is_ready());
-    store.take(Change::Synced(Kind::EndpointSlice));
+    store.apply(Change::Synced(Kind::EndpointSlice));
     assert!(store.is_ready());
 }
 
@@ -215,16 +215,16 @@ fn a_service_that_is_left_alone_keeps_nobody_waiting() {
     for left_alone in [headless, discarded] {
         let mut store = store([left_alone.clone().into()]);
         assert!(store.is_ready(), "{left_alone:?}");
-        store.take(now(reader.clone()));
+        store.apply(now(reader.clone()));
         assert!(!store.is_ready(), "it counts now");
-        store.take(now(left_alone));
+        store.apply(now(left_alone));
         assert!(store.is_ready(), "and no longer");
     }
 
     let excluded = [reader.name.clone()].into();
     let mut store = Store::new("n1", Rules { excluded, ..Rules::default() });
     for change in [now(reader), Change::Synced(Kind::Service), Change::Synced(Kind::EndpointSlice)] {
-        store.take(change);
+        store.apply(change);
     }
     assert!(store.is_ready());
 }

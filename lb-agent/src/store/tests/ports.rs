@@ -72,7 +72,7 @@ fn each_family_has_its_own_slices() {
     let mut store = store([dual.into(), slice("a-1", "x@n1").into(), v6.clone().into()]);
     assert_eq!(said(&store, "a"), "y; x");
 
-    store.take(now(Slice { family: None, ..v6 }));
+    store.apply(now(Slice { family: None, ..v6 }));
     assert_eq!(said(&store, "a"), "refuse; x");
 }
 
@@ -123,8 +123,8 @@ fn an_excluded_service_is_left_alone_and_no_other_is() {
     let excluded = [ObjectName::new("other", "a"), ObjectName::new("default", "b")].into();
     let mut store = Store::new("n1", Rules { excluded, ..Rules::default() });
     for name in ["a", "b"] {
-        store.take(now(with_topology(name, HOST)));
-        store.take(now(slice(&format!("{name}-1"), "x@n1")));
+        store.apply(now(with_topology(name, HOST)));
+        store.apply(now(slice(&format!("{name}-1"), "x@n1")));
     }
     assert_eq!(
         (said(&store, "a").as_str(), said(&store, "b").as_str()),
@@ -147,8 +147,8 @@ fn of_several_reasons_the_one_that_no_setting_lifts_is_said() {
     ] {
         let ports = vec![port("http", protocol, 80)];
         let mut store = Store::new("n1", rules(excluded));
-        store.take(now(Service { ports: ports.clone(), ..service("a") }));
-        store.take(now(Service { ports, discarded, addresses: service("a").addresses, ..service("b") }));
+        store.apply(now(Service { ports: ports.clone(), ..service("a") }));
+        store.apply(now(Service { ports, discarded, addresses: service("a").addresses, ..service("b") }));
         assert_eq!(said(&store, "b"), why.describe());
     }
 }
@@ -172,14 +172,14 @@ fn the_policies_and_hints_of_a_service_are_obeyed() {
     assert_eq!(touched(&mut store, now(local)), "a");
     assert_eq!(said(&store, "a"), "x");
 
-    store.take(now(service("a")));
+    store.apply(now(service("a")));
     let mut hinted = slice("a-1", "x@n1 y@n2");
     for (endpoint, zone) in hinted.endpoints.iter_mut().zip(["z2", "z1"]) {
         endpoint.hints = Some(Box::new(Hints { zones: vec![zone.into()], nodes: vec![] }));
     }
-    store.take(now(hinted));
+    store.apply(now(hinted));
     assert_eq!(said(&store, "a"), "y");
-    store.take(now(node("n1", "zone=z2")));
+    store.apply(now(node("n1", "zone=z2")));
     assert_eq!(said(&store, "a"), "x");
 }
 
@@ -187,8 +187,8 @@ fn the_policies_and_hints_of_a_service_are_obeyed() {
 fn a_topology_that_is_not_understood_follows_the_operators_rule() {
     for (on_invalid, says) in [(OnInvalid::Unfiltered, "x y"), (OnInvalid::Refuse, "refuse")] {
         let mut store = Store::new("n1", Rules { on_invalid, ..Rules::default() });
-        store.take(now(with_topology("a", RACK)));
-        store.take(now(slice("a-1", "x@n1 y@n2")));
+        store.apply(now(with_topology("a", RACK)));
+        store.apply(now(slice("a-1", "x@n1 y@n2")));
         assert_eq!(said(&store, "a"), says);
         let ports = store.ports(&ObjectName::new("default", "a"));
         assert!(matches!(ports[0].topology, Topology::Invalid(_)), "its label is not allowed");

@@ -12,7 +12,7 @@ use lb_agent::model::{
 };
 use lb_agent::plan::Sizes;
 use lb_agent::plan::fake::Fake;
-use lb_agent::plan::{Limits, Plan};
+use lb_agent::plan::{Capacity, Mirror};
 use lb_agent::store::{Rules, Store};
 use lb_agent::writer::reconcile::Reconciler;
 use serde::Serialize;
@@ -43,7 +43,7 @@ struct Report {
     changes: usize,
     /// How many times a change is cheaper than doing all of it again.
     cold_over_change: f64,
-    /// Live heap of the store alone, and of store, plan and mirror together, in MB (10^6 bytes).
+    /// Live heap of the store alone, and of store and mirror together, in MB (10^6 bytes).
     store_mb: f64,
     together_mb: f64,
     goals: Vec<Goal>,
@@ -68,16 +68,16 @@ pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
     let mut store = store();
     tell(&mut store, objects);
     let store_bytes = live() - before;
-    let mut kernel = Reconciler { maps: Fake::new(limits()), plan: Plan::new(limits(), 1) };
+    let mut kernel = Reconciler { maps: Fake::new(capacity()), mirror: Mirror::new(capacity(), 1) };
     converge(&mut kernel, &mut store)?;
     let with_maps = live();
     let change = change_times(&mut kernel, &mut store, &names, changes)?;
-    let Reconciler { maps, plan } = kernel;
+    let Reconciler { maps, mirror } = kernel;
     let held = live();
     drop(maps);
     let maps_bytes = held - live();
     let together = with_maps - before - maps_bytes;
-    drop(black_box((plan, store)));
+    drop(black_box((mirror, store)));
 
     let at = |part: f64| micros(change[((change.len() - 1) as f64 * part) as usize]);
     let (p50, p99) = (at(0.5), at(0.99));
@@ -85,7 +85,7 @@ pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
     let goals = vec![
         Goal::at_most(CHANGE_AT_MOST_US, "one changed slice, p99, µs", p99),
         Goal::at_most(COLD_AT_MOST_MS, "all of it from cold, ms", cold_ms),
-        Goal::at_most(MEMORY_AT_MOST_MB, "model, plan and mirror together, MB", megabytes(together)),
+        Goal::at_most(MEMORY_AT_MOST_MB, "store and mirror together, MB", megabytes(together)),
     ];
     let report = Report {
         services: SERVICES,
@@ -117,7 +117,7 @@ fn print(report: &Report, output: Output) -> Result<()> {
     );
     println!("cold over one change  {:9.0} x", report.cold_over_change);
     println!(
-        "memory                {:9.1} MB store, {:.1} MB with plan and mirror\n",
+        "memory                {:9.1} MB store, {:.1} MB with mirror\n",
         report.store_mb, report.together_mb
     );
     println!("{}", goals::table(&report.goals));
@@ -139,13 +139,13 @@ fn change_times(
         slice.endpoints[(turn % ENDPOINTS) as usize].address = IpAddr::V4(address(12, turn));
         let (before, _) = kernel.maps.writes();
         let begun = Instant::now();
-        store.take(Change::Now(Object::Slice(slice)));
+        store.apply(Change::Apply(Object::Slice(slice)));
         let pass = kernel.converge(store, false);
         times.push(begun.elapsed());
         let (after, _) = kernel.maps.writes();
         ensure!(pass.failed.is_empty() && after > before, "a change was not written: Service {number}");
-        while let Some(age) = kernel.plan.start_grace() {
-            kernel.plan.release(age);
+        while let Some(age) = kernel.mirror.start_grace() {
+            kernel.mirror.release(age);
         }
     }
     times.sort_unstable();
@@ -155,7 +155,7 @@ fn change_times(
 fn fill(objects: Vec<Object>) -> Result<(Store, Reconciler<Fake>)> {
     let mut store = store();
     tell(&mut store, objects);
-    let mut kernel = Reconciler { maps: Fake::new(limits()), plan: Plan::new(limits(), 1) };
+    let mut kernel = Reconciler { maps: Fake::new(capacity()), mirror: Mirror::new(capacity(), 1) };
     converge(&mut kernel, &mut store)?;
     Ok((store, kernel))
 }
@@ -166,10 +166,10 @@ fn store() -> Store {
 
 fn tell(store: &mut Store, objects: Vec<Object>) {
     for object in objects {
-        store.take(Change::Now(object));
+        store.apply(Change::Apply(object));
     }
     for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
-        store.take(Change::Synced(kind));
+        store.apply(Change::Synced(kind));
     }
 }
 
@@ -182,8 +182,8 @@ fn converge(kernel: &mut Reconciler<Fake>, store: &mut Store) -> Result<()> {
 }
 
 /// As the agent would choose them.
-fn limits() -> Limits {
-    let need = Limits { frontends: SERVICES, backends: SERVICES * (ENDPOINTS - 6).next_power_of_two() };
+fn capacity() -> Capacity {
+    let need = Capacity { frontends: SERVICES, backends: SERVICES * (ENDPOINTS - 6).next_power_of_two() };
     Sizes::default().fresh(need)
 }
 

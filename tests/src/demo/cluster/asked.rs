@@ -6,11 +6,11 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::agent::program;
 use crate::demo::matrix::DIALS;
 use crate::demo::screen::Screen;
 use crate::demo::truth::{EVERYWHERE, PLACES, SERVICE};
 use crate::tally;
-use crate::agent::program;
 
 use super::stage::Stage;
 

@@ -204,10 +204,10 @@ pub(super) fn nameless(ground: &mut Ground, patience: Duration) -> Result<Row> {
     }
     let report = load.stop()?;
     let view = ground.agent.view()?;
-    let strays =
+    let orphans =
         report.answered.keys().filter(|name| ![THEIRS, OURS].map(|node| format!("on-{node}")).contains(name));
     let is_right =
-        ours.contains_key(NAMELESS.1) && report.failed.is_empty() && strays.count() == 0 && view.ready;
+        ours.contains_key(NAMELESS.1) && report.failed.is_empty() && orphans.count() == 0 && view.ready;
     Ok(Row {
         what: "one endpoint without a node name".to_owned(),
         known: "every yurthub ends",

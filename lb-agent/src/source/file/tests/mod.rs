@@ -20,12 +20,12 @@ fn service(name: &str, address: &str) -> String {
 /// kind for what is synced.
 fn told(changes: &[Change]) -> String {
     let words = changes.iter().map(|change| match change {
-        Change::Now(Object::Service(service)) => {
+        Change::Apply(Object::Service(service)) => {
             let addresses: Vec<String> = service.addresses.iter().map(ToString::to_string).collect();
             format!("+{}={}", service.name.name, addresses.join(","))
         }
-        Change::Now(other) => format!("+{}", other.key()),
-        Change::Gone(ObjectKey { name, .. }) => format!("-{}", name.name),
+        Change::Apply(other) => format!("+{}", other.key()),
+        Change::Delete(ObjectKey { name, .. }) => format!("-{}", name.name),
         Change::Synced(kind) => kind.label().to_owned(),
     });
     words.collect::<Vec<_>>().join(" ")

@@ -3,8 +3,8 @@
 mod events;
 mod faults;
 mod follow;
-mod herald;
 mod load;
+mod publisher;
 mod rights;
 mod same;
 mod server;

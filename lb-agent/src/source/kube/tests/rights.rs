@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::announce::event;
-use crate::api::query::{self, Since};
+use crate::api::query::{self, VersionMatch};
 use crate::model::{Kind, ObjectName};
 use crate::source::kube::Report;
 
@@ -47,13 +47,13 @@ fn kinds() -> Vec<Kind> {
 }
 
 fn list(kind: Kind) -> String {
-    right("list", &query::list(kind, &Since::Any, None))
+    right("list", &query::list(kind, &VersionMatch::Any, None))
 }
 
 /// A list that a watch tells is a watch as well.
 fn watch(kind: Kind) -> String {
     let watch = right("watch", &query::watch(kind, "1", Duration::from_secs(1)));
-    assert_eq!(right("watch", &query::stream(kind, &Since::Any, Duration::from_secs(1))), watch);
+    assert_eq!(right("watch", &query::stream(kind, &VersionMatch::Any, Duration::from_secs(1))), watch);
     watch
 }
 

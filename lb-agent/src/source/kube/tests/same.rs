@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::convert::Interner;
 use crate::manifest::{Format, read};
 use crate::model::{Change, Kind, Object};
-use crate::source::kube::track::Track;
+use crate::source::kube::tracker::Tracker;
 
 /// An object as it is written, its kind, and how many parts of it cannot be used.
 fn cases() -> Vec<(&'static str, Kind, Value, usize)> {
@@ -70,10 +70,10 @@ fn both_live_sources_read_an_object_alike() {
         let manifest = read(&text, Format::Json, &mut Interner::default()).unwrap();
         let of_file: Vec<Object> = manifest.objects.into_iter().map(|defined| defined.object).collect();
 
-        let mut track = Track::new(kind);
+        let mut track = Tracker::new(kind);
         track.now(text.as_bytes()).unwrap();
         let changes = track.take_changes();
-        let expected: Vec<Change> = of_file.iter().cloned().map(Change::Now).collect();
+        let expected: Vec<Change> = of_file.iter().cloned().map(Change::Apply).collect();
         assert_eq!(changes, expected, "{shows}");
 
         let problems = track.take_news().unwrap_or_default();
@@ -86,8 +86,8 @@ fn both_live_sources_read_an_object_alike() {
 
 fn expected_key(changes: &[Change]) -> crate::model::ObjectKey {
     match &changes[0] {
-        Change::Now(object) => object.key(),
-        Change::Gone(key) => key.clone(),
+        Change::Apply(object) => object.key(),
+        Change::Delete(key) => key.clone(),
         Change::Synced(kind) => panic!("{} alone", kind.label()),
     }
 }

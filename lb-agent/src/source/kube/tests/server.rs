@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::events::{self, Events};
-use crate::announce::{Outbox, Pace, publish};
-use crate::api::{Credentials, KubeConfig, Link};
+use crate::announce::{EventQueue, RateLimit, publish};
+use crate::api::{ApiClient, Credentials, KubeConfig};
 use crate::model::{Change, Kind, Object};
 use crate::source::kube::{Follower, KindState, Report, State, Timing, follow};
 use crate::source::{Batch, Report as SourceReport};
@@ -312,15 +312,15 @@ impl Client {
     }
 
     /// It has something to say as well.
-    pub(super) async fn telling(server: &Server, outbox: Outbox, node: &str, pace: Pace) -> Self {
+    pub(super) async fn telling(server: &Server, outbox: EventQueue, node: &str, pace: RateLimit) -> Self {
         let client = Self::new(server).await;
-        let link = Link::new(server.config()).await.unwrap();
+        let link = ApiClient::new(server.config()).await.unwrap();
         Self { _events: Some(publish(&link, outbox, node, pace)), ..client }
     }
 
     async fn start(config: KubeConfig, timing: Timing) -> Self {
         let (send, batches) = unbounded_channel();
-        let link = Link::new(config).await.unwrap();
+        let link = ApiClient::new(config).await.unwrap();
         let follower = follow(&link, timing, move |batch| send.send(batch).is_ok());
         Self {
             batches,
@@ -385,8 +385,8 @@ pub(super) fn state(report: &Report, kind: Kind) -> Option<State> {
 
 fn words(change: &Change, wanted: Kind) -> Option<String> {
     let (kind, text) = match change {
-        Change::Now(object) => (object.key().kind, format!("+{}", name(object))),
-        Change::Gone(key) => (key.kind, format!("-{}", key.name.name)),
+        Change::Apply(object) => (object.key().kind, format!("+{}", name(object))),
+        Change::Delete(key) => (key.kind, format!("-{}", key.name.name)),
         Change::Synced(kind) => (*kind, "synced".to_owned()),
     };
     (kind == wanted).then_some(text)

@@ -50,12 +50,12 @@ pub(crate) struct Contender {
     attached: Attached,
     program: ProgramFd,
     pod: Pod,
-    dialled: Cell<Dialled>,
+    dialled: Cell<Frontend>,
 }
 
 /// What the counters must say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Dialled {
+struct Frontend {
     services: u64,
     others: u64,
 }
@@ -116,7 +116,7 @@ impl Contender {
             Attached::Reference(reference) => reference.counted(outcome),
         };
         let said =
-            Dialled { services: counted(Outcome::Translated)?, others: counted(Outcome::NotAService)? };
+            Frontend { services: counted(Outcome::Translated)?, others: counted(Outcome::NotAService)? };
         let dialled = self.dialled.get();
         let name = self.shape.name();
         ensure!(

@@ -14,7 +14,7 @@ use lb_agent::datapath::programs::attach;
 use lb_agent::datapath::programs::load::OBJECT;
 use lb_agent::datapath::takeover::Datapath;
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
-use lb_agent::plan::{self, Want};
+use lb_agent::plan::{self, Desired};
 use lb_agent::plan::{Maps, Sizes};
 use lb_common::layout::{Backend4, CATALOGUE, Frontend4};
 use lb_common::outcome::Outcome;
@@ -29,7 +29,7 @@ pub(crate) struct Ours {
 
 /// Publishes `services` services of `each` backends, and attaches at the node's cgroup.
 pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
-    let wants: BTreeMap<Frontend4, Option<Want>> =
+    let wants: BTreeMap<Frontend4, Option<Desired>> =
         (0..services).map(|index| (frontend(dials::service(index)), Some(want(index, each)))).collect();
     let cgroup = cgroup::find(Some(node.cgroup()))?;
     let mut datapath = Datapath::new(&node.pin_root(), cgroup, OBJECT);
@@ -42,7 +42,7 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
             plan.commit(step);
         }
     }
-    ensure!(plan.short().is_empty(), "the maps have no room for {services} services");
+    ensure!(plan.starved().is_empty(), "the maps have no room for {services} services");
     datapath.attach()?;
 
     let attached = attach::attached(&node.pin_root(), None);
@@ -67,7 +67,7 @@ pub(crate) fn memory(pin_root: &Path) -> Result<u64> {
     CATALOGUE.iter().map(|spec| of(spec.pin)).sum()
 }
 
-fn want(index: u32, each: u32) -> Want {
+fn want(index: u32, each: u32) -> Desired {
     let backends = (0..each).map(|slot| backend4(dials::backend(index, slot, each)));
     let mut backends: Vec<Backend4> = backends.collect();
     backends.sort_unstable();
@@ -77,7 +77,7 @@ fn want(index: u32, each: u32) -> Want {
         protocol: Protocol::Tcp,
         family: Family::V4,
     };
-    Want { key, flags: 0, affinity: 0, backends }
+    Desired { key, flags: 0, affinity: 0, backends }
 }
 
 /// As a key of the front end; the reference shapes have the same one.

@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn the_log_tells_how_it_came_up() {
         let log = "\
-2026-11-24T23:59:59.500000Z  INFO lb_agent::source::kube::desk: in sync with the API server kind=\"Node\" server=\"x\"
-2026-11-24T23:59:59.750000Z  INFO lb_agent::source::kube::desk: in sync with the API server kind=\"Service\" server=\"x\"
-2026-11-25T00:00:00.250000Z  INFO lb_agent::source::kube::desk: in sync with the API server kind=\"EndpointSlice\" server=\"x\"
+2026-11-24T23:59:59.500000Z  INFO lb_agent::source::kube::sink: in sync with the API server kind=\"Node\" server=\"x\"
+2026-11-24T23:59:59.750000Z  INFO lb_agent::source::kube::sink: in sync with the API server kind=\"Service\" server=\"x\"
+2026-11-25T00:00:00.250000Z  INFO lb_agent::source::kube::sink: in sync with the API server kind=\"EndpointSlice\" server=\"x\"
 2026-11-25T00:00:00.500000Z  INFO lb_agent::writer: maps are open services=1
 2026-11-25T00:00:00.750000Z  INFO lb_agent::writer: attached cgroup=/x
 ";

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::server::{Client, PATIENCE, Server};
-use crate::announce::warning::Complaint;
-use crate::announce::{Outbox, Pace};
+use crate::announce::warning::TopologyWarning;
+use crate::announce::{EventQueue, RateLimit};
 use crate::model::{Kind, ObjectName};
 
-const FAST: Pace = Pace {
+const FAST: RateLimit = RateLimit {
     spread: Duration::from_millis(20),
     gap: Duration::from_millis(2),
     most: Duration::from_millis(50),
@@ -19,17 +19,22 @@ const FAST: Pace = Pace {
 /// Long enough for anything that is to be said.
 const QUIET: Duration = Duration::from_millis(400);
 
-fn complaint(service: &str, written: &str) -> Complaint {
+fn complaint(service: &str, written: &str) -> TopologyWarning {
     let service = ObjectName::new("default", service);
-    Complaint { service, uid: Some("u-1".into()), written: written.into(), text: "It is wrong.".to_owned() }
+    TopologyWarning {
+        service,
+        uid: Some("u-1".into()),
+        written: written.into(),
+        text: "It is wrong.".to_owned(),
+    }
 }
 
-fn set(outbox: &Outbox, complaint: &Complaint) {
+fn set(outbox: &EventQueue, complaint: &TopologyWarning) {
     outbox.set(&complaint.service, Some(complaint.clone()));
 }
 
-async fn agent(server: &Server, node: &str, pace: Pace) -> (Client, Outbox) {
-    let outbox = Outbox::default();
+async fn agent(server: &Server, node: &str, pace: RateLimit) -> (Client, EventQueue) {
+    let outbox = EventQueue::default();
     (Client::telling(server, outbox.clone(), node, pace).await, outbox)
 }
 
@@ -72,7 +77,7 @@ async fn two_agents_make_one_event_and_neither_repeats_it() {
 #[tokio::test]
 async fn another_mistake_is_another_event_and_what_is_mended_in_time_is_none() {
     let server = Server::start().await;
-    let slow = Pace { spread: Duration::from_millis(300), ..FAST };
+    let slow = RateLimit { spread: Duration::from_millis(300), ..FAST };
     let (_agent, outbox) = agent(&server, "n1", slow).await;
     let web = complaint("web", "rack");
     set(&outbox, &web);
@@ -110,7 +115,7 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_left() {
 async fn without_the_right_the_api_server_is_left_in_peace() {
     let server = Server::start().await;
     server.refuse_events(&[(403, "forbidden")]);
-    let hour = Pace { without_right: Duration::from_secs(3600), ..FAST };
+    let hour = RateLimit { without_right: Duration::from_secs(3600), ..FAST };
     let (_agent, outbox) = agent(&server, "n1", hour).await;
     for number in 0..50 {
         set(&outbox, &complaint(&format!("s-{number}"), "rack"));
@@ -135,7 +140,7 @@ async fn many_mistakes_are_no_burst_and_delay_no_watch() {
     let server = Server::start().await;
     let watch = server.stream(Kind::Service, "10", &[]);
     let gap = Duration::from_millis(50);
-    let (mut client, outbox) = agent(&server, "n1", Pace { gap, most: gap, ..FAST }).await;
+    let (mut client, outbox) = agent(&server, "n1", RateLimit { gap, most: gap, ..FAST }).await;
     assert_eq!(client.next(Kind::Service).await, "synced");
     let start = Instant::now();
     for number in 0..1000 {
@@ -152,7 +157,7 @@ async fn many_mistakes_are_no_burst_and_delay_no_watch() {
 #[tokio::test]
 async fn where_others_are_at_work_an_agent_slows_down() {
     let server = Server::start().await;
-    let pace = Pace { gap: Duration::from_millis(10), most: Duration::from_secs(3600), ..FAST };
+    let pace = RateLimit { gap: Duration::from_millis(10), most: Duration::from_secs(3600), ..FAST };
     let (_first, one) = agent(&server, "n1", pace).await;
     for number in 0..20 {
         set(&one, &complaint(&format!("s-{number}"), "rack"));

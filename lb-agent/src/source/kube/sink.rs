@@ -9,7 +9,7 @@ use crate::model::{Change, Kind, ObjectKey};
 use crate::source::{Backlog, Batch, Report as SourceReport};
 
 use super::report::{Report, State};
-use crate::api::{Link, Trouble};
+use crate::api::{ApiClient, RequestError};
 
 /// So many changes may wait for whoever takes them; then the API server waits as well.
 const BACKLOG: u32 = 8192;
@@ -35,7 +35,7 @@ impl Default for Timing {
 }
 
 /// Shared by the watches of all kinds.
-pub(super) struct Desk {
+pub(super) struct ChangeSink {
     inner: Mutex<Inner>,
     room: Arc<Semaphore>,
 }
@@ -49,7 +49,7 @@ struct Inner {
 #[derive(Debug)]
 pub(super) struct Closed;
 
-impl Desk {
+impl ChangeSink {
     pub(super) fn new(server: String, send: impl FnMut(Batch) -> bool + Send + 'static) -> Self {
         let inner = Inner { send: Box::new(send), report: Report::new(server) };
         Self { inner: Mutex::new(inner), room: Arc::new(Semaphore::new(BACKLOG as usize)) }
@@ -83,7 +83,7 @@ impl Desk {
     }
 
     /// Everything of this kind was told, and what changes from now on will be.
-    pub(super) fn in_sync(&self, kind: Kind, link: &Link) -> Result<(), Closed> {
+    pub(super) fn in_sync(&self, kind: Kind, link: &ApiClient) -> Result<(), Closed> {
         let mut inner = self.lock();
         let notes = if link.is_unmarked() { vec![UNMARKED.to_owned()] } else { Vec::new() };
         let is_new_note = inner.report.notes != notes;
@@ -97,7 +97,7 @@ impl Desk {
     }
 
     /// What was told last stays, and is as old as this moment.
-    pub(super) fn trouble(&self, kind: Kind, trouble: &Trouble, synced: bool) -> Result<(), Closed> {
+    pub(super) fn trouble(&self, kind: Kind, trouble: &RequestError, synced: bool) -> Result<(), Closed> {
         let mut inner = self.lock();
         let state = if synced { State::Behind } else { State::Starting };
         let is_new = inner.report.enter(kind, state);

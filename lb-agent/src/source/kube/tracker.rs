@@ -10,7 +10,7 @@ use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
 /// What was told of one kind. Of an object only its name is kept, so that it is known what is
 /// gone when everything has been told again.
 #[derive(Debug)]
-pub(super) struct Track {
+pub(super) struct Tracker {
     kind: Kind,
     /// Each object's name, with the number of the list that told it last.
     known: HashMap<ObjectName, u32>,
@@ -45,7 +45,7 @@ struct NameAndVersion {
     resource_version: Option<String>,
 }
 
-impl Track {
+impl Tracker {
     pub(super) fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -81,7 +81,7 @@ impl Track {
         gone.sort_unstable();
         for name in gone {
             self.forget_oddities(&name);
-            self.changes.push(Change::Gone(ObjectKey { kind, name }));
+            self.changes.push(Change::Delete(ObjectKey { kind, name }));
         }
         self.listing = false;
         if !self.synced {
@@ -107,7 +107,7 @@ impl Track {
         let (name, version) = self.named(json)?;
         let problems = match self.convert(json) {
             Ok(Converted { object, problems }) => {
-                self.changes.push(Change::Now(object));
+                self.changes.push(Change::Apply(object));
                 self.unread.remove(&name);
                 problems
             }
@@ -134,7 +134,7 @@ impl Track {
         let (name, version) = self.named(json)?;
         if self.known.remove(&name).is_some() {
             self.forget_oddities(&name);
-            self.changes.push(Change::Gone(ObjectKey { kind: self.kind, name }));
+            self.changes.push(Change::Delete(ObjectKey { kind: self.kind, name }));
         }
         Ok(version)
     }
