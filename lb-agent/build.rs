@@ -1,21 +1,27 @@
-//! Finds the kernel object that the agent carries inside.
+//! Puts the kernel object that the agent carries inside where the compiler finds it.
+//!
+//! No path of this checkout is kept: a checkout that is copied with its `target` folder builds from
+//! its own files.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 /// Names an object that lies elsewhere.
 const CHOICE: &str = "EDGELOOP_EBPF_OBJECT";
+/// From the folder of this package, which is where cargo runs this program.
+const BUILT: &str = "../lb-ebpf/target/edgeloop.o";
 
 fn main() {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lb-ebpf/target/edgeloop.o");
-    let object = env::var_os(CHOICE).map_or(built, PathBuf::from);
-    // `include_bytes` reads from the folder of the source file, we from that of the package.
-    let object = std::path::absolute(&object).unwrap_or(object);
     println!("cargo::rustc-check-cfg=cfg(edgeloop_object)");
     println!("cargo::rerun-if-env-changed={CHOICE}");
+    let object = env::var_os(CHOICE).map_or_else(|| PathBuf::from(BUILT), PathBuf::from);
     println!("cargo::rerun-if-changed={}", object.display());
     if object.is_file() {
+        let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+        let copy = Path::new(&out).join("edgeloop.o");
+        if let Err(error) = fs::copy(&object, &copy) {
+            panic!("could not copy {} to {}: {error}", object.display(), copy.display());
+        }
         println!("cargo::rustc-cfg=edgeloop_object");
-        println!("cargo::rustc-env=EDGELOOP_OBJECT_PATH={}", object.display());
     }
 }

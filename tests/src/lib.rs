@@ -5,6 +5,7 @@ mod answer;
 pub mod bpf;
 mod call;
 mod cgroup;
+pub mod checkout;
 mod child;
 mod claim;
 pub mod cluster;

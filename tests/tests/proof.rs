@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use edgeloop_tests::checkout;
 use edgeloop_tests::proof::{Arena, Experiment, Finding, Way};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::programs::load::OBJECT;
@@ -136,7 +136,7 @@ fn storm(object: Vec<u8>, name: &str) -> Experiment {
 }
 
 fn planted(object: &str) -> Result<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lb-ebpf/target").join(object);
+    let path = checkout::folder()?.join("lb-ebpf/target").join(object);
     fs::read(&path)
         .with_context(|| format!("no {}: run `cargo xtask build-ebpf --planted` first", path.display()))
 }

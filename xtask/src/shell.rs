@@ -29,10 +29,14 @@ const HOST_BUILD: [&str; 14] = [
     "RUSTFLAGS",
 ];
 
-/// The folder of the workspace.
+/// The folder of the workspace: that of the package which cargo runs, else the one we are called in.
+///
+/// Not a path of the time when this program was compiled: a checkout that is copied with its `target`
+/// folder would build the old one.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let root = package.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+    root.or_else(|| std::env::current_dir().ok()).unwrap_or_default()
 }
 
 /// The cargo that called us, to be run in the workspace.

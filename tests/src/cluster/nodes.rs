@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::checkout;
 use crate::manifests::manifest;
 
 use super::{Cluster, is_refused};
@@ -55,7 +56,7 @@ impl Cluster {
 
     /// Applies every object of a file of the project, in its order.
     pub fn apply_file(&self, file: impl AsRef<Path>) -> Result<()> {
-        let file = project().join(file);
+        let file = checkout::folder()?.join(file);
         let text = fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
         for object in documents(&text)? {
             self.api().apply(&object).with_context(|| format!("in {}", file.display()))?;
@@ -112,10 +113,4 @@ pub fn patiently<T>(code: u16, mut act: impl FnMut() -> Result<T>) -> Result<T> 
             done => return done,
         }
     }
-}
-
-/// The folder of the workspace.
-fn project() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests).to_owned()
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::now;
+use crate::{checkout, now};
 
-const TUTORIAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/tutorial");
+const TUTORIAL: &str = "examples/tutorial";
 
 /// Every file that says which pods there are.
 const SLICES: [&str; 2] = ["endpointslices-hangzhou.yaml", "endpointslices-shanghai.yaml"];
@@ -28,8 +28,8 @@ pub(super) struct Server {
 impl Manifests {
     pub(super) fn copy_to(folder: &Path) -> Result<Self> {
         fs::create_dir(folder).with_context(|| format!("could not make {}", folder.display()))?;
-        let from = Path::new(TUTORIAL);
-        let entries = fs::read_dir(from).with_context(|| format!("could not list {}", from.display()))?;
+        let from = checkout::folder()?.join(TUTORIAL);
+        let entries = fs::read_dir(&from).with_context(|| format!("could not list {}", from.display()))?;
         for entry in entries {
             let path = entry.with_context(|| format!("could not list {}", from.display()))?.path();
             let name = path.file_name().with_context(|| format!("{} has no name", path.display()))?;

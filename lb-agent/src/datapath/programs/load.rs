@@ -15,7 +15,7 @@ compile_error!("the kernel object is missing: run `cargo xtask build-ebpf` first
 
 /// The kernel object that this agent was built with.
 #[cfg(edgeloop_object)]
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("EDGELOOP_OBJECT_PATH"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/edgeloop.o"));
 
 /// A place in the kernel where a program of ours runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

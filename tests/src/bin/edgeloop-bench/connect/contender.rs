@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aya::programs::{ProgramFd, loaded_programs};
-use edgeloop_tests::{Child, Pod, Site};
+use edgeloop_tests::{Child, Pod, Site, checkout};
 use lb_common::outcome::Outcome;
 
 use super::dials::Target;
@@ -129,9 +129,7 @@ impl Contender {
 
 /// Built beside our own.
 fn reference_object() -> Result<PathBuf> {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = tests.parent().context("the package has no parent folder")?;
-    Ok(root.join("lb-ebpf/target/reference.o"))
+    Ok(checkout::folder()?.join("lb-ebpf/target/reference.o"))
 }
 
 fn program(id: u32) -> Result<ProgramFd> {
