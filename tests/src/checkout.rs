@@ -26,3 +26,13 @@ pub fn folder() -> Result<PathBuf> {
 fn above(start: &Path) -> Option<&Path> {
     start.ancestors().find(|folder| folder.join(SIGN).is_file())
 }
+
+/// A program that cargo built next to this one, or one folder up from it: tests run in `deps/`.
+///
+/// # Errors
+/// When it is not there.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let own = env::current_exe().context("could not find where this program lies")?;
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.with_context(|| format!("the program {name} is not built: run the verb of `cargo xtask` again"))
+}

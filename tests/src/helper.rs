@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
 
+use crate::checkout;
 use crate::child::Child;
 use crate::netns::Netns;
 
@@ -29,12 +30,8 @@ pub fn build() -> Result<()> {
     Ok(())
 }
 
-/// Beside this program, or one folder up: tests run in `deps/`.
 pub(crate) fn find() -> Result<PathBuf> {
-    let own = env::current_exe().context("could not tell where this program lies")?;
-    own.ancestors().skip(1).take(2).map(|folder| folder.join(NAME)).find(|path| path.is_file()).with_context(
-        || format!("the program {NAME} is not built: run `cargo build -p edgeloop-tests --bin {NAME}`"),
-    )
+    checkout::program(NAME)
 }
 
 /// A program that will run in this cgroup and network namespace.

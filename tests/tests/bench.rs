@@ -3,10 +3,11 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use edgeloop_tests::checkout;
 
 /// The names of the goals that a bench prints.
 fn goals(bench: &str) -> Result<Vec<String>> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edgeloop-bench"));
+    let mut command = Command::new(checkout::program("edgeloop-bench")?);
     let output = command.args([bench, "--quick", "-o", "json"]).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use edgeloop_tests::{Child, Pod, Site, Tally, leftovers, now, tally};
+use edgeloop_tests::{Child, Pod, Site, Tally, checkout, leftovers, now, tally};
 use nix::sys::signal::Signal;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -313,7 +313,7 @@ fn web_and_client() -> Result<(Site, Pod, Pod)> {
 
 /// Another process with a site of its own, and that site's name.
 fn owner_of_a_site() -> Result<(Child, String)> {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_edgeloop-pod"))
+    let mut process = Command::new(checkout::program("edgeloop-pod")?)
         .arg("site")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -2,11 +2,13 @@
 
 use std::process::Command;
 
+use edgeloop_tests::checkout;
+
 /// Two at once, as two people on one machine would.
 #[test]
 #[ignore = "needs root"]
 fn the_demo_shows_what_it_says_also_beside_another() {
-    let demo = || Command::new(env!("CARGO_BIN_EXE_edgeloop-demo")).spawn().unwrap();
+    let demo = || Command::new(checkout::program("edgeloop-demo").unwrap()).spawn().unwrap();
     for mut demo in [demo(), demo()] {
         let status = demo.wait().unwrap();
         assert!(status.success(), "{status}");

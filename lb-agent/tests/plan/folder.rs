@@ -48,9 +48,15 @@ impl Answer {
     }
 }
 
+/// The program that cargo built one folder up from this test. Not the path that it had when the test
+/// was compiled: in a copied checkout that is the old one's.
+fn agent() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("lb-agent")
+}
+
 /// Runs the command with these variables and no others of ours.
 pub(crate) fn plan(folders: &[&Path], flags: &[&str], variables: &[(&str, &str)]) -> Answer {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lb-agent"));
+    let mut command = Command::new(agent());
     command.arg("plan").env_clear().envs(variables.iter().copied());
     for folder in folders {
         command.arg("--manifests").arg(folder);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use edgeloop_tests::{PREFIX, leftovers};
+use edgeloop_tests::{PREFIX, checkout, leftovers};
 
 /// What its lines begin with, in their order.
 const LINES: [&str; 29] = [
@@ -41,7 +41,7 @@ const LINES: [&str; 29] = [
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
 fn the_bench_of_the_control_plane_prints_every_line_and_leaves_nothing() {
-    let child = Command::new(env!("CARGO_BIN_EXE_edgeloop-bench"))
+    let child = Command::new(checkout::program("edgeloop-bench").unwrap())
         .args(["control-plane", "--small", "--seconds", "2"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
@@ -63,7 +63,7 @@ fn the_bench_of_the_control_plane_prints_every_line_and_leaves_nothing() {
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
 fn the_bench_tells_our_memory_behind_yurthub() {
-    let output = Command::new(env!("CARGO_BIN_EXE_edgeloop-bench"))
+    let output = Command::new(checkout::program("edgeloop-bench").unwrap())
         .args(["control-plane", "--small", "--seconds", "1", "--through-yurthub"])
         .output()
         .unwrap();

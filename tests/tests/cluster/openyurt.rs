@@ -2,11 +2,13 @@
 
 use std::process::Command;
 
+use edgeloop_tests::checkout;
+
 /// It exits with an error if anything that it shows is not so: YurtAppSets become pods in their pools, a pool
 /// is scaled to zero and back, the annotation changes, a node moves, the API server is killed.
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
 fn the_demo_on_a_cluster_shows_what_it_says() {
-    let status = Command::new(env!("CARGO_BIN_EXE_edgeloop-demo")).arg("--cluster").status().unwrap();
+    let status = Command::new(checkout::program("edgeloop-demo").unwrap()).arg("--cluster").status().unwrap();
     assert!(status.success(), "{status}");
 }

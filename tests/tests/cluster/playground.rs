@@ -5,7 +5,7 @@ use std::process::{self, Command, Output};
 use std::{fs, io};
 
 use edgeloop_tests::agent::program;
-use edgeloop_tests::leftovers;
+use edgeloop_tests::{checkout, leftovers};
 use serde_json::Value;
 
 /// Taken down also when the test fails.
@@ -17,8 +17,8 @@ impl Drop for Named {
     }
 }
 
-fn says(cluster: &Named, verb: &str) -> io::Result<Output> {
-    Command::new(env!("CARGO_BIN_EXE_edgeloop-cluster")).args([verb, "--name", &cluster.0]).output()
+fn says(cluster: &Named, verb: &str) -> anyhow::Result<Output> {
+    Ok(Command::new(checkout::program("edgeloop-cluster")?).args([verb, "--name", &cluster.0]).output()?)
 }
 
 #[test]

@@ -9,9 +9,11 @@ const MOST_LINES: usize = 399;
 /// Notes to come back later, which belong into an issue.
 const NOTES: [&str; 2] = ["TODO", "FIXME"];
 const UNFINISHED: [&str; 2] = ["todo", "unimplemented"];
+/// Paths of the checkout that something was compiled in. `OUT_DIR` is none: cargo keeps it current.
+const FIXED_PATHS: [&str; 2] = ["CARGO_MANIFEST_DIR", "CARGO_BIN_EXE_"];
 
 pub(crate) fn check(source: &Source) -> Vec<Finding> {
-    [length(source), first_line(source), notes(source), code(source)].concat()
+    [length(source), first_line(source), notes(source), code(source), fixed_paths(source)].concat()
 }
 
 fn length(source: &Source) -> Vec<Finding> {
@@ -55,11 +57,21 @@ fn code(source: &Source) -> Vec<Finding> {
     }
     for three in tokens.windows(3) {
         if matches!(three[0].text, "[" | ",") && three[1].text == "allow" && three[2].text == "(" {
-            let rule = "`#[allow(`: mend what the lint says, or use `#[expect(lint, reason = \"…\")]`";
+            let rule = "`#[allow(`: fix what the lint says, or use `#[expect(lint, reason = \"…\")]`";
             findings.push(source.finding(three[1].line, rule.to_string()));
         }
     }
     findings
+}
+
+/// The code has blanks where the literal is: the macro is found there, its argument in the text.
+fn fixed_paths(source: &Source) -> Vec<Finding> {
+    let lines = (1..).zip(source.code.lines().zip(source.text.lines()));
+    let fixed = lines.filter(|(_, (code, text))| {
+        code.contains("env!(") && FIXED_PATHS.iter().any(|path| text.contains(&format!("env!(\"{path}")))
+    });
+    let rule = "a path fixed at compile time leads out of a copied checkout: find it when the program runs";
+    fixed.map(|(line, _)| source.finding(line, rule.to_string())).collect()
 }
 
 /// Files that no `mod` reaches from `roots`, the files that cargo compiles.
@@ -116,6 +128,10 @@ mod tests {
             ("on a condition", begins("#[cfg_attr(test, allow(dead_code))]"), 1),
             ("a lint that is expected", begins("#[expect(dead_code, reason = \"x\")]"), 0),
             ("a function of that name", begins("fn f() { allow(1) }"), 0),
+            ("a path of the checkout", begins(r#"fn f() -> &str { env!("CARGO_MANIFEST_DIR") }"#), 1),
+            ("a program's path", begins(r#"fn f() -> &str { env!("CARGO_BIN_EXE_x") }"#), 1),
+            ("the version", begins(r#"fn f() -> &str { env!("CARGO_PKG_VERSION") }"#), 0),
+            ("a comment on it", begins(r#"// env!("CARGO_MANIFEST_DIR")"#), 0),
         ] {
             let findings = check(&Source::new("x.rs", &text));
             assert_eq!(findings.len(), found, "{shows}: {findings:?}");
