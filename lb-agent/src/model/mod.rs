@@ -1,4 +1,4 @@
-//! Our words: services, slices, endpoints, nodes. No Kubernetes types, no kernel types.
+//! Our words: services, slices, endpoints, nodes. No Kubernetes types, no kernel types. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! From decisions to map writes: what the kernel should hold, what it holds, the difference.
+//! From decisions to map writes: what the kernel should hold, what it holds, the difference. Pure.
 
 mod adopt;
 mod capacity;

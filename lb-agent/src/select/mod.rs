@@ -1,4 +1,4 @@
-//! Which endpoints of a service port this node uses, and why each is in or out.
+//! Which endpoints of a service port this node uses, and why each is in or out. Pure.
 
 pub mod candidate;
 pub mod decide;

@@ -1,4 +1,4 @@
-//! Everything a source told, and which Services a change can affect.
+//! Everything a source told, and which Services a change can affect. Pure.
 
 mod claims;
 mod ports;

@@ -1,4 +1,4 @@
-//! What an operator is told, as values: wanted beside observed.
+//! What an operator is told, as values: wanted beside observed. Pure.
 
 pub mod decisions;
 pub mod diagnostics;

@@ -1,11 +1,10 @@
-//! How long a file is, how it begins, that it is used, and words that may not stand in it.
+//! How a file begins, that it is used, and words that may not stand in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tidy::Finding;
-use crate::tidy::source::Source;
+use crate::tidy::source::{Source, Token};
 
-const MOST_LINES: usize = 399;
 /// Notes to come back later, which belong into an issue.
 const NOTES: [&str; 2] = ["TODO", "FIXME"];
 const UNFINISHED: [&str; 2] = ["todo", "unimplemented"];
@@ -13,17 +12,7 @@ const UNFINISHED: [&str; 2] = ["todo", "unimplemented"];
 const FIXED_PATHS: [&str; 2] = ["CARGO_MANIFEST_DIR", "CARGO_BIN_EXE_"];
 
 pub(crate) fn check(source: &Source) -> Vec<Finding> {
-    [length(source), first_line(source), notes(source), code(source), fixed_paths(source)].concat()
-}
-
-fn length(source: &Source) -> Vec<Finding> {
-    let lines = source.text.lines().count();
-    if lines <= MOST_LINES {
-        return Vec::new();
-    }
-    let rule =
-        format!("{lines} lines, {MOST_LINES} are the most: move its second thought into a file of its own");
-    vec![source.finding(MOST_LINES + 1, rule)]
+    [first_line(source), notes(source), code(source), fixed_paths(source)].concat()
 }
 
 fn first_line(source: &Source) -> Vec<Finding> {
@@ -91,12 +80,15 @@ pub(crate) fn unreached(sources: &[Source], roots: &[String]) -> Vec<Finding> {
     lost.map(|source| source.finding(1, rule.to_string())).collect()
 }
 
-/// Where the modules may lie that a file declares.
 fn children(source: &Source, is_root: bool) -> Vec<String> {
+    children_of(source, &source.tokens(), is_root)
+}
+
+/// Where the modules may lie that these tokens of a file declare.
+pub(crate) fn children_of(source: &Source, tokens: &[Token<'_>], is_root: bool) -> Vec<String> {
     let stem = source.path.strip_suffix(".rs").unwrap_or(&source.path);
     let (folder, name) = stem.rsplit_once('/').unwrap_or(("", stem));
-    let folder = if is_root || name == "mod" { folder } else { stem };
-    let tokens = source.tokens();
+    let folder = if is_root || matches!(name, "mod" | "lib" | "main") { folder } else { stem };
     let declared = tokens.windows(3).filter(|three| three[0].text == "mod" && three[2].text == ";");
     declared
         .flat_map(|three| {
@@ -116,8 +108,6 @@ mod tests {
         for (shows, text, found) in [
             ("in order", begins("fn f() {}"), 0),
             ("no doc", "fn f() {}".to_string(), 1),
-            ("as long as may be", begins(&"\n".repeat(398)), 0),
-            ("a line too long", begins(&"\n".repeat(399)), 1),
             ("a note", begins("// TODO: more"), 1),
             ("another", begins("/* FIXME */"), 1),
             ("a text that says so", begins(r#"const A: &str = "TODO";"#), 0),

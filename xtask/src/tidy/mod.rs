@@ -1,9 +1,14 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler knows.
 
+mod arrows;
 mod files;
+mod limits;
 mod promises;
+mod pure;
 mod rooms;
 mod source;
+mod testing;
+mod words;
 
 use std::fmt;
 use std::fs;
@@ -45,12 +50,24 @@ pub(crate) fn run() -> Result<()> {
     let rust = paths.iter().filter(|path| path.ends_with(".rs"));
     let sources = rust.map(read).collect::<Result<Vec<Source>>>()?;
 
+    let of_tests = testing::files(&sources);
     let mut findings: Vec<Finding> =
         sources.iter().flat_map(|source| [files::check(source), rooms::check(source)].concat()).collect();
     findings.extend(files::unreached(&sources, &roots(&root, &paths)?));
-    let page = fs::read_to_string(root.join(promises::PAGE));
-    let page = page.with_context(|| format!("could not read {}", promises::PAGE))?;
-    findings.extend(promises::check(&page, &sources));
+    findings.extend(arrows::check(&sources, &of_tests));
+    findings.extend(pure::check(&sources, &of_tests));
+    findings.extend(limits::check(&sources, &of_tests));
+    let read_page = |path: &String| -> Result<(String, String)> {
+        let text = fs::read_to_string(root.join(path)).with_context(|| format!("could not read {path}"))?;
+        Ok((path.clone(), text))
+    };
+    let pages = paths.iter().filter(|path| path.ends_with(".md"));
+    let pages = pages.map(read_page).collect::<Result<Vec<_>>>()?;
+    findings.extend(words::check(&sources, &pages));
+    let page = pages.iter().find(|(path, _)| path == promises::PAGE);
+    let (_, page) = page.with_context(|| format!("there is no {}", promises::PAGE))?;
+    findings.extend(promises::check(page, &sources));
+    findings.extend(arrows::check_page(page));
     findings.sort();
     for finding in &findings {
         eprintln!("{finding}");
