@@ -2,13 +2,15 @@
 //!
 //! Addresses and ports are byte arrays in network order. Every other number is in the order of
 //! the processor, which is little-endian wherever the kernel object loads (`bpfel`).
-//! Any change here is a new [`LAYOUT_VERSION`].
 
 use bytemuck::{Pod, Zeroable};
 
 /// Names the folder of the pinned maps, `<pin root>/v<LAYOUT_VERSION>`: maps of one version are
 /// never read as another's.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = RECORDED + cfg!(feature = "next-layout") as u32;
+
+/// The version whose bytes `lb-common/layouts` records. Any change here is a new one.
+const RECORDED: u32 = 1;
 
 /// How many backends lie in the front-end element itself; the others lie in its region.
 pub const INLINE_BACKENDS: usize = 6;
