@@ -16,6 +16,7 @@ use lb_agent::view::kernel::{KernelView, ServiceView};
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
+use crate::checkout;
 use crate::child::Child;
 use crate::cluster::{Cable, Cluster};
 use crate::manifests::manifests;
@@ -202,7 +203,7 @@ pub fn program() -> Result<PathBuf> {
 fn find() -> Result<PathBuf> {
     let program = crate::helper::find()?.with_file_name("lb-agent");
     let own = env::current_exe().context("could not tell where this program lies")?;
-    if own.parent().is_some_and(|folder| folder.ends_with("deps")) {
+    if own.parent().is_some_and(|folder| folder.ends_with("deps")) && !checkout::is_built() {
         build()?;
     }
     ensure!(program.is_file(), "there is no {}: run the verb of `cargo xtask` again", program.display());
@@ -211,8 +212,7 @@ fn find() -> Result<PathBuf> {
 
 /// Alone, it may differ from what is built together: other features of what both depend on.
 fn build() -> Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = checkout::cargo()
         .args(["build", "--quiet", "--package", "lb-agent", "--bin", "lb-agent"])
         .status()
         .context("could not run cargo")?;

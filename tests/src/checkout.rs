@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -25,6 +26,22 @@ pub fn folder() -> Result<PathBuf> {
 
 fn above(start: &Path) -> Option<&Path> {
     start.ancestors().find(|folder| folder.join(SIGN).is_file())
+}
+
+/// The cargo that runs this, without what it said of this package: build programs such as ring's run again
+/// when that changes, and everything that depends on them is built again.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+/// Whether `cargo xtask` has built every program already, and no test needs to.
+pub(crate) fn is_built() -> bool {
+    env::var_os("EDGELOOP_BUILT").is_some()
 }
 
 /// A program that cargo built next to this one, or one folder up from it: tests run in `deps/`.

@@ -1,6 +1,5 @@
 //! The program `edgeloop-pod`: finding it, starting it inside a pod, and reading its answers.
 
-use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -21,8 +20,10 @@ const NAME: &str = "edgeloop-pod";
 
 /// Builds the helper program, for those that cargo does not build it for: all but this package's own tests.
 pub fn build() -> Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    if checkout::is_built() {
+        return Ok(());
+    }
+    let status = checkout::cargo()
         .args(["build", "--quiet", "--package", "edgeloop-tests", "--bin", NAME])
         .status()
         .context("could not run cargo")?;

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::build_ebpf;
+use crate::builds::Builds;
 use crate::{machine, programs, shell, tools};
 
 #[derive(clap::Subcommand)]
@@ -40,12 +41,20 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         machine::runs_our_programs()?;
         machine::install_tools()?;
     }
+    let builds = match bench {
+        Bench::Connect(_) => Builds::previous()?,
+        Bench::Plan(_) | Bench::ControlPlane(_) => Builds::default(),
+    };
     // The agent's library, which the bench measures, holds the object either way.
     let reference = matches!(bench, Bench::Connect(_));
     build_ebpf::run(&build_ebpf::Arguments { reference, ..Default::default() })?;
     shell::run(shell::cargo().args(["build", "--release"]).args(bench.programs()))?;
     let program = shell::built("release")?.join("edgeloop-bench");
-    Err(shell::become_program(&mut command(&program, name, tools.as_deref(), rest)))
+    if let Some(why) = &builds.no_previous {
+        eprintln!("Not beside the previous version: {why}");
+    }
+    let mut command = command(&program, name, tools.as_deref(), rest);
+    Err(shell::become_program(command.envs(builds.environment)))
 }
 
 fn command(program: &Path, name: &str, tools: Option<&Path>, rest: &[OsString]) -> Command {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build_ebpf;
+mod builds;
 mod cache;
 mod cluster;
 mod demo;

@@ -29,6 +29,10 @@ const HOST_BUILD: [&str; 14] = [
     "RUSTFLAGS",
 ];
 
+/// How the variables begin that `cargo run` sets for one package.
+const OF_PACKAGE: [&str; 5] =
+    ["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_MANIFEST_", "CARGO_PKG_", "OUT_DIR"];
+
 /// The folder of the workspace: that of the package which cargo runs, else the one we are called in.
 ///
 /// Not a path of the time when this program was compiled: a checkout that is copied with its `target`
@@ -39,10 +43,18 @@ pub(crate) fn root() -> PathBuf {
     root.or_else(|| std::env::current_dir().ok()).unwrap_or_default()
 }
 
-/// The cargo that called us, to be run in the workspace.
+/// The cargo that called us, to be run in the workspace as a user would run it.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
+    // What it said of this package. Build programs such as ring's run again when it changes.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package =
+            name.to_str().is_some_and(|name| OF_PACKAGE.iter().any(|of| name.starts_with(of)));
+        if is_of_package {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 

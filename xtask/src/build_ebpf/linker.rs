@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::packages::Missing;
 use crate::{cache, shell};
 
-const VERSION: &str = "0.13.0";
+pub(super) const VERSION: &str = "0.13.0";
 const FEATURE: &str = "llvm-22";
 pub(crate) const LLVM_MAJOR: u32 = 22;
 const DEBIAN_LLVM: &str = "/usr/lib/llvm-22";

@@ -5,6 +5,7 @@ mod linker;
 mod object;
 mod toolchain;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -53,7 +54,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if reference {
         wanted.push(REFERENCE);
     }
-    build(&wanted)
+    build(&shell::root(), &wanted, &Compiler::get()?, &target())
+}
+
+/// Builds the kernel object of the tree at `source` elsewhere, into the folder `into`.
+pub(crate) fn object_of(source: &Path, compiler: &Compiler, into: &Path) -> Result<()> {
+    build(source, &[EDGELOOP], compiler, into)
+}
+
+/// What compiles and links for the kernel.
+pub(crate) struct Compiler {
+    toolchain: Toolchain,
+    linker: Linker,
+}
+
+impl fmt::Display for Compiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, bpf-linker {}", self.toolchain, linker::VERSION)
+    }
 }
 
 /// Where the objects are put.
@@ -61,50 +79,51 @@ fn target() -> PathBuf {
     shell::root().join("lb-ebpf/target")
 }
 
-fn build(wanted: &[Build]) -> Result<()> {
-    let (toolchain, linker) = tools()?;
+/// Builds from the tree at `source`, and puts the objects into the folder `into`.
+fn build(source: &Path, wanted: &[Build], compiler: &Compiler, into: &Path) -> Result<()> {
     let target = target();
     std::fs::create_dir_all(&target).with_context(|| format!("could not make {}", target.display()))?;
     let _lock = cache::lock(&target.join("build.lock"))?;
     for build in wanted {
-        let built = compile(build, &toolchain, &linker, &target)?;
-        let object = target.join(build.object);
-        let size = object::finish(&built, &object, &linker.llvm_strip)?;
-        eprintln!("{}: {size} bytes, built with {toolchain}", object.display());
+        let built = compile(source, build, compiler, &target)?;
+        let object = into.join(build.object);
+        let size = object::finish(&built, &object, &compiler.linker.llvm_strip)?;
+        eprintln!("{}: {size} bytes, built with {}", object.display(), compiler.toolchain);
     }
     Ok(())
 }
 
-/// The tools, after the packages that they lack were installed.
-fn tools() -> Result<(Toolchain, Linker)> {
-    let mut missing = Vec::new();
-    let found = toolchain::find()?;
-    if found.is_none() {
-        missing.push(toolchain::PACKAGES);
-    }
-    if !linker::has_llvm() {
-        missing.push(linker::PACKAGES);
-    }
-    packages::install(&missing)?;
-    let toolchain = match found {
-        Some(found) => found,
-        None => {
-            toolchain::find()?.context("the packages are installed, but no rustc builds for the kernel")?
+impl Compiler {
+    /// After the packages that it lacks were installed.
+    pub(crate) fn get() -> Result<Self> {
+        let mut missing = Vec::new();
+        let found = toolchain::find()?;
+        if found.is_none() {
+            missing.push(toolchain::PACKAGES);
         }
-    };
-    Ok((toolchain, linker::get()?))
+        if !linker::has_llvm() {
+            missing.push(linker::PACKAGES);
+        }
+        packages::install(&missing)?;
+        let toolchain = match found {
+            Some(found) => found,
+            None => toolchain::find()?
+                .context("the packages are installed, but no rustc builds for the kernel")?,
+        };
+        Ok(Self { toolchain, linker: linker::get()? })
+    }
 }
 
 /// Compiles one crate for the kernel, and gives the file that came out.
-fn compile(build: &Build, toolchain: &Toolchain, linker: &Linker, target: &Path) -> Result<PathBuf> {
-    let mut cargo = toolchain.cargo();
+fn compile(source: &Path, build: &Build, compiler: &Compiler, target: &Path) -> Result<PathBuf> {
+    let mut cargo = compiler.toolchain.cargo();
     cargo
-        .current_dir(shell::root().join(build.folder))
+        .current_dir(source.join(build.folder))
         .args(["build", "--release", "--locked", "--target", toolchain::TARGET, "--bin", build.binary])
         .arg("--target-dir")
         .arg(target)
-        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &linker.program)
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags());
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &compiler.linker.program)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(source));
     if !build.features.is_empty() {
         cargo.args(["--features", &build.features.join(",")]);
     }
@@ -115,7 +134,7 @@ fn compile(build: &Build, toolchain: &Toolchain, linker: &Linker, target: &Path)
 /// Debug information becomes BTF, without which the maps cannot be made; it names files, which
 /// are to read the same wherever they were built. `v2` is the newest instruction set that every
 /// kernel since 5.10 accepts.
-fn rustflags() -> String {
+fn rustflags(source: &Path) -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let home = home.map(|home| format!("--remap-path-prefix={}=cargo", home.display()));
@@ -124,7 +143,7 @@ fn rustflags() -> String {
         "-Cdebuginfo=2".to_string(),
         "-Clink-arg=--btf".to_string(),
         "-Ctarget-cpu=v2".to_string(),
-        format!("--remap-path-prefix={}=edgeloop", shell::root().display()),
+        format!("--remap-path-prefix={}=edgeloop", source.display()),
     ];
     flags.into_iter().chain(home).collect::<Vec<_>>().join("\u{1f}")
 }

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use crate::builds::{self, Builds};
 use crate::test::Counts;
 use crate::{shell, tools};
+
+/// Says to the harness that it needs to build nothing.
+const BUILT: &str = "EDGELOOP_BUILT";
 
 /// One file that cargo built from `#[test]` functions.
 pub(crate) struct Binary {
@@ -81,22 +85,48 @@ impl Binary {
     }
 
     /// Ignored tests share the machine's kernel: two at a time, so that time-outs mean something.
-    /// `tools` are those of a cluster, for tests that start one.
-    pub(crate) fn run(&self, selection: Selection, tools: Option<&Path>, rest: &[String]) -> Result<Counts> {
+    pub(crate) fn run(&self, selection: Selection, given: &Given, rest: &[String]) -> Result<Counts> {
         let folder = self.folder.file_name().unwrap_or_default().to_string_lossy();
         eprintln!("\nRunning {folder}/{}", self.name);
         let mut command = self.command();
         if selection == Selection::Ignored {
             command.args(["--ignored", "--test-threads", "2"]);
         }
-        counted(command.envs(tools.map(|tools| (tools::VARIABLE, tools))).args(rest))
+        command.envs(given.tools.iter().map(|tools| (tools::VARIABLE, tools)));
+        command.envs(given.builds.environment.iter().map(|(name, path)| (name, path)));
+        let mut without = Vec::new();
+        if let Some(why) = &given.builds.no_previous {
+            command.args(["--skip", builds::PREVIOUS_TESTS]);
+            let lacking = self.tests(selection)?.into_iter();
+            let lacking =
+                lacking.filter(|name| name.contains(builds::PREVIOUS_TESTS) && is_meant(name, rest));
+            without.extend(lacking.map(|name| format!("{name}: {why}")));
+        }
+        let mut counts = counted(command.args(rest))?;
+        counts.skipped += without.len();
+        counts.ignored.extend(without);
+        Ok(counts)
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder).env(BUILT, "1");
         command
     }
+}
+
+/// What tests are given besides their own package.
+#[derive(Default)]
+pub(crate) struct Given {
+    /// The folder of a cluster's programs, for tests that start one.
+    pub(crate) tools: Option<PathBuf>,
+    pub(crate) builds: Builds,
+}
+
+/// Whether arguments for the test binaries leave this test in: those that are no flags are parts of names.
+fn is_meant(name: &str, rest: &[String]) -> bool {
+    let mut parts = rest.iter().filter(|part| !part.starts_with('-')).peekable();
+    parts.peek().is_none() || parts.any(|part| name.contains(part.as_str()))
 }
 
 /// The examples in the documentation.
@@ -155,6 +185,15 @@ mod tests {
         let line = "test room::tests::a_rule_holds ... FAILED";
         assert_eq!((passed(line), failed(line)), (None, Some("room::tests::a_rule_holds")));
         assert_eq!(failed("test room::tests::a_rule_holds ... ok"), None);
+    }
+
+    #[test]
+    fn a_test_is_meant_unless_other_names_are_given() {
+        for (rest, meant) in [(&[][..], true), (&["--nocapture"], true), (&["grade"], true), (&["x"], false)]
+        {
+            let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
+            assert_eq!(is_meant("upgrade::previous::holds", &rest), meant, "{rest:?}");
+        }
     }
 
     #[test]

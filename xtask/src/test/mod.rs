@@ -5,12 +5,14 @@ mod checks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
 use crate::build_ebpf;
+use crate::builds::Builds;
 use crate::{machine, signals, tools};
-use binaries::{Binary, Selection};
+use binaries::{Binary, Given, Selection};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -47,6 +49,8 @@ struct Counts {
     /// Their names.
     failed: Vec<String>,
     skipped: usize,
+    /// Single tests of a tier that runs: their names and why they did not.
+    ignored: Vec<String>,
 }
 
 /// One line of the summary.
@@ -55,6 +59,7 @@ struct Outcome {
     counts: Counts,
     /// Why it was not run.
     ignored: Option<String>,
+    took: Duration,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -71,21 +76,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
     let mut outcomes = Vec::new();
     if tiers.contains(&Tier::Source) {
-        outcomes.push(Outcome { tier: Tier::Source, counts: checks::run(), ignored: None });
+        let began = Instant::now();
+        let counts = checks::run();
+        outcomes.push(Outcome { tier: Tier::Source, counts, ignored: None, took: began.elapsed() });
     }
     let others: Vec<Tier> = tiers.into_iter().filter(|tier| *tier != Tier::Source).collect();
     if !others.is_empty() {
-        outcomes.extend(run_binaries(&others, kernel.err(), rest)?);
+        let builds = if on_the_kernel { Builds::all()? } else { Builds::default() };
+        outcomes.extend(run_binaries(&others, Given { tools: None, builds }, kernel.err(), rest)?);
     }
     Ok(summary(outcomes))
 }
 
 /// `because` says why this machine's kernel cannot be used.
-fn run_binaries(tiers: &[Tier], because: Option<Error>, rest: &[String]) -> Result<Vec<Outcome>> {
+fn run_binaries(
+    tiers: &[Tier],
+    mut given: Given,
+    because: Option<Error>,
+    rest: &[String],
+) -> Result<Vec<Outcome>> {
     let because = because.map(|because| because.to_string());
     match binaries::build()? {
         Some(binaries) => {
-            tiers.iter().map(|tier| run_tier(*tier, &binaries, because.as_ref(), rest)).collect()
+            let mut outcomes = Vec::new();
+            for tier in tiers {
+                let began = Instant::now();
+                let mut outcome = run_tier(*tier, &binaries, &mut given, because.as_ref(), rest)?;
+                outcome.took = began.elapsed();
+                outcomes.push(outcome);
+            }
+            Ok(outcomes)
         }
         None => {
             let failed = || vec!["the tests do not build: see above".to_string()];
@@ -93,13 +113,20 @@ fn run_binaries(tiers: &[Tier], because: Option<Error>, rest: &[String]) -> Resu
                 tier,
                 counts: Counts { failed: failed(), ..Default::default() },
                 ignored: None,
+                took: Duration::ZERO,
             };
             Ok(tiers.iter().copied().map(outcome).collect())
         }
     }
 }
 
-fn run_tier(tier: Tier, all: &[Binary], because: Option<&String>, rest: &[String]) -> Result<Outcome> {
+fn run_tier(
+    tier: Tier,
+    all: &[Binary],
+    given: &mut Given,
+    because: Option<&String>,
+    rest: &[String],
+) -> Result<Outcome> {
     let selection = if tier.is_asked_for() { Selection::Ignored } else { Selection::Others };
     let mut binaries = Vec::new();
     for binary in all.iter().filter(|binary| tier.has(binary)) {
@@ -107,12 +134,12 @@ fn run_tier(tier: Tier, all: &[Binary], because: Option<&String>, rest: &[String
             binaries.push(binary);
         }
     }
-    let mut outcome = Outcome { tier, counts: Counts::default(), ignored: None };
+    let mut outcome = Outcome { tier, counts: Counts::default(), ignored: None, took: Duration::ZERO };
     if binaries.is_empty() {
         outcome.ignored = Some("there are no such tests here".to_string());
         return Ok(outcome);
     }
-    let tools = match tier.prepare(because)? {
+    given.tools = match tier.prepare(because)? {
         Prepared::Ready(tools) => tools,
         Prepared::Lacks(why) => {
             for binary in binaries {
@@ -127,7 +154,7 @@ fn run_tier(tier: Tier, all: &[Binary], because: Option<&String>, rest: &[String
         }
     };
     for binary in binaries {
-        outcome.counts.add(binary.run(selection, tools.as_deref(), rest)?);
+        outcome.counts.add(binary.run(selection, given, rest)?);
     }
     if tier == Tier::Pure {
         outcome.counts.add(binaries::documentation()?);
@@ -216,6 +243,7 @@ impl Counts {
         self.passed += other.passed;
         self.failed.extend(other.failed);
         self.skipped += other.skipped;
+        self.ignored.extend(other.ignored);
     }
 
     fn shown(&self) -> String {
@@ -227,14 +255,18 @@ impl Counts {
 fn summary(outcomes: Vec<Outcome>) -> ExitCode {
     let mut all = Counts::default();
     println!();
-    for Outcome { tier, counts, ignored } in outcomes {
+    for Outcome { tier, counts, ignored, took } in outcomes {
         let verdict = match ignored {
             _ if !counts.failed.is_empty() => "FAILED",
             Some(_) => "ignored",
             None => "passed",
         };
         let why = ignored.map(|why| format!(": {why}")).unwrap_or_default();
-        println!("{:8} {verdict:8} {}{why}", tier.name(), counts.shown());
+        let seconds = took.as_secs_f64();
+        println!("{:8} {verdict:8} {seconds:5.0} s  {}{why}", tier.name(), counts.shown());
+        for test in &counts.ignored {
+            println!("         ignored {test}");
+        }
         for name in &counts.failed {
             println!("         {name}");
         }

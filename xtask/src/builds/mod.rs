@@ -1,0 +1,48 @@
+//! Other builds of this project, for the upgrade drill and the benches: by their paths in the environment.
+
+mod next_layout;
+mod previous;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+/// Where a test or a bench finds them.
+const NEXT_LAYOUT_AGENT: &str = "EDGELOOP_NEXT_LAYOUT_AGENT";
+const PREVIOUS_AGENT: &str = "EDGELOOP_PREVIOUS_AGENT";
+const PREVIOUS_OBJECT: &str = "EDGELOOP_PREVIOUS_OBJECT";
+
+/// A test that needs the previous build lies in a module of this name: where there is none, it is ignored.
+pub(crate) const PREVIOUS_TESTS: &str = "previous::";
+
+/// What is handed to tests and benches.
+#[derive(Debug, Default)]
+pub(crate) struct Builds {
+    /// Variables and the files that they name.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
+    /// Why there is no previous build.
+    pub(crate) no_previous: Option<String>,
+}
+
+impl Builds {
+    /// Both. The ordinary agent is built after this: all share one place below `target`.
+    pub(crate) fn all() -> Result<Self> {
+        let mut builds = Self::previous()?;
+        builds.environment.push((NEXT_LAYOUT_AGENT, next_layout::agent()?));
+        Ok(builds)
+    }
+
+    /// The previous one alone.
+    pub(crate) fn previous() -> Result<Self> {
+        match previous::get()? {
+            previous::Found::Built(folder) => Ok(Self {
+                environment: vec![
+                    (PREVIOUS_AGENT, folder.join(previous::AGENT)),
+                    (PREVIOUS_OBJECT, folder.join(previous::OBJECT)),
+                ],
+                no_previous: None,
+            }),
+            previous::Found::Nothing(why) => Ok(Self { environment: Vec::new(), no_previous: Some(why) }),
+        }
+    }
+}
