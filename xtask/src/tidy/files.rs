@@ -8,7 +8,7 @@ use crate::tidy::source::{Source, Token};
 /// Notes to come back later, which belong into an issue.
 const NOTES: [&str; 2] = ["TODO", "FIXME"];
 const UNFINISHED: [&str; 2] = ["todo", "unimplemented"];
-/// Paths of the checkout that something was compiled in. `OUT_DIR` is none: cargo keeps it current.
+/// Paths of the checkout that something was compiled in. `OUT_DIR` is allowed: cargo keeps it current.
 const FIXED_PATHS: [&str; 2] = ["CARGO_MANIFEST_DIR", "CARGO_BIN_EXE_"];
 
 pub(crate) fn check(source: &Source) -> Vec<Finding> {
