@@ -12,7 +12,7 @@ use kube::config::{AuthInfo, Config};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::netns::Netns;
+use crate::harness::netns::Netns;
 
 use super::objects::{self, Patch};
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::helper;
-use crate::netns::Netns;
-use crate::node::Node;
+use crate::harness::helper;
+use crate::harness::netns::Netns;
+use crate::harness::node::Node;
 
 use super::Cluster;
 

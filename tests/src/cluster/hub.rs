@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::child::Child;
-use crate::node::Node;
+use crate::harness::child::Child;
+use crate::harness::node::Node;
 
 use super::parts::API_SERVER_PORT;
 use super::{Cluster, PATIENCE, tool, users};

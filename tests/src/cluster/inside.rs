@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use crate::netns::Netns;
+use crate::harness::netns::Netns;
 
 use super::api::runtime_in;
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
-use crate::node::Node;
-use crate::pod::Pod;
+use crate::harness::node::Node;
+use crate::harness::pod::Pod;
 
 use super::objects::{self, Patch};
 use super::{Api, Cluster, is_refused, is_unreachable};

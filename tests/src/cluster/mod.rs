@@ -33,13 +33,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
-use crate::answer::Answer;
-use crate::child::Child;
-use crate::helper::Helper;
-use crate::netns::Netns;
-use crate::node::Node;
-use crate::site::{Site, World};
-use crate::{cgroup, helper, pod};
+use crate::harness::answer::Answer;
+use crate::harness::child::Child;
+use crate::harness::helper::Helper;
+use crate::harness::netns::Netns;
+use crate::harness::node::Node;
+use crate::harness::site::{Site, World};
+use crate::harness::{cgroup, helper, pod};
 use authority::Authority;
 use users::User;
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::checkout;
-use crate::manifests::manifest;
+use crate::harness::checkout;
+use crate::harness::manifests::manifest;
 
 use super::{Cluster, is_refused};
 
@@ -64,7 +64,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Applies objects in the notation of [`manifests`](crate::manifests).
+    /// Applies objects in the notation of [`manifests`](crate::harness::manifests).
     pub fn apply_lines(&self, lines: &str) -> Result<()> {
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
             self.api().apply(&manifest(line)?).with_context(|| format!("in the line: {line}"))?;

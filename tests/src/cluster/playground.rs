@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::demo;
-use crate::site::Site;
+use crate::harness::site::Site;
 
 use super::{Cluster, Door, Kubelet, Yurt};
 

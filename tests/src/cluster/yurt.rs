@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::child::Child;
+use crate::harness::child::Child;
 
 use super::nodes::documents;
 use super::{Cluster, objects, tool};

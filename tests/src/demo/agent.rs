@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::agent::program;
+use crate::ours::agent::program;
 use crate::{Child, Node};
 
 const SOON: Duration = Duration::from_secs(20);

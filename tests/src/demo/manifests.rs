@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::{checkout, now};
+use crate::harness::checkout;
+use crate::now;
 
 const TUTORIAL: &str = "examples/tutorial";
 

@@ -15,7 +15,7 @@ use super::publisher::{Pace, Publisher};
 use super::verdicts::Verdicts;
 use super::world::{BACKENDS, CLUSTER, DECOY, NEIGHBOUR, backend, foreign};
 use super::writer::Writer;
-use crate::helper::Helper;
+use crate::harness::helper::Helper;
 use crate::{Pod, Site};
 
 /// Processes that dial.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use bytemuck::{Pod, Zeroable};
 use lb_common::layout::{Frontend4, Service4};
 
-use crate::bpf::{bpf, open};
+use crate::harness::bpf::{bpf, open};
 
 const LOOKUP_BATCH: i64 = 24;
 

@@ -32,15 +32,28 @@ enum Tier {
     Pure,
     /// The compiled kernel object agrees with the catalogue.
     Object,
-    /// Programs, agents and clients on this machine's kernel. Needs root.
+    /// The programs and clients on this machine's kernel, and the proofs. Needs root.
     Kernel,
+    /// The agent as a process on this machine's kernel. Needs root.
+    Agent,
+    /// Manifests in, connections out, on this machine's kernel. Needs root.
+    Scenario,
     /// A real API server.
     Cluster,
     /// Other kernels, in virtual machines.
     Vm,
 }
 
-const TIERS: [Tier; 6] = [Tier::Source, Tier::Pure, Tier::Object, Tier::Kernel, Tier::Cluster, Tier::Vm];
+const TIERS: [Tier; 8] = [
+    Tier::Source,
+    Tier::Pure,
+    Tier::Object,
+    Tier::Kernel,
+    Tier::Agent,
+    Tier::Scenario,
+    Tier::Cluster,
+    Tier::Vm,
+];
 
 /// How tests came out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -67,12 +80,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let tiers: Vec<Tier> =
         TIERS.into_iter().filter(|tier| tiers.is_empty() || tiers.contains(tier)).collect();
     let kernel = machine::runs_our_programs();
-    let on_the_kernel = tiers.contains(&Tier::Kernel) && kernel.is_ok();
-    if on_the_kernel || tiers.contains(&Tier::Cluster) && kernel.is_ok() {
+    if kernel.is_ok() && tiers.iter().any(|tier| tier.uses_the_kernel()) {
         machine::install_tools()?;
     }
-    let reference = on_the_kernel && build_ebpf::has_reference();
-    build_ebpf::run(&build_ebpf::Arguments { planted: on_the_kernel, reference })?;
+    // For the proofs and the bench, which are in one tier.
+    let proves = tiers.contains(&Tier::Kernel) && kernel.is_ok();
+    let reference = proves && build_ebpf::has_reference();
+    build_ebpf::run(&build_ebpf::Arguments { planted: proves, reference })?;
 
     let mut outcomes = Vec::new();
     if tiers.contains(&Tier::Source) {
@@ -177,17 +191,15 @@ impl Tier {
     /// Gets what its tests need. `because` says why this machine's kernel cannot be used.
     fn prepare(self, because: Option<&String>) -> Result<Prepared> {
         match (self, because) {
-            (Tier::Kernel | Tier::Cluster, Some(because)) => Ok(Prepared::Lacks(because.clone())),
-            (Tier::Cluster, None) => {
+            (tier, Some(because)) if tier.uses_the_kernel() => Ok(Prepared::Lacks(because.clone())),
+            (Tier::Cluster, _) => {
                 let prepared = with_tools(tools::get())?;
                 if matches!(prepared, Prepared::Ready(_)) {
                     machine::install_cluster_tools()?;
                 }
                 Ok(prepared)
             }
-            (Tier::Source | Tier::Pure | Tier::Object | Tier::Kernel | Tier::Vm, _) => {
-                Ok(Prepared::Ready(None))
-            }
+            _ => Ok(Prepared::Ready(None)),
         }
     }
 
@@ -195,21 +207,27 @@ impl Tier {
     fn is_asked_for(self) -> bool {
         match self {
             Tier::Source | Tier::Pure | Tier::Object => false,
-            Tier::Kernel | Tier::Cluster | Tier::Vm => true,
+            Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster | Tier::Vm => true,
         }
     }
 
-    /// Every test belongs to one tier: by the name of its file, and by whether it is ignored.
+    /// Whether its tests need this machine's kernel.
+    fn uses_the_kernel(self) -> bool {
+        match self {
+            Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster => true,
+            Tier::Source | Tier::Pure | Tier::Object | Tier::Vm => false,
+        }
+    }
+
+    /// Every test belongs to one tier: by the name of its binary, and by whether it is ignored.
     fn has(self, binary: &Binary) -> bool {
-        let own = [Tier::Object, Tier::Cluster, Tier::Vm].into_iter().find(|tier| {
-            let rest = binary.name.strip_prefix(tier.name());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-        });
+        let own = TIERS.into_iter().find(|tier| tier.name() == binary.name).unwrap_or(Tier::Kernel);
         match self {
             Tier::Source => false,
-            Tier::Pure => own != Some(Tier::Object),
-            Tier::Kernel => !matches!(own, Some(Tier::Cluster | Tier::Vm)),
-            Tier::Object | Tier::Cluster | Tier::Vm => own == Some(self),
+            Tier::Pure => own != Tier::Object,
+            Tier::Object | Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster | Tier::Vm => {
+                own == self
+            }
         }
     }
 
@@ -219,6 +237,8 @@ impl Tier {
             Tier::Pure => "pure",
             Tier::Object => "object",
             Tier::Kernel => "kernel",
+            Tier::Agent => "agent",
+            Tier::Scenario => "scenario",
             Tier::Cluster => "cluster",
             Tier::Vm => "vm",
         }
@@ -296,7 +316,7 @@ mod tests {
     #[test]
     fn only_the_tiers_that_use_the_kernel_are_ignored_without_it_and_none_of_the_others_gets_tools() {
         let because = "no cgroup2 is mounted".to_string();
-        for tier in [Tier::Kernel, Tier::Cluster] {
+        for tier in [Tier::Kernel, Tier::Agent, Tier::Scenario, Tier::Cluster] {
             assert_eq!(tier.prepare(Some(&because)).unwrap(), Prepared::Lacks(because.clone()));
         }
         for tier in [Tier::Pure, Tier::Object, Tier::Vm] {

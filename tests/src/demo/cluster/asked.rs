@@ -6,10 +6,10 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::agent::program;
 use crate::demo::matrix::DIALS;
 use crate::demo::screen::Screen;
 use crate::demo::truth::{EVERYWHERE, PLACES, SERVICE};
+use crate::ours::agent::program;
 use crate::tally;
 
 use super::stage::Stage;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::agent::Agent;
 use crate::cluster::{Cluster, Kubelet, Yurt, patiently};
 use crate::demo;
 use crate::demo::cast::{Cast, Members, Pools};
 use crate::demo::screen::Screen;
 use crate::demo::truth::{EDGE2, PLACES, SERVERS_IN_A_POOL, SERVING, pool_of};
+use crate::ours::agent::Agent;
 use crate::{Site, now};
 
 /// As a user writes them, in the order that a user applies them.

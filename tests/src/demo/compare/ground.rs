@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::agent::Agent;
-use crate::child::Child;
 use crate::cluster::{Cluster, Hub, Yurt, tool};
+use crate::harness::child::Child;
+use crate::ours::agent::Agent;
 use crate::{Node, Pod, Site};
 
 /// Names, pools and pods of the nodes. The pods' addresses follow from their place: 10.244.N.1.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use crate::agent::in_kernel;
+use crate::ours::agent::in_kernel;
 
 use super::ground::Ground;
 use super::nft;

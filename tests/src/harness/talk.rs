@@ -6,8 +6,8 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::child::Child;
-use crate::pod::Pod;
+use crate::harness::child::Child;
+use crate::harness::pod::Pod;
 
 /// An open connection to a server of [`Pod::echo`], held by a process in another pod.
 pub struct Talk {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Tally;
-use crate::helper::Helper;
-use crate::pod::PATIENCE;
+use crate::harness::answer::Tally;
+use crate::harness::helper::Helper;
+use crate::harness::pod::PATIENCE;
 
 /// Ends its client when dropped.
 pub struct Load {

@@ -11,7 +11,7 @@ use nix::libc::c_int;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::{pipe, write};
 
-use crate::claim;
+use crate::harness::claim;
 
 /// Where the handler leaves the signal's number for the thread that acts on it.
 static NOTES: OnceLock<OwnedFd> = OnceLock::new();

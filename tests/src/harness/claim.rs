@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
-use crate::{cgroup, signals};
+use crate::harness::{cgroup, signals};
 
 /// What the names of all sites begin with; the owner's pid and a number follow.
 pub const PREFIX: &str = "edgeloop-test-";

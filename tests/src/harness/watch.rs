@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::answer::{Answer, now};
-use crate::helper::Helper;
-use crate::pod::PATIENCE;
+use crate::harness::answer::{Answer, now};
+use crate::harness::helper::Helper;
+use crate::harness::pod::PATIENCE;
 
 /// Ends its client when dropped.
 pub struct Watch {

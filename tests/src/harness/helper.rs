@@ -12,9 +12,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
 
-use crate::checkout;
-use crate::child::Child;
-use crate::netns::Netns;
+use crate::harness::checkout;
+use crate::harness::child::Child;
+use crate::harness::netns::Netns;
 
 const NAME: &str = "edgeloop-pod";
 

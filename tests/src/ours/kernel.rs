@@ -13,7 +13,7 @@ use lb_agent::plan::{Maps, Sizes};
 use lb_common::layout::{Backend4, Frontend4};
 use lb_common::outcome::Outcome;
 
-use crate::node::Node;
+use crate::harness::node::Node;
 
 /// TCP, as in the front end's key.
 const TCP: u8 = 6;

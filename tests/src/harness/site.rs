@@ -9,10 +9,11 @@ use anyhow::{Context, Result, ensure};
 use nix::mount::{MsFlags, mount};
 use nix::unistd::geteuid;
 
-use crate::claim::Claim;
-use crate::netns::Netns;
-use crate::node::Node;
-use crate::{cgroup, helper};
+use crate::harness::alone::InUse;
+use crate::harness::claim::Claim;
+use crate::harness::netns::Netns;
+use crate::harness::node::Node;
+use crate::harness::{cgroup, helper};
 
 /// Its nodes and pods keep it standing: it goes with the last of them.
 pub struct Site(Arc<World>);
@@ -24,6 +25,7 @@ pub(crate) struct World {
     pub(crate) helper: PathBuf,
     numbers: AtomicU32,
     claim: Claim,
+    _in_use: InUse,
 }
 
 impl Site {
@@ -36,13 +38,21 @@ impl Site {
         let helper = helper::find()?;
         let root = cgroup::root()?;
 
+        let in_use = InUse::begin();
         let claim = Claim::new()?;
         let cgroup = root.join(claim.name());
         cgroup::create(&cgroup)?;
         mount_bpffs(&claim.folder().join("bpf"))?;
         let fabric = Netns::new()?;
         fabric.ip("link add fabric type bridge\nlink set fabric up\nlink set lo up\n")?;
-        Ok(Self(Arc::new(World { cgroup, fabric, helper, numbers: AtomicU32::new(0), claim })))
+        Ok(Self(Arc::new(World {
+            cgroup,
+            fabric,
+            helper,
+            numbers: AtomicU32::new(0),
+            claim,
+            _in_use: in_use,
+        })))
     }
 
     pub fn node(&self, name: &str) -> Result<Node> {

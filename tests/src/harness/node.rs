@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::pod::Pod;
-use crate::site::World;
-use crate::{cgroup, helper};
+use crate::harness::pod::Pod;
+use crate::harness::site::World;
+use crate::harness::{cgroup, helper};
 
 #[derive(Clone)]
 pub struct Node {

@@ -128,7 +128,7 @@ impl Scenario {
 }
 
 fn scenarios() -> Vec<Scenario> {
-    let folder = edgeloop_tests::checkout::folder().unwrap().join("tests/tests/scenarios");
+    let folder = edgeloop_tests::checkout::folder().unwrap().join("tests/tests/scenario/scenarios");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 8, "{files:?}");

@@ -15,7 +15,7 @@ use lb_agent::writer::reconcile::Reconciler;
 use lb_common::layout::{Backend4, Frontend4, INLINE_BACKENDS};
 use lb_common::pick::check4;
 
-use crate::manifests::manifests;
+use crate::harness::manifests::manifests;
 
 /// All objects that exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use edgeloop_tests::checkout;
+use edgeloop_tests::{alone, checkout};
 
 /// The names of the goals that a bench prints.
 fn goals(bench: &str) -> Result<Vec<String>> {
@@ -29,6 +29,7 @@ fn the_bench_of_the_plan_names_its_three_goals() {
 #[test]
 #[ignore = "needs root"]
 fn the_bench_of_connect_measures_beside_both_references() {
+    let _alone = alone();
     let goals = goals("connect").unwrap();
     for reference in ["R1", "R2"] {
         assert!(goals.iter().any(|goal| goal.contains(reference)), "{reference}: {goals:?}");

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Tally;
-use crate::helper::Helper;
+use crate::harness::answer::Tally;
+use crate::harness::helper::Helper;
 
 /// A client at work. Several of them run side by side.
 pub struct Hammer {

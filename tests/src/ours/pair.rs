@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use crate::agent::{Agent, Folder, element};
-use crate::answer::Answer;
-use crate::load::Load;
-use crate::pod::Pod;
-use crate::site::Site;
+use crate::harness::answer::Answer;
+use crate::harness::load::Load;
+use crate::harness::pod::Pod;
+use crate::harness::site::Site;
+use crate::ours::agent::{Agent, Folder, element};
 
 /// The node `n1` has the client, and `n3` a pod `web` that answers at 10.244.1.3:9376. The folder of `n1`
 /// says so, in pools `p1` and `p3`, and has the Service `web` at [`SERVICE`](Self::SERVICE).

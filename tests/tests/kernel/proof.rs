@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use edgeloop_tests::alone;
 use edgeloop_tests::checkout;
 use edgeloop_tests::proof::{Arena, Experiment, Finding, Way};
 use lb_agent::datapath::Grace;
@@ -94,12 +94,6 @@ fn without_the_grace_period_the_proof_fails() {
     .unwrap();
 
     assert!(found.failures() > 0);
-}
-
-/// One experiment at a time: they are about speed.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn run_alone(experiment: &Experiment) -> Result<Finding> {

@@ -16,11 +16,11 @@ use lb_agent::view::kernel::{KernelView, ServiceView};
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
-use crate::checkout;
-use crate::child::Child;
 use crate::cluster::{Cable, Cluster};
-use crate::manifests::manifests;
-use crate::node::Node;
+use crate::harness::checkout;
+use crate::harness::child::Child;
+use crate::harness::manifests::manifests;
+use crate::harness::node::Node;
 
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -201,7 +201,7 @@ pub fn program() -> Result<PathBuf> {
 }
 
 fn find() -> Result<PathBuf> {
-    let program = crate::helper::find()?.with_file_name("lb-agent");
+    let program = crate::harness::helper::find()?.with_file_name("lb-agent");
     let own = env::current_exe().context("could not tell where this program lies")?;
     if own.parent().is_some_and(|folder| folder.ends_with("deps")) && !checkout::is_built() {
         build()?;

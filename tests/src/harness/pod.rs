@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::answer::Answer;
-use crate::call::Call;
-use crate::hammer::Hammer;
-use crate::helper::{self, Helper};
-use crate::load::Load;
-use crate::netns::Netns;
-use crate::node::Node;
-use crate::watch::Watch;
+use crate::harness::answer::Answer;
+use crate::harness::call::Call;
+use crate::harness::hammer::Hammer;
+use crate::harness::helper::{self, Helper};
+use crate::harness::load::Load;
+use crate::harness::netns::Netns;
+use crate::harness::node::Node;
+use crate::harness::watch::Watch;
 
 /// Longer than the helper takes for one connection that gets no answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,6 @@
+//! What drives our own programs and agent in a simulated node.
+
+pub mod agent;
+pub mod kernel;
+pub(crate) mod pair;
+pub mod simulation;

@@ -1,0 +1,8 @@
+//! The agent as a process on this machine's kernel.
+
+mod facts;
+mod life;
+mod repair;
+mod room;
+mod says;
+mod takeover;

@@ -1,0 +1,11 @@
+//! The programs on this machine's kernel, without an agent; the proofs; the harness itself.
+
+mod bench;
+mod bloom;
+mod bpftool;
+mod choice;
+mod connect;
+mod harness;
+mod maps;
+mod proof;
+mod variants;
