@@ -85,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     // For the proofs and the bench, which are in one tier.
     let proves = tiers.contains(&Tier::Kernel) && kernel.is_ok();
+    let upgrades = tiers.contains(&Tier::Agent) && kernel.is_ok();
     let reference = proves && build_ebpf::has_reference();
     build_ebpf::run(&build_ebpf::Arguments { planted: proves, reference })?;
 
@@ -96,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let others: Vec<Tier> = tiers.into_iter().filter(|tier| *tier != Tier::Source).collect();
     if !others.is_empty() {
-        let builds = if on_the_kernel { Builds::all()? } else { Builds::default() };
+        let builds = if proves || upgrades { Builds::all()? } else { Builds::default() };
         outcomes.extend(run_binaries(&others, Given { tools: None, builds }, kernel.err(), rest)?);
     }
     Ok(summary(outcomes))
