@@ -1,6 +1,7 @@
 //! What drives our own programs and agent in a simulated node.
 
 pub mod agent;
+pub mod builds;
 pub mod kernel;
 pub(crate) mod pair;
 pub mod simulation;

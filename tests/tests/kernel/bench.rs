@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use edgeloop_tests::{alone, checkout};
+use edgeloop_tests::{alone, builds, checkout};
 
 /// The names of the goals that a bench prints.
 fn goals(bench: &str) -> Result<Vec<String>> {
@@ -28,10 +28,12 @@ fn the_bench_of_the_plan_names_its_three_goals() {
 
 #[test]
 #[ignore = "needs root"]
-fn the_bench_of_connect_measures_beside_both_references() {
+fn the_bench_of_connect_measures_beside_both_references_and_the_previous_version_where_there_is_one() {
     let _alone = alone();
     let goals = goals("connect").unwrap();
     for reference in ["R1", "R2"] {
         assert!(goals.iter().any(|goal| goal.contains(reference)), "{reference}: {goals:?}");
     }
+    let has_previous = goals.iter().any(|goal| goal.contains("the previous version"));
+    assert_eq!(has_previous, builds::has_previous(), "{goals:?}");
 }

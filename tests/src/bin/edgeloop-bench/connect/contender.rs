@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aya::programs::{ProgramFd, loaded_programs};
-use edgeloop_tests::{Child, Pod, Site, checkout};
+use aya::programs::{ProgramFd, ProgramInfo, loaded_programs};
+use edgeloop_tests::{Child, Pod, Site, builds, checkout};
 use lb_common::outcome::Outcome;
 
 use super::dials::Target;
 use super::ours::{self, Ours};
+use super::previous::{self, Previous};
 use super::reference::{self, Reference};
 use super::{BACKENDS, Scenario, fdinfo};
 
@@ -22,17 +23,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Shape {
     Empty,
     Ours,
+    Previous,
     ThreeHashes,
     Trie,
 }
 
-pub(crate) const SHAPES: [Shape; 4] = [Shape::Empty, Shape::Ours, Shape::ThreeHashes, Shape::Trie];
+pub(crate) const SHAPES: [Shape; 5] =
+    [Shape::Empty, Shape::Ours, Shape::Previous, Shape::ThreeHashes, Shape::Trie];
+
+/// Those that can be measured here: the previous version where this clone's history has it.
+pub(crate) fn shapes() -> Vec<Shape> {
+    SHAPES.into_iter().filter(|shape| *shape != Shape::Previous || builds::has_previous()).collect()
+}
 
 impl Shape {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
             Self::Ours => "ours",
+            Self::Previous => "previous",
             Self::ThreeHashes => "R1",
             Self::Trie => "R2",
         }
@@ -41,6 +50,7 @@ impl Shape {
 
 enum Attached {
     Ours(Ours),
+    Previous(Previous),
     Reference(Reference),
 }
 
@@ -71,17 +81,34 @@ impl Contender {
             Shape::ThreeHashes => Attached::Reference(reference("three_hashes")?),
             Shape::Trie => Attached::Reference(reference("trie")?),
             Shape::Ours => Attached::Ours(ours::set_up(&node, services, BACKENDS)?),
+            Shape::Previous => Attached::Previous(previous::set_up(&node, services, BACKENDS)?),
         };
         let program = match &attached {
             Attached::Ours(ours) => program(ours.program_id)?,
+            Attached::Previous(previous) => program(previous.program_id)?,
             Attached::Reference(reference) => reference.program.try_clone()?,
         };
         Ok(Self { shape, services, attached, program, pod, dialled: Cell::default() })
     }
 
+    pub(crate) const fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// An empty program is the same over whatever maps.
     pub(crate) fn serves(&self, shape: Shape, scenario: Scenario) -> bool {
         self.shape == shape && (shape == Shape::Empty || self.services == scenario.services)
+    }
+
+    /// Instructions of its programs at connect4 and connect6 as the kernel runs them, if it is one of ours.
+    pub(crate) fn instructions(&self) -> Result<Option<[u32; 2]>> {
+        let ids = match &self.attached {
+            Attached::Ours(ours) => [ours.program_id, ours.program6_id],
+            Attached::Previous(previous) => [previous.program_id, previous.program6_id],
+            Attached::Reference(_) => return Ok(None),
+        };
+        let [connect4, connect6] = ids.map(instructions);
+        Ok(Some([connect4?, connect6?]))
     }
 
     /// Nanoseconds a run, over so many connections from one client.
@@ -113,6 +140,7 @@ impl Contender {
     pub(crate) fn check(&self) -> Result<()> {
         let counted = |outcome| match &self.attached {
             Attached::Ours(ours) => ours.counted(outcome),
+            Attached::Previous(previous) => previous.counted(outcome),
             Attached::Reference(reference) => reference.counted(outcome),
         };
         let said =
@@ -133,7 +161,16 @@ fn reference_object() -> Result<PathBuf> {
 }
 
 fn program(id: u32) -> Result<ProgramFd> {
+    Ok(info(id)?.fd()?)
+}
+
+fn instructions(id: u32) -> Result<u32> {
+    /// Bytes of one.
+    const INSTRUCTION: u32 = 8;
+    Ok(info(id)?.size_translated().context("the kernel hides the size of a program")? / INSTRUCTION)
+}
+
+fn info(id: u32) -> Result<ProgramInfo> {
     let mut loaded = loaded_programs().filter_map(Result::ok);
-    let info = loaded.find(|info| info.id() == id).with_context(|| format!("there is no program {id}"))?;
-    Ok(info.fd()?)
+    loaded.find(|info| info.id() == id).with_context(|| format!("there is no program {id}"))
 }

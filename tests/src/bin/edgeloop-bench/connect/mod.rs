@@ -3,8 +3,10 @@
 mod contender;
 pub(crate) mod dials;
 mod fdinfo;
+mod measured;
 mod memory;
 mod ours;
+mod previous;
 mod reference;
 mod report;
 
@@ -13,9 +15,10 @@ use aya::sys::{Stats, enable_stats};
 use edgeloop_tests::Site;
 
 use crate::Output;
-use contender::{Contender, SHAPES, Shape};
+use contender::{Contender, Shape, shapes};
 use dials::Target;
-use report::{Measured, Report};
+use measured::Measured;
+use report::{Instructions, Report, Rounds};
 
 /// Backends of every service that is dialled.
 const BACKENDS: u32 = 4;
@@ -38,8 +41,9 @@ struct Plan {
 
 pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
     let plan = plan(quick);
+    let shapes = shapes();
     let site = Site::new()?;
-    let contenders = contenders(&site, &plan)?;
+    let contenders = contenders(&site, &plan, &shapes)?;
     let _counting = enable_stats(Stats::RunTime).context("the kernel does not count the time of programs")?;
 
     let mut measured: Vec<Measured> = plan.scenarios.iter().copied().map(Measured::new).collect();
@@ -47,11 +51,11 @@ pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
         eprintln!("round {} of {}", round + 1, plan.rounds);
         for measured in &mut measured {
             // Another one goes first each time.
-            for turn in 0..SHAPES.len() {
-                let shape = SHAPES[(turn + round) % SHAPES.len()];
+            for turn in 0..shapes.len() {
+                let shape = shapes[(turn + round) % shapes.len()];
                 let contender = contenders.iter().find(|one| one.serves(shape, measured.scenario));
                 let contender = contender.context("a contender was not made")?;
-                let seed = (round * SHAPES.len() + turn) as u64 + 1;
+                let seed = (round * shapes.len() + turn) as u64 + 1;
                 measured.add(shape, contender.measure(measured.scenario, plan.dials, seed)?);
             }
         }
@@ -59,10 +63,27 @@ pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
     for contender in &contenders {
         contender.check()?;
     }
+    let instructions = instructions(&contenders)?;
     drop(contenders);
     let memory = plan.weights.iter().map(|(services, each)| memory::weigh(&site, *services, *each));
     let memory = memory.collect::<Result<_>>()?;
-    Report::new(plan.rounds, plan.dials, &measured, memory).print(output)
+    let measured = Rounds { rounds: plan.rounds, dials: plan.dials, measured };
+    Report::new(&shapes, &measured, instructions, memory).print(output)
+}
+
+/// Of each version of ours.
+fn instructions(contenders: &[Contender]) -> Result<Vec<Instructions>> {
+    let mut found: Vec<Instructions> = Vec::new();
+    for contender in contenders {
+        if let Some([connect4, connect6]) = contender.instructions()? {
+            let shape = contender.shape();
+            let instructions = Instructions { shape: shape.name(), connect4, connect6 };
+            if !found.contains(&instructions) {
+                found.push(instructions);
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn plan(quick: bool) -> Plan {
@@ -78,14 +99,14 @@ fn plan(quick: bool) -> Plan {
 }
 
 /// Everything is made before anything is measured, so that rounds can be interleaved.
-fn contenders(site: &Site, plan: &Plan) -> Result<Vec<Contender>> {
+fn contenders(site: &Site, plan: &Plan, shapes: &[Shape]) -> Result<Vec<Contender>> {
     let mut sizes: Vec<u32> = plan.scenarios.iter().map(|scenario| scenario.services).collect();
     sizes.sort_unstable();
     sizes.dedup();
     let mut contenders = vec![Contender::new(site, Shape::Empty, 0)?];
     for services in sizes {
-        for shape in [Shape::Ours, Shape::ThreeHashes, Shape::Trie] {
-            contenders.push(Contender::new(site, shape, services)?);
+        for shape in shapes.iter().filter(|shape| **shape != Shape::Empty) {
+            contenders.push(Contender::new(site, *shape, services)?);
         }
     }
     Ok(contenders)

@@ -25,6 +25,8 @@ use super::{dials, fdinfo};
 pub(crate) struct Ours {
     maps: Bpf,
     pub(crate) program_id: u32,
+    /// The same over IPv6.
+    pub(crate) program6_id: u32,
 }
 
 /// Publishes `services` services of `each` backends, and attaches at the node's cgroup.
@@ -46,9 +48,11 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
     datapath.attach()?;
 
     let attached = attach::attached(&node.pin_root(), None);
-    let connect4 = attached.iter().find(|attached| attached.hook == "connect4");
-    let program_id = connect4.context("nothing is attached at connect4")?.program_id;
-    Ok(Ours { maps, program_id })
+    let at = |hook: &str| {
+        let found = attached.iter().find(|attached| attached.hook == hook);
+        Ok::<u32, anyhow::Error>(found.with_context(|| format!("nothing is attached at {hook}"))?.program_id)
+    };
+    Ok(Ours { maps, program_id: at("connect4")?, program6_id: at("connect6")? })
 }
 
 impl Ours {

@@ -9,81 +9,24 @@ use serde::Serialize;
 use crate::Output;
 use crate::goals::{self, Goal};
 
-use super::Scenario;
-use super::contender::{SHAPES, Shape};
-use super::dials::Target;
+use super::contender::Shape;
+use super::measured::{Measured, thousands};
 use super::memory::Weight;
 
-/// Nanoseconds a run of one scenario, round by round.
-pub(crate) struct Measured {
-    pub(crate) scenario: Scenario,
-    rounds: [Vec<f64>; SHAPES.len()],
+/// All scenarios, measured in as many interleaved rounds.
+pub(crate) struct Rounds {
+    pub(crate) rounds: usize,
+    /// Connections of each round, for each shape.
+    pub(crate) dials: u32,
+    pub(crate) measured: Vec<Measured>,
 }
 
-impl Measured {
-    pub(crate) fn new(scenario: Scenario) -> Self {
-        Self { scenario, rounds: Default::default() }
-    }
-
-    pub(crate) fn add(&mut self, shape: Shape, nanoseconds: f64) {
-        self.rounds[shape as usize].push(nanoseconds);
-    }
-
-    fn gross(&self, shape: Shape) -> f64 {
-        median(&self.rounds[shape as usize])
-    }
-
-    fn net(&self, shape: Shape) -> f64 {
-        self.gross(shape) - self.gross(Shape::Empty)
-    }
-
-    fn net_to(&self, other: Shape) -> f64 {
-        self.net(Shape::Ours) / self.net(other)
-    }
-
-    fn name(&self) -> String {
-        let services = thousands(self.scenario.services.into());
-        match self.scenario.target {
-            Target::Service => format!("hit, {services}"),
-            Target::Unused => format!("miss inside of the service range, {services}"),
-            Target::Elsewhere => format!("miss elsewhere, {services}"),
-        }
-    }
-
-    fn row(&self) -> Row {
-        Row {
-            scenario: self.name(),
-            services: self.scenario.services,
-            shapes: SHAPES.map(|shape| Cell {
-                shape: shape.name(),
-                gross: self.gross(shape),
-                net: self.net(shape),
-                rounds: self.rounds[shape as usize].clone(),
-            }),
-            to_three_hashes: self.net_to(Shape::ThreeHashes),
-            to_trie: self.net_to(Shape::Trie),
-            to_empty_gross: self.gross(Shape::Ours) / self.gross(Shape::Empty),
-        }
-    }
-
-    fn goals(&self) -> Vec<Goal> {
-        let name = self.name();
-        let beside = |limit, shape: Shape| {
-            Goal::at_most(limit, format!("{name}: net, beside {}", shape.name()), self.net_to(shape))
-        };
-        let hit = |limit| vec![beside(limit, Shape::ThreeHashes), beside(limit, Shape::Trie)];
-        match (self.scenario.target, self.scenario.services) {
-            (Target::Service, 1) => hit(0.2),
-            (Target::Service, 10_000) => hit(0.25),
-            (Target::Service, 50_000) => hit(0.3),
-            (Target::Service, _) => Vec::new(),
-            (Target::Unused, _) => vec![beside(0.4, Shape::Trie)],
-            (Target::Elsewhere, _) => {
-                let value = self.gross(Shape::Ours) / self.gross(Shape::Empty);
-                vec![Goal::at_most(1.3, format!("{name}: gross, beside an empty program"), value)]
-            }
-        }
-    }
+/// How many instructions the kernel runs at most: after the verifier, before they are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Instructions {
+    pub(crate) shape: &'static str,
+    pub(crate) connect4: u32,
+    pub(crate) connect6: u32,
 }
 
 #[derive(Serialize)]
@@ -92,6 +35,7 @@ pub(crate) struct Report {
     dials_per_round: u32,
     /// Nanoseconds a run: medians over the rounds.
     rows: Vec<Row>,
+    instructions: Vec<Instructions>,
     memory: Vec<Weight>,
     goals: Vec<Goal>,
 }
@@ -100,13 +44,9 @@ pub(crate) struct Report {
 struct Row {
     scenario: String,
     services: u32,
-    shapes: [Cell; SHAPES.len()],
-    #[serde(rename = "net_beside_r1")]
-    to_three_hashes: f64,
-    #[serde(rename = "net_beside_r2")]
-    to_trie: f64,
-    #[serde(rename = "gross_beside_empty")]
-    to_empty_gross: f64,
+    shapes: Vec<Cell>,
+    /// Ours divided by each of the others, net.
+    beside: Vec<(&'static str, f64)>,
 }
 
 #[derive(Serialize)]
@@ -118,11 +58,17 @@ struct Cell {
 }
 
 impl Report {
-    pub(crate) fn new(rounds: usize, dials: u32, measured: &[Measured], memory: Vec<Weight>) -> Self {
+    pub(crate) fn new(
+        shapes: &[Shape],
+        rounds: &Rounds,
+        instructions: Vec<Instructions>,
+        memory: Vec<Weight>,
+    ) -> Self {
+        let Rounds { rounds, dials, measured } = rounds;
         let mut goals: Vec<Goal> = measured.iter().flat_map(Measured::goals).collect();
         goals.extend(memory.iter().map(weight_goal));
-        let rows = measured.iter().map(Measured::row).collect();
-        Self { rounds, dials_per_round: dials, rows, memory, goals }
+        let rows = measured.iter().map(|measured| Row::new(measured, shapes)).collect();
+        Self { rounds: *rounds, dials_per_round: *dials, rows, instructions, memory, goals }
     }
 
     pub(crate) fn print(&self, output: Output) -> Result<()> {
@@ -134,45 +80,67 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let Self { rounds, dials_per_round, rows, memory, goals } = self;
+        let Self { rounds, dials_per_round, rows, instructions, memory, goals } = self;
         let weights: Vec<String> = memory.iter().map(sentence).collect();
         format!(
             "Nanoseconds a connect(2) spends in the program, by the kernel's count: medians of {rounds} interleaved \
-             rounds of {} connections.\nNet is less the empty program. R1: three hash lookups and an LRU insert. \
-             R2: an LPM trie, two hash lookups and an LRU insert.\n\n{}\n\n{}\n\n{}",
+             rounds of {} connections.\nNet is less the empty program. Previous: the last landed version, set up by \
+             its own agent. R1: three hash lookups and an LRU insert.\nR2: an LPM trie, two hash lookups and an LRU \
+             insert.\n\n{}\n\n{}\n\n{}\n\n{}",
             thousands((*dials_per_round).into()),
             timing(rows),
+            sizes(instructions),
             weights.join("\n"),
             goals::table(goals),
         )
     }
 }
 
+impl Row {
+    fn new(measured: &Measured, shapes: &[Shape]) -> Self {
+        let others = shapes.iter().filter(|shape| !matches!(shape, Shape::Empty | Shape::Ours));
+        let cell = |shape: &Shape| Cell {
+            shape: shape.name(),
+            gross: measured.gross(*shape),
+            net: measured.net(*shape),
+            rounds: measured.rounds(*shape).to_vec(),
+        };
+        Self {
+            scenario: measured.name(),
+            services: measured.scenario.services,
+            shapes: shapes.iter().map(cell).collect(),
+            beside: others.map(|shape| (shape.name(), measured.net_to(*shape))).collect(),
+        }
+    }
+}
+
 fn timing(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header([
-        "dialled, among services",
-        "empty",
-        "ours",
-        "ours net",
-        "R1 net",
-        "R2 net",
-        "ours/R1",
-        "ours/R2",
-    ]);
+    let mut header = vec!["dialled, among services".to_owned()];
+    if let Some(row) = rows.first() {
+        header.push("empty".to_owned());
+        header.extend(row.shapes.iter().skip(1).map(|cell| format!("{} net", cell.shape)));
+        header.extend(row.beside.iter().map(|(shape, _)| format!("ours/{shape}")));
+    }
+    table.load_style(comfy_table::presets::NOTHING).set_header(header);
     for row in rows {
-        let [empty, ours, three_hashes, trie] = &row.shapes;
         let mut cells = vec![row.scenario.clone()];
-        cells.extend(
-            [empty.gross, ours.gross, ours.net, three_hashes.net, trie.net].map(|ns| format!("{ns:.0}")),
-        );
-        cells.extend([row.to_three_hashes, row.to_trie].map(|ratio| format!("{ratio:.2}")));
+        cells.extend(row.shapes.first().map(|empty| format!("{:.0}", empty.gross)));
+        cells.extend(row.shapes.iter().skip(1).map(|cell| format!("{:.0}", cell.net)));
+        cells.extend(row.beside.iter().map(|(_, ratio)| format!("{ratio:.2}")));
         table.add_row(cells);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+fn sizes(instructions: &[Instructions]) -> String {
+    let lines = instructions.iter().map(|Instructions { shape, connect4, connect6 }| {
+        format!("Instructions, {shape}: {connect4} at connect4, {connect6} at connect6")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn weight_goal(weight: &Weight) -> Goal {
@@ -191,44 +159,4 @@ fn size(weight: &Weight) -> String {
 
 fn megabytes(weight: &Weight) -> f64 {
     weight.bytes as f64 / 1e6
-}
-
-/// A number as people read it: 50,000.
-fn thousands(number: u64) -> String {
-    if number < 1000 {
-        number.to_string()
-    } else {
-        format!("{},{:03}", thousands(number / 1000), number % 1000)
-    }
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.get(middle) {
-        None => f64::NAN,
-        Some(upper) if sorted.len() % 2 == 1 => *upper,
-        Some(upper) => (sorted[middle - 1] + upper) / 2.0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        for (values, middle) in [(&[3.0][..], 3.0), (&[9.0, 1.0, 2.0], 2.0), (&[4.0, 1.0, 2.0, 9.0], 3.0)] {
-            assert!((median(values) - middle).abs() < 1e-9, "{values:?}");
-        }
-        assert!(median(&[]).is_nan());
-    }
-
-    #[test]
-    fn large_numbers_are_grouped() {
-        for (number, text) in [(7, "7"), (1_000, "1,000"), (50_070, "50,070"), (1_234_567, "1,234,567")] {
-            assert_eq!(thousands(number), text);
-        }
-    }
 }

@@ -1,0 +1,141 @@
+//! What was measured of one scenario, and the goals for it.
+
+use crate::goals::Goal;
+
+use super::Scenario;
+use super::contender::{SHAPES, Shape};
+use super::dials::Target;
+
+/// Nanoseconds a run of one scenario, round by round.
+pub(crate) struct Measured {
+    pub(crate) scenario: Scenario,
+    rounds: [Vec<f64>; SHAPES.len()],
+}
+
+impl Measured {
+    pub(crate) fn new(scenario: Scenario) -> Self {
+        Self { scenario, rounds: Default::default() }
+    }
+
+    pub(crate) fn add(&mut self, shape: Shape, nanoseconds: f64) {
+        self.rounds[shape as usize].push(nanoseconds);
+    }
+
+    pub(crate) fn rounds(&self, shape: Shape) -> &[f64] {
+        &self.rounds[shape as usize]
+    }
+
+    pub(crate) fn gross(&self, shape: Shape) -> f64 {
+        quantile(self.rounds(shape), 0.5)
+    }
+
+    /// Less the empty program.
+    pub(crate) fn net(&self, shape: Shape) -> f64 {
+        self.gross(shape) - self.gross(Shape::Empty)
+    }
+
+    pub(crate) fn net_to(&self, other: Shape) -> f64 {
+        self.net(Shape::Ours) / self.net(other)
+    }
+
+    /// Ours beside the previous version, net, in that one of four rounds in which ours did best beside it: what
+    /// is slower there is slower in three of four. A single round says little about a few nanoseconds.
+    fn net_to_previous_at_best(&self) -> f64 {
+        let [ours, previous, empty] =
+            [Shape::Ours, Shape::Previous, Shape::Empty].map(|shape| self.rounds(shape).iter());
+        let ratios = ours
+            .zip(previous)
+            .zip(empty)
+            .map(|((ours, previous), empty)| (ours - empty) / (previous - empty));
+        quantile(&ratios.collect::<Vec<_>>(), 0.25)
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let services = thousands(self.scenario.services.into());
+        match self.scenario.target {
+            Target::Service => format!("hit, {services}"),
+            Target::Unused => format!("miss inside of the service range, {services}"),
+            Target::Elsewhere => format!("miss elsewhere, {services}"),
+        }
+    }
+
+    pub(crate) fn goals(&self) -> Vec<Goal> {
+        let name = self.name();
+        let beside = |limit, shape: Shape| {
+            Goal::at_most(limit, format!("{name}: net, beside {}", shape.name()), self.net_to(shape))
+        };
+        let hit = |limit| vec![beside(limit, Shape::ThreeHashes), beside(limit, Shape::Trie)];
+        let mut goals = match (self.scenario.target, self.scenario.services) {
+            (Target::Service, 1) => hit(0.2),
+            (Target::Service, 10_000) => hit(0.25),
+            (Target::Service, 50_000) => hit(0.3),
+            (Target::Service, _) => Vec::new(),
+            (Target::Unused, _) => vec![beside(0.4, Shape::Trie)],
+            (Target::Elsewhere, _) => vec![beside(1.0, Shape::Trie)],
+        };
+        if !self.rounds(Shape::Previous).is_empty() {
+            let name = format!("{name}: net, beside the previous version");
+            goals.push(Goal::at_most(1.05, name, self.net_to_previous_at_best()));
+        }
+        goals
+    }
+}
+
+/// A number as people read it: 50,000.
+pub(crate) fn thousands(number: u64) -> String {
+    if number < 1000 {
+        number.to_string()
+    } else {
+        format!("{},{:03}", thousands(number / 1000), number % 1000)
+    }
+}
+
+/// The value below which this part of all lies, between two of them if need be; NaN of nothing.
+fn quantile(values: &[f64], part: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let at = part * last as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    low + (high - low) * at.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_lies_where_it_has_to() {
+        for (values, part, expected) in [
+            (&[3.0][..], 0.5, 3.0),
+            (&[9.0, 1.0, 2.0], 0.5, 2.0),
+            (&[4.0, 1.0, 2.0, 9.0], 0.5, 3.0),
+            (&[5.0, 1.0, 2.0, 3.0, 4.0], 0.25, 2.0),
+        ] {
+            assert!((quantile(values, part) - expected).abs() < 1e-9, "{values:?}");
+        }
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+
+    #[test]
+    fn a_version_that_is_slower_in_one_round_of_four_is_not_called_slower() {
+        let measured = |ours: [f64; 5]| {
+            let mut measured = Measured::new(Scenario { target: Target::Service, services: 1_000 });
+            for nanoseconds in ours {
+                measured.add(Shape::Empty, 60.0);
+                measured.add(Shape::Previous, 160.0);
+                measured.add(Shape::Ours, nanoseconds);
+            }
+            measured.goals()[0].met
+        };
+        assert!(measured([160.0, 160.0, 160.0, 190.0, 190.0]));
+        assert!(!measured([160.0, 170.0, 170.0, 170.0, 190.0]));
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        for (number, text) in [(7, "7"), (1_000, "1,000"), (50_070, "50,070"), (1_234_567, "1,234,567")] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}
