@@ -10,8 +10,8 @@ use rcgen::{
 };
 
 /// Where the API server is reached: by itself, through the cluster IP of `default/kubernetes`, and over a
-/// cable.
-const SERVED: [&str; 3] = ["127.0.0.1", "10.96.0.1", super::cable::NEAR];
+/// uplink.
+const SERVED: [&str; 3] = ["127.0.0.1", "10.96.0.1", super::uplink::NEAR];
 
 /// Signs what the control plane serves with, and lies as `ca.crt` and `ca.key` in its folder.
 pub(super) struct Authority {

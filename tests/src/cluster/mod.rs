@@ -5,9 +5,8 @@
 
 mod api;
 mod authority;
-mod cable;
-mod door;
 mod etcd;
+mod forward;
 mod hub;
 mod inside;
 mod kubelet;
@@ -18,6 +17,7 @@ mod parts;
 mod playground;
 mod proxy;
 mod tools;
+mod uplink;
 mod users;
 mod yurt;
 
@@ -45,8 +45,7 @@ use users::User;
 
 use api::is_unreachable;
 pub use api::{Api, Refused, is_refused};
-pub use cable::Cable;
-pub use door::Door;
+pub use forward::Forward;
 pub use hub::Hub;
 pub use inside::Inside;
 pub use kubelet::{Kubelet, Seen};
@@ -56,6 +55,7 @@ pub use parts::{API_SERVER_PORT, Part};
 pub use playground::{Playground, Whereabouts};
 pub use proxy::{Fault, Front, Proxy, Report, Upstream};
 pub use tools::{TOOLS, tool};
+pub use uplink::Uplink;
 pub use yurt::Yurt;
 
 /// For a program to become ready, on a machine that does much else.

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::demo;
 use crate::harness::site::Site;
 
-use super::{Cluster, Door, Kubelet, Yurt};
+use super::{Cluster, Forward, Kubelet, Yurt};
 
 /// Stands until dropped.
 pub struct Playground {
     _kubelet: Kubelet,
     _yurt: Yurt,
-    door: Door,
+    forward: Forward,
     cluster: Cluster,
     site: Site,
 }
@@ -42,14 +42,14 @@ impl Playground {
         let yurt = Yurt::start(&mut cluster)?;
         cluster.apply_file("examples/tutorial/nodepools.yaml")?;
         let kubelet = Kubelet::start(&cluster, &demo::nodes(&site)?)?;
-        let door = Door::open(&cluster)?;
-        Ok(Self { _kubelet: kubelet, _yurt: yurt, door, cluster, site })
+        let forward = Forward::open(&cluster)?;
+        Ok(Self { _kubelet: kubelet, _yurt: yurt, forward, cluster, site })
     }
 
     pub fn whereabouts(&self) -> Result<Whereabouts> {
         Ok(Whereabouts {
             pid: std::process::id(),
-            kubeconfig: self.door.kubeconfig().to_owned(),
+            kubeconfig: self.forward.kubeconfig().to_owned(),
             agent_kubeconfig: self.cluster.agent_kubeconfig()?,
             netns: self.cluster.netns(),
             cgroup: self.site.cgroup().to_owned(),

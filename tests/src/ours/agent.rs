@@ -16,7 +16,7 @@ use lb_agent::view::kernel::{KernelView, ServiceView};
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cable, Cluster};
+use crate::cluster::{Cluster, Uplink};
 use crate::harness::checkout;
 use crate::harness::child::Child;
 use crate::harness::manifests::manifests;
@@ -66,9 +66,9 @@ impl Agent {
         Self::from_command(node, command)
     }
 
-    /// The same at the far end of a cable.
-    pub fn follow_over(cable: &Cable, node: &Node, flags: &[&str]) -> Result<Self> {
-        let mut command = cable.command_on(node, program()?);
+    /// The same at the far end of an uplink.
+    pub fn follow_over(uplink: &Uplink, node: &Node, flags: &[&str]) -> Result<Self> {
+        let mut command = uplink.command_on(node, program()?);
         run(&mut command, node, flags);
         Self::from_command(node, &mut command)
     }

@@ -53,7 +53,7 @@ impl Cluster {
 
 /// What one address leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leads {
+pub struct Route {
     /// The Service's name alone.
     pub service: String,
     /// Empty refuses.
@@ -61,7 +61,7 @@ pub struct Leads {
 }
 
 /// The front end, as people read it.
-pub type State = BTreeMap<SocketAddr, Leads>;
+pub type State = BTreeMap<SocketAddr, Route>;
 
 /// What the maps hold; an error when an element does not prove itself, or points at what is not its own.
 pub fn state(observed: &Observed) -> Result<State> {
@@ -75,7 +75,7 @@ pub fn state(observed: &Observed) -> Result<State> {
             backends.map(|Backend4 { address, port, .. }| socket(*address, *port)).collect();
         ensure!(to.len() == usize::from(value.count), "{at} has a backend twice");
         let service = observed.key(value.id).map(|key| key.service.name.to_string()).unwrap_or_default();
-        Ok((at, Leads { service, to }))
+        Ok((at, Route { service, to }))
     };
     observed.services.iter().map(element).collect()
 }
@@ -162,24 +162,24 @@ fn in_between(from: &State, to: &State, now: &State) -> Option<String> {
 }
 
 /// The agent without threads and clock.
-pub struct Mind<M> {
+pub struct SimulatedAgent<M> {
     pub store: Store,
     pub kernel: Reconciler<Guarded<M>>,
     /// How many things audits found that were not as written: none, unless a write failed.
-    pub mended: usize,
+    pub repaired: usize,
     seen: Cluster,
     node: String,
 }
 
-impl<M: Maps> Mind<M> {
+impl<M: Maps> SimulatedAgent<M> {
     pub fn new(node: &str, maps: M, mirror: Mirror) -> Self {
         let kernel = Reconciler { maps: Guarded::new(maps), mirror };
         let store = Store::new(node, Rules::default());
-        Self { store, kernel, mended: 0, seen: Cluster::default(), node: node.to_owned() }
+        Self { store, kernel, repaired: 0, seen: Cluster::default(), node: node.to_owned() }
     }
 
     /// The process ends, another begins: it knows what the maps hold and nothing else.
-    pub fn reborn(self) -> Result<Self> {
+    pub fn restarted(self) -> Result<Self> {
         let Self { kernel: Reconciler { maps: Guarded { mut maps, .. }, mirror }, node, .. } = self;
         let capacity: Capacity = mirror.capacity();
         let mirror = Mirror::adopt(&maps.dump()?, capacity);
@@ -208,7 +208,7 @@ impl<M: Maps> Mind<M> {
             self.kernel.mirror.release(age);
         }
         let found = self.kernel.audit(&mut self.store)?;
-        self.mended += found;
+        self.repaired += found;
         Ok(pass.written == 0 && pass.failed.is_empty() && found == 0)
     }
 
@@ -263,7 +263,7 @@ mod tests {
     fn state(text: &str) -> State {
         let element = text.split_once(':').map(|(service, backends)| {
             let to = backends.bytes().map(|name| SocketAddr::from(([10, 244, 1, name], 80))).collect();
-            (SocketAddr::from(([10, 96, 0, 1], 80)), Leads { service: service.to_owned(), to })
+            (SocketAddr::from(([10, 96, 0, 1], 80)), Route { service: service.to_owned(), to })
         });
         element.into_iter().collect()
     }

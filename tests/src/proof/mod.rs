@@ -4,17 +4,17 @@
 //! backends and a region, while neighbours in its hash bucket are created and deleted. A decoy answers at the
 //! cluster IP itself. Programs with a planted bug go through the same.
 
-mod arena;
-mod board;
 mod bucket;
 mod finding;
+mod history;
 mod publisher;
+mod testbed;
 mod verdicts;
 mod world;
 mod writer;
 
-pub use arena::{Arena, CLIENTS, Experiment, Way};
-pub use board::Board;
 pub use finding::Finding;
+pub use history::History;
+pub use testbed::{CLIENTS, Experiment, Testbed, Way};
 pub use verdicts::Verdicts;
 pub use world::{BACKENDS, CLUSTER, Reached, Set, backend};

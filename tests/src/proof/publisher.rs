@@ -12,7 +12,7 @@ use lb_common::layout::INLINE_BACKENDS;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::board::Board;
+use super::history::History;
 use super::world::{Dice, backend, foreign, neighbour};
 use super::writer::{Count, Prepared, Writer};
 
@@ -36,20 +36,20 @@ pub(super) struct Pace {
 }
 
 pub(super) struct Publisher {
-    board: Arc<Board>,
+    history: Arc<History>,
     before: Count,
     thread: JoinHandle<Result<Writer>>,
 }
 
 impl Publisher {
     /// The Service and its neighbours are published, and the programs attached, when this returns.
-    pub(super) fn start(mut writer: Writer, pace: Pace, board: &Arc<Board>) -> Result<Self> {
+    pub(super) fn start(mut writer: Writer, pace: Pace, history: &Arc<History>) -> Result<Self> {
         let mut dice = Dice::new(0xed9e);
-        let mates = settle(&mut writer, board, &mut dice)?;
+        let mates = settle(&mut writer, history, &mut dice)?;
         let mut mates = Mates::new(&mut writer, mates)?;
         writer.attach()?;
         let before = writer.count()?;
-        let on = Arc::clone(board);
+        let on = Arc::clone(history);
         let thread = thread::spawn(move || {
             if pace.per_second.is_none() {
                 take_the_first_processor();
@@ -59,14 +59,14 @@ impl Publisher {
             on.stop();
             published.map(|()| writer)
         });
-        Ok(Self { board: Arc::clone(board), before, thread })
+        Ok(Self { history: Arc::clone(history), before, thread })
     }
 
     /// Ends the publisher and all clients, and takes the programs away: what the kernel had counted at first,
     /// and at last.
     pub(super) fn finish(self) -> Result<(Count, Count)> {
-        let Self { board, before, thread } = self;
-        board.stop();
+        let Self { history, before, thread } = self;
+        history.stop();
         let mut writer = thread.join().map_err(|_panic| anyhow!("the publisher panicked"))??;
         let after = writer.count()?;
         writer.remove()?;
@@ -75,8 +75,8 @@ impl Publisher {
 }
 
 /// Publishes the Service under test, finds neighbours in its bucket, and fills the map with others.
-fn settle(writer: &mut Writer, board: &Board, dice: &mut Dice) -> Result<Vec<SocketAddrV4>> {
-    writer.publish(&own(dice), board)?;
+fn settle(writer: &mut Writer, history: &History, dice: &mut Dice) -> Result<Vec<SocketAddrV4>> {
+    writer.publish(&own(dice), history)?;
     let mut numbers = 0..u16::MAX;
     let mut mates = Vec::new();
     loop {
@@ -134,17 +134,17 @@ fn publish_until_stopped(
     writer: &mut Writer,
     pace: Pace,
     mates: &mut Mates,
-    board: &Board,
+    history: &History,
     mut dice: Dice,
 ) -> Result<()> {
     let mut graces = Graces::new(pace.grace);
     let pause = pace.per_second.map_or(Duration::ZERO, |per_second| Duration::from_secs(1) / per_second);
     let mut due = Instant::now();
-    while !board.is_stopped() {
+    while !history.is_stopped() {
         // A publisher that was held up makes up for it, but not for more than a moment.
         due = (due + pause).max(Instant::now() - Duration::from_millis(100));
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        writer.publish(&own(&mut dice), board)?;
+        writer.publish(&own(&mut dice), history)?;
         graces.see_to(writer)?;
         // At times the same Service once more, which wants a region at once.
         if dice.throw(2) == 0 {

@@ -16,8 +16,8 @@ use lb_agent::writer::reconcile::Reconciler;
 use lb_common::layout::{Backend4, Frontend4, SERVICES4};
 use lb_common::outcome::Outcome;
 
-use super::board::Board;
 use super::bucket;
+use super::history::History;
 use super::world::{CLUSTER, Reached, Set};
 use crate::Node;
 
@@ -79,15 +79,15 @@ impl Writer {
         self.kernel.mirror.entries().count() >= CAPACITY.frontends as usize
     }
 
-    /// Publishes these backends of the Service under test, and says so on `board`.
-    pub(super) fn publish(&mut self, backends: &[SocketAddrV4], board: &Board) -> Result<()> {
+    /// Publishes these backends of the Service under test, and says so on `history`.
+    pub(super) fn publish(&mut self, backends: &[SocketAddrV4], history: &History) -> Result<()> {
         let steps = self.kernel.mirror.steps(frontend(CLUSTER), Some(&want(CLUSTER, backends)));
         let ops = steps.iter().flat_map(|step| &step.ops);
         if let Some(set) = published(ops) {
             ensure!(set != 0, "the mirror publishes an empty set");
-            board.announce(set);
+            history.announce(set);
             self.kernel.carry_out(steps)?;
-            board.done();
+            history.done();
         }
         Ok(())
     }

@@ -16,12 +16,12 @@ use nix::sys::signal::Signal;
 const LARGE: &str = "10.96.0.12:80";
 
 /// What somebody else does to the maps.
-type Deed = fn(&World);
+type Tamper = fn(&World);
 
 #[test]
 #[ignore = "needs root"]
 fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
-    let deeds: [(&str, Deed); 9] = [
+    let tampers: [(&str, Tamper); 9] = [
         ("an element is deleted", |world| {
             bpf::delete(&world.map("services4"), &frontend(Pair::SERVICE).unwrap()).unwrap()
         }),
@@ -57,11 +57,11 @@ fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
         }),
     ];
     let mut world = World::new();
-    for (shows, deed) in deeds {
+    for (shows, tamper) in tampers {
         let before = world.meaning();
         // So that it does not mend before we have looked.
         world.agent.signal(Signal::SIGSTOP).unwrap();
-        deed(&world);
+        tamper(&world);
         assert_ne!(world.meaning(), before, "{shows}");
         world.agent.signal(Signal::SIGCONT).unwrap();
         wait_for(shows, || Ok(world.meaning() == before)).unwrap();

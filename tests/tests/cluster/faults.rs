@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use edgeloop_tests::agent::{Agent, in_kernel};
-use edgeloop_tests::cluster::{Cable, Cluster, Fault, Front, Part, Proxy, Upstream};
+use edgeloop_tests::cluster::{Cluster, Fault, Front, Part, Proxy, Uplink, Upstream};
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
@@ -42,23 +42,23 @@ fn a_link_that_falls_silent_is_noticed_within_30_s_and_caught_up_with_within_2()
 #[ignore = "needs root and the programs of a control plane"]
 fn a_cable_that_is_pulled_is_noticed_within_30_s_and_caught_up_with_within_2() {
     let stage = Stage::new().unwrap();
-    let cable = Cable::new(&stage.cluster).unwrap();
+    let uplink = Uplink::new(&stage.cluster).unwrap();
     let proxy = Proxy::start(&stage.cluster, Front::Raw).unwrap();
     let kubeconfig = stage.cluster.agent_kubeconfig().unwrap();
-    let server = proxy.address_at(cable.host());
+    let server = proxy.address_at(uplink.host());
     let flags = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--api-server", &server];
-    let agent = Agent::follow_over(&cable, &stage.node, &flags).unwrap();
+    let agent = Agent::follow_over(&uplink, &stage.node, &flags).unwrap();
     agent.wait_until("it is ready", |view| view.ready && view.is_up_to_date()).unwrap();
     let load = stage.load().unwrap();
 
-    cable.pull().unwrap();
+    uplink.cut().unwrap();
     stage.cluster.apply_lines(LATER).unwrap();
     assert_is_behind(&agent, "").unwrap();
     assert_eq!(stage.holds("10.96.0.12:80").unwrap(), "untouched");
     // New attempts have been made, and wait for an answer.
     sleep(Duration::from_secs(5));
 
-    cable.put_back().unwrap();
+    uplink.restore().unwrap();
     assert_is_caught_up(&stage, &agent).unwrap();
     assert_all_answered(load).unwrap();
 }

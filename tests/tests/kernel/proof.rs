@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use edgeloop_tests::alone;
 use edgeloop_tests::checkout;
-use edgeloop_tests::proof::{Arena, Experiment, Finding, Way};
+use edgeloop_tests::proof::{Experiment, Finding, Testbed, Way};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::programs::load::OBJECT;
 
@@ -35,12 +35,12 @@ fn the_backends_themselves_answer_every_connection() {
 #[ignore = "needs root"]
 fn no_connection_goes_astray_while_its_service_is_published() {
     let _alone = alone();
-    let arena = Arena::new().unwrap();
-    let detached = || run(&arena, &Experiment { connects: 1_000, ..plain("detached, to the cluster IP") });
+    let testbed = Testbed::new().unwrap();
+    let detached = || run(&testbed, &Experiment { connects: 1_000, ..plain("detached, to the cluster IP") });
     assert_eq!(detached().unwrap().all.decoy, 1_000);
 
     let attached = Experiment { per_second: Some(PER_SECOND), ..with(OBJECT.to_vec(), "attached") };
-    let found = run(&arena, &attached).unwrap();
+    let found = run(&testbed, &attached).unwrap();
 
     assert_eq!((found.all.connects, found.failures(), found.all.unjudged), (CONNECTS, 0, 0));
     assert!(found.publications_per_second() >= AT_LEAST_PER_SECOND);
@@ -97,12 +97,12 @@ fn without_the_grace_period_the_proof_fails() {
 }
 
 fn run_alone(experiment: &Experiment) -> Result<Finding> {
-    run(&Arena::new()?, experiment)
+    run(&Testbed::new()?, experiment)
 }
 
 /// Runs and shows what was found, also when all is well: a proof shows that it could fail.
-fn run(arena: &Arena, experiment: &Experiment) -> Result<Finding> {
-    let found = arena.run(experiment)?;
+fn run(testbed: &Testbed, experiment: &Experiment) -> Result<Finding> {
+    let found = testbed.run(experiment)?;
     // Past the test runner, which would keep it to itself.
     io::stderr().write_all(format!("\n{found}").as_bytes())?;
     Ok(found)

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
-use edgeloop_tests::simulation::{Cluster, Mind, State, state};
+use edgeloop_tests::simulation::{Cluster, SimulatedAgent, State, state};
 use lb_agent::datapath::Grace;
 use lb_agent::plan::Maps;
 use lb_agent::plan::fake::Fake;
@@ -31,14 +31,14 @@ proptest! {
         let (first, then) = (cluster(&first), cluster(&then));
         let (expected, writes) = walked(&first, &then, AMPLE);
         for kill_after in 0..writes {
-            let (mut mind, before) = settled(&first, AMPLE);
-            mind.kernel.maps.walk(before.clone(), expected.clone());
-            mind.kernel.maps.die_after(kill_after);
-            mind.see(&then);
-            mind.pass(Grace::None).unwrap();
-            prop_assert_eq!(&mind.kernel.maps.wrong, &Vec::<String>::new(), "killed after {}", kill_after);
+            let (mut agent, before) = settled(&first, AMPLE);
+            agent.kernel.maps.walk(before.clone(), expected.clone());
+            agent.kernel.maps.die_after(kill_after);
+            agent.see(&then);
+            agent.pass(Grace::None).unwrap();
+            prop_assert_eq!(&agent.kernel.maps.wrong, &Vec::<String>::new(), "killed after {}", kill_after);
 
-            let mut next = mind.reborn().unwrap();
+            let mut next = agent.restarted().unwrap();
             next.kernel.maps.walk(before, expected.clone());
             next.see(&then);
             let now = next.settle(Grace::None).unwrap();
@@ -54,14 +54,14 @@ proptest! {
     ) {
         let capacity = Capacity { frontends, backends };
         let (first, then) = (cluster(&first), cluster(&then));
-        let (mut mind, _) = settled(&first, capacity);
-        mind.kernel.maps.die_after(kill_after);
-        mind.see(&then);
-        mind.pass(Grace::None).unwrap();
-        prop_assert_eq!(&mind.kernel.maps.wrong, &Vec::<String>::new());
-        prop_assert!(state(&mind.kernel.maps.dump().unwrap()).is_ok());
+        let (mut agent, _) = settled(&first, capacity);
+        agent.kernel.maps.die_after(kill_after);
+        agent.see(&then);
+        agent.pass(Grace::None).unwrap();
+        prop_assert_eq!(&agent.kernel.maps.wrong, &Vec::<String>::new());
+        prop_assert!(state(&agent.kernel.maps.dump().unwrap()).is_ok());
 
-        let mut next = mind.reborn().unwrap();
+        let mut next = agent.restarted().unwrap();
         next.see(&then);
         let now = next.settle(Grace::None).unwrap();
         prop_assert_eq!(&next.kernel.maps.wrong, &Vec::<String>::new());
@@ -72,9 +72,9 @@ proptest! {
     #[test]
     fn a_restart_without_a_change_writes_nothing(drawn in drawn()) {
         let cluster = cluster(&drawn);
-        let (mind, before) = settled(&cluster, AMPLE);
+        let (agent, before) = settled(&cluster, AMPLE);
 
-        let mut next = mind.reborn().unwrap();
+        let mut next = agent.restarted().unwrap();
         next.see(&cluster);
         let now = next.settle(Grace::None).unwrap();
 
@@ -113,22 +113,22 @@ fn cluster(drawn: &[Drawn]) -> Cluster {
 }
 
 /// An agent that has brought everything in order, and what it brought.
-fn settled(cluster: &Cluster, capacity: Capacity) -> (Mind<Fake>, State) {
-    let mut mind = Mind::new("n1", Fake::new(capacity), Mirror::new(capacity, 1));
-    mind.see(cluster);
-    let state = mind.settle(Grace::None).unwrap();
-    assert_eq!(mind.kernel.maps.wrong, Vec::<String>::new());
-    (mind, state)
+fn settled(cluster: &Cluster, capacity: Capacity) -> (SimulatedAgent<Fake>, State) {
+    let mut agent = SimulatedAgent::new("n1", Fake::new(capacity), Mirror::new(capacity, 1));
+    agent.see(cluster);
+    let state = agent.settle(Grace::None).unwrap();
+    assert_eq!(agent.kernel.maps.wrong, Vec::<String>::new());
+    (agent, state)
 }
 
 /// Where it gets to when nobody kills it, and with how many writes.
 fn walked(first: &Cluster, then: &Cluster, capacity: Capacity) -> (State, u64) {
     let (_, expected) = settled(then, capacity);
-    let (mut mind, before) = settled(first, capacity);
-    mind.kernel.maps.walk(before, expected.clone());
-    mind.see(then);
-    assert_eq!(mind.settle(Grace::None).unwrap(), expected);
-    assert_eq!(mind.mended, 0, "an audit found what nobody had spoilt");
-    assert_eq!(mind.kernel.maps.wrong, Vec::<String>::new());
-    (expected, mind.kernel.maps.writes.1)
+    let (mut agent, before) = settled(first, capacity);
+    agent.kernel.maps.walk(before, expected.clone());
+    agent.see(then);
+    assert_eq!(agent.settle(Grace::None).unwrap(), expected);
+    assert_eq!(agent.repaired, 0, "an audit found what nobody had spoilt");
+    assert_eq!(agent.kernel.maps.wrong, Vec::<String>::new());
+    (expected, agent.kernel.maps.writes.1)
 }

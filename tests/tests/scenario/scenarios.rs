@@ -27,7 +27,7 @@ use anyhow::{Context, Result, bail, ensure};
 use edgeloop_tests::Site;
 use edgeloop_tests::kernel::Kernel;
 use edgeloop_tests::manifests::range;
-use edgeloop_tests::simulation::{Cluster, Leads, Mind, State};
+use edgeloop_tests::simulation::{Cluster, Route, SimulatedAgent, State};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::programs::load::Features;
 use lb_agent::plan::Maps;
@@ -96,34 +96,34 @@ impl Scenario {
         maps: impl FnOnce(Capacity) -> Result<(M, Mirror)>,
     ) -> M {
         let (maps, mirror) = maps(self.capacity).unwrap();
-        let mut mind = Mind::new("n1", maps, mirror);
+        let mut agent = SimulatedAgent::new("n1", maps, mirror);
         let mut cluster = Cluster::default();
         let mut before = State::new();
         for step in &self.steps {
             let at = format!("{}: {}", self.file, step.shows);
             if step.restart {
-                mind = mind.reborn().unwrap();
+                agent = agent.restarted().unwrap();
             }
             for line in &step.lines {
                 cluster.take(line).unwrap_or_else(|error| panic!("{at}: {error:#}"));
             }
-            mind.kernel.maps.walk(before, step.state.clone());
-            mind.see(&cluster);
+            agent.kernel.maps.walk(before, step.state.clone());
+            agent.see(&cluster);
 
-            let now = mind.settle(grace).unwrap_or_else(|error| panic!("{at}: {error:#}"));
+            let now = agent.settle(grace).unwrap_or_else(|error| panic!("{at}: {error:#}"));
 
             assert_eq!(now, step.state, "{at}");
-            assert_eq!(mind.kernel.maps.wrong, Vec::<String>::new(), "{at}");
-            let short = mind.kernel.mirror.starved().keys().map(|service| service.name.to_string());
+            assert_eq!(agent.kernel.maps.wrong, Vec::<String>::new(), "{at}");
+            let short = agent.kernel.mirror.starved().keys().map(|service| service.name.to_string());
             assert_eq!(short.collect::<BTreeSet<_>>(), step.short, "{at}: short");
             if is_faultless {
-                assert_eq!(mind.mended, 0, "{at}: an audit found what nobody had spoilt");
-                let writes = mind.kernel.maps.writes.0;
+                assert_eq!(agent.repaired, 0, "{at}: an audit found what nobody had spoilt");
+                let writes = agent.kernel.maps.writes.0;
                 assert_eq!(writes, step.writes.unwrap_or(writes), "{at}: front-end writes");
             }
             before = now;
         }
-        mind.kernel.maps.maps
+        agent.kernel.maps.maps
     }
 }
 
@@ -176,7 +176,7 @@ impl Step {
             (Some("writes"), Some(writes)) => self.writes = Some(writes.parse()?),
             (Some(at), Some(service)) => {
                 let to = words.map(backends).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-                let before = self.state.insert(at.parse()?, Leads { service: service.to_owned(), to });
+                let before = self.state.insert(at.parse()?, Route { service: service.to_owned(), to });
                 ensure!(before.is_none(), "{at} twice");
             }
             _ => bail!("not understood"),

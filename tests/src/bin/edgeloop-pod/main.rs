@@ -102,7 +102,7 @@ enum Verb {
     /// Dials what the proof is about, and judges every connection; one line at the end.
     Prove {
         #[arg(long)]
-        board: PathBuf,
+        history: PathBuf,
         #[arg(long)]
         way: prove::Way,
         #[arg(long)]
@@ -140,8 +140,8 @@ fn main() -> Result<()> {
         Verb::Watch { to } => clients::watch(to),
         Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),
         Verb::Hammer { to, count, log } => hammer::run(to, count, &log),
-        Verb::Prove { board, way, count, seconds, only_one } => {
-            prove::run(&board, way, count, Duration::from_secs(seconds), only_one)
+        Verb::Prove { history, way, count, seconds, only_one } => {
+            prove::run(&history, way, count, Duration::from_secs(seconds), only_one)
         }
         Verb::Exec { command } => join::become_program(&command),
         Verb::Site => servers::hold_site(),

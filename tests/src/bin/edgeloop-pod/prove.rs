@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use edgeloop_tests::proof::{BACKENDS, Board, CLUSTER, Reached, Verdicts, backend};
+use edgeloop_tests::proof::{BACKENDS, CLUSTER, History, Reached, Verdicts, backend};
 use nix::errno::Errno;
 
 use crate::{hammer, join, probe::Probe, say, unrest};
@@ -23,32 +23,32 @@ pub(crate) enum Way {
     Direct,
 }
 
-/// Dials until `count` connections are made, the board says so, or (a bound for whoever forgot us) `within`
+/// Dials until `count` connections are made, `history` says stop, or (a bound for a client that was left behind) `within`
 /// has passed. With `only_one` all clients end when one connection has gone astray.
-pub(crate) fn run(board: &Path, way: Way, count: u64, within: Duration, only_one: bool) -> Result<()> {
+pub(crate) fn run(history: &Path, way: Way, count: u64, within: Duration, only_one: bool) -> Result<()> {
     join::at_end_of_input(|| process::exit(0));
-    let board = Board::open(board)?;
+    let history = History::open(history)?;
     let probe = Probe::new().context("could not make a socket for probes")?;
     if way == Way::Probe {
         unrest::begin()?;
     }
     let mut verdicts = Verdicts::default();
     let give_up = Instant::now() + within;
-    while verdicts.connects < count && !board.is_stopped() {
+    while verdicts.connects < count && !history.is_stopped() {
         if verdicts.connects.is_multiple_of(256) && Instant::now() > give_up {
             break;
         }
         let expected = (verdicts.connects % u64::from(BACKENDS)) as u8;
-        let moment = board.moment();
+        let moment = history.moment();
         let reached = match way {
             Way::Answer => answering(CLUSTER),
             Way::Probe => probe.connect(CLUSTER).map(Reached::at),
             Way::Direct => answering(backend(expected)),
         };
-        let allowed = if way == Way::Direct { Some(1 << expected) } else { board.allowed_since(moment) };
+        let allowed = if way == Way::Direct { Some(1 << expected) } else { history.allowed_since(moment) };
         judge(&mut verdicts, reached, allowed);
         if only_one && verdicts.astray() > 0 {
-            board.stop();
+            history.stop();
         }
     }
     say(&verdicts)

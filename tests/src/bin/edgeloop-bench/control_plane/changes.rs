@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::board::Board;
 use super::population::{Population, SliceChange};
+use super::times::Times;
 
 /// 100 a second.
 const PERIOD: Duration = Duration::from_millis(10);
@@ -22,9 +22,9 @@ pub(crate) fn make(
     population: Population,
     numbers: std::ops::Range<u32>,
     announce: impl Fn(u32, u32) -> Result<()> + Send + 'static,
-) -> Result<Board> {
-    let answered = Board::new(numbers.start, numbers.end - numbers.start);
-    let (board, at) = (answered.clone(), api.clone());
+) -> Result<Times> {
+    let answered = Times::new(numbers.start, numbers.end - numbers.start);
+    let (times, at) = (answered.clone(), api.clone());
     let lasts = PERIOD * (numbers.end - numbers.start) + PATIENCE;
     api.run_within(lasts, async move {
         let mut clock = interval(PERIOD);
@@ -36,9 +36,9 @@ pub(crate) fn make(
             let service = population.changed_by(number);
             announce(number, service)?;
             let SliceChange { path, patch } = SliceChange::new(number, service);
-            let (api, board) = (at.clone(), board.clone());
+            let (api, times) = (at.clone(), times.clone());
             running.spawn(async move {
-                board.mark(number, answer(&api, &path, Patch::Json, &patch).await?);
+                times.mark(number, answer(&api, &path, Patch::Json, &patch).await?);
                 anyhow::Ok(())
             });
             while let Some(done) = running.try_join_next() {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::board::Board;
 use super::changes::make;
 use super::control::Control;
 use super::effect::Effect;
 use super::gate::Gate;
 use super::ground::Ground;
+use super::times::Times;
 use super::weigh::{Memory, memory, processor_time};
 
 /// When nothing more has taken effect for so long, nothing more will.
@@ -23,7 +23,7 @@ pub(crate) trait Contender {
     fn gate(&self) -> &Gate;
     fn cold(&self) -> Cold;
     /// Sees when changes are in the kernel.
-    fn watch(&self, ground: &Ground, board: Board) -> Result<Box<dyn Watch>>;
+    fn watch(&self, ground: &Ground, times: Times) -> Result<Box<dyn Watch>>;
 }
 
 pub(crate) trait Watch {
@@ -85,8 +85,8 @@ fn effects(
     contender: &impl Contender,
     numbers: std::ops::Range<u32>,
 ) -> Result<(Effect, Effect)> {
-    let board = || Board::new(numbers.start, numbers.end - numbers.start);
-    let (arrived, effective) = (board(), board());
+    let times = || Times::new(numbers.start, numbers.end - numbers.start);
+    let (arrived, effective) = (times(), times());
     let _control = Control::start(&ground.cluster, arrived.clone())?;
     let watch = contender.watch(ground, effective.clone())?;
     let answered = make(ground.cluster.api(), ground.population, numbers.clone(), watch.announcer())?;

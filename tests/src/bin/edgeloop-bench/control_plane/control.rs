@@ -9,9 +9,9 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::Value;
 
-use super::board::Board;
 use super::gate::Gate;
 use super::population::change_in_json;
+use super::times::Times;
 
 const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 /// What kube-proxy and the agent ask for, too.
@@ -30,7 +30,7 @@ pub(crate) struct Control {
 
 impl Control {
     /// Watches once this returns.
-    pub(crate) fn start(cluster: &Cluster, board: Board) -> Result<Self> {
+    pub(crate) fn start(cluster: &Cluster, times: Times) -> Result<Self> {
         let gate = Gate::new(cluster)?;
         let api = cluster.api_by(gate.port())?;
         let list = api.get(&format!("{SLICES}?limit=1"))?;
@@ -41,12 +41,12 @@ impl Control {
         let (client, inside) = (api.client(), cluster.inside()?);
         let answer = inside.run(PATIENCE, async move { client.send(request).await })??;
         ensure!(answer.status().is_success(), "the API server refuses a watch: {}", answer.status());
-        inside.spawn(read(answer.into_body(), board));
+        inside.spawn(read(answer.into_body(), times));
         Ok(Self { _inside: inside, _api: api, _gate: gate })
     }
 }
 
-async fn read(mut body: Body, board: Board) {
+async fn read(mut body: Body, times: Times) {
     let mut text = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
         let at = Instant::now();
@@ -54,7 +54,7 @@ async fn read(mut body: Body, board: Board) {
         text.extend_from_slice(&bytes);
         let starts = text.iter().enumerate().filter(|(_, byte)| **byte == b'"').map(|(start, _)| start);
         for change in starts.filter_map(|start| change_in_json(&text[start..])) {
-            board.mark(change, at);
+            times.mark(change, at);
         }
         // An address may be cut in two.
         text.drain(..text.len().saturating_sub(ADDRESS));

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::board::Board;
+use super::times::Times;
 
 /// Milliseconds; below zero where it was in effect before the answer was back.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -21,7 +21,7 @@ impl Effect {
     ///
     /// # Errors
     /// A change that was not overtaken never took effect.
-    pub(crate) fn new(answered: &Board, seen: &Board, services: u32) -> Result<Self> {
+    pub(crate) fn new(answered: &Times, seen: &Times, services: u32) -> Result<Self> {
         let mut times = Vec::new();
         let mut superseded = 0;
         for number in answered.numbers() {
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn an_overtaken_change_is_counted_and_a_lost_one_is_an_error() {
-        let (answered, seen, start) = (Board::new(10, 4), Board::new(10, 4), Instant::now());
+        let (answered, seen, start) = (Times::new(10, 4), Times::new(10, 4), Instant::now());
         for number in 10..14 {
             answered.mark(number, start + Duration::from_millis(10));
         }

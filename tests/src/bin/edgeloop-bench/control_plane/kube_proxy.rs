@@ -13,11 +13,11 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::board::Board;
 use super::contender::{Cold, Contender, Watch};
 use super::gate::Gate;
 use super::ground::Ground;
 use super::population::HERE;
+use super::times::Times;
 use super::watch_rules::RulesWatch;
 
 const METRICS: &str = "127.0.0.1:10249";
@@ -143,8 +143,8 @@ impl Contender for KubeProxy {
         self.cold
     }
 
-    fn watch(&self, ground: &Ground, board: Board) -> Result<Box<dyn Watch>> {
-        Ok(Box::new(RulesWatch::start(&ground.cluster, board)?))
+    fn watch(&self, ground: &Ground, times: Times) -> Result<Box<dyn Watch>> {
+        Ok(Box::new(RulesWatch::start(&ground.cluster, times)?))
     }
 }
 

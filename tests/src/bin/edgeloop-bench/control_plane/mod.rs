@@ -1,6 +1,5 @@
 //! `bench control-plane`: our agent beside the real kube-proxy, on a real control plane.
 
-mod board;
 mod changes;
 mod contender;
 mod control;
@@ -12,6 +11,7 @@ mod ours;
 mod population;
 mod report;
 mod through_hub;
+mod times;
 mod watch_map;
 mod watch_rules;
 mod weigh;

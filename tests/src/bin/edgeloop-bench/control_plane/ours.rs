@@ -9,7 +9,6 @@ use edgeloop_tests::agent::{Agent, in_kernel, lb_agent_says};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::board::Board;
 use super::changes::make_one;
 use super::contender::{Cold, Contender, Watch};
 use super::effect::{Effect, signed_millis};
@@ -18,6 +17,7 @@ use super::ground::Ground;
 use super::population::{
     ENDPOINTS, IN_POOL, MOVER, POOL_LABEL, TOPOLOGY, TOPOLOGY_KEYS, frontend, pool_name, service_path,
 };
+use super::times::Times;
 use super::watch_map::{MapWatch, Until};
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -87,8 +87,8 @@ impl Contender for Ours {
         self.cold
     }
 
-    fn watch(&self, ground: &Ground, board: Board) -> Result<Box<dyn Watch>> {
-        Ok(Box::new(MapWatch::start(&ground.node, board)?))
+    fn watch(&self, ground: &Ground, times: Times) -> Result<Box<dyn Watch>> {
+        Ok(Box::new(MapWatch::start(&ground.node, times)?))
     }
 }
 
@@ -119,7 +119,7 @@ fn time_of_day(line: &str) -> Option<f64> {
 }
 
 fn annotations(ground: &Ground) -> Result<Effect> {
-    let effective = Board::new(0, ANNOTATIONS);
+    let effective = Times::new(0, ANNOTATIONS);
     let watch = MapWatch::start(&ground.node, effective.clone())?;
     let mut times = Vec::new();
     for (number, service) in (0..).zip(ground.population.plain(ANNOTATIONS)) {
@@ -137,7 +137,7 @@ fn annotations(ground: &Ground) -> Result<Effect> {
 fn moves(ground: &Ground) -> Result<Effect> {
     let mut times = Vec::new();
     for (pool, backends) in [(0, IN_POOL + 1), (1, IN_POOL)].repeat(MOVES) {
-        let effective = Board::new(0, 1);
+        let effective = Times::new(0, 1);
         let watch = MapWatch::start(&ground.node, effective.clone())?;
         for service in ground.population.on_mover() {
             watch.announce(0, frontend(service), Until::Backends(backends))?;
@@ -151,10 +151,10 @@ fn moves(ground: &Ground) -> Result<Effect> {
     Ok(Effect::of(times))
 }
 
-fn wait_for(board: &Board, number: u32) -> Result<Instant> {
+fn wait_for(times: &Times, number: u32) -> Result<Instant> {
     let give_up = Instant::now() + QUIET;
     loop {
-        match board.at(number) {
+        match times.at(number) {
             Some(at) => return Ok(at),
             None if Instant::now() > give_up => bail!("change {number} of a topology never took effect"),
             None => thread::sleep(Duration::from_millis(1)),

@@ -12,9 +12,9 @@ use edgeloop_tests::bpf::Pinned;
 use lb_agent::datapath::maps::pinned::folder;
 use lb_common::layout::{Frontend4, SERVICES4, Service4};
 
-use super::board::Board;
 use super::contender::Watch;
 use super::population::frontend;
+use super::times::Times;
 
 /// Between two looks. With the kernel's slack and on busy CPUs it is a little more.
 pub(crate) const PAUSE: Duration = Duration::from_micros(200);
@@ -49,10 +49,10 @@ struct Wanted {
 }
 
 impl MapWatch {
-    pub(crate) fn start(node: &Node, board: Board) -> Result<Self> {
+    pub(crate) fn start(node: &Node, times: Times) -> Result<Self> {
         let map: Arc<ServiceMap> = Arc::new(Pinned::open(&folder(&node.pin_root()).join(SERVICES4.pin))?);
         let (tell, told) = channel();
-        let look = Look { map: Arc::clone(&map), board, waiting: VecDeque::new() };
+        let look = Look { map: Arc::clone(&map), times, waiting: VecDeque::new() };
         let thread = thread::Builder::new().name("look at the map".to_owned());
         let thread = thread.spawn(move || look.run(&told))?;
         Ok(Self { announcer: Announcer { map, tell }, thread })
@@ -96,7 +96,7 @@ impl Announcer {
 
 struct Look {
     map: Arc<ServiceMap>,
-    board: Board,
+    times: Times,
     waiting: VecDeque<Wanted>,
 }
 
@@ -138,7 +138,7 @@ impl Look {
             let change = wanted.change;
             self.waiting.remove(at);
             if !self.waiting.iter().any(|wanted| wanted.change == change) {
-                self.board.mark(change, Instant::now());
+                self.times.mark(change, Instant::now());
             }
         }
         Ok(())

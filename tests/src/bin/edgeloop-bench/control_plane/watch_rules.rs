@@ -15,9 +15,9 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::board::Board;
 use super::contender::Watch;
 use super::population::change_in_element;
+use super::times::Times;
 
 /// `NFNLGRP_NFTABLES`, as a bit.
 const GROUP: u32 = 1 << 6;
@@ -43,12 +43,12 @@ pub(crate) struct RulesWatch {
 
 impl RulesWatch {
     /// Listens once this returns.
-    pub(crate) fn start(cluster: &Cluster, board: Board) -> Result<Self> {
+    pub(crate) fn start(cluster: &Cluster, times: Times) -> Result<Self> {
         let socket = cluster.inside()?.run(PATIENCE, async { listen() })??;
         let end = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&end);
         let thread = thread::Builder::new().name("listen to the rules".to_owned());
-        let thread = thread.spawn(move || read(&socket, &board, &told))?;
+        let thread = thread.spawn(move || read(&socket, &times, &told))?;
         Ok(Self { end, thread })
     }
 }
@@ -80,14 +80,14 @@ fn listen() -> Result<OwnedFd> {
     Ok(socket)
 }
 
-fn read(socket: &OwnedFd, board: &Board, end: &AtomicBool) -> Result<()> {
+fn read(socket: &OwnedFd, times: &Times, end: &AtomicBool) -> Result<()> {
     let mut buffer = vec![0; BUFFER];
     while !end.load(Ordering::Relaxed) {
         match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
             Ok(length) => {
                 let at = Instant::now();
                 for change in changes(&buffer[..length]) {
-                    board.mark(change, at);
+                    times.mark(change, at);
                 }
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}

@@ -14,12 +14,12 @@ use super::parts::API_SERVER_PORT;
 use super::{Cluster, users};
 
 /// Open while it lives.
-pub struct Door {
+pub struct Forward {
     _runtime: Runtime,
     kubeconfig: PathBuf,
 }
 
-impl Door {
+impl Forward {
     /// Listens on a free port of 127.0.0.1 in the caller's network namespace.
     pub fn open(cluster: &Cluster) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("could not listen")?;
@@ -33,7 +33,7 @@ impl Door {
                 Err(error) => eprintln!("could not listen: {error}"),
             }
         });
-        let file = cluster.folder.join("door.conf");
+        let file = cluster.folder.join("forward.conf");
         let token = users::token_of(&cluster.users, users::ADMIN)?;
         let server = format!("https://127.0.0.1:{port}");
         users::write_kubeconfig(&file, &server, &cluster.authority.pem(), token)?;

@@ -4,20 +4,20 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Shared by whoever sees changes and whoever waits for them.
+/// Shared between what sees changes and what waits for them.
 #[derive(Clone)]
-pub(crate) struct Board {
+pub(crate) struct Times {
     first: u32,
     seen: Arc<[OnceLock<Instant>]>,
 }
 
-impl Board {
+impl Times {
     /// For so many changes, numbered from `first`.
     pub(crate) fn new(first: u32, count: u32) -> Self {
         Self { first, seen: (0..count).map(|_| OnceLock::new()).collect() }
     }
 
-    /// The first time counts. Other boards' changes are passed over.
+    /// The first time counts. Changes with other numbers are passed over.
     pub(crate) fn mark(&self, change: u32, at: Instant) {
         if let Some(place) = change.checked_sub(self.first).and_then(|place| self.seen.get(place as usize)) {
             _ = place.set(at);
@@ -55,14 +55,14 @@ mod tests {
 
     #[test]
     fn the_first_sight_counts_and_strangers_do_not() {
-        let (board, early) = (Board::new(5, 2), Instant::now());
+        let (times, early) = (Times::new(5, 2), Instant::now());
         let late = early + Duration::from_secs(1);
         for (change, at) in [(4, early), (5, early), (5, late), (7, early)] {
-            board.mark(change, at);
+            times.mark(change, at);
         }
-        assert_eq!((board.at(4), board.at(5), board.at(6)), (None, Some(early), None));
-        board.wait(Duration::ZERO);
-        board.mark(6, late);
-        board.wait(Duration::MAX);
+        assert_eq!((times.at(4), times.at(5), times.at(6)), (None, Some(early), None));
+        times.wait(Duration::ZERO);
+        times.mark(6, late);
+        times.wait(Duration::MAX);
     }
 }

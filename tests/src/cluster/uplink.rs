@@ -1,4 +1,4 @@
-//! A network of its own for an agent, joined to the control plane's by a cable that can be pulled.
+//! A network of its own for an agent, joined to the control plane's by an uplink that can be cut.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -17,18 +17,18 @@ pub(super) const NEAR: &str = "192.0.2.1";
 const FAR: &str = "192.0.2.2";
 
 /// There is one for each cluster at most.
-pub struct Cable {
+pub struct Uplink {
     netns: Arc<Netns>,
     control_plane: Arc<Netns>,
 }
 
-impl Cable {
+impl Uplink {
     pub fn new(cluster: &Cluster) -> Result<Self> {
         let (netns, control_plane) = (Arc::new(Netns::new()?), Arc::clone(&cluster.netns));
         control_plane.ip(&format!(
-            "link add cable type veth peer name eth0 netns {}\n\
-             address add {NEAR}/30 dev cable\n\
-             link set cable up\n",
+            "link add uplink type veth peer name eth0 netns {}\n\
+             address add {NEAR}/30 dev uplink\n\
+             link set uplink up\n",
             netns.path().display()
         ))?;
         netns.ip(&format!("link set lo up\naddress add {FAR}/30 dev eth0\nlink set eth0 up\n"))?;
@@ -41,13 +41,13 @@ impl Cable {
         NEAR
     }
 
-    /// No packet passes any more, and nobody is told.
-    pub fn pull(&self) -> Result<()> {
-        self.control_plane.ip("link set cable down\n")
+    /// No packet passes any more, and neither end sees a reset.
+    pub fn cut(&self) -> Result<()> {
+        self.control_plane.ip("link set uplink down\n")
     }
 
-    pub fn put_back(&self) -> Result<()> {
-        self.control_plane.ip("link set cable up\n")
+    pub fn restore(&self) -> Result<()> {
+        self.control_plane.ip("link set uplink up\n")
     }
 
     /// A program that will run at the far end, in the node's cgroup.

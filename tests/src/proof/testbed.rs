@@ -9,8 +9,8 @@ use anyhow::{Result, ensure};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
 
-use super::board::Board;
 use super::finding::Finding;
+use super::history::History;
 use super::publisher::{Pace, Publisher};
 use super::verdicts::Verdicts;
 use super::world::{BACKENDS, CLUSTER, DECOY, NEIGHBOUR, backend, foreign};
@@ -53,13 +53,13 @@ pub struct Experiment {
 }
 
 /// One node with the clients, another with the servers.
-pub struct Arena {
+pub struct Testbed {
     site: Site,
     client: Pod,
     _servers: [Pod; 2],
 }
 
-impl Arena {
+impl Testbed {
     pub fn new() -> Result<Self> {
         let site = Site::new()?;
         let far = site.node("far")?;
@@ -72,24 +72,24 @@ impl Arena {
     }
 
     pub fn run(&self, experiment: &Experiment) -> Result<Finding> {
-        let path = self.site.folder().join("board");
-        let board = Arc::new(Board::create(&path)?);
+        let path = self.site.folder().join("history");
+        let history = Arc::new(History::create(&path)?);
         let Some(object) = &experiment.object else {
             // Nothing is allowed: whoever dials the Service goes astray.
-            board.announce(0);
-            board.done();
+            history.announce(0);
+            history.done();
             return self.dial(experiment, &path, || Ok(()));
         };
         let node = self.client.node();
         let writer = Writer::load(object, node)?;
         let pace = Pace { grace: experiment.grace, per_second: experiment.per_second };
         let counters = PinnedMaps::open(&folder(&node.pin_root()))?;
-        let publisher = Publisher::start(writer, pace, &board)?;
+        let publisher = Publisher::start(writer, pace, &history)?;
         // A region that moves under its reader is seen by the programs, which look again: rarely by a client.
         let looks_at_regions = experiment.only_one && experiment.grace == Grace::None;
         let found = self.dial(experiment, &path, || {
             if looks_at_regions && counters.counters()?.regions_moved > 0 {
-                board.stop();
+                history.stop();
             }
             Ok(())
         });
@@ -101,11 +101,11 @@ impl Arena {
     fn dial(
         &self,
         experiment: &Experiment,
-        board: &Path,
+        history: &Path,
         meanwhile: impl Fn() -> Result<()>,
     ) -> Result<Finding> {
         let began = Instant::now();
-        let clients = (0..CLIENTS).map(|_| self.client.start(&arguments(experiment, board)));
+        let clients = (0..CLIENTS).map(|_| self.client.start(&arguments(experiment, history)));
         let mut clients = clients.collect::<Result<Vec<Helper>>>()?;
         let give_up = began + experiment.within + PATIENCE;
         let mut each = Vec::new();
@@ -134,10 +134,10 @@ impl Way {
     }
 }
 
-fn arguments(experiment: &Experiment, board: &Path) -> Vec<String> {
+fn arguments(experiment: &Experiment, history: &Path) -> Vec<String> {
     let mut arguments = vec![
         "prove".to_owned(),
-        format!("--board={}", board.display()),
+        format!("--history={}", history.display()),
         format!("--way={}", experiment.way.word()),
         format!("--count={}", experiment.connects.div_ceil(CLIENTS)),
         format!("--seconds={}", experiment.within.as_secs()),

@@ -1,6 +1,6 @@
 //! What the publisher and the clients share: which sets the Service may have at this moment.
 //!
-//! A publication is announced before the kernel is told, and is done when the kernel has it. So a client that
+//! A publication is announced before the kernel has it, and is done when the kernel has it. So a client that
 //! saw publication `n` done before it dialled can have met the set of `n` and of every later one that was
 //! announced by the time it was through, and no other: exact, and without a clock.
 
@@ -29,14 +29,14 @@ struct Shared {
     sets: [AtomicU32; KEPT],
 }
 
-pub struct Board(NonNull<Shared>);
+pub struct History(NonNull<Shared>);
 
 // SAFETY: what lies behind the pointer is atomics alone.
-unsafe impl Send for Board {}
+unsafe impl Send for History {}
 // SAFETY: as above.
-unsafe impl Sync for Board {}
+unsafe impl Sync for History {}
 
-impl Board {
+impl History {
     /// A fresh one in a file of this name.
     pub(super) fn create(path: &Path) -> Result<Self> {
         Self::map(path, true)
@@ -96,7 +96,11 @@ impl Board {
         if fresh {
             file.set_len(size_of::<Shared>() as u64).with_context(opening)?;
         }
-        ensure!(file.metadata()?.len() == size_of::<Shared>() as u64, "{} is no board", path.display());
+        ensure!(
+            file.metadata()?.len() == size_of::<Shared>() as u64,
+            "{} is not a history of publications",
+            path.display()
+        );
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let (length, fd) = (size_of::<Shared>(), file.as_raw_fd());
         // SAFETY: a new mapping at a place of the kernel's choice, of a file that is that long.
@@ -116,7 +120,7 @@ impl Board {
     }
 }
 
-impl Drop for Board {
+impl Drop for History {
     fn drop(&mut self) {
         // SAFETY: mapped by us with this length, and nothing refers to it any more.
         let result = unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Shared>()) };
@@ -128,47 +132,47 @@ impl Drop for Board {
 mod tests {
     use super::*;
 
-    fn board() -> (tempfile::TempDir, Board) {
+    fn history() -> (tempfile::TempDir, History) {
         let folder = tempfile::tempdir().unwrap();
-        let board = Board::create(&folder.path().join("board")).unwrap();
-        (folder, board)
+        let history = History::create(&folder.path().join("history")).unwrap();
+        (folder, history)
     }
 
     #[test]
     fn a_set_is_allowed_from_its_announcement_until_the_next_one_is_done() {
-        let (_folder, board) = board();
-        assert_eq!(board.allowed_since(board.moment()), None, "nothing was published");
-        board.announce(0b001);
-        board.done();
-        let before = board.moment();
-        assert_eq!(board.allowed_since(before), Some(0b001));
-        board.announce(0b010);
-        assert_eq!(board.allowed_since(before), Some(0b011));
-        assert_eq!(board.allowed_since(board.moment()), Some(0b011), "the kernel may have either");
-        board.done();
-        assert_eq!(board.allowed_since(board.moment()), Some(0b010));
-        assert_eq!(board.allowed_since(before), Some(0b011));
+        let (_folder, history) = history();
+        assert_eq!(history.allowed_since(history.moment()), None, "nothing was published");
+        history.announce(0b001);
+        history.done();
+        let before = history.moment();
+        assert_eq!(history.allowed_since(before), Some(0b001));
+        history.announce(0b010);
+        assert_eq!(history.allowed_since(before), Some(0b011));
+        assert_eq!(history.allowed_since(history.moment()), Some(0b011), "the kernel may have either");
+        history.done();
+        assert_eq!(history.allowed_since(history.moment()), Some(0b010));
+        assert_eq!(history.allowed_since(before), Some(0b011));
     }
 
     #[test]
     fn what_is_forgotten_is_not_judged() {
-        let (_folder, board) = board();
-        board.announce(1);
-        board.done();
-        let before = board.moment();
+        let (_folder, history) = history();
+        history.announce(1);
+        history.done();
+        let before = history.moment();
         for _ in 0..KEPT {
-            board.announce(2);
+            history.announce(2);
         }
-        assert_eq!(board.allowed_since(before), None);
+        assert_eq!(history.allowed_since(before), None);
     }
 
     #[test]
     fn a_client_sees_what_the_publisher_writes() {
-        let (folder, board) = board();
-        let client = Board::open(&folder.path().join("board")).unwrap();
-        board.announce(5);
-        board.done();
-        board.stop();
+        let (folder, history) = history();
+        let client = History::open(&folder.path().join("history")).unwrap();
+        history.announce(5);
+        history.done();
+        history.stop();
         assert_eq!(client.allowed_since(client.moment()), Some(5));
         assert!(client.is_stopped());
     }
