@@ -43,6 +43,10 @@ pub(crate) fn to_backend6(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
 }
 
 /// The call in hand.
+#[expect(
+    clippy::mut_from_ref,
+    reason = "aya hands every context out behind `&`; each program makes one call of this"
+)]
 #[inline(always)]
 pub(crate) fn dialled(ctx: &SockAddrContext) -> &mut bpf_sock_addr {
     // SAFETY: the kernel passes every `cgroup/connect` program a valid `bpf_sock_addr` that

@@ -105,7 +105,7 @@ pub(crate) fn backend(service: &Words4, index: u32) -> Result<Backend4, Outcome>
     // may write it at any time, hence volatile, and what was read is proven below.
     let owner = unsafe { entry.cast::<u64>().read_volatile() };
     // SAFETY: as above; the entry is two words long.
-    let backend = unsafe { entry.cast::<u64>().add(1).read_volatile() };
+    let backend = unsafe { entry.cast::<u64>().wrapping_add(1).read_volatile() };
     if owner != service.owner() {
         return Err(Outcome::Unproven);
     }
@@ -133,7 +133,7 @@ fn look(address: &Frontend4) -> Result<Words4, Outcome> {
     for (index, word) in words.0.iter_mut().enumerate() {
         // SAFETY: the element is 72 bytes at an alignment of 8. It can be recycled for another
         // key while we copy, which the check word below shows; its memory stays a hash element.
-        *word = unsafe { element.add(index).read_volatile() };
+        *word = unsafe { element.wrapping_add(index).read_volatile() };
     }
     if !cfg!(feature = "plant-no-check") && !words.proven(address) {
         return Err(Outcome::Unproven);
