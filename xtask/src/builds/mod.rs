@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+pub(crate) use previous::file as at_previous;
+
 /// Where a test or a bench finds them.
 const NEXT_LAYOUT_AGENT: &str = "EDGELOOP_NEXT_LAYOUT_AGENT";
 const PREVIOUS_AGENT: &str = "EDGELOOP_PREVIOUS_AGENT";

@@ -48,6 +48,13 @@ pub(crate) fn get() -> Result<Found> {
     Ok(Found::Built(folder))
 }
 
+/// A file as it is in that version; none where it or the version is not in this clone.
+pub(crate) fn file(path: &str) -> Option<String> {
+    let root = shell::root();
+    let text = read(&root.join(FILE)).ok()?;
+    shell::output(git(&root).arg("show").arg(format!("{}:{path}", commit_of(&text)?))).ok()
+}
+
 fn commit_of(text: &str) -> Option<&str> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.next().filter(|commit| commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit()))

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod files;
+mod layouts;
 mod limits;
 mod promises;
 mod pure;
@@ -57,6 +58,7 @@ pub(crate) fn run() -> Result<()> {
     findings.extend(arrows::check(&sources, &of_tests));
     findings.extend(pure::check(&sources, &of_tests));
     findings.extend(limits::check(&sources, &of_tests));
+    findings.extend(layouts::check(&root, &paths));
     let read_page = |path: &String| -> Result<(String, String)> {
         let text = fs::read_to_string(root.join(path)).with_context(|| format!("could not read {path}"))?;
         Ok((path.clone(), text))
