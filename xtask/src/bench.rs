@@ -12,11 +12,11 @@ use crate::{machine, programs, shell, tools};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
-    /// What a connect(2) costs in the kernel, beside an empty program and two other designs.
+    /// What a connect(2) costs in the kernel, against an empty program, the last landed version and two other designs.
     Connect(Arguments),
     /// From one changed slice to the last map write, on the in-memory kernel.
     Plan(Arguments),
-    /// A change at a real API server until it holds in the kernel, beside the real kube-proxy.
+    /// A change at a real API server until it holds in the kernel, against the real kube-proxy.
     ControlPlane(Arguments),
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     shell::run(shell::cargo().args(["build", "--release"]).args(bench.programs()))?;
     let program = shell::built("release")?.join("edgeloop-bench");
     if let Some(why) = &builds.no_previous {
-        eprintln!("Not beside the previous version: {why}");
+        eprintln!("Without the previous version: {why}");
     }
     let mut command = command(&program, name, tools.as_deref(), rest);
     Err(shell::become_program(command.envs(builds.environment)))

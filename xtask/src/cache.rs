@@ -12,13 +12,13 @@ pub(crate) fn tools() -> Result<PathBuf> {
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("edgeloop")))
         .or_else(|| Some(set("HOME")?.join(".cache/edgeloop")))
         .context("neither EDGELOOP_CACHE nor XDG_CACHE_HOME nor HOME says where to keep built tools")?;
-    // Programs that work in other folders are told of it.
+    // Absolute, as it is passed to programs that work in other folders.
     let tools = std::path::absolute(cache)?.join("tools");
     fs::create_dir_all(&tools).with_context(|| format!("could not make {}", tools.display()))?;
     Ok(tools)
 }
 
-/// Waits until nobody else holds `path`; held until the file is dropped.
+/// Waits until no other process holds `path`; held until the file is dropped.
 pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| format!("could not make {}", path.display()))?;
     if file.try_lock().is_err() {
@@ -28,8 +28,8 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Lets `make` fill a folder beside `folder`, and renames that: a build which was stopped leaves nothing
-/// that looks finished. Whoever calls this holds the lock.
+/// Lets `make` fill a folder next to `folder`, and renames that: a build which was stopped leaves nothing
+/// that looks finished. The caller holds the lock.
 pub(crate) fn install(folder: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".partial";
     let parent = folder.parent().context("a folder without a parent")?;

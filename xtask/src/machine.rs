@@ -115,7 +115,7 @@ fn loads_program() -> io::Result<()> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is the one just made, and nobody else has it.
+    // SAFETY: the descriptor is the one just made, and no other code has it.
     unsafe { libc::close(fd as libc::c_int) };
     Ok(())
 }

@@ -38,7 +38,7 @@ enum Verb {
     /// A real control plane on this machine, to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
-    /// Measure, and print the goals beside what came out.
+    /// Measure, and print the goals with what came out.
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Check the rules of the house that no compiler knows.

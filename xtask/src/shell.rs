@@ -58,9 +58,9 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// The folder that cargo puts programs of this profile into: beside our own.
+/// The folder that cargo puts programs of this profile into: next to our own.
 pub(crate) fn built(profile: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe().context("could not tell where this program lies")?;
+    let own = std::env::current_exe().context("could not find where this program lies")?;
     let target = own.ancestors().nth(2).context("this program does not lie where cargo puts it")?;
     Ok(target.join(profile))
 }
@@ -93,7 +93,7 @@ pub(crate) fn wait_after(mut child: Child, first: impl FnOnce()) -> Result<ExitS
     let _guard = signals::to(child.id());
     first();
     let status = child.wait().context("could not wait for a program")?;
-    if signals::told_to_end() {
+    if signals::asked_to_end() {
         bail!("stopped");
     }
     Ok(status)

@@ -9,8 +9,8 @@ use nix::unistd::Pid;
 
 /// The running child; 0 when there is none.
 static CHILD: AtomicI32 = AtomicI32::new(0);
-/// The signal that we were told to end by; 0 when none came.
-static TOLD: AtomicI32 = AtomicI32::new(0);
+/// The signal that asked us to end; 0 when none came.
+static ASKED: AtomicI32 = AtomicI32::new(0);
 
 /// From here on, signals are passed on. A handler is not inherited by children, as ignoring would be.
 pub(crate) fn pass_on() -> Result<()> {
@@ -36,13 +36,13 @@ impl Drop for Guard {
     }
 }
 
-/// Whether we were told to end while a child ran.
-pub(crate) fn told_to_end() -> bool {
-    TOLD.load(Ordering::SeqCst) != 0
+/// Whether a signal asked us to end while a child ran.
+pub(crate) fn asked_to_end() -> bool {
+    ASKED.load(Ordering::SeqCst) != 0
 }
 
 extern "C" fn to_child(signal: libc::c_int) {
-    TOLD.store(signal, Ordering::SeqCst);
+    ASKED.store(signal, Ordering::SeqCst);
     let child = CHILD.load(Ordering::SeqCst);
     if child == 0 {
         // SAFETY: ends the process without running anything of it.

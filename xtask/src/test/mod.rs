@@ -250,8 +250,8 @@ fn with_tools(tools: Result<PathBuf>) -> Result<Prepared> {
     match tools {
         Ok(folder) => Ok(Prepared::Ready(Some(folder))),
         Err(error) if error.is::<tools::Unavailable>() => Ok(Prepared::Lacks(error.to_string())),
-        // Told to end: that is no result.
-        Err(error) if signals::told_to_end() => Err(error),
+        // Asked to end: that is no result.
+        Err(error) if signals::asked_to_end() => Err(error),
         Err(error) => {
             eprintln!("error: {error:#}");
             Ok(Prepared::Broken("the tools of a cluster do not build: see above".to_string()))

@@ -46,7 +46,7 @@ fn length(source: &Source, tokens: &[Token<'_>]) -> Vec<Finding> {
     vec![source.finding(*line, rule)]
 }
 
-/// Several bools in one struct are states that nobody named, some of which cannot be.
+/// Several bools in one struct are states without names, some of which cannot be.
 fn bools(source: &Source, tokens: &[Token<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for at in 0..tokens.len() {

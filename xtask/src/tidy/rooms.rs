@@ -13,7 +13,7 @@ struct Only {
 const ONLY: [Only; 3] = [
     Only {
         crates: &["aya", "aya_obj", "aya_log"],
-        // wire.rs: aya's marker for map data has to stand beside the types, by the orphan rule.
+        // wire.rs: aya's marker for map data has to stand next to the types, by the orphan rule.
         rooms: &["lb-agent/src/datapath", "lb-common/src/wire"],
         instead: "ask `datapath` for what you need",
     },
@@ -53,7 +53,7 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
 }
 
 /// The words at which a path begins that may name a crate: `name::…`, `use name`, `::name`.
-/// A module that the file itself declares is none.
+/// A module that the file itself declares is not a crate.
 pub(crate) fn crates_named<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     let own: Vec<&str> =
         tokens.windows(2).filter(|pair| pair[0].text == "mod").map(|pair| pair[1].text).collect();

@@ -22,7 +22,7 @@ type Release = [u32; 3];
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Go {
     program: PathBuf,
-    /// What it is told in `GOTOOLCHAIN`: itself, or one to fetch because it is too old.
+    /// The value of `GOTOOLCHAIN` for it: itself, or one to fetch because it is too old.
     toolchain: String,
     /// Of the Go that compiles.
     pub(crate) version: String,

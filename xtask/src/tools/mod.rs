@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use crate::cache;
 use recipe::{Recipe, Set};
 
-/// Tells programs where the folder is that [`get`] gives.
+/// The variable that passes the folder of [`get`] to programs.
 pub(crate) const VARIABLE: &str = "EDGELOOP_CLUSTER_TOOLS";
 
 /// From cheap to dear. Each has a go.mod of its own, so that their dependencies cannot meet.
@@ -93,15 +93,15 @@ fn joint_key(folders: &[PathBuf]) -> String {
     format!("cluster-{:016x}", hasher.finish())
 }
 
-/// Links to everything in `folders`, which lie beside `partial`: relative, so that the cache can be moved.
+/// Links to everything in `folders`, which lie next to `partial`: relative, so that the cache can be moved.
 fn join(partial: &Path, folders: &[PathBuf]) -> Result<()> {
     for folder in folders {
-        let beside = Path::new("..").join(folder.file_name().unwrap_or_default());
+        let sibling = Path::new("..").join(folder.file_name().unwrap_or_default());
         let read = || format!("could not read {}", folder.display());
         for entry in fs::read_dir(folder).with_context(read)? {
             let name = entry.with_context(read)?.file_name();
             let link = partial.join(&name);
-            std::os::unix::fs::symlink(beside.join(&name), &link)
+            std::os::unix::fs::symlink(sibling.join(&name), &link)
                 .with_context(|| format!("could not make {}", link.display()))?;
         }
     }

@@ -76,7 +76,7 @@ impl<'a> Recipe<'a> {
     }
 
     fn flags(&self) -> Result<Vec<String>> {
-        // Nobody debugs them, and without symbols they are two thirds as large.
+        // They are never debugged, and without symbols they are two thirds as large.
         let mut linker = "-s -w".to_string();
         if let Some((module, variable)) = self.set.stamp {
             let version = required(self.go_mod()?, module);

@@ -113,7 +113,7 @@ impl Contender {
 
     /// Nanoseconds a run, over so many connections from one client.
     pub(crate) fn measure(&self, scenario: Scenario, dials: u32, seed: u64) -> Result<f64> {
-        let own = env::current_exe().context("could not tell where this program lies")?;
+        let own = env::current_exe().context("could not find where this program lies")?;
         let mut command = self.pod.command(own);
         command.args(["dial", &format!("--target={}", scenario.target.name())]);
         command.args([format!("--services={}", scenario.services), format!("--count={dials}")]);
@@ -155,7 +155,7 @@ impl Contender {
     }
 }
 
-/// Built beside our own.
+/// Built next to our own.
 fn reference_object() -> Result<PathBuf> {
     Ok(checkout::folder()?.join("lb-ebpf/target/reference.o"))
 }

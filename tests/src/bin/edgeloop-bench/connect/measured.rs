@@ -38,7 +38,7 @@ impl Measured {
         self.net(Shape::Ours) / self.net(other)
     }
 
-    /// Ours beside the previous version, net, in that one of four rounds in which ours did best beside it: what
+    /// Ours against the previous version, net, in that one of four rounds in which ours did best: what
     /// is slower there is slower in three of four. A single round says little about a few nanoseconds.
     fn net_to_previous_at_best(&self) -> f64 {
         let [ours, previous, empty] =
@@ -61,20 +61,20 @@ impl Measured {
 
     pub(crate) fn goals(&self) -> Vec<Goal> {
         let name = self.name();
-        let beside = |limit, shape: Shape| {
-            Goal::at_most(limit, format!("{name}: net, beside {}", shape.name()), self.net_to(shape))
+        let against = |limit, shape: Shape| {
+            Goal::at_most(limit, format!("{name}: net, against {}", shape.name()), self.net_to(shape))
         };
-        let hit = |limit| vec![beside(limit, Shape::ThreeHashes), beside(limit, Shape::Trie)];
+        let hit = |limit| vec![against(limit, Shape::ThreeHashes), against(limit, Shape::Trie)];
         let mut goals = match (self.scenario.target, self.scenario.services) {
             (Target::Service, 1) => hit(0.2),
             (Target::Service, 10_000) => hit(0.25),
             (Target::Service, 50_000) => hit(0.3),
             (Target::Service, _) => Vec::new(),
-            (Target::Unused, _) => vec![beside(0.4, Shape::Trie)],
-            (Target::Elsewhere, _) => vec![beside(1.0, Shape::Trie)],
+            (Target::Unused, _) => vec![against(0.4, Shape::Trie)],
+            (Target::Elsewhere, _) => vec![against(1.0, Shape::Trie)],
         };
         if !self.rounds(Shape::Previous).is_empty() {
-            let name = format!("{name}: net, beside the previous version");
+            let name = format!("{name}: net, against the previous version");
             goals.push(Goal::at_most(1.05, name, self.net_to_previous_at_best()));
         }
         goals

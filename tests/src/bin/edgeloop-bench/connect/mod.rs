@@ -1,4 +1,4 @@
-//! `bench connect`: nanoseconds that a connect(2) spends in our program, beside other designs.
+//! `bench connect`: nanoseconds that a connect(2) spends in our program, against other designs.
 
 mod contender;
 pub(crate) mod dials;

@@ -46,7 +46,7 @@ struct Row {
     services: u32,
     shapes: Vec<Cell>,
     /// Ours divided by each of the others, net.
-    beside: Vec<(&'static str, f64)>,
+    against: Vec<(&'static str, f64)>,
 }
 
 #[derive(Serialize)]
@@ -109,7 +109,7 @@ impl Row {
             scenario: measured.name(),
             services: measured.scenario.services,
             shapes: shapes.iter().map(cell).collect(),
-            beside: others.map(|shape| (shape.name(), measured.net_to(*shape))).collect(),
+            against: others.map(|shape| (shape.name(), measured.net_to(*shape))).collect(),
         }
     }
 }
@@ -120,14 +120,14 @@ fn timing(rows: &[Row]) -> Table {
     if let Some(row) = rows.first() {
         header.push("empty".to_owned());
         header.extend(row.shapes.iter().skip(1).map(|cell| format!("{} net", cell.shape)));
-        header.extend(row.beside.iter().map(|(shape, _)| format!("ours/{shape}")));
+        header.extend(row.against.iter().map(|(shape, _)| format!("ours/{shape}")));
     }
     table.load_style(comfy_table::presets::NOTHING).set_header(header);
     for row in rows {
         let mut cells = vec![row.scenario.clone()];
         cells.extend(row.shapes.first().map(|empty| format!("{:.0}", empty.gross)));
         cells.extend(row.shapes.iter().skip(1).map(|cell| format!("{:.0}", cell.net)));
-        cells.extend(row.beside.iter().map(|(_, ratio)| format!("{ratio:.2}")));
+        cells.extend(row.against.iter().map(|(_, ratio)| format!("{ratio:.2}")));
         table.add_row(cells);
     }
     for column in table.column_iter_mut().skip(1) {
