@@ -3,7 +3,10 @@
 
 #[macro_use]
 mod wire;
+pub mod bloom;
+pub mod element;
+pub mod family;
+pub mod hook;
 pub mod layout;
-pub mod marks;
 pub mod outcome;
 pub mod pick;

@@ -1,20 +1,20 @@
-//! What a program did with a call, and the verdict that follows.
+//! What a program did with a call, what else happened, and where both are counted.
 
-/// Sockets of the agent itself carry this mark (`SO_MARK`), and the programs let them be: the
-/// way to the API server must not lead through what the API server says. Packet filters see it
+use crate::hook::Hook;
+use crate::layout::{HookOutcomes, Outcomes};
+
+/// Sockets of the agent itself carry this mark (`SO_MARK`), by which the programs know those that
+/// are worth a look into [`AGENT_SOCKETS`](crate::layout::AGENT_SOCKETS). Packet filters see it
 /// too, so it keeps clear of kube-proxy's bits (0x4000, 0x8000) and Cilium's (0x0f00).
 pub const OWN_MARK: u32 = 0x0ed6_2000;
 
-/// How many counters the `outcomes` map holds: room for the programs to come.
-pub const COUNTERS: usize = 32;
-
-/// Every way out of a program, and the counter it adds to.
+/// How a run of a program ended: exactly one a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Outcome {
     /// The address was rewritten to a backend.
-    Translated = 0,
-    /// The address is none that we serve.
+    Forwarded = 0,
+    /// The address is not one that we serve.
     NotAService = 1,
     /// Neither TCP nor a protocol that reads as it (MPTCP does).
     NotOurProtocol = 2,
@@ -23,7 +23,25 @@ pub enum Outcome {
     /// What the maps held did not prove itself, however often it was read.
     Unproven = 4,
     /// The socket is the agent's own.
-    Own = 5,
+    AgentSocket = 5,
+}
+
+/// What else happened during a run: any number a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Event {
+    /// A lookup met a write in progress and was repeated.
+    LookupRetry = 0,
+    /// A region was given to another Service before its reader was done. It stays 0 as long as
+    /// grace periods are waited for.
+    StaleRegionRead = 1,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counter {
+    Run(Hook, Outcome),
+    Event(Event),
 }
 
 /// What the kernel is told.
@@ -35,30 +53,23 @@ pub enum Verdict {
     Refuse,
 }
 
-/// The counter of second looks: a lookup that met a write in progress and was repeated.
-pub const LOOKED_AGAIN: u32 = 16;
-
-/// The counter of regions that were given to another before their reader was done. It stays 0 as long
-/// as grace periods are waited for.
-pub const REGION_MOVED: u32 = 17;
-
 impl Outcome {
     pub const ALL: [Self; 6] = [
-        Self::Translated,
+        Self::Forwarded,
         Self::NotAService,
         Self::NotOurProtocol,
         Self::NoBackends,
         Self::Unproven,
-        Self::Own,
+        Self::AgentSocket,
     ];
 
-    /// A service that cannot be served is refused: letting it pass would hand it to whoever
-    /// comes next, which may leave the pool.
+    /// A Service that cannot be served is refused: a call that passes goes to what comes next,
+    /// which may leave the pool.
     #[must_use]
     #[inline(always)]
     pub const fn verdict(self) -> Verdict {
         match self {
-            Self::Translated | Self::NotAService | Self::NotOurProtocol | Self::Own => Verdict::Allow,
+            Self::Forwarded | Self::NotAService | Self::NotOurProtocol | Self::AgentSocket => Verdict::Allow,
             Self::NoBackends | Self::Unproven => Verdict::Refuse,
         }
     }
@@ -67,13 +78,45 @@ impl Outcome {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Translated => "translated",
+            Self::Forwarded => "forwarded",
             Self::NotAService => "not_a_service",
             Self::NotOurProtocol => "not_our_protocol",
             Self::NoBackends => "no_backends",
             Self::Unproven => "unproven",
-            Self::Own => "own",
+            Self::AgentSocket => "agent_socket",
         }
+    }
+}
+
+impl Event {
+    pub const ALL: [Self; 2] = [Self::LookupRetry, Self::StaleRegionRead];
+
+    /// Its name in status output, as a metric, and in the map, where it counts many.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::LookupRetry => "lookup_retries",
+            Self::StaleRegionRead => "stale_region_reads",
+        }
+    }
+}
+
+impl Counter {
+    /// The index of its word in [`Outcomes`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn word(self) -> usize {
+        match self {
+            Self::Run(hook, outcome) => hook as usize * (size_of::<HookOutcomes>() / 8) + outcome as usize,
+            Self::Event(event) => Hook::ALL.len() * (size_of::<HookOutcomes>() / 8) + event as usize,
+        }
+    }
+
+    /// How often, by the copy of one CPU.
+    #[must_use]
+    pub fn read(self, outcomes: &Outcomes) -> u64 {
+        let words: &[u64; size_of::<Outcomes>() / 8] = bytemuck::cast_ref(outcomes);
+        words[self.word()]
     }
 }
 
@@ -82,25 +125,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_served_is_let_be_and_what_cannot_be_served_is_refused() {
+    fn what_is_not_served_is_left_alone_and_what_cannot_be_served_is_refused() {
         for (outcome, verdict) in [
-            (Outcome::Translated, Verdict::Allow),
+            (Outcome::Forwarded, Verdict::Allow),
             (Outcome::NotAService, Verdict::Allow),
             (Outcome::NotOurProtocol, Verdict::Allow),
             (Outcome::NoBackends, Verdict::Refuse),
             (Outcome::Unproven, Verdict::Refuse),
-            (Outcome::Own, Verdict::Allow),
+            (Outcome::AgentSocket, Verdict::Allow),
         ] {
             assert_eq!(outcome.verdict(), verdict, "{}", outcome.label());
         }
     }
 
     #[test]
-    fn counters_do_not_share_a_slot() {
-        for (at, outcome) in Outcome::ALL.iter().enumerate() {
-            assert_eq!(*outcome as usize, at);
-            assert!((*outcome as u32) < LOOKED_AGAIN);
+    fn each_counter_is_the_field_of_its_name() {
+        let mut outcomes = Outcomes::default();
+        outcomes.connect4.forwarded = 1;
+        outcomes.connect6.agent_socket = 2;
+        outcomes.recvmsg6.not_a_service = 3;
+        outcomes.sendmsg4.no_backends = 4;
+        outcomes.events.lookup_retries = 5;
+        outcomes.events.stale_region_reads = 6;
+        for (counter, times) in [
+            (Counter::Run(Hook::Connect4, Outcome::Forwarded), 1),
+            (Counter::Run(Hook::Connect6, Outcome::AgentSocket), 2),
+            (Counter::Run(Hook::Recvmsg6, Outcome::NotAService), 3),
+            (Counter::Run(Hook::Sendmsg4, Outcome::NoBackends), 4),
+            (Counter::Event(Event::LookupRetry), 5),
+            (Counter::Event(Event::StaleRegionRead), 6),
+            (Counter::Run(Hook::Connect4, Outcome::NotOurProtocol), 0),
+            (Counter::Run(Hook::Connect4, Outcome::Unproven), 0),
+        ] {
+            assert_eq!(counter.read(&outcomes), times, "{counter:?}");
         }
-        assert_ne!(LOOKED_AGAIN, REGION_MOVED);
     }
 }

@@ -2,47 +2,39 @@
 #![no_std]
 #![no_main]
 
-mod connect;
+mod call;
+mod forward;
 mod maps;
 mod refuse;
+mod settings;
 
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
+use lb_common::hook::Hook;
+use lb_common::outcome::Counter;
 
-/// Points a `connect(2)` to an IPv4 service address at one of its backends.
-///
-/// Attach at `cgroup/connect4` on the root cgroup.
-#[cgroup_sock_addr(connect4)]
-fn lb_connect4(ctx: SockAddrContext) -> i32 {
-    let outcome = connect::to_backend4(&ctx).unwrap_or_else(|way_out| way_out);
-    maps::count(outcome as u32);
-    refuse::with_errno(outcome.verdict())
+use call::Call;
+
+/// One program a line: its name, the hook of the cgroup it is attached at (`cgroup/HOOK`), what it
+/// does with a call, and how it refuses.
+macro_rules! programs {
+    ($($name:ident: $section:ident $hook:ident, $does:path, $refuses:path;)*) => {$(
+        #[cgroup_sock_addr($section)]
+        fn $name(ctx: SockAddrContext) -> i32 {
+            let call = Call::new(&ctx);
+            let outcome = $does(&call).unwrap_or_else(|way_out| way_out);
+            maps::count(Counter::Run(Hook::$hook, outcome));
+            $refuses(&call, outcome.verdict())
+        }
+    )*};
 }
 
-/// The same for IPv4 services dialled through an AF_INET6 socket, as `::ffff:a.b.c.d`.
-///
-/// Attach at `cgroup/connect6` on the root cgroup.
-#[cgroup_sock_addr(connect6)]
-fn lb_connect6(ctx: SockAddrContext) -> i32 {
-    let outcome = connect::to_backend6(&ctx).unwrap_or_else(|way_out| way_out);
-    maps::count(outcome as u32);
-    refuse::with_errno(outcome.verdict())
-}
-
-/// [`lb_connect4`] for kernels that lack `bpf_set_retval` (before 5.18).
-#[cgroup_sock_addr(connect4)]
-fn lb_connect4_old(ctx: SockAddrContext) -> i32 {
-    let outcome = connect::to_backend4(&ctx).unwrap_or_else(|way_out| way_out);
-    maps::count(outcome as u32);
-    refuse::by_rewrite4(&ctx, outcome.verdict())
-}
-
-/// [`lb_connect6`] for kernels that lack `bpf_set_retval` (before 5.18).
-#[cgroup_sock_addr(connect6)]
-fn lb_connect6_old(ctx: SockAddrContext) -> i32 {
-    let outcome = connect::to_backend6(&ctx).unwrap_or_else(|way_out| way_out);
-    maps::count(outcome as u32);
-    refuse::by_rewrite6(&ctx, outcome.verdict())
+// The names that end with `_old` are for kernels that lack `bpf_set_retval` (before 5.18).
+programs! {
+    lb_connect4:     connect4 Connect4, forward::connect4, refuse::with_errno;
+    lb_connect4_old: connect4 Connect4, forward::connect4, refuse::by_rewrite4;
+    lb_connect6:     connect6 Connect6, forward::connect6, refuse::with_errno;
+    lb_connect6_old: connect6 Connect6, forward::connect6, refuse::by_rewrite6;
 }
 
 #[panic_handler]

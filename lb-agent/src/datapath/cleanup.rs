@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use lb_common::hook::Hook;
+
 use super::lock::Lock;
 use super::maps::pinned;
-use super::programs::load::HOOKS;
 use super::sys;
 
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +27,8 @@ pub struct RemoveError {
 pub fn remove_all(pin_root: &Path, _held: &Lock) -> Result<Vec<PathBuf>, RemoveError> {
     let mut removed = Vec::new();
     // The reverse of attaching.
-    for hook in HOOKS.iter().rev() {
-        let path = pin_root.join(hook.name);
+    for hook in Hook::in_use().rev() {
+        let path = pin_root.join(hook.name());
         detach(&path)?;
         remove(&path, &mut removed)?;
     }

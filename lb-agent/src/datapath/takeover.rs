@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lb_common::hook::Hook;
+
 use crate::plan::{Capacity, Maps, Mirror, ReadError, Sizes};
 
 use super::cgroup::Cgroup;
@@ -11,7 +13,7 @@ use super::cleanup::{RemoveError, remove_folder, remove_others};
 use super::maps::bpf::Bpf;
 use super::maps::pinned::{self, OpenError, PinnedMaps};
 use super::programs::attach::{AttachError, attach, attached};
-use super::programs::load::{Features, HOOKS, LoadError, Programs, load};
+use super::programs::load::{Features, LoadError, Programs, load};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
@@ -67,14 +69,15 @@ impl Datapath {
     /// Whether refusals come as ECONNREFUSED by `bpf_set_retval`; `None` before the programs are loaded.
     #[must_use]
     pub fn can_set_errno(&self) -> Option<bool> {
-        self.programs.as_ref().map(|programs| programs.can_set_errno)
+        self.programs.as_ref().map(Programs::can_set_errno)
     }
 
     /// Whether our programs run at every hook of the cgroup, as the pins tell.
     #[must_use]
     pub fn is_attached(&self) -> bool {
         let attached = attached(&self.pin_root, None);
-        attached.len() == HOOKS.len() && attached.iter().all(|hook| hook.cgroup_id == self.cgroup.id)
+        attached.len() == Hook::in_use().count()
+            && attached.iter().all(|hook| hook.cgroup_id == self.cgroup.id)
     }
 
     /// The programs of others that run before ours, by hook.
@@ -174,7 +177,7 @@ impl Datapath {
     fn first_unused_id(&self) -> u32 {
         let current = pinned::folder(&self.pin_root);
         let folders = [with_suffix(&current, "-new"), with_suffix(&current, "-old"), current];
-        folders.iter().filter_map(|folder| PinnedMaps::next_id(folder)).max().unwrap_or(1)
+        folders.iter().filter_map(|folder| PinnedMaps::next_service_id(folder)).max().unwrap_or(1)
     }
 
     fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Mirror), TakeoverError> {

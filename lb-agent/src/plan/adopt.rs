@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_common::element::check;
+use lb_common::family::V4;
 use lb_common::layout::{
-    Backend4, Epoch, Frontend4, INLINE_BACKENDS, NAME_BYTES, RegionEntry4, Service4, ServiceName,
+    Backend4, Frontend4, INLINE_BACKENDS, NAME_BYTES, RegionEntry4, Service4, ServiceName,
 };
-use lb_common::pick::check4;
 
 use crate::model::{Family, ObjectName, Protocol, ServicePortKey};
 
@@ -21,7 +22,8 @@ pub struct Observed {
     /// The whole backends map, by index.
     pub backends: Vec<RegionEntry4>,
     pub names: BTreeMap<u32, ServiceName>,
-    pub epoch: Epoch,
+    /// The lowest service id that was never used within this boot.
+    pub next_id: u32,
 }
 
 impl Observed {
@@ -61,7 +63,7 @@ impl Mirror {
     #[must_use]
     pub fn adopt(observed: &Observed, capacity: Capacity) -> Self {
         let highest = observed.services.values().map(|service| service.id).max().unwrap_or(0);
-        let mut mirror = Self::new(capacity, observed.epoch.next_id.max(highest.saturating_add(1)));
+        let mut mirror = Self::new(capacity, observed.next_id.max(highest.saturating_add(1)));
         for (frontend, service) in &observed.services {
             let entry = mirror.adopted(observed, frontend, service);
             mirror.set(*frontend, Some(entry));
@@ -115,7 +117,7 @@ impl Mirror {
     }
 
     fn adopted(&mut self, observed: &Observed, frontend: &Frontend4, service: &Service4) -> Entry {
-        let proven = check4(frontend, service) == service.check;
+        let proven = check::<V4>(frontend, service) == service.check;
         let tail = observed.tail(service).filter(|_| proven);
         let reserved = match &tail {
             Some(tail) if tail.is_empty() => true,

@@ -1,9 +1,10 @@
 //! The difference between what is wanted and what the kernel holds, one front-end element at a time.
 
+use lb_common::element::check;
+use lb_common::family::V4;
 use lb_common::layout::{
     Backend4, Frontend4, INLINE_BACKENDS, NAME_BYTES, RegionEntry4, Service4, ServiceName,
 };
-use lb_common::pick::check4;
 
 use crate::model::{Family, Protocol, ServicePortKey};
 
@@ -219,7 +220,7 @@ fn element(
     for (slot, backend) in value.inline.iter_mut().zip(slots) {
         *slot = *backend;
     }
-    value.check = check4(&frontend, &value);
+    value.check = check::<V4>(&frontend, &value);
     value
 }
 

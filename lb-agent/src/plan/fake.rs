@@ -75,7 +75,7 @@ impl Maps for Fake {
             return Err(WriteError::Syscall { op: Op::Write, map: map_of(op), source });
         }
         match op {
-            MapOp::NextId(id) => self.held.epoch.next_id = *id,
+            MapOp::NextId(id) => self.held.next_id = *id,
             MapOp::Name { id, name } => {
                 let room = self.held.names.len() < self.capacity.frontends as usize;
                 if !room && !self.held.names.contains_key(id) {
@@ -109,7 +109,7 @@ impl Maps for Fake {
 
 const fn map_of(op: &MapOp) -> &'static str {
     match op {
-        MapOp::NextId(_) => lb_common::layout::EPOCH.pin,
+        MapOp::NextId(_) => lb_common::layout::CONTROL.pin,
         MapOp::Name { .. } | MapOp::Unname { .. } => lb_common::layout::NAMES.pin,
         MapOp::Fill { .. } => lb_common::layout::BACKENDS4.pin,
         MapOp::Put { .. } | MapOp::Remove { .. } => lb_common::layout::SERVICES4.pin,

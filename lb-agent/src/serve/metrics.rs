@@ -81,9 +81,14 @@ fn of_kernel(registry: &mut Registry, kernel: &KernelView) {
     }
     registry.register("connections", "Connections by what the programs did with them", connections);
     registry.register(
-        "looked_again",
+        "lookup_retries",
         "Lookups that met a write and were repeated",
-        ConstCounter::new(kernel.looked_again),
+        ConstCounter::new(kernel.lookup_retries),
+    );
+    registry.register(
+        "stale_region_reads",
+        "Regions that were used again under their reader: more than 0 is a bug",
+        ConstCounter::new(kernel.stale_region_reads),
     );
 }
 
@@ -98,7 +103,7 @@ mod tests {
         let mark = Mark { service: "a/b".into(), kind: MarkKind::InvalidTopology, text: String::new() };
         let agent = AgentView { ready: true, passes: 7, marks: vec![mark], ..AgentView::default() };
         let kernel = KernelView {
-            outcomes: vec![OutcomeView { outcome: "translated".into(), times: 41 }],
+            outcomes: vec![OutcomeView { outcome: "forwarded".into(), times: 41 }],
             maps: vec![FillView { map: "services4".into(), used: 3, max_entries: 16 }],
             ..KernelView::default()
         };
@@ -109,7 +114,7 @@ mod tests {
             "edgeloop_passes_total 7",
             "edgeloop_marked_services{kind=\"invalid-topology\"} 1.0",
             "edgeloop_marked_services{kind=\"conflict\"} 0.0",
-            "edgeloop_connections_total{outcome=\"translated\"} 41",
+            "edgeloop_connections_total{outcome=\"forwarded\"} 41",
             "edgeloop_map_elements{map=\"services4\"} 3.0",
             "# EOF",
         ] {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use lb_common::layout::LAYOUT_VERSION;
+use lb_common::outcome::Event;
 
 use crate::datapath::cgroup::Cgroup;
 use crate::datapath::lock;
@@ -50,8 +51,8 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
         hooks: hooks(pin_root, cgroup),
         services: services(&observed),
         outcomes: outcomes.collect(),
-        looked_again: counters.looked_again,
-        regions_moved: counters.regions_moved,
+        lookup_retries: counters.event(Event::LookupRetry),
+        stale_region_reads: counters.event(Event::StaleRegionRead),
         maps,
     })
 }

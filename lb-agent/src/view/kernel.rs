@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::Serialize;
 
 use crate::plan::Observed;
+use lb_common::element::check;
+use lb_common::family::V4;
 use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, Service4};
 
 /// The kernel's side of `lb-agent status`.
@@ -17,12 +19,12 @@ pub struct KernelView {
     pub held_by: Option<String>,
     pub hooks: Vec<HookView>,
     pub services: Vec<ServiceView>,
-    /// How often each way out of the programs was taken since the maps were made.
+    /// How often each outcome was reached, over all hooks.
     pub outcomes: Vec<OutcomeView>,
     /// Lookups that met a write in progress and were repeated.
-    pub looked_again: u64,
+    pub lookup_retries: u64,
     /// Regions that were used again under their reader.
-    pub regions_moved: u64,
+    pub stale_region_reads: u64,
     pub maps: Vec<FillView>,
 }
 
@@ -80,7 +82,7 @@ pub fn services(observed: &Observed) -> Vec<ServiceView> {
 fn service(observed: &Observed, frontend: &Frontend4, value: &Service4) -> ServiceView {
     let key = observed.key(value.id);
     let inline = usize::from(value.count).min(INLINE_BACKENDS);
-    let proven = lb_common::pick::check4(frontend, value) == value.check;
+    let proven = check::<V4>(frontend, value) == value.check;
     let tail = observed.tail(value).filter(|_| proven);
     let outcome = match (&tail, value.count) {
         (None, _) => "unproven",

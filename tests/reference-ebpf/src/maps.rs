@@ -3,8 +3,8 @@
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
-use lb_common::layout::{Backend4, Count, Frontend4, NO_PREALLOC};
-use lb_common::outcome::{COUNTERS, Outcome};
+use lb_common::layout::{Backend4, Frontend4, NO_PREALLOC};
+use lb_common::outcome::Outcome;
 
 /// A service: its id, and how many backends it has.
 pub(crate) type Service = [u32; 2];
@@ -39,7 +39,7 @@ static ENDPOINTS: HashMap<Slot, Backend4, 1024, { NO_PREALLOC as usize }> = Hash
 static CONNECTIONS: LruHashMap<Connection, Frontend4, 1024> = LruHashMap::new();
 
 #[btf_map]
-static OUTCOMES: PerCpuArray<Count, COUNTERS> = PerCpuArray::new();
+static OUTCOMES: PerCpuArray<u64, { Outcome::ALL.len() }> = PerCpuArray::new();
 
 #[inline(always)]
 pub(crate) fn service(address: &Frontend4) -> Result<Service, Outcome> {

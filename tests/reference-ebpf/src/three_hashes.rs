@@ -17,5 +17,5 @@ pub(crate) fn to_backend(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
     let cookie = unsafe { bpf_get_socket_cookie(ctx.sock_addr.cast()) };
     maps::remember(cookie, &backend, &address)?;
     dial::rewrite(dialled, &backend);
-    Ok(Outcome::Translated)
+    Ok(Outcome::Forwarded)
 }

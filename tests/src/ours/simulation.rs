@@ -12,8 +12,9 @@ use lb_agent::plan::{Capacity, MapOp, Mirror, Observed};
 use lb_agent::plan::{Maps, ReadError, WriteError};
 use lb_agent::store::{Rules, Store};
 use lb_agent::writer::reconcile::Reconciler;
+use lb_common::element::check;
+use lb_common::family::V4;
 use lb_common::layout::{Backend4, Frontend4, INLINE_BACKENDS};
-use lb_common::pick::check4;
 
 use crate::harness::manifests::manifests;
 
@@ -67,7 +68,7 @@ pub type State = BTreeMap<SocketAddr, Route>;
 pub fn state(observed: &Observed) -> Result<State> {
     let element = |(frontend, value): (&Frontend4, &lb_common::layout::Service4)| {
         let at = socket(frontend.address, frontend.port);
-        ensure!(check4(frontend, value) == value.check, "{at} does not prove itself: {value:?}");
+        ensure!(check::<V4>(frontend, value) == value.check, "{at} does not prove itself: {value:?}");
         let tail = observed.tail(value).with_context(|| format!("the region of {at} is not its own"))?;
         let inline = usize::from(value.count).min(INLINE_BACKENDS);
         let backends = value.inline[..inline].iter().chain(&tail);

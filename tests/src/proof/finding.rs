@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use lb_common::outcome::Outcome;
+use lb_common::outcome::{Event, Outcome};
 
 use super::verdicts::Verdicts;
 use super::writer::Count;
@@ -28,11 +28,11 @@ pub struct Counted {
     /// To the front end, neighbours included.
     pub writes: u64,
     /// Connections that were rewritten.
-    pub translated: u64,
+    pub forwarded: u64,
     /// Lookups that met a write and were repeated.
-    pub looked_again: u64,
+    pub lookup_retries: u64,
     /// Regions that were used again under their reader.
-    pub regions_moved: u64,
+    pub stale_region_reads: u64,
 }
 
 impl Finding {
@@ -48,9 +48,11 @@ impl Finding {
         let kernel = Counted {
             publications: after.publications - before.publications,
             writes: after.writes - before.writes,
-            translated: after.of(Outcome::Translated) - before.of(Outcome::Translated),
-            looked_again: after.counters.looked_again - before.counters.looked_again,
-            regions_moved: after.counters.regions_moved - before.counters.regions_moved,
+            forwarded: after.of(Outcome::Forwarded) - before.of(Outcome::Forwarded),
+            lookup_retries: after.counters.event(Event::LookupRetry)
+                - before.counters.event(Event::LookupRetry),
+            stale_region_reads: after.counters.event(Event::StaleRegionRead)
+                - before.counters.event(Event::StaleRegionRead),
         };
         Self { kernel: Some(kernel), ..self }
     }
@@ -58,7 +60,7 @@ impl Finding {
     /// How often something went wrong: a connection astray, or a region that was used again too early.
     #[must_use]
     pub fn failures(&self) -> u64 {
-        self.all.astray() + self.kernel.map_or(0, |kernel| kernel.regions_moved)
+        self.all.astray() + self.kernel.map_or(0, |kernel| kernel.stale_region_reads)
     }
 
     #[must_use]
@@ -83,13 +85,13 @@ impl fmt::Display for Finding {
             writeln!(
                 f,
                 "  counted in the kernel: {} publications of the Service ({:.0} a second), {} writes in all,\n  \
-                 {} translated, {} looked again, {} regions moved under their reader",
+                 {} forwarded, {} lookup retries, {} stale region reads",
                 kernel.publications,
                 self.publications_per_second(),
                 kernel.writes,
-                kernel.translated,
-                kernel.looked_again,
-                kernel.regions_moved,
+                kernel.forwarded,
+                kernel.lookup_retries,
+                kernel.stale_region_reads,
             )?;
         }
         writeln!(

@@ -9,6 +9,8 @@ use anyhow::{Result, ensure};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
 
+use lb_common::outcome::Event;
+
 use super::finding::Finding;
 use super::history::History;
 use super::publisher::{Pace, Publisher};
@@ -88,7 +90,7 @@ impl Testbed {
         // A region that moves under its reader is seen by the programs, which look again: rarely by a client.
         let looks_at_regions = experiment.only_one && experiment.grace == Grace::None;
         let found = self.dial(experiment, &path, || {
-            if looks_at_regions && counters.counters()?.regions_moved > 0 {
+            if looks_at_regions && counters.counters()?.event(Event::StaleRegionRead) > 0 {
                 history.stop();
             }
             Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says};
 use edgeloop_tests::{Pair, Talk, bpf};
-use lb_agent::datapath::programs::load::HOOKS;
+use lb_common::hook::Hook;
 use lb_common::layout::CATALOGUE;
 use nix::sys::signal::Signal;
 
@@ -128,7 +128,7 @@ fn cleanup_with_stop_asks_the_agent_to_leave_and_removes_everything() {
 
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout);
-    for gone in ["connect4", "connect6", "v1/services4", "v1/names"] {
+    for gone in ["connect4", "connect6", "v2/services4", "v2/names"] {
         assert!(said.contains(&format!("removed {}", node.pin_root().join(gone).display())), "{said}");
     }
     assert!(!node.pin_root().exists());
@@ -204,7 +204,7 @@ fn cleanup_leaves_what_is_not_ours() {
 
 /// Of everything that is pinned.
 fn ids(pair: &Pair) -> Result<Vec<u32>> {
-    let maps = CATALOGUE.iter().map(|map| format!("v1/{}", map.pin));
-    let pins = maps.chain(HOOKS.iter().map(|hook| hook.name.to_owned()));
+    let maps = CATALOGUE.iter().map(|map| format!("v2/{}", map.pin));
+    let pins = maps.chain(Hook::in_use().map(|hook| hook.name().to_owned()));
     pins.map(|pin| bpf::id(&pair.client.node().pin_root().join(pin))).collect()
 }

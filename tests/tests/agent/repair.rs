@@ -9,8 +9,9 @@ use edgeloop_tests::kernel::frontend;
 use edgeloop_tests::{Pair, bpf};
 use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
 use lb_agent::plan::Observed;
+use lb_common::element::check;
+use lb_common::family::V4;
 use lb_common::layout::{Backend4, RegionEntry4, Service4, ServiceName};
-use lb_common::pick::check4;
 use nix::sys::signal::Signal;
 
 const LARGE: &str = "10.96.0.12:80";
@@ -34,7 +35,7 @@ fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
             let key = frontend("10.96.66.66:80").unwrap();
             let mut value = Service4 { id: 66_666, revision: 1, count: 1, ..Service4::default() };
             value.inline[0] = Backend4 { address: [10, 66, 66, 66], port: [0, 80], pool: 0 };
-            value.check = check4(&key, &value);
+            value.check = check::<V4>(&key, &value);
             bpf::update(&world.map("services4"), &key, &value).unwrap();
         }),
         ("a region entry points elsewhere", |world| {
@@ -121,7 +122,7 @@ impl World {
     fn change(&self, change: impl FnOnce(&mut Service4)) {
         self.change_unproven(|value| {
             change(value);
-            value.check = check4(&frontend(Pair::SERVICE).unwrap(), value);
+            value.check = check::<V4>(&frontend(Pair::SERVICE).unwrap(), value);
         });
     }
 

@@ -28,8 +28,8 @@ fn status_shows_kernel_and_agent() {
         list(&status["kernel"]["hooks"]).map(|hook| hook["hook"].as_str().unwrap()).collect();
     assert_eq!(hooks, ["connect6", "connect4"]);
     assert!(list(&status["kernel"]["hooks"]).all(|hook| hook["before"] == serde_json::json!([])));
-    let translated = list(&status["kernel"]["outcomes"]).find(|way| way["outcome"] == "translated").unwrap();
-    assert_eq!(translated["times"], 1);
+    let forwarded = list(&status["kernel"]["outcomes"]).find(|way| way["outcome"] == "forwarded").unwrap();
+    assert_eq!(forwarded["times"], 1);
     let fill = list(&status["kernel"]["maps"]).find(|map| map["map"] == "services4").unwrap();
     assert_eq!(fill["used"], 1);
     let held = status["kernel"]["heldBy"].as_str().unwrap();
@@ -92,7 +92,7 @@ fn what_cannot_be_started_says_why_and_what_to_do() {
     }
     let nameless = ["--source", &folder, "--cgroup", &cgroup, "--node", ""];
     assert_says(&says(&pair, "run", &nameless), "--node <NAME>");
-    assert!(!pair.client.node().pin_root().join("v1").exists(), "nothing was made");
+    assert!(!pair.client.node().pin_root().join("v2").exists(), "nothing was made");
 }
 
 /// As `lb-agent status | head -1` does it.
@@ -114,7 +114,7 @@ fn a_reader_that_goes_away_is_no_error_and_nothing_stays_undone() {
         assert_eq!((output.status.code(), &*output.stderr), (Some(0), &[][..]), "{verb}");
     }
 
-    assert!(!socket.exists() && !node.pin_root().join("v1").exists());
+    assert!(!socket.exists() && !node.pin_root().join("v2").exists());
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn a_map_of_other_sizes_under_our_name_is_never_used_as_ours() {
         let agent = pair.agent(&[]).unwrap();
         let (load, used) = (pair.load().unwrap(), id(&pair));
         agent.end_by(Signal::SIGTERM).unwrap();
-        let pin = pin(&pair, "v1/services4");
+        let pin = pin(&pair, "v2/services4");
         fs::remove_file(&pin).unwrap();
         bpf::create(&pin, &foreign, 16).unwrap();
         let theirs = bpf::id(&pin).unwrap();
@@ -39,7 +39,7 @@ fn a_map_of_other_sizes_under_our_name_is_never_used_as_ours() {
         assert_ne!(bpf::id(&pin).unwrap(), theirs, "{}", agent.log());
         assert!(pair.is_served().unwrap(), "{foreign:?}");
         assert!(id(&pair) > used, "the id {used} was used in this boot");
-        assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+        assert_eq!(pins(&pair), ["connect4", "connect6", "v2"]);
     }
 }
 
@@ -50,7 +50,7 @@ fn maps_that_are_not_all_there_are_made_anew() {
         let pair = Pair::new().unwrap();
         pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
         let load = pair.load().unwrap();
-        fs::remove_file(pin(&pair, "v1").join(missing)).unwrap();
+        fs::remove_file(pin(&pair, "v2").join(missing)).unwrap();
 
         let _agent = pair.agent(&[]).unwrap();
 
@@ -70,7 +70,7 @@ fn an_older_layout_goes_once_ours_serves() {
     let _agent = pair.agent(&[]).unwrap();
 
     assert!(pair.is_served().unwrap());
-    assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+    assert_eq!(pins(&pair), ["connect4", "connect6", "v2"]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn an_older_layout_goes_once_ours_serves() {
 fn halves_that_a_killed_start_left_are_swept() {
     let pair = Pair::new().unwrap();
     pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
-    for half in ["v1-new", "v1-old"] {
+    for half in ["v2-new", "v2-old"] {
         fs::create_dir(pin(&pair, half)).unwrap();
         bpf::create(&pin(&pair, half).join("names"), &NAMES, 16).unwrap();
     }
@@ -87,7 +87,7 @@ fn halves_that_a_killed_start_left_are_swept() {
     let _agent = pair.agent(&[]).unwrap();
 
     assert_eq!(load.stop().unwrap().failed, []);
-    assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+    assert_eq!(pins(&pair), ["connect4", "connect6", "v2"]);
 }
 
 /// Killed between its two renames, a start leaves `v1-old` and `v1-new` and no `v1`: the programs run on
@@ -98,7 +98,7 @@ fn a_start_that_was_killed_between_its_renames_is_finished_by_the_next() {
     let pair = Pair::new().unwrap();
     pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
     let used = id(&pair);
-    fs::rename(pin(&pair, "v1"), pin(&pair, "v1-new")).unwrap();
+    fs::rename(pin(&pair, "v2"), pin(&pair, "v2-new")).unwrap();
     let load = pair.load().unwrap();
 
     let _agent = pair.agent(&[]).unwrap();
@@ -106,7 +106,7 @@ fn a_start_that_was_killed_between_its_renames_is_finished_by_the_next() {
     assert_eq!(load.stop().unwrap().failed, []);
     assert!(pair.is_served().unwrap());
     assert!(id(&pair) > used, "the id {used} was used in this boot");
-    assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+    assert_eq!(pins(&pair), ["connect4", "connect6", "v2"]);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn other_sizes_mean_other_maps_and_no_service_id_is_used_again() {
     let node = pair.client.node();
     let agent = Agent::start(node, &["--max-services", "64", "--max-backends", "256"]).unwrap();
     assert_eq!(fill_limit(&pair, "services4").unwrap(), 64);
-    let before = (bpf::id(&pin(&pair, "v1/services4")).unwrap(), id(&pair));
+    let before = (bpf::id(&pin(&pair, "v2/services4")).unwrap(), id(&pair));
     let load = pair.load().unwrap();
     agent.end_by(Signal::SIGTERM).unwrap();
 
@@ -124,7 +124,7 @@ fn other_sizes_mean_other_maps_and_no_service_id_is_used_again() {
 
     assert_eq!(load.stop().unwrap().failed, []);
     assert_eq!(fill_limit(&pair, "services4").unwrap(), 128);
-    assert_ne!(bpf::id(&pin(&pair, "v1/services4")).unwrap(), before.0);
+    assert_ne!(bpf::id(&pin(&pair, "v2/services4")).unwrap(), before.0);
     assert!(id(&pair) > before.1, "the id {} was used in this boot", before.1);
     assert!(pair.is_served().unwrap());
 }
@@ -149,7 +149,7 @@ fn starts_that_are_killed_at_any_moment_lose_no_connection() {
 
     assert_eq!(load.stop().unwrap().failed, [], "{}", agent.log());
     assert_eq!(fill_limit(&pair, "services4").unwrap(), 64 + 26);
-    assert_eq!(pins(&pair), ["connect4", "connect6", "v1"]);
+    assert_eq!(pins(&pair), ["connect4", "connect6", "v2"]);
 }
 
 #[test]

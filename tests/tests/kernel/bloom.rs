@@ -1,4 +1,4 @@
-//! The marks in front of the front end.
+//! The Bloom filter in front of the front end.
 
 use anyhow::Result;
 use aya::maps::{Array, Map, MapData};
@@ -6,8 +6,9 @@ use edgeloop_tests::kernel::{Kernel, frontend};
 use edgeloop_tests::{Node, Site};
 use lb_agent::datapath::maps::pinned;
 use lb_agent::plan::Maps;
-use lb_common::layout::{MARKS4, Marks};
-use lb_common::marks::place4;
+use lb_common::bloom::place;
+use lb_common::family::V4;
+use lb_common::layout::{BLOOM4, BloomWord};
 
 const SERVICE: &str = "10.96.0.10:80";
 
@@ -27,10 +28,10 @@ fn marks_that_a_stranger_clears_come_back_and_those_of_a_gone_service_go() {
     kernel.publish(SERVICE, &[backend]).unwrap();
     assert!(dial().is_from("web"));
 
-    let (word, bits) = place4(&frontend(SERVICE).unwrap());
-    let mut marks: Array<_, Marks> = Array::try_from(open_marks(&node).unwrap()).unwrap();
+    let (word, bits) = place::<V4>(&frontend(SERVICE).unwrap());
+    let mut marks: Array<_, BloomWord> = Array::try_from(open_marks(&node).unwrap()).unwrap();
     assert_eq!(marks.get(&word, 0).unwrap().bits, bits);
-    marks.set(word, Marks::default(), 0).unwrap();
+    marks.set(word, BloomWord::default(), 0).unwrap();
     assert!(dial().failed_with("ENETUNREACH"));
 
     kernel.maps.dump().unwrap();
@@ -43,6 +44,6 @@ fn marks_that_a_stranger_clears_come_back_and_those_of_a_gone_service_go() {
 }
 
 fn open_marks(node: &Node) -> Result<Map> {
-    let path = pinned::folder(&node.pin_root()).join(MARKS4.pin);
+    let path = pinned::folder(&node.pin_root()).join(BLOOM4.pin);
     Ok(Map::from_map_data(MapData::from_pin(path)?)?)
 }

@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use edgeloop_tests::Site;
 use edgeloop_tests::kernel::Kernel;
-use lb_common::layout::{BACKENDS4, CATALOGUE, EPOCH, MapSpec, NAMES, OUTCOMES, SERVICES4};
-use lb_common::outcome::Outcome;
+use lb_agent::datapath::maps::pinned;
+use lb_common::layout::{BACKENDS4, CATALOGUE, CONTROL, EPOCH, MapSpec, NAMES, OUTCOMES, SERVICES4};
 use serde_json::{Value, json};
 
 #[test]
@@ -70,11 +70,12 @@ fn counters_and_words_read_by_name() {
     let counters = world.dump(&OUTCOMES).unwrap();
     let epoch = world.only(&EPOCH);
 
-    let missed = &counters[Outcome::NotAService as usize]["values"];
-    let times = missed.as_array().unwrap().iter().map(|of_cpu| of_cpu["value"]["times"].as_u64().unwrap());
-    assert_eq!(times.sum::<u64>(), 3, "{missed}");
+    let of_cpus = counters[0]["values"].as_array().unwrap();
+    let missed = of_cpus.iter().map(|of_cpu| of_cpu["value"]["connect4"]["not_a_service"].as_u64().unwrap());
+    assert_eq!(missed.sum::<u64>(), 3, "{counters:?}");
     assert_eq!(epoch["value"]["writes"], 2, "one front-end write");
-    assert!(epoch["value"]["next_id"].as_u64().unwrap() > 1);
+    let control = world.only(&CONTROL);
+    assert!(control["value"]["next_service_id"].as_u64().unwrap() > 1, "{control}");
 }
 
 struct World {
@@ -93,7 +94,7 @@ impl World {
         let backends: Vec<SocketAddr> =
             (1..=8).map(|last| SocketAddr::from(([10, 244, 1, last], 9376))).collect();
         kernel.publish_as("checkout", "10.96.0.11:80", &backends)?;
-        let pins = node.pin_root().join("v1");
+        let pins = pinned::folder(&node.pin_root());
         for map in &CATALOGUE {
             ensure!(pins.join(map.pin).exists(), "{} is not pinned", map.pin);
         }

@@ -25,7 +25,7 @@ fn connect_to_a_service_reaches_its_backend() {
 
     assert!(answer.is_from("web"), "{answer:?}");
     assert_eq!(answer.peer, Some(world.backend), "the kernel connected to the backend itself");
-    assert_eq!(world.counts(), Counts { translated: 1, ..Counts::default() });
+    assert_eq!(world.counts(), Counts { forwarded: 1, ..Counts::default() });
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_v4_mapped_dial_is_an_ipv4_dial() {
     let canonical = answer.peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     assert_eq!(canonical, Some(world.backend));
     assert!(refused.failed_with("ECONNREFUSED"), "{refused:?}");
-    assert_eq!(world.counts(), Counts { translated: 1, no_backends: 1, ..Counts::default() });
+    assert_eq!(world.counts(), Counts { forwarded: 1, no_backends: 1, ..Counts::default() });
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn fast_open_and_mptcp_are_rewritten_and_refused_like_tcp() {
         assert!(answer.is_from("web"), "{how:?}: {answer:?}");
         assert_eq!(answer.peer, Some(world.backend), "{how:?}");
         assert!(refused.failed_with("ECONNREFUSED"), "{how:?}: {refused:?}");
-        assert_eq!(world.counts(), Counts { translated: 1, no_backends: 1, ..Counts::default() }, "{how:?}");
+        assert_eq!(world.counts(), Counts { forwarded: 1, no_backends: 1, ..Counts::default() }, "{how:?}");
     }
 }
 
@@ -133,7 +133,7 @@ fn every_connection_is_counted_once() {
     world.client.dial("10.96.0.99:80", 100).unwrap();
     world.client.dial(&world.backend.to_string(), 50).unwrap();
 
-    let expected = Counts { translated: 300, no_backends: 200, not_a_service: 150, ..Counts::default() };
+    let expected = Counts { forwarded: 300, no_backends: 200, not_a_service: 150, ..Counts::default() };
     assert_eq!(world.counts(), expected);
 }
 
@@ -179,7 +179,7 @@ struct World {
 /// How often each way out was taken.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
-    translated: u64,
+    forwarded: u64,
     not_a_service: u64,
     not_our_protocol: u64,
     no_backends: u64,
@@ -204,12 +204,12 @@ impl World {
     fn counts(&self) -> Counts {
         let count = |outcome| self.kernel.count(outcome).unwrap();
         Counts {
-            translated: count(Outcome::Translated),
+            forwarded: count(Outcome::Forwarded),
             not_a_service: count(Outcome::NotAService),
             not_our_protocol: count(Outcome::NotOurProtocol),
             no_backends: count(Outcome::NoBackends),
             unproven: count(Outcome::Unproven),
-            own: count(Outcome::Own),
+            own: count(Outcome::AgentSocket),
         }
     }
 }

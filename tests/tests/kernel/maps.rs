@@ -96,7 +96,7 @@ fn what_was_written_is_read_back() {
         maps.write(&named(7)).unwrap();
         maps.write(&region(2, 3)).unwrap();
         let held = maps.dump().unwrap();
-        assert_eq!(held.epoch.next_id, 1025);
+        assert_eq!(held.next_id, 1025);
         assert_eq!(held.services.len(), 1);
         assert_eq!(held.services[&at(1)].id, 7);
         assert_eq!(held.names.len(), 1);

@@ -44,7 +44,7 @@ fn no_connection_goes_astray_while_its_service_is_published() {
 
     assert_eq!((found.all.connects, found.failures(), found.all.unjudged), (CONNECTS, 0, 0));
     assert!(found.publications_per_second() >= AT_LEAST_PER_SECOND);
-    assert_eq!(found.kernel.unwrap().translated, CONNECTS, "each was rewritten once");
+    assert_eq!(found.kernel.unwrap().forwarded, CONNECTS, "each was rewritten once");
     assert_eq!(detached().unwrap().all.decoy, 1_000);
 }
 

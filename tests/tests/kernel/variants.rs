@@ -7,7 +7,7 @@ use edgeloop_tests::kernel::Kernel;
 use edgeloop_tests::{Call, Pod, Site, tally};
 use lb_agent::datapath::programs::load::Features;
 use lb_agent::plan::Capacity;
-use lb_common::outcome::Outcome;
+use lb_common::outcome::{Event, Outcome};
 
 const SERVICE: &str = "10.96.0.11:80";
 const EMPTY: &str = "10.96.0.12:80";
@@ -29,7 +29,7 @@ fn without_bpf_set_retval_services_are_reached_all_the_same() {
         assert_eq!(answer.peer, Some(world.backend));
     }
     assert!(world.client.dial("[::ffff:10.96.0.11]:80", 1).unwrap()[0].is_from("web"));
-    assert_eq!(world.kernel.count(Outcome::Translated).unwrap(), 6);
+    assert_eq!(world.kernel.count(Outcome::Forwarded).unwrap(), 6);
 }
 
 /// Loopback port 0 is answered with a reset by the client's own kernel, whatever listens there.
@@ -74,8 +74,8 @@ fn with_load_fences_every_way_out_is_the_same() {
     assert_eq!(tally(&world.client.dial(EMPTY, 50).unwrap()), [("ECONNREFUSED".to_owned(), 50)].into());
     let missed = world.client.dial(GONE, 50).unwrap();
     assert_eq!(tally(&missed), [("ENETUNREACH".to_owned(), 50)].into());
-    let looked_again = world.kernel.maps.counters().unwrap().looked_again;
-    assert_eq!(looked_again, 100 / 2, "a miss is looked at twice, because the first proves nothing");
+    let lookup_retries = world.kernel.maps.counters().unwrap().event(Event::LookupRetry);
+    assert_eq!(lookup_retries, 100 / 2, "a miss is looked at twice, because the first proves nothing");
 }
 
 #[test]

@@ -90,13 +90,13 @@ impl Btf {
 
     /// What a map definition says: numbers are the length of an array behind a pointer, and types are what
     /// a pointer points at (`__uint` and `__type` of libbpf).
-    pub(crate) fn definition(&self, map: &Type) -> BTreeMap<String, Disposition> {
+    pub(crate) fn definition(&self, map: &Type) -> BTreeMap<String, Attribute> {
         let Type::Struct { members, .. } = map else { return BTreeMap::new() };
         let said = members.iter().filter_map(|member| {
             let Type::Pointer(target) = self.get(member.of) else { return None };
             let said = match (member.name.as_str(), self.get(*target)) {
-                ("key" | "value", _) => Disposition::Of(*target),
-                (_, Type::Array { count, .. }) => Disposition::Number(*count),
+                ("key" | "value", _) => Attribute::Of(*target),
+                (_, Type::Array { count, .. }) => Attribute::Number(*count),
                 _ => return None,
             };
             Some((member.name.clone(), said))
@@ -106,7 +106,7 @@ impl Btf {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disposition {
+pub(crate) enum Attribute {
     Number(u32),
     Of(u32),
 }

@@ -7,11 +7,14 @@ use std::fmt::Write as _;
 use std::{env, fs};
 
 use edgeloop_tests::checkout;
+use lb_common::bloom::place;
+use lb_common::element::check;
+use lb_common::family::V4;
+use lb_common::hook::Hook;
 use lb_common::layout::{
     Backend4, CATALOGUE, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, LAYOUT_VERSION, MapSpec, Service4,
 };
-use lb_common::outcome::Outcome;
-use lb_common::{marks, outcome, pick};
+use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::btf::{Btf, Type};
 use crate::{btf, target};
@@ -42,9 +45,8 @@ fn fingerprint() -> Result<String, std::fmt::Error> {
     let btf = btf();
     let mut text = String::new();
     for spec in &CATALOGUE {
-        let MapSpec { pin, symbol: _, kind, key_size, value_size, flags, max_entries } = spec;
-        let elements = max_entries.map_or_else(|| "chosen at start".to_owned(), |most| most.to_string());
-        writeln!(text, "map {pin}: {kind:?}, flags {flags:#x}, elements {elements}")?;
+        let MapSpec { pin, symbol: _, kind, key_size, value_size, flags, size, life } = spec;
+        writeln!(text, "map {pin}: {kind:?}, flags {flags:#x}, {size:?}, {life:?}")?;
         for (of, size) in [("key", key_size), ("value", value_size)] {
             let id = target(&btf, spec, of);
             writeln!(text, "  {of}, {size} bytes: {}", shown(&btf, id))?;
@@ -55,14 +57,15 @@ fn fingerprint() -> Result<String, std::fmt::Error> {
         writeln!(text, "{name}: {flag:#x}")?;
     }
     for outcome in Outcome::ALL {
-        writeln!(text, "counter {}: {}", outcome as u32, outcome.label())?;
+        let words = Hook::ALL.map(|hook| format!("{} {}", hook.name(), Counter::Run(hook, outcome).word()));
+        writeln!(text, "words of {}: {}", outcome.label(), words.join(", "))?;
     }
-    for (at, name) in [(outcome::LOOKED_AGAIN, "looked_again"), (outcome::REGION_MOVED, "region_moved")] {
-        writeln!(text, "counter {at}: {name}")?;
+    for event in Event::ALL {
+        writeln!(text, "word of {}: {}", event.label(), Counter::Event(event).word())?;
     }
     for (number, (key, value)) in (1..).zip(examples()) {
-        let (word, bits) = marks::place4(&key);
-        writeln!(text, "example {number}: check word {:#010x}", pick::check4(&key, &value))?;
+        let (word, bits) = place::<V4>(&key);
+        writeln!(text, "example {number}: check word {:#010x}", check::<V4>(&key, &value))?;
         writeln!(text, "  Bloom filter: word {word}, bits {bits:#018x}")?;
     }
     Ok(text)

@@ -7,8 +7,9 @@ mod layout;
 
 use std::collections::BTreeSet;
 
-use btf::{Btf, Disposition, Type};
-use lb_agent::datapath::programs::load::{HOOKS, OBJECT};
+use btf::{Attribute, Btf, Type};
+use lb_agent::datapath::programs::load::OBJECT;
+use lb_common::hook::Hook;
 use lb_common::layout::{CATALOGUE, MapSpec};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
@@ -19,14 +20,42 @@ const PRIVATE: [&str; 1] = ["FENCES"];
 const CHARACTER: u32 = 2;
 
 /// How the fields of keys and values are named; those not listed are numbers.
-const FIELDS: [(&str, &[&str]); 8] = [
+const FIELDS: [(&str, &[&str]); 12] = [
     ("Frontend4", &["address", "port", "protocol", "zero"]),
     ("Service4", &["id", "revision", "count", "flags", "affinity", "inline", "region", "check"]),
     ("Backend4", &["address", "port", "pool"]),
-    ("Marks", &["bits"]),
+    ("BloomWord", &["bits"]),
     ("RegionEntry4", &["id", "revision", "backend"]),
-    ("Count", &["times"]),
-    ("Epoch", &["writes", "next_id"]),
+    (
+        "HookOutcomes",
+        &[
+            "forwarded",
+            "not_a_service",
+            "not_our_protocol",
+            "no_backends",
+            "unproven",
+            "agent_socket",
+            "reserved",
+        ],
+    ),
+    ("Events", &["lookup_retries", "stale_region_reads", "reserved"]),
+    (
+        "Outcomes",
+        &[
+            "recvmsg6",
+            "recvmsg4",
+            "getpeername6",
+            "getpeername4",
+            "sendmsg6",
+            "sendmsg4",
+            "connect6",
+            "connect4",
+            "events",
+        ],
+    ),
+    ("Epoch", &["writes", "zero"]),
+    ("Control", &["next_service_id", "zero", "reserved"]),
+    ("AgentSocket", &["pid", "zero"]),
     ("ServiceName", &["namespace", "service", "port", "protocol", "family", "zero"]),
 ];
 
@@ -36,19 +65,19 @@ fn every_map_is_as_the_catalogue_says() {
     for spec in &CATALOGUE {
         let definition = btf.definition(btf.variable(spec.symbol).unwrap());
         let number = |name: &str| match definition.get(name) {
-            Some(Disposition::Number(number)) => Some(*number),
-            Some(Disposition::Of(_)) | None => None,
+            Some(Attribute::Number(number)) => Some(*number),
+            Some(Attribute::Of(_)) | None => None,
         };
         let size = |name: &str| match definition.get(name) {
-            Some(Disposition::Of(id)) => btf.size(*id),
-            Some(Disposition::Number(_)) | None => 0,
+            Some(Attribute::Of(id)) => btf.size(*id),
+            Some(Attribute::Number(_)) | None => 0,
         };
         assert_eq!(number("type"), Some(spec.kind as u32), "{}: kind", spec.symbol);
         assert_eq!(size("key"), spec.key_size, "{}: key", spec.symbol);
         assert_eq!(size("value"), spec.value_size, "{}: value", spec.symbol);
         assert_eq!(number("map_flags").unwrap_or(0), spec.flags, "{}: flags", spec.symbol);
-        if let Some(entries) = spec.max_entries {
-            assert_eq!(number("max_entries"), Some(entries), "{}: elements", spec.symbol);
+        if let Some(elements) = spec.size.fixed() {
+            assert_eq!(number("max_entries").unwrap_or(0), elements, "{}: elements", spec.symbol);
         }
     }
 }
@@ -140,9 +169,8 @@ fn both_variants_of_every_program_are_there() {
         })
         .filter(|(_, section)| section.starts_with("cgroup/"))
         .collect();
-    let expected: BTreeSet<(&str, String)> = HOOKS
-        .iter()
-        .flat_map(|hook| [hook.program, hook.old_program].map(|name| (name, format!("cgroup/{}", hook.name))))
+    let expected: BTreeSet<(&str, String)> = Hook::in_use()
+        .flat_map(|hook| hook.programs().iter().map(move |name| (*name, format!("cgroup/{}", hook.name()))))
         .collect();
     assert_eq!(programs, expected);
 }
@@ -179,8 +207,8 @@ fn btf() -> Btf {
 
 fn target(btf: &Btf, spec: &MapSpec, of: &str) -> u32 {
     match btf.definition(btf.variable(spec.symbol).unwrap())[of] {
-        Disposition::Of(id) => id,
-        Disposition::Number(_) => panic!("{}: {of} is a number", spec.symbol),
+        Attribute::Of(id) => id,
+        Attribute::Number(_) => panic!("{}: {of} is a number", spec.symbol),
     }
 }
 

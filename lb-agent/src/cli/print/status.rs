@@ -132,8 +132,8 @@ fn kernel_text(kernel: &KernelView) -> String {
     for outcome in &kernel.outcomes {
         line(&mut out, "outcome", &format!("{}: {}", outcome.outcome, outcome.times));
     }
-    line(&mut out, "outcome", &format!("looked_again: {}", kernel.looked_again));
-    line(&mut out, "outcome", &format!("regions_moved: {}", kernel.regions_moved));
+    line(&mut out, "outcome", &format!("lookup_retries: {}", kernel.lookup_retries));
+    line(&mut out, "outcome", &format!("stale_region_reads: {}", kernel.stale_region_reads));
     out += "\n";
     out += &services_table(kernel);
     out += "\n\n";

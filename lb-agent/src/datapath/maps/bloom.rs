@@ -1,61 +1,62 @@
-//! The marks of the front end's keys: which write an element needs before it, and what an audit mends.
+//! The agent's picture of the Bloom filter: which write an element needs before it, and what an audit repairs. Pure.
 
-use lb_common::layout::{Frontend4, MARK_WORDS, Marks};
-use lb_common::marks::place4;
+use lb_common::bloom::place;
+use lb_common::family::V4;
+use lb_common::layout::{BLOOM_WORDS, BloomWord, Frontend4};
 
-/// What the map of marks holds.
+/// What the filter's map holds.
 ///
-/// A key is marked before its element is written, and for as long as it is there. Marks of keys
-/// that are gone cost a lookup and nothing else; the next audit clears them.
+/// The bits of a key are set before its element is written, and for as long as it is there. Bits
+/// of keys that are gone cost a lookup and nothing else; the next audit clears them.
 #[derive(Debug)]
-pub(super) struct Marked {
+pub(super) struct Filter {
     words: Vec<u64>,
 }
 
-impl Marked {
+impl Filter {
     /// From the elements of the map.
-    pub(super) fn new(elements: Vec<(u32, Marks)>) -> Self {
-        let mut marked = Self { words: vec![0; MARK_WORDS as usize] };
-        for (index, marks) in elements {
-            marked.wrote(index, marks);
+    pub(super) fn new(elements: Vec<(u32, BloomWord)>) -> Self {
+        let mut filter = Self { words: vec![0; BLOOM_WORDS as usize] };
+        for (index, word) in elements {
+            filter.wrote(index, word);
         }
-        marked
+        filter
     }
 
     /// The write that must succeed before the element of `frontend` is written; none where the
-    /// key is marked.
-    pub(super) fn lacks(&self, frontend: &Frontend4) -> Option<(u32, Marks)> {
-        let (index, bits) = place4(frontend);
+    /// key is filter.
+    pub(super) fn lacks(&self, frontend: &Frontend4) -> Option<(u32, BloomWord)> {
+        let (index, bits) = place::<V4>(frontend);
         let word = self.words[index as usize];
-        (word & bits != bits).then_some((index, Marks { bits: word | bits }))
+        (word & bits != bits).then_some((index, BloomWord { bits: word | bits }))
     }
 
     /// A write succeeded.
-    pub(super) fn wrote(&mut self, index: u32, marks: Marks) {
-        if let Some(word) = self.words.get_mut(index as usize) {
-            *word = marks.bits;
+    pub(super) fn wrote(&mut self, index: u32, word: BloomWord) {
+        if let Some(held) = self.words.get_mut(index as usize) {
+            *held = word.bits;
         }
     }
 
-    /// The writes after which the marks are those of `frontends`, all that there are, and whether
-    /// one of them was unmarked.
+    /// The writes after which the bits are those of `frontends`, all that there are, and whether
+    /// one of them was unfilter.
     pub(super) fn differences<'f>(
         &self,
         frontends: impl Iterator<Item = &'f Frontend4>,
-    ) -> (Vec<(u32, Marks)>, bool) {
+    ) -> (Vec<(u32, BloomWord)>, bool) {
         let mut right = vec![0; self.words.len()];
         for frontend in frontends {
-            let (index, bits) = place4(frontend);
+            let (index, bits) = place::<V4>(frontend);
             right[index as usize] |= bits;
         }
         let pairs = (0..).zip(self.words.iter().zip(right));
         let differ = pairs.filter(|(_, (word, right))| *word != right);
-        let mut unmarked = false;
+        let mut lacked = false;
         let writes = differ.map(|(index, (word, right))| {
-            unmarked |= right & !word != 0;
-            (index, Marks { bits: right })
+            lacked |= right & !word != 0;
+            (index, BloomWord { bits: right })
         });
-        (writes.collect(), unmarked)
+        (writes.collect(), lacked)
     }
 }
 
@@ -70,47 +71,47 @@ mod tests {
     proptest! {
         /// Few addresses and many changes, so that keys share words and bits.
         #[test]
-        fn a_key_is_marked_before_its_element_is_written_and_while_it_is_there(
+        fn the_bits_of_a_key_are_set_before_its_element_is_written_and_while_it_is_there(
             changes in prop::collection::vec((0_u16..40_000, any::<bool>(), any::<bool>()), 1..400),
         ) {
-            let mut marked = Marked::new(Vec::new());
+            let mut filter = Filter::new(Vec::new());
             let mut there = BTreeSet::new();
             for (number, goes, audited) in changes {
                 let frontend = key(number);
                 if goes {
                     there.remove(&frontend);
                 } else {
-                    if let Some((index, marks)) = marked.lacks(&frontend) {
-                        marked.wrote(index, marks);
+                    if let Some((index, word)) = filter.lacks(&frontend) {
+                        filter.wrote(index, word);
                     }
                     there.insert(frontend);
                 }
                 if audited {
-                    let (writes, unmarked) = marked.differences(there.iter());
-                    prop_assert!(!unmarked, "nobody but us wrote");
-                    for (index, marks) in writes {
-                        marked.wrote(index, marks);
-                        prop_assert_eq!(there.iter().find_map(|key| marked.lacks(key)), None);
+                    let (writes, lacked) = filter.differences(there.iter());
+                    prop_assert!(!lacked, "no other program wrote");
+                    for (index, word) in writes {
+                        filter.wrote(index, word);
+                        prop_assert_eq!(there.iter().find_map(|key| filter.lacks(key)), None);
                     }
-                    prop_assert_eq!(marked.differences(there.iter()), (Vec::new(), false));
+                    prop_assert_eq!(filter.differences(there.iter()), (Vec::new(), false));
                 }
-                prop_assert_eq!(there.iter().find_map(|key| marked.lacks(key)), None);
+                prop_assert_eq!(there.iter().find_map(|key| filter.lacks(key)), None);
             }
         }
     }
 
     #[test]
-    fn marks_that_a_stranger_cleared_are_noticed_and_set_again() {
+    fn bits_that_another_program_cleared_are_noticed_and_set_again() {
         let (one, other) = (key(1), key(2));
-        let mut marked = Marked::new(Vec::new());
+        let mut filter = Filter::new(Vec::new());
         for frontend in [one, other] {
-            let (index, marks) = marked.lacks(&frontend).unwrap();
-            marked.wrote(index, marks);
+            let (index, word) = filter.lacks(&frontend).unwrap();
+            filter.wrote(index, word);
         }
-        marked.wrote(place4(&one).0, Marks::default());
-        let (writes, unmarked) = marked.differences([one, other].iter());
-        assert!(unmarked);
-        assert_eq!(writes, [(place4(&one).0, Marks { bits: place4(&one).1 })]);
+        filter.wrote(place::<V4>(&one).0, BloomWord::default());
+        let (writes, lacked) = filter.differences([one, other].iter());
+        assert!(lacked);
+        assert_eq!(writes, [(place::<V4>(&one).0, BloomWord { bits: place::<V4>(&one).1 })]);
     }
 
     fn key(number: u16) -> Frontend4 {

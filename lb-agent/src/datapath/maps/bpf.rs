@@ -1,22 +1,23 @@
 //! The maps in the kernel, written.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use lb_common::layout::{EPOCH, Epoch, MARKS4, Marks, RegionEntry4};
+use lb_common::layout::{BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, RegionEntry4};
 
 use crate::plan::{Capacity, MapOp, Maps, Observed, ReadError, WriteError};
 
-use super::bloom::Marked;
+use super::bloom::Filter;
+use super::map::Page;
 use super::pinned::{Counters, OpenError, PinnedMaps};
 
-/// The pinned maps with the writer's epoch in hand. One per pin root: the lock sees to that.
+/// The pinned maps with the words that the writer changes in place. One per pin root: the lock sees to that.
 #[derive(Debug)]
 pub struct Bpf {
     maps: PinnedMaps,
-    marked: Marked,
+    filter: Filter,
     epoch: EpochPage,
+    control: ControlPage,
 }
 
 impl Bpf {
@@ -27,9 +28,10 @@ impl Bpf {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let maps = PinnedMaps::open(folder)?;
         let failed = |pin: &str, source| OpenError::Syscall { path: folder.join(pin), source };
-        let marks = maps.marks.all().map_err(|error| failed(MARKS4.pin, error.source))?;
-        let page = maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?;
-        Ok(Self { maps, marked: Marked::new(marks), epoch: EpochPage { page } })
+        let words = maps.bloom.all().map_err(|error| failed(BLOOM4.pin, error.source))?;
+        let epoch = EpochPage(maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?);
+        let control = ControlPage(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
+        Ok(Self { maps, filter: Filter::new(words), epoch, control })
     }
 
     #[must_use]
@@ -40,7 +42,13 @@ impl Bpf {
     /// The lowest service id that was never used within this boot.
     #[must_use]
     pub fn next_id(&self) -> u32 {
-        self.epoch.next_id().load(Ordering::Relaxed)
+        self.control.next_service_id().load(Ordering::Relaxed)
+    }
+
+    /// The writer's sequence counter: twice the elements written, plus one while one is.
+    #[must_use]
+    pub fn sequence(&self) -> u32 {
+        self.epoch.writes().load(Ordering::Relaxed)
     }
 
     /// Reads the programs' counters.
@@ -54,37 +62,37 @@ impl Bpf {
     fn carry_out(&mut self, op: &MapOp) -> Result<(), WriteError> {
         match op {
             MapOp::NextId(id) => {
-                self.epoch.next_id().store(*id, Ordering::Relaxed);
+                self.control.next_service_id().store(*id, Ordering::Relaxed);
                 Ok(())
             }
             MapOp::Name { id, name } => self.maps.names.put(id, name),
             MapOp::Unname { id } => self.maps.names.remove(id),
             MapOp::Fill { at, entries } => self.fill(*at, entries),
             MapOp::Put { frontend, service } => {
-                self.write_marks(self.marked.lacks(frontend))?;
+                self.write_filter(self.filter.lacks(frontend))?;
                 self.epoch.while_odd(|| self.maps.services.put(frontend, service))
             }
             MapOp::Remove { frontend } => self.epoch.while_odd(|| self.maps.services.remove(frontend)),
         }
     }
 
-    fn write_marks(&mut self, writes: impl IntoIterator<Item = (u32, Marks)>) -> Result<(), WriteError> {
-        for (index, marks) in writes {
-            self.maps.marks.put(&index, &marks)?;
-            self.marked.wrote(index, marks);
+    fn write_filter(&mut self, writes: impl IntoIterator<Item = (u32, BloomWord)>) -> Result<(), WriteError> {
+        for (index, word) in writes {
+            self.maps.bloom.put(&index, &word)?;
+            self.filter.wrote(index, word);
         }
         Ok(())
     }
 
-    /// Brings the marks to the front end as it was read.
-    fn mend_marks(&mut self, observed: &Observed) -> Result<(), ReadError> {
-        self.marked = Marked::new(self.maps.marks.all()?);
-        let (writes, unmarked) = self.marked.differences(observed.services.keys());
-        if unmarked {
-            tracing::warn!("a service's marks were missing from map marks4: someone else writes it");
+    /// Brings the Bloom filter to the front end as it was read.
+    fn repair_filter(&mut self, observed: &Observed) -> Result<(), ReadError> {
+        self.filter = Filter::new(self.maps.bloom.all()?);
+        let (writes, lacked) = self.filter.differences(observed.services.keys());
+        if lacked {
+            tracing::warn!("bits of a service port were missing from map bloom4: another program writes it");
         }
-        if let Err(error) = self.write_marks(writes) {
-            tracing::warn!(%error, "could not mend the marks; the next audit tries again");
+        if let Err(error) = self.write_filter(writes) {
+            tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
         }
         Ok(())
     }
@@ -100,25 +108,20 @@ impl Maps for Bpf {
         self.carry_out(op)
     }
 
-    /// Brings the marks to the front end that it finds, as well.
+    /// Brings the Bloom filter to the front end that it finds, as well.
     fn dump(&mut self) -> Result<Observed, ReadError> {
         let observed = self.maps.dump()?;
-        self.mend_marks(&observed)?;
+        self.repair_filter(&observed)?;
         Ok(observed)
     }
 }
 
-/// The writer's words, mapped into this process.
+/// The writer's sequence counter, mapped into this process.
 #[derive(Debug)]
-struct EpochPage {
-    page: *mut Epoch,
-}
-
-// SAFETY: the page is shared memory that is only ever touched through atomics.
-unsafe impl Send for EpochPage {}
+struct EpochPage(Page<Epoch>);
 
 impl EpochPage {
-    /// Makes the epoch odd, writes, makes it even. One that a killed agent left odd is made even
+    /// Makes the counter odd, writes, makes it even. One that a killed agent left odd is made even
     /// by the first write.
     fn while_odd<T>(&self, write: impl FnOnce() -> T) -> T {
         let writes = self.writes();
@@ -133,23 +136,18 @@ impl EpochPage {
     }
 
     fn writes(&self) -> &AtomicU32 {
-        // SAFETY: the mapping lives as long as `self`, is aligned to a page, and begins with `writes`.
-        unsafe { AtomicU32::from_ptr(self.page.cast()) }
-    }
-
-    fn next_id(&self) -> &AtomicU32 {
-        let words = self.page.cast::<u32>();
-        // SAFETY: the element is two words long.
-        let next_id = unsafe { words.add(1) };
-        // SAFETY: as for `writes`; `next_id` is the second word.
-        unsafe { AtomicU32::from_ptr(next_id) }
+        // SAFETY: the element begins with `writes`.
+        unsafe { self.0.word(0) }
     }
 }
 
-impl Drop for EpochPage {
-    fn drop(&mut self) {
-        // SAFETY: the page was mapped by `Map::mmap` with this size, and nothing refers to it any more.
-        let result = unsafe { libc::munmap(self.page.cast(), 4096) };
-        debug_assert_eq!(result, 0, "{}", io::Error::last_os_error());
+/// The words of [`Control`], mapped into this process.
+#[derive(Debug)]
+struct ControlPage(Page<Control>);
+
+impl ControlPage {
+    fn next_service_id(&self) -> &AtomicU32 {
+        // SAFETY: the element begins with `next_service_id`.
+        unsafe { self.0.word(0) }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 
 use bytemuck::Pod;
 use lb_common::layout::MapSpec;
@@ -32,7 +33,7 @@ impl<K: Pod, V: Pod> Map<K, V> {
             && info.key_size == spec.key_size
             && info.value_size == spec.value_size
             && info.flags == spec.flags
-            && spec.max_entries.is_none_or(|entries| entries == info.max_entries)
+            && spec.size.fixed().is_none_or(|elements| elements == info.max_entries)
             && spec.key_size as usize == size_of::<K>()
             && spec.value_size as usize == size_of::<V>();
         let max_entries = info.max_entries;
@@ -75,6 +76,11 @@ impl<K: Pod, V: Pod> Map<K, V> {
         self.read_all().map_err(|source| self.read_error(source))
     }
 
+    /// The element of a map that has one; zeros where it has none.
+    pub(super) fn first(&self) -> Result<V, ReadError> {
+        Ok(self.all()?.first().map_or_else(V::zeroed, |(_, value)| *value))
+    }
+
     /// One element per possible CPU.
     pub(super) fn per_cpu(&self, key: &K) -> Result<Vec<V>, ReadError> {
         let cpus = possible_cpus().map_err(|source| self.read_error(source))?;
@@ -86,13 +92,12 @@ impl<K: Pod, V: Pod> Map<K, V> {
     }
 
     /// Maps the first page of a `BPF_F_MMAPABLE` array for reading and writing.
-    pub(super) fn mmap(&self) -> io::Result<*mut V> {
-        const PAGE: usize = 4096;
+    pub(super) fn mmap(&self) -> io::Result<Page<V>> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let fd = self.fd.as_raw_fd();
         // SAFETY: a new mapping at a place of the kernel's choice, of a map that is at least one page.
         let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, libc::MAP_SHARED, fd, 0) };
-        if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(page.cast()) }
+        if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Page(page.cast())) }
     }
 
     fn read_all(&self) -> io::Result<Vec<(K, V)>> {
@@ -130,6 +135,37 @@ impl<K: Pod, V: Pod> Map<K, V> {
 
     fn read_error(&self, source: io::Error) -> ReadError {
         ReadError { map: self.spec.pin, source }
+    }
+}
+
+/// Bytes that are mapped.
+const PAGE: usize = 4096;
+
+/// The first page of a map, shared with the kernel until it is dropped.
+#[derive(Debug)]
+pub(super) struct Page<V>(*mut V);
+
+// SAFETY: the page is shared memory that is only ever touched through atomics.
+unsafe impl<V> Send for Page<V> {}
+
+impl<V> Page<V> {
+    /// The word at `index`, counted in words of 32 bits.
+    ///
+    /// # Safety
+    /// The element must have that many.
+    pub(super) unsafe fn word(&self, index: usize) -> &AtomicU32 {
+        // SAFETY: the caller knows that it lies within the element.
+        let word = unsafe { self.0.cast::<u32>().add(index) };
+        // SAFETY: the mapping lives as long as `self`, and is aligned to a page.
+        unsafe { AtomicU32::from_ptr(word) }
+    }
+}
+
+impl<V> Drop for Page<V> {
+    fn drop(&mut self) {
+        // SAFETY: the page was mapped by `Map::mmap` with this size, and nothing refers to it any more.
+        let result = unsafe { libc::munmap(self.0.cast(), PAGE) };
+        debug_assert_eq!(result, 0, "{}", io::Error::last_os_error());
     }
 }
 

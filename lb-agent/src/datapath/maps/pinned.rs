@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lb_common::hook::Hook;
 use lb_common::layout::{
-    BACKENDS4, Count, EPOCH, Epoch, Frontend4, LAYOUT_VERSION, MARKS4, Marks, NAMES, OUTCOMES, RegionEntry4,
-    SERVICES4, Service4, ServiceName,
+    AGENT_SOCKETS, AgentSocket, BACKENDS4, BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, Frontend4,
+    LAYOUT_VERSION, MapSpec, NAMES, OUTCOMES, Outcomes, RegionEntry4, SERVICES4, Service4, ServiceName,
 };
-use lb_common::outcome::{LOOKED_AGAIN, Outcome, REGION_MOVED};
+use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::plan::{Capacity, Observed, ReadError};
 
@@ -41,20 +42,40 @@ pub enum OpenError {
 pub struct PinnedMaps {
     pub(super) services: Map<Frontend4, Service4>,
     pub(super) backends: Map<u32, RegionEntry4>,
-    pub(super) marks: Map<u32, Marks>,
-    pub(super) outcomes: Map<u32, Count>,
+    pub(super) bloom: Map<u32, BloomWord>,
+    pub(super) outcomes: Map<u32, Outcomes>,
     pub(super) epoch: Map<u32, Epoch>,
+    pub(super) control: Map<u32, Control>,
     pub(super) names: Map<u32, ServiceName>,
+    /// Held so that it is checked like the others; the dialer opens its own.
+    _agent_sockets: Map<u32, AgentSocket>,
 }
 
-/// How often each way out was taken, over all CPUs.
+/// What the programs counted, over all CPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters {
+    /// How often each outcome was reached, over all hooks.
     pub outcomes: Vec<(Outcome, u64)>,
-    /// Lookups that met a write and were repeated.
-    pub looked_again: u64,
-    /// Regions that were used again under their reader: more than 0 is a bug.
-    pub regions_moved: u64,
+    /// How often each event happened.
+    pub events: Vec<(Event, u64)>,
+}
+
+impl Counters {
+    fn sum(copies: &[Outcomes]) -> Self {
+        let total = |counter: Counter| copies.iter().map(|copy| counter.read(copy)).sum::<u64>();
+        let of_outcome =
+            |outcome| Hook::ALL.iter().map(|hook| total(Counter::Run(*hook, outcome))).sum::<u64>();
+        Self {
+            outcomes: Outcome::ALL.map(|outcome| (outcome, of_outcome(outcome))).into(),
+            events: Event::ALL.map(|event| (event, total(Counter::Event(event)))).into(),
+        }
+    }
+
+    /// How often `wanted` happened.
+    #[must_use]
+    pub fn event(&self, wanted: Event) -> u64 {
+        self.events.iter().filter(|(event, _)| *event == wanted).map(|(_, times)| times).sum()
+    }
 }
 
 impl PinnedMaps {
@@ -66,10 +87,12 @@ impl PinnedMaps {
         let maps = Self {
             services: open(folder, &SERVICES4)?,
             backends: open(folder, &BACKENDS4)?,
-            marks: open(folder, &MARKS4)?,
+            bloom: open(folder, &BLOOM4)?,
             outcomes: open(folder, &OUTCOMES)?,
             epoch: open(folder, &EPOCH)?,
+            control: open(folder, &CONTROL)?,
             names: open(folder, &NAMES)?,
+            _agent_sockets: open(folder, &AGENT_SOCKETS)?,
         };
         if maps.names.max_entries() < maps.services.max_entries() {
             return Err(OpenError::Foreign { path: folder.join(NAMES.pin) });
@@ -78,11 +101,15 @@ impl PinnedMaps {
     }
 
     /// The lowest service id that was never used within this boot, as far as the maps in `folder`
-    /// say so: also where they are of no other use.
+    /// say so: also where they are of no other use, or of another layout version. Layout version 1
+    /// has it in the second word of `epoch`.
     #[must_use]
-    pub fn next_id(folder: &Path) -> Option<u32> {
-        let words: Map<u32, Epoch> = open(folder, &EPOCH).ok()?;
-        words.all().ok()?.first().map(|(_, epoch)| epoch.next_id)
+    pub fn next_service_id(folder: &Path) -> Option<u32> {
+        let control: Option<Map<u32, Control>> = open(folder, &CONTROL).ok();
+        let from_control = control.and_then(|map| Some(map.first().ok()?.next_service_id));
+        let epoch: Option<Map<u32, Epoch>> = open(folder, &EPOCH).ok();
+        let from_epoch = epoch.and_then(|map| Some(map.first().ok()?.zero));
+        from_control.max(from_epoch).filter(|id| *id > 0)
     }
 
     #[must_use]
@@ -101,7 +128,7 @@ impl PinnedMaps {
             services: self.services.all()?.into_iter().collect(),
             backends: backends.into_iter().map(|(_, entry)| entry).collect(),
             names: self.names.all()?.into_iter().collect(),
-            epoch: self.epoch.all()?.first().map(|(_, epoch)| *epoch).unwrap_or_default(),
+            next_id: self.control.first()?.next_service_id,
         })
     }
 
@@ -110,21 +137,13 @@ impl PinnedMaps {
     /// # Errors
     /// When the map cannot be read.
     pub fn counters(&self) -> Result<Counters, ReadError> {
-        let sum = |slot: u32| -> Result<u64, ReadError> {
-            Ok(self.outcomes.per_cpu(&slot)?.iter().map(|count| count.times).sum())
-        };
-        let outcomes = Outcome::ALL.iter().map(|outcome| Ok((*outcome, sum(*outcome as u32)?)));
-        Ok(Counters {
-            outcomes: outcomes.collect::<Result<_, ReadError>>()?,
-            looked_again: sum(LOOKED_AGAIN)?,
-            regions_moved: sum(REGION_MOVED)?,
-        })
+        Ok(Counters::sum(&self.outcomes.per_cpu(&0)?))
     }
 }
 
 fn open<K: bytemuck::Pod, V: bytemuck::Pod>(
     folder: &Path,
-    spec: &'static lb_common::layout::MapSpec,
+    spec: &'static MapSpec,
 ) -> Result<Map<K, V>, OpenError> {
     let path = folder.join(spec.pin);
     match Map::open(folder, spec) {

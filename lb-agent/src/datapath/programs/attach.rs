@@ -9,7 +9,9 @@ use aya::pin::PinError;
 use aya::programs::links::{FdLink, LinkError};
 use aya::programs::{CgroupAttachMode, ProgramError};
 
-use super::load::{HOOKS, Hook, LoadError, Programs};
+use lb_common::hook::Hook;
+
+use super::load::{LoadError, Programs};
 use crate::datapath::cgroup::Cgroup;
 use crate::datapath::sys;
 
@@ -63,8 +65,8 @@ pub struct Attached {
 /// # Errors
 /// When the kernel refuses a program at its hook, or the pin. What was attached stays.
 pub fn attach(programs: &mut Programs, pin_root: &Path, cgroup: &Cgroup) -> Result<(), AttachError> {
-    for hook in &HOOKS {
-        let path = pin_root.join(hook.name);
+    for hook in Hook::in_use() {
+        let path = pin_root.join(hook.name());
         match pinned(&path).filter(|(_, info)| info.cgroup_id == cgroup.id) {
             Some((link, _)) => {
                 let program = programs.at(hook)?;
@@ -82,14 +84,14 @@ pub fn attach(programs: &mut Programs, pin_root: &Path, cgroup: &Cgroup) -> Resu
 /// programs that run before ours.
 #[must_use]
 pub fn attached(pin_root: &Path, cgroup: Option<&Cgroup>) -> Vec<Attached> {
-    let links = HOOKS.iter().filter_map(|hook| Some((hook, pinned(&pin_root.join(hook.name))?.1)));
+    let links = Hook::in_use().filter_map(|hook| Some((hook, pinned(&pin_root.join(hook.name()))?.1)));
     links
         .map(|(hook, info)| Attached {
-            hook: hook.name,
+            hook: hook.name(),
             program_id: info.prog_id,
             cgroup_id: info.cgroup_id,
             before: cgroup.filter(|cgroup| cgroup.id == info.cgroup_id).and_then(|cgroup| {
-                let running = sys::effective_programs(cgroup.file.as_fd(), hook.attach_type).ok()?;
+                let running = sys::effective_programs(cgroup.file.as_fd(), hook.attach_type()).ok()?;
                 Some(running.into_iter().take_while(|id| *id != info.prog_id).collect())
             }),
         })
@@ -98,7 +100,7 @@ pub fn attached(pin_root: &Path, cgroup: Option<&Cgroup>) -> Vec<Attached> {
 
 /// Makes a new link and pins it in the place of an old one, which belongs to another cgroup or to
 /// one that is gone.
-fn create(programs: &mut Programs, hook: &Hook, cgroup: &Cgroup, path: &Path) -> Result<(), AttachError> {
+fn create(programs: &mut Programs, hook: Hook, cgroup: &Cgroup, path: &Path) -> Result<(), AttachError> {
     let program = programs.at(hook)?;
     // With links aya's "Single" is no flag at all, and the kernel runs several programs side by side.
     let id = program
@@ -106,7 +108,7 @@ fn create(programs: &mut Programs, hook: &Hook, cgroup: &Cgroup, path: &Path) ->
         .map_err(|source| failed(hook, cgroup, source))?;
     let link = program.take_link(id).map_err(|source| failed(hook, cgroup, source))?;
     let link = FdLink::try_from(link)
-        .map_err(|source| AttachError::Link { hook: hook.name, source: Box::new(source) })?;
+        .map_err(|source| AttachError::Link { hook: hook.name(), source: Box::new(source) })?;
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -114,7 +116,7 @@ fn create(programs: &mut Programs, hook: &Hook, cgroup: &Cgroup, path: &Path) ->
     }
     let pin = link.pin(path);
     pin.map(drop).map_err(|source| AttachError::Pin {
-        hook: hook.name,
+        hook: hook.name(),
         path: path.to_owned(),
         source: Box::new(source),
     })
@@ -126,6 +128,6 @@ fn pinned(path: &Path) -> Option<(OwnedFd, sys::LinkInfo)> {
     Some((link, info))
 }
 
-fn failed(hook: &Hook, cgroup: &Cgroup, source: ProgramError) -> AttachError {
-    AttachError::Attach { hook: hook.name, cgroup: cgroup.path.clone(), source: Box::new(source) }
+fn failed(hook: Hook, cgroup: &Cgroup, source: ProgramError) -> AttachError {
+    AttachError::Attach { hook: hook.name(), cgroup: cgroup.path.clone(), source: Box::new(source) }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::{CgroupSockAddr, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use lb_common::layout::{BACKENDS4, CATALOGUE, MapSpec, NAMES, SERVICES4};
+use lb_common::hook::Hook;
+use lb_common::layout::{CATALOGUE, MapSpec, Size};
 
 use crate::plan::Capacity;
 
@@ -16,25 +17,6 @@ compile_error!("the kernel object is missing: run `cargo xtask build-ebpf` first
 /// The kernel object that this agent was built with.
 #[cfg(edgeloop_object)]
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/edgeloop.o"));
-
-/// A place in the kernel where a program of ours runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hook {
-    /// The link is pinned under this name; it is also what status calls the hook.
-    pub name: &'static str,
-    /// The program that refuses with `bpf_set_retval`.
-    pub program: &'static str,
-    /// The one for kernels that lack it.
-    pub old_program: &'static str,
-    /// As in `enum bpf_attach_type`.
-    pub(super) attach_type: u32,
-}
-
-/// Every hook, in the order of attaching.
-pub const HOOKS: [Hook; 2] = [
-    Hook { name: "connect6", program: "lb_connect6", old_program: "lb_connect6_old", attach_type: 11 },
-    Hook { name: "connect4", program: "lb_connect4", old_program: "lb_connect4_old", attach_type: 10 },
-];
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -60,6 +42,14 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether the kernel's verifier refused a program, as it does where it lacks a helper: EINVAL.
+    fn is_of_the_verifier(&self) -> bool {
+        let Self::Program { source, .. } = self else { return false };
+        matches!(&**source, ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EINVAL))
+    }
+}
+
 /// What the programs may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
@@ -78,8 +68,8 @@ impl Features {
 #[derive(Debug)]
 pub struct Programs {
     object: Ebpf,
-    /// Whether refusals come as ECONNREFUSED from `bpf_set_retval`.
-    pub can_set_errno: bool,
+    /// The program of each hook in use, in the order of attaching.
+    loaded: Vec<(Hook, &'static str)>,
 }
 
 /// Creates the maps that `folder` lacks, in the sizes given, and loads the programs over them.
@@ -101,37 +91,57 @@ pub fn load(
     loader.btf(None).override_global("LOADS_REORDER", &reorders, true);
     for spec in &CATALOGUE {
         loader.map_pin_path(spec.symbol, folder.join(spec.pin));
-        if let Some(entries) = entries(spec, capacity) {
-            loader.map_max_entries(spec.symbol, entries);
+        if let Some(elements) = elements(spec, capacity) {
+            loader.map_max_entries(spec.symbol, elements);
         }
     }
     let mut object = loader
         .load(object)
         .map_err(|source| LoadError::Maps { path: folder.to_owned(), source: Box::new(source) })?;
-    let new = |object: &mut Ebpf| HOOKS.iter().try_for_each(|hook| load_program(object, hook.program));
-    let can_set_errno = machine.may_set_errno && new(&mut object).is_ok();
-    if !can_set_errno {
-        HOOKS.iter().try_for_each(|hook| load_program(&mut object, hook.old_program))?;
+    let mut loaded = Vec::new();
+    for hook in Hook::in_use() {
+        loaded.push((hook, load_best(&mut object, hook, machine)?));
     }
-    Ok(Programs { object, can_set_errno })
+    Ok(Programs { object, loaded })
 }
 
 impl Programs {
+    /// Whether refusals come as ECONNREFUSED from `bpf_set_retval`, at every hook.
+    #[must_use]
+    pub fn can_set_errno(&self) -> bool {
+        self.loaded.iter().all(|(hook, name)| hook.programs().first() == Some(name))
+    }
+
     /// The program for `hook`, in the variant that was loaded.
-    pub(super) fn at(&mut self, hook: &Hook) -> Result<&mut CgroupSockAddr, LoadError> {
-        let name = if self.can_set_errno { hook.program } else { hook.old_program };
+    pub(crate) fn at(&mut self, hook: Hook) -> Result<&mut CgroupSockAddr, LoadError> {
+        let loaded = self.loaded.iter().find(|(known, _)| *known == hook);
+        let name = loaded.map(|(_, name)| *name).ok_or(LoadError::Missing { name: hook.name() })?;
         program(&mut self.object, name)
     }
 }
 
-fn entries(spec: &MapSpec, capacity: Capacity) -> Option<u32> {
-    if spec.max_entries.is_some() {
-        None
-    } else if spec.pin == BACKENDS4.pin {
-        Some(capacity.backends)
-    } else {
-        debug_assert!(spec.pin == SERVICES4.pin || spec.pin == NAMES.pin, "{spec:?} has a size of its own");
-        Some(capacity.frontends)
+/// Loads the best program of `hook` that this kernel takes. Only a kernel that does not know a
+/// helper is a reason for the next one: without memory, say, the next would refuse connections in
+/// another way for no reason.
+fn load_best(object: &mut Ebpf, hook: Hook, machine: Features) -> Result<&'static str, LoadError> {
+    let programs = hook.programs();
+    let first = usize::from(!machine.may_set_errno).min(programs.len().saturating_sub(1));
+    let mut refused = LoadError::Missing { name: hook.name() };
+    for name in &programs[first..] {
+        match load_program(object, name) {
+            Ok(()) => return Ok(name),
+            Err(error) if error.is_of_the_verifier() => refused = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refused)
+}
+
+const fn elements(spec: &MapSpec, capacity: Capacity) -> Option<u32> {
+    match spec.size {
+        Size::Fixed(_) | Size::PerSocket => None,
+        Size::ByFrontends => Some(capacity.frontends),
+        Size::ByBackends => Some(capacity.backends),
     }
 }
 

@@ -53,13 +53,13 @@ fn what_does_not_prove_itself_is_written_anew() {
         ("a region past the end", |held| {
             let service = held.services.get_mut(&frontend(1)).unwrap();
             service.region = u32::MAX - 1;
-            service.check = lb_common::pick::check4(&frontend(1), service);
+            service.check = lb_common::element::check::<lb_common::family::V4>(&frontend(1), service);
         }),
         ("a region that is not well placed", |held| {
             let mut service = held.services[&frontend(1)];
             let entries: Vec<_> = held.backends[service.region as usize..][..4].to_vec();
             service.region = 33;
-            service.check = lb_common::pick::check4(&frontend(1), &service);
+            service.check = lb_common::element::check::<lb_common::family::V4>(&frontend(1), &service);
             held.backends[33..37].copy_from_slice(&entries);
             held.services.insert(frontend(1), service);
         }),
@@ -80,7 +80,7 @@ fn an_element_whose_region_is_lost_is_written_also_when_its_inline_backends_are_
     let mut bench = filled();
     let mut service = bench.maps.held().services[&frontend(1)];
     service.region = 33;
-    service.check = lb_common::pick::check4(&frontend(1), &service);
+    service.check = lb_common::element::check::<lb_common::family::V4>(&frontend(1), &service);
     bench.maps.held_mut().services.insert(frontend(1), service);
     let mut bench = restarted(bench);
     assert_eq!(bench.mirror.entries().count(), 3);

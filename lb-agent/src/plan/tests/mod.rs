@@ -114,7 +114,7 @@ fn dangling(maps: &Fake) -> Option<Frontend4> {
     let held = maps.held();
     let broken = |frontend: &Frontend4| {
         let service = &held.services[frontend];
-        let proven = lb_common::pick::check4(frontend, service) == service.check;
+        let proven = lb_common::element::check::<lb_common::family::V4>(frontend, service) == service.check;
         !proven || held.tail(service).is_none()
     };
     held.services.keys().find(|frontend| broken(frontend)).copied()

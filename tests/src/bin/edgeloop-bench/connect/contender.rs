@@ -144,7 +144,7 @@ impl Contender {
             Attached::Reference(reference) => reference.counted(outcome),
         };
         let said =
-            Frontend { services: counted(Outcome::Translated)?, others: counted(Outcome::NotAService)? };
+            Frontend { services: counted(Outcome::Forwarded)?, others: counted(Outcome::NotAService)? };
         let dialled = self.dialled.get();
         let name = self.shape.name();
         ensure!(

@@ -9,7 +9,7 @@ use aya::programs::links::FdLink;
 use aya::programs::{CgroupAttachMode, CgroupSockAddr, ProgramFd};
 use aya::{Ebpf, EbpfLoader, Pod};
 use edgeloop_tests::Node;
-use lb_common::layout::{Backend4, Count, Frontend4};
+use lb_common::layout::{Backend4, Frontend4};
 use lb_common::outcome::Outcome;
 
 use super::dials;
@@ -67,8 +67,8 @@ impl Reference {
     /// How often the program ended so.
     pub(crate) fn counted(&self, outcome: Outcome) -> Result<u64> {
         let map = self.object.map("OUTCOMES").context("no map OUTCOMES")?;
-        let counts: PerCpuArray<_, Count> = PerCpuArray::try_from(map)?;
-        Ok(counts.get(&(outcome as u32), 0)?.iter().map(|count| count.times).sum())
+        let counts: PerCpuArray<_, u64> = PerCpuArray::try_from(map)?;
+        Ok(counts.get(&(outcome as u32), 0)?.iter().sum())
     }
 }
 

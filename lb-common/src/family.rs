@@ -1,0 +1,85 @@
+//! What differs between IPv4 and IPv6: the width of keys and values, and nothing else.
+
+use bytemuck::Pod;
+
+use crate::layout::{Backend4, Frontend4, INLINE_BACKENDS, MapSpec, RegionEntry4, SERVICES4, Service4};
+
+/// The same bytes as words of 64 bits, which a program reads without a detour over memory.
+pub trait Words: Pod {
+    /// How many there are.
+    const COUNT: usize;
+    /// All bits zero.
+    const ZERO: Self;
+
+    /// Word number `index`, below [`COUNT`](Self::COUNT).
+    fn word(&self, index: usize) -> u64;
+
+    /// The same with word number `index` replaced.
+    fn set(&mut self, index: usize, word: u64);
+}
+
+macro_rules! words {
+    ($($count:literal)*) => {$(
+        impl Words for [u64; $count] {
+            const COUNT: usize = $count;
+            const ZERO: Self = [0; $count];
+
+            #[inline(always)]
+            fn word(&self, index: usize) -> u64 {
+                self[index]
+            }
+
+            #[inline(always)]
+            fn set(&mut self, index: usize, word: u64) {
+                self[index] = word;
+            }
+        }
+    )*};
+}
+words!(1 2 9);
+
+/// One IP family. The types are empty enums: a family has no values.
+///
+/// A value begins with id and revision in its first word and the count in the lower 16 bits of
+/// its second; then come the inline backends; its last word is region and check word.
+pub trait Family: 'static {
+    type Frontend: Pod + Ord;
+    type Backend: Pod + Ord;
+    type Service: Pod;
+    type RegionEntry: Pod;
+    /// The same bytes as [`Frontend`](Self::Frontend).
+    type Key: Words;
+    /// The same bytes as [`Service`](Self::Service).
+    type Value: Words;
+    /// The same bytes as [`Backend`](Self::Backend).
+    type BackendWords: Words;
+
+    /// The front end.
+    const SERVICES: MapSpec;
+}
+
+/// IPv4.
+#[derive(Clone, Copy, Debug)]
+pub enum V4 {}
+
+impl Family for V4 {
+    type Frontend = Frontend4;
+    type Backend = Backend4;
+    type Service = Service4;
+    type RegionEntry = RegionEntry4;
+    type Key = [u64; 1];
+    type Value = [u64; 9];
+    type BackendWords = [u64; 1];
+
+    const SERVICES: MapSpec = SERVICES4;
+}
+
+/// Fails to compile where the words of a family are not the bytes of its structs.
+const fn fits<F: Family>() {
+    assert!(size_of::<F::Key>() == size_of::<F::Frontend>());
+    assert!(size_of::<F::Value>() == size_of::<F::Service>());
+    assert!(size_of::<F::BackendWords>() == size_of::<F::Backend>());
+    assert!(F::Value::COUNT == 2 + INLINE_BACKENDS * F::BackendWords::COUNT + 1);
+    assert!(size_of::<F::RegionEntry>() == 8 + size_of::<F::Backend>());
+}
+const _: () = fits::<V4>();

@@ -1,0 +1,28 @@
+//! The Bloom filter's words.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Life, MapKind, MapSpec, Size};
+
+/// How many words the filter has: 16 KB, which stay in the processor's cache.
+pub const BLOOM_WORDS: u32 = 2048;
+
+/// Which keys may be in [`SERVICES4`](super::SERVICES4): [`BloomWord`] by index, see [`bloom`](crate::bloom).
+pub const BLOOM4: MapSpec = MapSpec {
+    pin: "bloom4",
+    symbol: "BLOOM4",
+    kind: MapKind::Array,
+    key_size: 4,
+    value_size: size_of::<BloomWord>() as u32,
+    flags: 0,
+    size: Size::Fixed(BLOOM_WORDS),
+    life: Life::Rebuilt,
+};
+
+/// 64 bits of the filter. Value of [`BLOOM4`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct BloomWord {
+    pub bits: u64,
+}
+wire!(BloomWord, 8);

@@ -1,0 +1,95 @@
+//! The front end and the backends behind it.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Life, MapKind, MapSpec, NO_PREALLOC, Size};
+
+/// How many backends lie in the front-end element itself; the others lie in its region.
+pub const INLINE_BACKENDS: usize = 6;
+
+/// [`Frontend4`] to [`Service4`].
+pub const SERVICES4: MapSpec = MapSpec {
+    pin: "services4",
+    symbol: "SERVICES4",
+    kind: MapKind::Hash,
+    key_size: size_of::<Frontend4>() as u32,
+    value_size: size_of::<Service4>() as u32,
+    flags: NO_PREALLOC,
+    size: Size::ByFrontends,
+    life: Life::Rebuilt,
+};
+
+/// The regions: [`RegionEntry4`] by index.
+pub const BACKENDS4: MapSpec = MapSpec {
+    pin: "backends4",
+    symbol: "BACKENDS4",
+    kind: MapKind::Array,
+    key_size: 4,
+    value_size: size_of::<RegionEntry4>() as u32,
+    flags: 0,
+    size: Size::ByBackends,
+    life: Life::Rebuilt,
+};
+
+/// The address a client dials. Key of [`SERVICES4`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+pub struct Frontend4 {
+    pub address: [u8; 4],
+    pub port: [u8; 2],
+    /// `IPPROTO_TCP` (6) or `IPPROTO_UDP` (17).
+    pub protocol: u8,
+    /// Always zero: part of the hashed key.
+    pub zero: u8,
+}
+wire!(Frontend4, 8);
+
+/// Where a connection is sent.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+pub struct Backend4 {
+    pub address: [u8; 4],
+    pub port: [u8; 2],
+    /// The backend's pool as the agent numbered it, from 1; 0 is no pool or not numbered.
+    pub pool: u16,
+}
+wire!(Backend4, 8);
+
+/// The Service has a topology: it gets room first, and the agent knows it by this after a restart.
+pub const FLAG_TOPOLOGY: u16 = 1;
+/// The Service asks for session affinity. No program reads it in this layout version.
+pub const FLAG_AFFINITY: u16 = 1 << 1;
+
+/// One service port as the programs see it. Value of [`SERVICES4`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Service4 {
+    /// Never zero, and never used for another service port within a boot.
+    pub id: u32,
+    /// Counts the publications of this id.
+    pub revision: u32,
+    /// How many backends there are in all. Zero refuses.
+    pub count: u16,
+    /// [`FLAG_TOPOLOGY`], [`FLAG_AFFINITY`].
+    pub flags: u16,
+    /// Session affinity timeout in seconds; zero without affinity.
+    pub affinity: u32,
+    /// The first backends; those past `count` are zero.
+    pub inline: [Backend4; INLINE_BACKENDS],
+    /// Index in [`BACKENDS4`] of the backend after the inline ones. Meaningless without one.
+    pub region: u32,
+    /// [`check`](crate::element::check) over key and value: proves that one write wrote all of it.
+    pub check: u32,
+}
+wire!(Service4, 72);
+
+/// A backend that did not fit the front-end element. Value of [`BACKENDS4`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct RegionEntry4 {
+    /// Whose it is: [`Service4::id`] and [`Service4::revision`] of the element that points here.
+    pub id: u32,
+    pub revision: u32,
+    pub backend: Backend4,
+}
+wire!(RegionEntry4, 16);

@@ -1,0 +1,128 @@
+//! The call in hand: the only file that touches `bpf_sock_addr`.
+
+use aya_ebpf::bindings::bpf_sock_addr;
+use aya_ebpf::programs::SockAddrContext;
+use lb_common::layout::{Backend4, Frontend4};
+
+const IPPROTO_TCP: u8 = 6;
+/// `SOCK_STREAM`: TCP and MPTCP sockets; a ping or UDP socket is another type.
+const SOCK_STREAM: u32 = 1;
+/// `0000:ffff` in network order, the third word of an IPv4-mapped address.
+const MAPPED: u32 = 0xffff_u32.to_be();
+const LOOPBACK4: u32 = 0x7f00_0001_u32.to_be();
+
+/// A call of a socket that the kernel asks a program about.
+pub(crate) struct Call<'c> {
+    ctx: &'c SockAddrContext,
+}
+
+impl<'c> Call<'c> {
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'c SockAddrContext) -> Self {
+        Self { ctx }
+    }
+
+    #[inline(always)]
+    pub(crate) fn context(&self) -> &SockAddrContext {
+        self.ctx
+    }
+
+    /// TCP, and what falls back to it: MPTCP and Fast Open come by the same way.
+    #[inline(always)]
+    pub(crate) fn is_tcp(&self) -> bool {
+        let call = self.call();
+        call.protocol == u32::from(IPPROTO_TCP) && call.type_ == SOCK_STREAM
+    }
+
+    /// The TCP service port that an AF_INET socket dials.
+    #[inline(always)]
+    pub(crate) fn frontend4(&self) -> Frontend4 {
+        frontend4(self.call().user_ip4, self.call().user_port)
+    }
+
+    /// The TCP service port that an AF_INET6 socket dials by an IPv4-mapped address,
+    /// `::ffff:a.b.c.d`; `None` for all other addresses.
+    #[inline(always)]
+    pub(crate) fn mapped_frontend4(&self) -> Option<Frontend4> {
+        let address = &self.call().user_ip6;
+        let is_mapped = if cfg!(feature = "plant-mapped-by-third-word") {
+            address[2] == MAPPED
+        } else {
+            address[0] == 0 && address[1] == 0 && address[2] == MAPPED
+        };
+        is_mapped.then(|| frontend4(address[3], self.call().user_port))
+    }
+
+    /// Lets an AF_INET socket dial `backend` instead.
+    #[inline(always)]
+    pub(crate) fn rewrite4(&self, backend: &Backend4) {
+        let call = self.call();
+        call.user_ip4 = u32::from_ne_bytes(backend.address);
+        call.user_port = port(backend);
+    }
+
+    /// Lets an AF_INET6 socket that dials an IPv4-mapped address dial `backend` instead.
+    #[inline(always)]
+    pub(crate) fn rewrite_mapped4(&self, backend: &Backend4) {
+        let call = self.call();
+        call.user_ip6[3] = u32::from_ne_bytes(backend.address);
+        call.user_port = port(backend);
+    }
+
+    /// Lets an AF_INET socket dial loopback port 0, where nothing can listen.
+    #[inline(always)]
+    pub(crate) fn rewrite_to_nowhere4(&self) {
+        let call = self.call();
+        call.user_ip4 = LOOPBACK4;
+        call.user_port = 0;
+    }
+
+    /// The same for an AF_INET6 socket that dials an IPv4-mapped address.
+    #[inline(always)]
+    pub(crate) fn rewrite_mapped_to_nowhere4(&self) {
+        let call = self.call();
+        call.user_ip6[2] = MAPPED;
+        call.user_ip6[3] = LOOPBACK4;
+        call.user_port = 0;
+    }
+
+    /// The socket's `SO_MARK`.
+    #[inline(always)]
+    pub(crate) fn mark(&self) -> u32 {
+        // SAFETY: the field is a pointer whichever way the union is read.
+        let socket = unsafe { self.call().__bindgen_anon_1.sk };
+        // SAFETY: the kernel gives every `cgroup/connect` program the socket of the call, which
+        // outlives it; the verifier turns the load into one of the socket's own field.
+        unsafe { (*socket).mark }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_bound_to_a_device(&self) -> bool {
+        // SAFETY: `sk` is the variant that every sock_addr program is given.
+        let socket = unsafe { self.call().__bindgen_anon_1.sk };
+        // SAFETY: the verifier lets only a checked pointer to a live socket be read.
+        !socket.is_null() && unsafe { (*socket).bound_dev_if } != 0
+    }
+
+    #[expect(clippy::mut_from_ref, reason = "the kernel's own memory, behind a pointer that the context holds")]
+    #[inline(always)]
+    fn call(&self) -> &mut bpf_sock_addr {
+        // SAFETY: the kernel passes every `cgroup/connect` program a valid `bpf_sock_addr` that
+        // outlives the call; each use reads or writes single fields and is over before the next.
+        unsafe { &mut *self.ctx.sock_addr }
+    }
+}
+
+/// The key as one word: written to memory in parts it would be waited for when it is read as one.
+/// `user_port` is in network order in its lower half.
+#[inline(always)]
+fn frontend4(address: u32, user_port: u32) -> Frontend4 {
+    let port = user_port as u16;
+    bytemuck::cast(u64::from(address) | u64::from(port) << 32 | u64::from(IPPROTO_TCP) << 48)
+}
+
+/// The backend's port as the kernel wants it: network order in the lower half.
+#[inline(always)]
+fn port(backend: &Backend4) -> u32 {
+    u32::from(u16::from_ne_bytes(backend.port))
+}

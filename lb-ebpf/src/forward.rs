@@ -1,0 +1,75 @@
+//! Service to backend: what `connect(2)` dials is rewritten before the kernel acts on it.
+//!
+//! `Err` is a way out too: it names why nothing was rewritten.
+
+use aya_ebpf::helpers::bpf_get_prandom_u32;
+use lb_common::family::V4;
+use lb_common::outcome::{Counter, Event, OWN_MARK, Outcome};
+use lb_common::pick::pick;
+
+use crate::call::Call;
+use crate::maps::{self, Maps};
+
+/// How often all is read again when a region was rewritten under the program.
+const TRIES: u32 = 3;
+
+/// An IPv4 dial.
+#[inline(always)]
+pub(crate) fn connect4(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    tcp(call)?;
+    let backend = backend::<V4>(call, &call.frontend4())?;
+    call.rewrite4(&backend);
+    Ok(Outcome::Forwarded)
+}
+
+/// An IPv4 Service dialled as `::ffff:a.b.c.d`. IPv6 itself is left alone.
+#[inline(always)]
+pub(crate) fn connect6(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    tcp(call)?;
+    let frontend = call.mapped_frontend4().ok_or(Outcome::NotAService)?;
+    let backend = backend::<V4>(call, &frontend)?;
+    call.rewrite_mapped4(&backend);
+    Ok(Outcome::Forwarded)
+}
+
+#[inline(always)]
+fn tcp(call: &Call<'_>) -> Result<(), Outcome> {
+    if call.is_tcp() { Ok(()) } else { Err(Outcome::NotOurProtocol) }
+}
+
+/// The backend for this call to `frontend`. The agent's own sockets pass, whatever they dial: its
+/// way to the API server must not depend on what the API server said. They are told apart last,
+/// so that the many calls that go to no Service do not pay for it.
+#[inline(always)]
+fn backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
+    match choose::<F>(frontend) {
+        Err(Outcome::NotAService) => Err(Outcome::NotAService),
+        _ if is_agents(call) => Err(Outcome::AgentSocket),
+        chosen => chosen,
+    }
+}
+
+/// The mark is cheap to read, and any process with CAP_NET_RAW can set it: so it only says which
+/// sockets are worth the second question.
+#[inline(always)]
+fn is_agents(call: &Call<'_>) -> bool {
+    call.mark() == OWN_MARK && (cfg!(feature = "plant-mark-alone") || maps::is_agents(call))
+}
+
+/// A backend of the service port at `frontend`.
+#[inline(always)]
+fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
+    for _ in 0..TRIES {
+        let service = maps::service::<F>(frontend)?; // proven, or looked up again; then Unproven
+        if service.count() == 0 {
+            return Err(Outcome::NoBackends);
+        }
+        // SAFETY: the helper takes no arguments and cannot fail.
+        let random = unsafe { bpf_get_prandom_u32() };
+        if let Ok(backend) = maps::backend::<F>(&service, pick(random, service.count())) {
+            return Ok(backend);
+        }
+        maps::count(Counter::Event(Event::StaleRegionRead));
+    }
+    Err(Outcome::Unproven)
+}

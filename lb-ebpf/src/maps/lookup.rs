@@ -1,0 +1,149 @@
+//! Lookups that prove what they found.
+
+use lb_common::bloom;
+use lb_common::element::Element;
+use lb_common::family::Words;
+use lb_common::layout::INLINE_BACKENDS;
+use lb_common::outcome::{Counter, Event, Outcome};
+
+use super::tables::{EPOCH, FENCES, Maps};
+use crate::maps::count;
+use crate::settings::loads_reorder;
+
+/// How often a lookup is repeated while the agent writes.
+const LOOKS: u32 = 8;
+
+/// The element of the service port at `frontend`, proven by its check word.
+///
+/// A hash update is not atomic to a reader: it can miss a key that exists, see another key's
+/// value, or a mix of two. So nothing counts before it is proven: a value by its check word, a
+/// miss by a writer's sequence counter that was even and did not move while we looked. What stays
+/// unproven is [`Outcome::Unproven`].
+#[inline(always)]
+pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
+    if is_excluded::<F>(frontend) {
+        return Err(Outcome::NotAService);
+    }
+    let reordered = loads_reorder();
+    // Start odd where loads are reordered: a first miss proves nothing there and is repeated.
+    let mut before = if reordered { 1 } else { epoch() };
+    let mut way_out = Outcome::NotAService;
+    for _ in 0..LOOKS {
+        way_out = match look::<F>(frontend) {
+            Ok(service) => return Ok(service),
+            Err(way_out) => way_out,
+        };
+        if reordered {
+            load_fence();
+        }
+        let now = epoch();
+        if now == before && now & 1 == 0 {
+            break;
+        }
+        before = now;
+        if reordered {
+            load_fence();
+        }
+        count(Counter::Event(Event::LookupRetry));
+    }
+    Err(way_out)
+}
+
+/// Whether the Bloom filter proves that no service port is at `frontend`: most calls end here.
+///
+/// The agent sets a key's bits before the element is written, and they stay while it is there.
+/// They lie in one word, so that no half of a write can be seen: no sequence counter is needed.
+#[inline(always)]
+fn is_excluded<F: Maps>(frontend: &F::Frontend) -> bool {
+    let (word, bits) = bloom::place::<F>(frontend);
+    let Some(word) = F::bloom_word(word) else { return false };
+    // SAFETY: an array element never moves and lives as long as the map; the agent may write it at
+    // any time, hence volatile.
+    let set = unsafe { word.read_volatile() };
+    set & bits != bits
+}
+
+/// Backend number `index` of `service`, which has that many.
+#[inline(always)]
+pub(crate) fn backend<F: Maps>(service: &Element<F>, index: u32) -> Result<F::Backend, Outcome> {
+    if index < INLINE_BACKENDS as u32 {
+        return Ok(service.inline(index));
+    }
+    let at = service.region().wrapping_add(index - INLINE_BACKENDS as u32);
+    let entry = F::region_entry(at).ok_or(Outcome::Unproven)?;
+    // SAFETY: an array element never moves and is never freed while the program runs; the agent
+    // may write it at any time, hence volatile, and what was read is proven below.
+    let owner = unsafe { entry.read_volatile() };
+    let mut backend = F::BackendWords::ZERO;
+    let mut word = 0;
+    while word < F::BackendWords::COUNT {
+        // SAFETY: the backend follows the first word of the entry.
+        let part = unsafe { entry.add(1 + word) };
+        // SAFETY: as for the owner.
+        backend.set(word, unsafe { part.read_volatile() });
+        word += 1;
+    }
+    if is_stale(owner, service.owner()) {
+        return Err(Outcome::Unproven);
+    }
+    Ok(bytemuck::cast(backend))
+}
+
+/// Whether an entry belongs to another publication than the element that points at it.
+#[inline(always)]
+fn is_stale(entry: u64, element: u64) -> bool {
+    if cfg!(feature = "plant-no-revision") {
+        return entry as u32 != element as u32;
+    }
+    entry != element
+}
+
+/// One look, copied once and proven.
+#[inline(always)]
+fn look<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
+    let element = F::element(frontend).ok_or(Outcome::NotAService)?;
+    let mut copy = Element::<F>(F::Value::ZERO);
+    let mut index = 0;
+    while index < F::Value::COUNT {
+        // SAFETY: the element has that many words.
+        let word = unsafe { element.add(index) };
+        // SAFETY: the element is aligned to 8. It can be recycled for another key while we copy,
+        // which the check word below shows; its memory stays a hash element.
+        copy.0.set(index, unsafe { word.read_volatile() });
+        index += 1;
+    }
+    if !cfg!(feature = "plant-no-check") && !copy.proven(frontend) {
+        return Err(Outcome::Unproven);
+    }
+    Ok(copy)
+}
+
+/// The writer's sequence counter: odd while the agent writes.
+#[inline(always)]
+fn epoch() -> u32 {
+    if cfg!(feature = "plant-no-epoch") {
+        return 0;
+    }
+    match EPOCH.get_ptr(0) {
+        // SAFETY: the element is eight bytes and lives as long as the map; `writes` comes first.
+        Some(epoch) => unsafe { epoch.cast::<u32>().read_volatile() },
+        None => 0,
+    }
+}
+
+/// Orders the loads before it against those after it, where the processor would reorder them.
+///
+/// Deleting a key that is not there takes and releases a bucket lock of the kernel. Loads before
+/// a release stay before it, an acquire after a release stays after it (Armv8 is RCsc), and loads
+/// after an acquire stay after it: two in a row are a full load barrier, on every kernel and
+/// without atomics, which this target lacks.
+#[inline(always)]
+fn load_fence() {
+    // SAFETY: the helper takes no arguments and cannot fail.
+    let bucket = unsafe { aya_ebpf::helpers::bpf_get_smp_processor_id() };
+    for _ in 0..2 {
+        if FENCES.remove(bucket).is_ok() {
+            count(Counter::Event(Event::LookupRetry));
+        }
+    }
+}

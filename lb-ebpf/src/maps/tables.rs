@@ -1,0 +1,68 @@
+//! The maps themselves. The sizes written here are the smallest; the agent sets its own when it
+//! creates a map.
+
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
+use aya_ebpf::macros::btf_map;
+use lb_common::family::{Family, V4};
+use lb_common::layout::{
+    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, MMAPABLE, NO_PREALLOC, Outcomes, RegionEntry4,
+    Service4, ServiceName,
+};
+
+#[btf_map]
+static SERVICES4: HashMap<Frontend4, Service4, 1024, { NO_PREALLOC as usize }> = HashMap::new();
+
+#[btf_map]
+static BACKENDS4: Array<RegionEntry4, 1024> = Array::new();
+
+#[btf_map]
+static BLOOM4: Array<BloomWord, { BLOOM_WORDS as usize }> = Array::new();
+
+#[btf_map]
+pub(super) static OUTCOMES: PerCpuArray<Outcomes, 1> = PerCpuArray::new();
+
+#[btf_map]
+pub(super) static EPOCH: Array<Epoch, 1, { MMAPABLE as usize }> = Array::new();
+
+/// No program reads it yet.
+#[btf_map]
+static CONTROL: Array<Control, 1, { MMAPABLE as usize }> = Array::new();
+
+/// No program reads it.
+#[btf_map]
+static NAMES: HashMap<u32, ServiceName, 1024, { NO_PREALLOC as usize }> = HashMap::new();
+
+#[btf_map]
+pub(super) static AGENT_SOCKETS: SkStorage<AgentSocket> = SkStorage::new();
+
+/// Only for the fence between loads.
+#[btf_map]
+pub(super) static FENCES: HashMap<u32, u32, 64> = HashMap::new();
+
+/// The maps of one IP family. Every pointer is one to words of 64 bits.
+pub(crate) trait Maps: Family {
+    /// The front-end element of `frontend`. It can be recycled for another key at any time; its
+    /// memory stays an element's.
+    fn element(frontend: &Self::Frontend) -> Option<*const u64>;
+    /// Entry number `at` of the backends map. It never moves.
+    fn region_entry(at: u32) -> Option<*const u64>;
+    /// Word number `word` of the Bloom filter. It never moves.
+    fn bloom_word(word: u32) -> Option<*const u64>;
+}
+
+impl Maps for V4 {
+    #[inline(always)]
+    fn element(frontend: &Frontend4) -> Option<*const u64> {
+        Some(SERVICES4.get_ptr(frontend)?.cast())
+    }
+
+    #[inline(always)]
+    fn region_entry(at: u32) -> Option<*const u64> {
+        Some(BACKENDS4.get_ptr(at)?.cast())
+    }
+
+    #[inline(always)]
+    fn bloom_word(word: u32) -> Option<*const u64> {
+        Some(BLOOM4.get_ptr(word)?.cast())
+    }
+}

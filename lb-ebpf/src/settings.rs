@@ -1,0 +1,13 @@
+//! What the agent sets when it loads the programs. Constant from then on, so that the verifier
+//! drops the branches that are not taken.
+
+use aya_ebpf::Global;
+
+/// Not zero on processors that reorder loads (arm64): the programs fence theirs.
+#[unsafe(no_mangle)]
+static LOADS_REORDER: Global<u8> = Global::new(0);
+
+#[inline(always)]
+pub(crate) fn loads_reorder() -> bool {
+    LOADS_REORDER.load() != 0
+}
