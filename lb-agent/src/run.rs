@@ -1,6 +1,7 @@
 //! Wiring: which thread owns what, who tells whom, and how it all stops.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
@@ -8,8 +9,9 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::announce::{EventQueue, RateLimit, publish};
-use crate::api::ApiClient;
+use crate::api::{ApiClient, Claim};
 use crate::config::{Config, SourceConfig};
+use crate::datapath::maps::agent_sockets::AgentSockets;
 use crate::datapath::programs::load;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
@@ -30,7 +32,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let _lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let source = runtime.block_on(Source::new(source))?;
+    let source = runtime.block_on(Source::new(source, &pin_root))?;
     let outbox = matches!(source, Source::Api(_)).then(EventQueue::default);
     let settings = WriterConfig {
         source: source.to_string(),
@@ -84,10 +86,14 @@ enum Follower {
 }
 
 impl Source {
-    async fn new(config: SourceConfig) -> anyhow::Result<Self> {
+    async fn new(config: SourceConfig, pin_root: &Path) -> anyhow::Result<Self> {
         Ok(match config {
             SourceConfig::File(folder) => Self::Files(folder),
-            SourceConfig::Kube(config) => Self::Api(Box::new(ApiClient::new(config).await?)),
+            SourceConfig::Kube(config) => {
+                let sockets = AgentSockets::new(pin_root);
+                let claim: Claim = Arc::new(move |socket| sockets.claim(socket).is_ok());
+                Self::Api(Box::new(ApiClient::new(config, Some(claim)).await?))
+            }
         })
     }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
 
 use super::config::{ConnectError, KubeConfig, hold_secrets_back};
-use super::dial::{Unmarked, dial};
+use super::dial::{Claim, OwnSockets, dial};
 
 /// Why a request gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ pub struct ApiClient {
     config: KubeConfig,
     client: kube::Client,
     server: Uri,
-    unmarked: Unmarked,
+    own: OwnSockets,
 }
 
 impl std::fmt::Debug for ApiClient {
@@ -122,14 +122,14 @@ impl std::fmt::Debug for ApiClient {
 }
 
 impl ApiClient {
-    /// Reads the credentials; nothing is dialled yet.
+    /// Reads the credentials; nothing is dialled yet. Each socket is claimed before it connects.
     ///
     /// # Errors
     /// There is nothing to connect to, or the credentials cannot be used.
-    pub async fn new(config: KubeConfig) -> Result<Self, ConnectError> {
-        let unmarked = Unmarked::default();
-        let Frontend { client, server, held_back } = client(&config, &unmarked).await?;
-        let link = Self { config, client, server, unmarked };
+    pub async fn new(config: KubeConfig, claim: Option<Claim>) -> Result<Self, ConnectError> {
+        let own = OwnSockets::new(claim);
+        let Connection { client, server, held_back } = client(&config, &own).await?;
+        let link = Self { config, client, server, own };
         if held_back {
             tracing::warn!(
                 server = link.server(),
@@ -148,14 +148,15 @@ impl ApiClient {
         format!("{}://{host}", self.server.scheme_str().unwrap_or("https"))
     }
 
-    pub(crate) fn is_unmarked(&self) -> bool {
-        self.unmarked.is_so()
+    /// Whether the kernel programs treat this client's connections like those of any process.
+    pub(crate) fn is_unclaimed(&self) -> bool {
+        self.own.failed()
     }
 
     /// Forgets all connections, and reads the credentials again: of connections that wait for
     /// their next use nobody knows whether they are still alive.
     pub(crate) async fn renew(&mut self) -> Result<(), ConnectError> {
-        let Frontend { client, server, held_back: _ } = client(&self.config, &self.unmarked).await?;
+        let Connection { client, server, held_back: _ } = client(&self.config, &self.own).await?;
         (self.client, self.server) = (client, server);
         Ok(())
     }
@@ -254,7 +255,7 @@ impl Response {
     }
 }
 
-struct Frontend {
+struct Connection {
     client: kube::Client,
     server: Uri,
     /// There are credentials, and they must not be sent there.
@@ -263,11 +264,11 @@ struct Frontend {
 
 /// `kube`'s own stack but for the connections, which are ours, and for repeating requests,
 /// which whoever asks does.
-async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<Frontend, ConnectError> {
+async fn client(config: &KubeConfig, own: &OwnSockets) -> Result<Connection, ConnectError> {
     let mut config = config.read().await?;
     let held_back = hold_secrets_back(&mut config);
-    let unmarked = unmarked.clone();
-    let connect = tower::service_fn(move |uri: Uri| dial_boxed(uri, unmarked.clone()));
+    let own = own.clone();
+    let connect = tower::service_fn(move |uri: Uri| dial_boxed(uri, own.clone()));
     let secure = config.rustls_https_connector_with_connector(connect).map_err(ConnectError::Client)?;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -276,13 +277,13 @@ async fn client(config: &KubeConfig, unmarked: &Unmarked) -> Result<Frontend, Co
         .map_err(BoxError::from)
         .service(HttpClient::builder(TokioExecutor::new()).build::<_, Body>(secure));
     let server = config.cluster_url.clone();
-    Ok(Frontend { client: kube::Client::new(service, config.default_namespace), server, held_back })
+    Ok(Connection { client: kube::Client::new(service, config.default_namespace), server, held_back })
 }
 
 type Dialling = std::pin::Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;
 
-fn dial_boxed(uri: Uri, unmarked: Unmarked) -> Dialling {
-    Box::pin(dial(uri, unmarked))
+fn dial_boxed(uri: Uri, own: OwnSockets) -> Dialling {
+    Box::pin(dial(uri, own))
 }
 
 /// What is at the bottom of an error: above it everyone says only that it failed.

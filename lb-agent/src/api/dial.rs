@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use lb_common::outcome::OWN_MARK;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
@@ -25,19 +25,36 @@ const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// What was sent, probes included, has to be acknowledged within this time.
 const UNHEARD: Duration = Duration::from_secs(10);
 
-/// What became of marking the agent's own sockets.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Unmarked(Arc<AtomicBool>);
+/// Makes a socket one that the kernel programs let pass, before it connects. Returns false where it
+/// cannot: the programs then treat the connection like that of any process.
+pub type Claim = Arc<dyn Fn(BorrowedFd<'_>) -> bool + Send + Sync>;
 
-impl Unmarked {
-    /// The kernel refused the mark: the programs take this agent's connections for anyone's.
-    pub(crate) fn is_so(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+/// How the client's own sockets are claimed, and whether that works.
+#[derive(Clone, Default)]
+pub(crate) struct OwnSockets {
+    /// `None` where no program of this agent can be in the way.
+    claim: Option<Claim>,
+    failed: Arc<AtomicBool>,
+}
+
+impl OwnSockets {
+    pub(crate) fn new(claim: Option<Claim>) -> Self {
+        Self { claim, failed: Arc::default() }
+    }
+
+    /// The last socket could not be claimed.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn claim(&self, socket: &TcpSocket) {
+        let claimed = self.claim.as_ref().is_none_or(|claim| claim(socket.as_fd()));
+        self.failed.store(!claimed, Ordering::Relaxed);
     }
 }
 
 /// Connects to the host that `uri` names.
-pub(crate) async fn dial(uri: Uri, unmarked: Unmarked) -> io::Result<TokioIo<TcpStream>> {
+pub(crate) async fn dial(uri: Uri, own: OwnSockets) -> io::Result<TokioIo<TcpStream>> {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
     let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port)).await?.collect();
@@ -52,7 +69,7 @@ pub(crate) async fn dial(uri: Uri, unmarked: Unmarked) -> io::Result<TokioIo<Tcp
             _ = ticks.tick() => {
                 let address = *next.next().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
                 untried = untried.saturating_sub(1);
-                attempts.spawn(attempt(address, unmarked.clone()));
+                attempts.spawn(attempt(address, own.clone()));
             }
             Some(done) = attempts.join_next() => match done {
                 Ok(Ok(stream)) => return Ok(TokioIo::new(stream)),
@@ -65,16 +82,14 @@ pub(crate) async fn dial(uri: Uri, unmarked: Unmarked) -> io::Result<TokioIo<Tcp
     }
 }
 
-async fn attempt(address: SocketAddr, unmarked: Unmarked) -> io::Result<TcpStream> {
+async fn attempt(address: SocketAddr, own: OwnSockets) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     let options = SockRef::from(&socket);
     let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
     options.set_tcp_keepalive(&probes)?;
     options.set_tcp_user_timeout(Some(UNHEARD))?;
-    // Only a mark of our own keeps the programs from sending this connection through the maps
-    // that it keeps. It takes CAP_NET_ADMIN.
-    let refused = options.set_mark(OWN_MARK).is_err();
-    unmarked.0.store(refused, Ordering::Relaxed);
+    // The way to the API server must not lead through the maps that the API server's word fills.
+    own.claim(&socket);
     socket.connect(address).await
 }

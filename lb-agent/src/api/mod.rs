@@ -10,3 +10,4 @@ pub(crate) use backoff::{Backoff, jitter};
 pub use client::{ApiClient, RequestError};
 pub(crate) use client::{Response, Status};
 pub use config::{ConnectError, Credentials, KubeConfig};
+pub use dial::Claim;

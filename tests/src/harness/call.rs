@@ -20,6 +20,8 @@ pub enum Call {
     BoundToDevice,
     /// TCP, by a socket with the mark of the agent's own.
     Marked,
+    /// TCP, by a socket that is claimed as the agent does it.
+    Claimed,
 }
 
 impl Call {

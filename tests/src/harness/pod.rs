@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -132,6 +133,13 @@ impl Pod {
     pub fn call(&self, how: Call, target: &str) -> Result<Answer> {
         let how = format!("--how={}", how.argument());
         self.start(&["call".into(), how, format!("--to={target}")])?.expect(PATIENCE)
+    }
+
+    /// Connects once, by a socket that is claimed as the agent's in the maps pinned below `pin_root`.
+    pub fn call_as_the_agent(&self, pin_root: &Path, target: &str) -> Result<Answer> {
+        let how = format!("--how={}", Call::Claimed.argument());
+        let pins = format!("--pins={}", pin_root.display());
+        self.start(&["call".into(), how, format!("--to={target}"), pins])?.expect(PATIENCE)
     }
 
     /// Dials without end; for the moment at which something shows first.

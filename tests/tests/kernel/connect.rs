@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -86,10 +87,36 @@ fn other_protocols_are_untouched() {
 fn the_agents_own_sockets_are_untouched() {
     let world = World::new().unwrap();
     for target in [SERVICE, EMPTY, MAPPED] {
-        let answer = world.client.call(Call::Marked, target).unwrap();
+        let answer = world.client.call_as_the_agent(&world.pin_root, target).unwrap();
         assert!(answer.failed_with("ENETUNREACH"), "{target}: {answer:?}");
     }
-    assert_eq!(world.counts(), Counts { own: 3, ..Counts::default() });
+    assert_eq!(world.counts(), Counts { agent_socket: 3, ..Counts::default() });
+}
+
+/// Any process with CAP_NET_RAW can set the mark of the agent's sockets.
+#[test]
+#[ignore = "needs root"]
+fn a_socket_with_the_agents_mark_alone_is_not_the_agents() {
+    let world = World::new().unwrap();
+    for target in [SERVICE, MAPPED] {
+        let answer = world.client.call(Call::Marked, target).unwrap();
+        assert!(answer.is_from("web"), "{target}: {answer:?}");
+    }
+    let refused = world.client.call(Call::Marked, EMPTY).unwrap();
+    assert!(refused.failed_with("ECONNREFUSED"), "{refused:?}");
+    assert_eq!(world.counts(), Counts { forwarded: 2, no_backends: 1, ..Counts::default() });
+}
+
+/// Only `::ffff:a.b.c.d` is an IPv4 address: others that end alike are IPv6 addresses of their own.
+#[test]
+#[ignore = "needs root"]
+fn an_ipv6_address_that_only_looks_mapped_is_untouched() {
+    let world = World::new().unwrap();
+    for target in ["[2001:db8::ffff:10.96.0.11]:80", "[0:1::ffff:10.96.0.11]:80", "[1::ffff:10.96.0.12]:80"] {
+        let answer = world.client.dial(target, 1).unwrap().remove(0);
+        assert!(!answer.is_from("web") && !answer.failed_with("ECONNREFUSED"), "{target}: {answer:?}");
+    }
+    assert_eq!(world.counts(), Counts { not_a_service: 3, ..Counts::default() });
 }
 
 #[test]
@@ -173,6 +200,7 @@ struct World {
     backend: SocketAddr,
     client: Pod,
     web: Pod,
+    pin_root: PathBuf,
     site: Site,
 }
 
@@ -184,7 +212,7 @@ struct Counts {
     not_our_protocol: u64,
     no_backends: u64,
     unproven: u64,
-    own: u64,
+    agent_socket: u64,
 }
 
 impl World {
@@ -195,10 +223,11 @@ impl World {
         let client = node.pod("client", "10.244.1.2")?;
         let web = site.node("n3")?.pod("web", "10.244.1.3")?;
         let backend = web.serve_name(9376)?;
+        let pin_root = node.pin_root();
         let mut kernel = Kernel::attach(&node)?;
         kernel.publish(SERVICE, &[backend])?;
         kernel.publish(EMPTY, &[])?;
-        Ok(Self { kernel, backend, client, web, site })
+        Ok(Self { kernel, backend, client, web, pin_root, site })
     }
 
     fn counts(&self) -> Counts {
@@ -209,7 +238,7 @@ impl World {
             not_our_protocol: count(Outcome::NotOurProtocol),
             no_backends: count(Outcome::NoBackends),
             unproven: count(Outcome::Unproven),
-            own: count(Outcome::AgentSocket),
+            agent_socket: count(Outcome::AgentSocket),
         }
     }
 }

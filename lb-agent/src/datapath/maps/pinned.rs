@@ -20,6 +20,13 @@ pub fn folder(pin_root: &Path) -> PathBuf {
     pin_root.join(format!("v{LAYOUT_VERSION}"))
 }
 
+/// Where maps of this layout version can be pinned: those in use, those that are being filled, and
+/// those that are being replaced.
+#[must_use]
+pub fn folders(pin_root: &Path) -> [PathBuf; 3] {
+    ["", "-new", "-old"].map(|suffix| pin_root.join(format!("v{LAYOUT_VERSION}{suffix}")))
+}
+
 /// Why the maps in a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

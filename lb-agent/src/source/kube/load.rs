@@ -54,7 +54,7 @@ pub fn load(config: KubeConfig) -> Result<Loaded, LoadError> {
 }
 
 async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
-    let link = ApiClient::new(config).await?;
+    let link = ApiClient::new(config, None).await?;
     let server = link.server();
     let mut loaded = Loaded { server, objects: Vec::new(), problems: Vec::new(), is_complete: true };
     for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {

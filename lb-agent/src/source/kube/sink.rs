@@ -85,7 +85,7 @@ impl ChangeSink {
     /// Everything of this kind was told, and what changes from now on will be.
     pub(super) fn in_sync(&self, kind: Kind, link: &ApiClient) -> Result<(), Closed> {
         let mut inner = self.lock();
-        let notes = if link.is_unmarked() { vec![UNMARKED.to_owned()] } else { Vec::new() };
+        let notes = if link.is_unclaimed() { vec![UNCLAIMED.to_owned()] } else { Vec::new() };
         let is_new_note = inner.report.notes != notes;
         inner.report.notes = notes;
         if inner.report.enter(kind, State::InSync) {
@@ -117,7 +117,7 @@ impl ChangeSink {
     }
 }
 
-const UNMARKED: &str = "the agent's own connections are not marked (that takes CAP_NET_ADMIN): name an --api-server that is not a Service's address";
+const UNCLAIMED: &str = "the agent's own connections are not known to the kernel programs (that takes CAP_NET_ADMIN and CAP_BPF): name an --api-server that is not a Service's address";
 
 impl Inner {
     fn tell(&mut self, changes: Vec<Change>, at: Instant, backlog: Backlog) -> Result<(), Closed> {

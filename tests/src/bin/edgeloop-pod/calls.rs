@@ -4,10 +4,13 @@ use std::fs;
 use std::io;
 use std::mem::size_of_val;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use edgeloop_tests::{Answer, Call, now};
+use lb_agent::datapath::maps::agent_sockets::AgentSockets;
 use lb_common::outcome::OWN_MARK;
 use nix::errno::Errno;
 use nix::libc;
@@ -21,14 +24,14 @@ const DEVICE: &[u8] = b"eth0\0";
 /// What a datagram socket is answered: that the kernel connected it.
 const CONNECTED: &str = "connected";
 
-pub(crate) fn run(how: Call, to: SocketAddr) -> Result<()> {
+pub(crate) fn run(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<()> {
     join::at_end_of_input(|| std::process::exit(0));
     if how == Call::Ping {
         // Who may make such sockets is settled by network namespace, and by default nobody may.
         fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").context("could not allow ping sockets")?;
     }
     let began = now();
-    let called = call(how, to);
+    let called = call(how, to, pins);
     let took = now().saturating_sub(began);
     let (result, peer) = match called {
         Ok((result, peer)) => (result, peer),
@@ -40,7 +43,7 @@ pub(crate) fn run(how: Call, to: SocketAddr) -> Result<()> {
 /// What came of it, and who the kernel says is at the other end; `Err` when it did not connect.
 type Called = (Result<String, Errno>, Option<SocketAddr>);
 
-fn call(how: Call, to: SocketAddr) -> Result<Called, Errno> {
+fn call(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<Called, Errno> {
     let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let target = SockaddrStorage::from(to);
     match how {
@@ -60,6 +63,12 @@ fn call(how: Call, to: SocketAddr) -> Result<Called, Errno> {
         Call::Marked => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             set(&socket, libc::SOL_SOCKET, libc::SO_MARK, &OWN_MARK.to_ne_bytes())?;
+            told(connected(socket, &target)?)
+        }
+        Call::Claimed => {
+            let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
+            let sockets = AgentSockets::new(pins.ok_or(Errno::EINVAL)?);
+            sockets.claim(socket.as_fd()).map_err(|error| socket::errno(&error))?;
             told(connected(socket, &target)?)
         }
         Call::FastOpenConnect => {

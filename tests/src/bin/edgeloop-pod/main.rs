@@ -67,6 +67,9 @@ enum Verb {
         how: Call,
         #[arg(long)]
         to: SocketAddr,
+        /// Where the maps are pinned in which a socket is claimed.
+        #[arg(long)]
+        pins: Option<PathBuf>,
     },
     /// Dials one after the other; one line for each.
     Dial {
@@ -135,7 +138,7 @@ fn main() -> Result<()> {
         Verb::ServeIds { at } => servers::serve_ids(&at),
         Verb::ServeAddresses { port } => servers::serve_addresses(port),
         Verb::Echo { at } => servers::echo(at),
-        Verb::Call { how, to } => calls::run(how, to),
+        Verb::Call { how, to, pins } => calls::run(how, to, pins.as_deref()),
         Verb::Dial { to, count } => clients::dial(to, count),
         Verb::Watch { to } => clients::watch(to),
         Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),

@@ -314,13 +314,13 @@ impl Client {
     /// It has something to say as well.
     pub(super) async fn telling(server: &Server, outbox: EventQueue, node: &str, pace: RateLimit) -> Self {
         let client = Self::new(server).await;
-        let link = ApiClient::new(server.config()).await.unwrap();
+        let link = ApiClient::new(server.config(), None).await.unwrap();
         Self { _events: Some(publish(&link, outbox, node, pace)), ..client }
     }
 
     async fn start(config: KubeConfig, timing: Timing) -> Self {
         let (send, batches) = unbounded_channel();
-        let link = ApiClient::new(config).await.unwrap();
+        let link = ApiClient::new(config, None).await.unwrap();
         let follower = follow(&link, timing, move |batch| send.send(batch).is_ok());
         Self {
             batches,
