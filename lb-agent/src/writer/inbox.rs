@@ -1,0 +1,47 @@
+//! Why the writer wakes, and all that waits for it at once.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use crate::source::Batch;
+use crate::view::status::AgentView;
+
+/// Why the writer wakes, besides the clock.
+#[derive(Debug)]
+pub enum Wake {
+    Source(Batch),
+    /// The grace period of this number has passed.
+    Grace(u64),
+    /// Someone asks how things are.
+    Query(tokio::sync::oneshot::Sender<AgentView>),
+    Stop,
+}
+
+/// Where wakes arrive.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    receiver: Receiver<Wake>,
+    /// For the threads that wait on the writer's behalf.
+    to_self: Sender<Wake>,
+}
+
+impl Inbox {
+    pub(super) const fn new(receiver: Receiver<Wake>, to_self: Sender<Wake>) -> Self {
+        Self { receiver, to_self }
+    }
+
+    pub(super) const fn sender(&self) -> &Sender<Wake> {
+        &self.to_self
+    }
+
+    /// All that is waiting, so that a burst is one pass: nothing once `patience` is over.
+    /// `None` when no sender is left.
+    pub(super) fn next(&self, patience: Duration) -> Option<Vec<Wake>> {
+        let first = match self.receiver.recv_timeout(patience) {
+            Ok(wake) => Some(wake),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        Some(first.into_iter().chain(self.receiver.try_iter()).collect())
+    }
+}
