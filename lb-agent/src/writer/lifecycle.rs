@@ -11,6 +11,21 @@ use crate::store::{Disposition, Store};
 use super::inbox::Wake;
 use super::reconcile::Reconciler;
 
+/// Whether the programs run over the maps in use, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Links {
+    /// To be attached, or attached to other maps or in part.
+    Due,
+    Attached,
+}
+
+/// Whether a thread waits for a grace period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Idle,
+    Running,
+}
+
 /// The maps in use, and what is still to be done with them.
 #[derive(Debug)]
 pub(super) struct Lifecycle {
@@ -19,8 +34,8 @@ pub(super) struct Lifecycle {
     grace: Grace,
     /// Open from the first sync on: the sizes go by what the source has.
     kernel: Option<Reconciler<Bpf>>,
-    grace_running: bool,
-    attached: bool,
+    waiting: Waiting,
+    links: Links,
     /// The maps were taken over whatever their size, because not everything was known.
     is_kept: bool,
     /// How many Services lacked room when growth was last considered.
@@ -34,8 +49,8 @@ impl Lifecycle {
             sizes,
             grace,
             kernel: None,
-            grace_running: false,
-            attached: false,
+            waiting: Waiting::Idle,
+            links: Links::Due,
             is_kept: false,
             short: 0,
         }
@@ -49,8 +64,8 @@ impl Lifecycle {
         self.kernel.as_ref().map(|kernel| &kernel.mirror)
     }
 
-    pub(super) const fn is_attached(&self) -> bool {
-        self.attached
+    pub(super) fn is_attached(&self) -> bool {
+        self.links == Links::Attached
     }
 
     /// How connections are refused; `None` before the programs are loaded.
@@ -88,11 +103,11 @@ impl Lifecycle {
 
     /// Attaches the programs, unless they are attached.
     pub(super) fn attach(&mut self) -> Result<(), TakeoverError> {
-        if self.attached {
+        if self.is_attached() {
             return Ok(());
         }
         self.datapath.attach()?;
-        self.attached = true;
+        self.links = Links::Attached;
         let cgroup = self.datapath.cgroup();
         tracing::info!(cgroup = %cgroup.path.display(), "attached");
         for (hook, programs) in self.datapath.before_ours() {
@@ -107,9 +122,9 @@ impl Lifecycle {
 
     /// Looks whether the links are still there; [`attach`](Self::attach) makes up for one that is not.
     pub(super) fn check_links(&mut self) {
-        if self.attached && !self.datapath.is_attached() {
+        if self.is_attached() && !self.datapath.is_attached() {
             tracing::warn!("someone took a link of ours away; attaching again");
-            self.attached = false;
+            self.links = Links::Due;
         }
     }
 
@@ -117,7 +132,7 @@ impl Lifecycle {
     /// unknown is not empty, and new maps are. That Services lack room is considered again when
     /// more or fewer do.
     pub(super) fn is_to_resize(&mut self, store: &Store, is_incomplete: bool) -> bool {
-        let Some(kernel) = self.kernel.as_ref().filter(|_| self.attached) else { return false };
+        let Some(kernel) = self.kernel.as_ref().filter(|_| self.is_attached()) else { return false };
         let (now, sizes, short) = (kernel.mirror.capacity(), self.sizes, kernel.mirror.starved().len());
         if short == 0 {
             self.short = 0;
@@ -144,13 +159,13 @@ impl Lifecycle {
         let kernel = Reconciler { maps, mirror };
         kernel.start(store);
         self.kernel = Some(kernel);
-        self.attached = false;
+        self.links = Links::Due;
         Ok(())
     }
 
     /// Starts to wait for a grace period, if anything needs one and none runs.
     pub(super) fn start_grace(&mut self, to_self: &Sender<Wake>) {
-        if self.grace_running {
+        if self.waiting == Waiting::Running {
             return;
         }
         let Some(age) = self.kernel.as_mut().and_then(|kernel| kernel.mirror.start_grace()) else { return };
@@ -162,7 +177,7 @@ impl Lifecycle {
             drop(to_self.send(Wake::Grace(age)));
         });
         match started {
-            Ok(_) => self.grace_running = true,
+            Ok(_) => self.waiting = Waiting::Running,
             Err(error) => {
                 tracing::warn!(%error, "could not wait for a grace period; regions stay taken until the next")
             }
@@ -170,7 +185,7 @@ impl Lifecycle {
     }
 
     pub(super) fn grace_passed(&mut self, age: u64) {
-        self.grace_running = false;
+        self.waiting = Waiting::Idle;
         if let Some(kernel) = &mut self.kernel {
             kernel.mirror.release(age);
         }
