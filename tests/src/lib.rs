@@ -21,4 +21,4 @@ pub use harness::talk::Talk;
 pub use harness::watch::Watch;
 pub use harness::{bpf, checkout, manifests};
 pub use ours::pair::Pair;
-pub use ours::{agent, builds, kernel, simulation};
+pub use ours::{agent, builds, kernel, pins, simulation, strace};

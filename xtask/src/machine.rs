@@ -43,6 +43,13 @@ pub(crate) fn install_tools() -> Result<()> {
             "bpftool",
             Missing { packages: &["bpftool"], why: "to show the kernel's maps as its users see them" },
         ),
+        (
+            "strace",
+            Missing {
+                packages: &["strace"],
+                why: "to let the agent's system calls fail, one after the other",
+            },
+        ),
     ])
 }
 

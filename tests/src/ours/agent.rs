@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output};
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,12 +46,16 @@ impl Agent {
 
     /// The same without waiting.
     pub fn spawn(node: &Node, flags: &[&str]) -> Result<Self> {
-        let mut command = node.command(program()?);
-        run(&mut command, node, flags);
+        Self::spawn_as(node, &mut node.command(program()?), flags)
+    }
+
+    /// The same with any program that becomes an agent, to which the agent's arguments are given.
+    pub fn spawn_as(node: &Node, command: &mut Command, flags: &[&str]) -> Result<Self> {
+        run(command, node, flags);
         if !flags.contains(&"--source") {
             command.arg("--source").arg(format!("file:{}", Folder::of(node)?.0.display()));
         }
-        Self::from_command(node, &mut command)
+        Self::from_command(node, command)
     }
 
     /// Starts one for `node` in the network of a control plane, and does not wait. `flags` say how it is to
@@ -98,6 +102,21 @@ impl Agent {
         });
         found.with_context(|| format!("{last:#?}\n{}", self.log()))?;
         last.context("it answered")
+    }
+
+    /// Waits until it is ready or has ended; gives how it ended.
+    pub fn ready_or_ended(&mut self) -> Result<Option<ExitStatus>> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.wait(Duration::ZERO)? {
+                return Ok(Some(status));
+            }
+            if ask(&self.paths.socket).is_some_and(|view| view.ready) {
+                return Ok(None);
+            }
+            ensure!(Instant::now() < give_up, "it is neither ready nor has it ended:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Everything that agents of this node logged.

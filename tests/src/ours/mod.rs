@@ -4,4 +4,6 @@ pub mod agent;
 pub mod builds;
 pub mod kernel;
 pub(crate) mod pair;
+pub mod pins;
 pub mod simulation;
+pub mod strace;

@@ -1,5 +1,6 @@
 //! The agent as a process on this machine's kernel.
 
+mod calls;
 mod facts;
 mod life;
 mod repair;
