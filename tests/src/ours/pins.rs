@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::loaded_programs;
 use lb_agent::datapath::maps::pinned::folder;
 use lb_agent::datapath::programs::attach::attached;
-use lb_agent::datapath::programs::load::HOOKS;
-use lb_common::layout::{CATALOGUE, NAMES};
+use lb_common::hook::Hook;
+use lb_common::layout::{CATALOGUE, CONTROL, NAMES};
 
 use crate::harness::bpf;
 use crate::harness::node::Node;
@@ -19,12 +19,12 @@ pub fn assert_one_generation(node: &Node) -> Result<()> {
     let pin_root = node.pin_root();
     let maps = folder(&pin_root);
     let mut pinned = BTreeSet::new();
-    // No program reads the names.
-    for map in CATALOGUE.iter().filter(|map| **map != NAMES) {
+    // Those two are for agents, no program reads them.
+    for map in CATALOGUE.iter().filter(|map| **map != NAMES && **map != CONTROL) {
         pinned.insert(bpf::id(&maps.join(map.pin))?);
     }
     let attached = attached(&pin_root, None);
-    ensure!(attached.len() == HOOKS.len(), "attached at {attached:?} alone");
+    ensure!(attached.len() == Hook::in_use().count(), "attached at {attached:?} alone");
     for hook in attached {
         let used = maps_of(hook.program_id).with_context(|| format!("the program at {}", hook.hook))?;
         ensure!(
@@ -38,7 +38,8 @@ pub fn assert_one_generation(node: &Node) -> Result<()> {
         names.insert(entry?.file_name().to_string_lossy().into_owned());
     }
     let version = maps.file_name().map(|name| name.to_string_lossy().into_owned());
-    let expected: BTreeSet<String> = HOOKS.iter().map(|hook| hook.name.to_owned()).chain(version).collect();
+    let expected: BTreeSet<String> =
+        Hook::in_use().map(|hook| hook.name().to_owned()).chain(version).collect();
     ensure!(names == expected, "pinned are {names:?}, not {expected:?}");
     Ok(())
 }
