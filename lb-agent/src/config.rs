@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::api::KubeConfig;
 use crate::plan::Sizes;
+use crate::source::SourceConfig;
 use crate::store::Rules;
 
 /// The pin root where none is named.
@@ -27,15 +27,6 @@ pub struct Config {
     pub audit: Duration,
     /// Where health and metrics answer; nowhere unless given.
     pub http: Option<std::net::SocketAddr>,
-}
-
-/// Where objects come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceConfig {
-    /// A folder of manifests.
-    File(PathBuf),
-    /// An API server.
-    Kube(KubeConfig),
 }
 
 /// A folder of manifests, as `--source` writes it.

@@ -1,6 +1,5 @@
 //! Wiring: which thread owns what, who tells whom, and how it all stops.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -9,19 +8,17 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::announce::{EventQueue, RateLimit, publish};
-use crate::api::{ApiClient, Claim};
-use crate::config::{Config, SourceConfig};
+use crate::api::Claim;
+use crate::config::Config;
 use crate::datapath::maps::agent_sockets::AgentSockets;
 use crate::datapath::programs::load;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
 use crate::serve::http;
 use crate::serve::socket::{Served, listen, serve};
-use crate::source::file;
-use crate::source::kube::{Follower as ApiFollower, Timing, follow};
+use crate::source::Source;
 use crate::store::Store;
 use crate::writer::{Wake, Writer, WriterConfig};
-use tokio::task::JoinSet;
 
 /// Runs the agent until SIGINT or SIGTERM. The kernel goes on serving what it has.
 ///
@@ -32,14 +29,16 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let _lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let source = runtime.block_on(Source::new(source, &pin_root))?;
-    let outbox = matches!(source, Source::Api(_)).then(EventQueue::default);
+    let sockets = AgentSockets::new(&pin_root);
+    let claim: Claim = Arc::new(move |socket| sockets.claim(socket).is_ok());
+    let source = runtime.block_on(Source::open(source, claim))?;
+    let events = source.api().map(|_| EventQueue::default());
     let settings = WriterConfig {
         source: source.to_string(),
         sizes,
         audit,
         grace: Grace::probe(),
-        outbox: outbox.clone(),
+        outbox: events.clone(),
     };
     let served = {
         let _entered = runtime.enter();
@@ -51,10 +50,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let datapath = Datapath::new(&pin_root, cgroup, load::OBJECT);
     let writer = Writer::new(settings, Store::new(&node, rules), datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
-    let follower = {
-        let _entered = runtime.enter();
-        source.follow(wake.clone(), outbox, &node)?
-    };
+    let entered = runtime.enter();
+    let to_writer = wake.clone();
+    let follower = source.follow(move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
+    let publisher =
+        source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
+    drop(entered);
 
     let (ended, writer_ended) = tokio::sync::oneshot::channel();
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
@@ -67,59 +68,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         runtime.spawn(http::serve(listener, wake.clone(), pin_root.clone()));
     }
     runtime.block_on(until_stopped(&served, &wake, writer_ended))?;
-    drop(follower);
+    drop((follower, publisher));
     stop(&wake, writer)?;
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
-}
-
-/// A source that can be followed.
-enum Source {
-    Files(PathBuf),
-    Api(Box<ApiClient>),
-}
-
-/// Ends the source when dropped.
-enum Follower {
-    Files { _follower: file::Follower },
-    Api { _follower: ApiFollower, _events: JoinSet<()> },
-}
-
-impl Source {
-    async fn new(config: SourceConfig, pin_root: &Path) -> anyhow::Result<Self> {
-        Ok(match config {
-            SourceConfig::File(folder) => Self::Files(folder),
-            SourceConfig::Kube(config) => {
-                let sockets = AgentSockets::new(pin_root);
-                let claim: Claim = Arc::new(move |socket| sockets.claim(socket).is_ok());
-                Self::Api(Box::new(ApiClient::new(config, Some(claim)).await?))
-            }
-        })
-    }
-
-    fn follow(self, wake: Sender<Wake>, outbox: Option<EventQueue>, node: &str) -> anyhow::Result<Follower> {
-        Ok(match self {
-            Self::Files(folder) => {
-                let send = move |batch: file::Batch| wake.send(Wake::Source(batch.into())).is_ok();
-                Follower::Files { _follower: file::follow(folder, send)? }
-            }
-            Self::Api(link) => {
-                let send = move |batch| wake.send(Wake::Source(batch)).is_ok();
-                let follower = follow(&link, Timing::default(), send);
-                let events = publish(&link, outbox.unwrap_or_default(), node, RateLimit::default());
-                Follower::Api { _follower: follower, _events: events }
-            }
-        })
-    }
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Files(folder) => write!(f, "file:{}", folder.display()),
-            Self::Api(link) => write!(f, "API server {}", link.server()),
-        }
-    }
 }
 
 /// Waits for a signal, or for the writer to end by itself.

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 
 use crate::api::KubeConfig;
 use crate::cli::print;
-use crate::model::{Change, Kind, Object};
-use crate::source::file::{self, Report};
+use crate::model::{Change, FileReport, Kind, Object};
+use crate::source::file;
 use crate::source::kube::load;
 use crate::store::{Rules, Store};
 use crate::suggest::suggest;
@@ -112,7 +112,7 @@ fn from_api(config: KubeConfig) -> anyhow::Result<Picture> {
     })
 }
 
-fn warn(report: &Report, mut to: impl Write) -> io::Result<()> {
+fn warn(report: &FileReport, mut to: impl Write) -> io::Result<()> {
     for problem in &report.problems {
         writeln!(to, "error: {problem}; nothing of this file is used")?;
     }

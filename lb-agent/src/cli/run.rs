@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 
-use crate::config::{Config, Manifests, PIN_ROOT, SourceConfig, socket};
+use crate::config::{Config, Manifests, PIN_ROOT, socket};
 use crate::plan::Sizes;
+use crate::source::SourceConfig;
 
 use super::rules::RuleArgs;
 use super::source::ApiArgs;

@@ -1,9 +1,15 @@
 //! Our words: services, slices, endpoints, nodes. No Kubernetes types, no kernel types. Pure.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+pub use report::{
+    ApiReport, Duplicate, Failure, FileProblem, FileReport, KindState, Remark, SourceReport, SourceState,
+};
 
 /// Namespace and name. Prints as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

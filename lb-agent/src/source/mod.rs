@@ -1,21 +1,98 @@
-//! Where objects come from: each source tells what it sees as [`Change`]s.
+//! Where objects come from: each source hands in what it sees as [`Change`]s.
 
 pub mod file;
 pub mod kube;
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::model::Change;
+use crate::api::{ApiClient, Claim, ConnectError, KubeConfig};
+use crate::model::{Change, SourceReport};
+
+/// Where objects are to come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceConfig {
+    /// A folder of manifests.
+    File(PathBuf),
+    /// An API server.
+    Kube(KubeConfig),
+}
+
+/// A source that can be followed.
+#[derive(Debug)]
+pub enum Source {
+    Files(PathBuf),
+    Api(Box<ApiClient>),
+}
+
+/// Ends the source when dropped.
+#[derive(Debug)]
+pub enum Follower {
+    Files(file::Follower),
+    Api(kube::Follower),
+}
+
+impl Source {
+    /// Reads what it takes to connect; nothing is dialled yet. `claim` is called with every socket before
+    /// it dials an API server.
+    ///
+    /// # Errors
+    /// There is nothing to connect to, or the credentials cannot be used.
+    pub async fn open(config: SourceConfig, claim: Claim) -> Result<Self, ConnectError> {
+        Ok(match config {
+            SourceConfig::File(folder) => Self::Files(folder),
+            SourceConfig::Kube(config) => Self::Api(Box::new(ApiClient::new(config, Some(claim)).await?)),
+        })
+    }
+
+    /// The API server, if that is the source.
+    #[must_use]
+    pub fn api(&self) -> Option<&ApiClient> {
+        match self {
+            Self::Files(_) => None,
+            Self::Api(client) => Some(client),
+        }
+    }
+
+    /// Calls `send` first with everything, then with each change, until it returns false. What goes
+    /// wrong later is in the batches' reports. An API server is followed on the runtime of the caller.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed or watched.
+    pub fn follow(
+        &self,
+        mut send: impl FnMut(Batch) -> bool + Send + 'static,
+    ) -> Result<Follower, file::FollowError> {
+        Ok(match self {
+            Self::Files(folder) => {
+                let folder = folder.clone();
+                Follower::Files(file::follow(folder, move |batch| send(batch.into()))?)
+            }
+            Self::Api(client) => Follower::Api(kube::follow(client, kube::Timing::default(), send)),
+        })
+    }
+}
+
+/// What it is called in status.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files(folder) => write!(f, "file:{}", folder.display()),
+            Self::Api(client) => write!(f, "API server {}", client.server()),
+        }
+    }
+}
 
 /// What a source saw in one go.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Every object is told once, and when all of a kind were, [`Change::Synced`].
+    /// Every object comes once, and after all of a kind [`Change::Synced`].
     pub changes: Vec<Change>,
-    pub report: Report,
+    pub report: SourceReport,
     /// When the first of it was seen.
     pub at: Instant,
     /// Given back when the batch is dropped.
@@ -37,32 +114,6 @@ impl Backlog {
 impl From<file::Batch> for Batch {
     fn from(batch: file::Batch) -> Self {
         let file::Batch { changes, report, at } = batch;
-        Self { changes, report: Report::Files(report), at, backlog: Backlog::default() }
-    }
-}
-
-/// What a source has to say beside its objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    Files(file::Report),
-    Kube(kube::Report),
-}
-
-impl Default for Report {
-    fn default() -> Self {
-        Self::Files(file::Report::default())
-    }
-}
-
-impl Report {
-    /// Whether a part of the source could never be read. What it defines is unknown, and
-    /// unknown is not empty: nothing may be removed for not having been told.
-    #[must_use]
-    pub fn is_incomplete(&self) -> bool {
-        match self {
-            Self::Files(report) => !report.incomplete.is_empty(),
-            // A kind whose list never ended was never told to be in sync.
-            Self::Kube(_) => false,
-        }
+        Self { changes, report: SourceReport::Files(report), at, backlog: Backlog::default() }
     }
 }

@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{ApiReport, FileReport, SourceReport};
 use crate::plan::Mirror;
-use crate::source::Report;
-use crate::source::file::Report as FileReport;
-use crate::source::kube::Report as ApiReport;
 use crate::store::Store;
 
 use super::diagnostics::{Mark, marks};
@@ -140,10 +138,10 @@ impl AgentView {
 
     /// Adds what the source says.
     #[must_use]
-    pub fn with(self, report: &Report) -> Self {
+    pub fn with(self, report: &SourceReport) -> Self {
         match report {
-            Report::Files(report) => Self { files: report.into(), ..self },
-            Report::Kube(report) => Self { api: Some(report.into()), ..self },
+            SourceReport::Files(report) => Self { files: report.into(), ..self },
+            SourceReport::Api(report) => Self { api: Some(report.into()), ..self },
         }
     }
 

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use crate::announce::EventQueue;
 use crate::datapath::Grace;
 use crate::datapath::takeover::{Datapath, TakeoverError};
-use crate::model::ObjectName;
+use crate::model::{ObjectName, SourceReport};
 use crate::plan::{Sizes, WriteError};
-use crate::source::{Batch, Report};
+use crate::source::Batch;
 use crate::store::Store;
 use crate::view::status::{AgentView, Failed};
 
@@ -42,7 +42,7 @@ pub struct WriterConfig {
 pub struct Writer {
     source: String,
     store: Store,
-    report: Report,
+    report: SourceReport,
     lifecycle: Lifecycle,
     inbox: Inbox,
     due: Due,
@@ -64,7 +64,7 @@ impl Writer {
         Self {
             source,
             store,
-            report: Report::default(),
+            report: SourceReport::default(),
             lifecycle: Lifecycle::new(datapath, sizes, grace),
             inbox: Inbox::new(inbox, to_self),
             due: Due::new(audit, Instant::now()),

@@ -25,7 +25,7 @@ const ROOMS: [Row; 16] = [
     ("datapath", &["plan", "model"]),
     ("writer", &["datapath", "announce", "source", "view", "plan", "store", "select", "suggest", "model"]),
     ("serve", &["datapath", "view", "plan", "model"]),
-    ("config", &["api", "plan", "store", "select", "model"]),
+    ("config", &["source", "plan", "store", "select", "model"]),
     (
         "run",
         &[
@@ -39,10 +39,7 @@ const ROOMS: [Row; 16] = [
 const TOP: [&str; 1] = ["cli"];
 
 /// Arrows that are wrong and not removed yet. One that is not drawn any more has to go from here.
-const WRONG: [(&str, &str, &str); 2] = [
-    ("view", "source", "what a source reports becomes a word of `model`"),
-    ("serve", "writer", "doors read what the writer publishes"),
-];
+const WRONG: [(&str, &str, &str); 1] = [("serve", "writer", "doors read what the writer publishes")];
 
 const CRATE: &str = "lb-agent/src/";
 /// Where the table stands in [`super::promises::PAGE`].

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use crate::convert::Interner;
 use crate::manifest::{self, Format, Manifest, Oddity, Unusable};
-use crate::model::{Change, Object, ObjectKey};
-
-use super::report::{Duplicate, FileProblem, Remark, Report};
+use crate::model::{Change, Duplicate, FileProblem, FileReport, Object, ObjectKey, Remark};
 
 /// A file by its folder and name. Of several definitions of one object the first in this
 /// order is used.
@@ -111,8 +109,8 @@ impl Folder {
     }
 
     #[must_use]
-    pub fn report(&self) -> Report {
-        let mut report = Report::default();
+    pub fn report(&self) -> FileReport {
+        let mut report = FileReport::default();
         for (id, file) in &self.files {
             let path = || self.path(id);
             if let Some(Unusable { document, field, message }) = file.problem.clone() {

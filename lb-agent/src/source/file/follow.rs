@@ -9,12 +9,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::model::{Change, Kind};
+use crate::model::{Change, FileProblem, FileReport, Kind};
 
 use super::disk::{Disk, Scan};
 use super::folder::{FileId, Folder, Seen};
 use super::load::LoadError;
-use super::report::{FileProblem, Report};
 use super::watch::{Signal, Watch};
 
 /// Events this close together are one batch.
@@ -38,7 +37,7 @@ pub struct Batch {
     /// The first batch tells every object and ends with [`Change::Synced`] for each kind. While
     /// `report.incomplete` names files, nothing may be removed for not having been told.
     pub changes: Vec<Change>,
-    pub report: Report,
+    pub report: FileReport,
     /// When the first event of this batch was seen.
     pub at: Instant,
 }
@@ -101,7 +100,7 @@ pub fn follow(
         trouble: None,
         unwatched: None,
         missing: BTreeMap::new(),
-        last: Report::default(),
+        last: FileReport::default(),
         next_scan: Instant::now() + SLOW_SCAN,
         send,
     };
@@ -122,7 +121,7 @@ struct Follow<S> {
     unwatched: Option<String>,
     /// Files that are not there, since when; not yet believed to be gone.
     missing: BTreeMap<Arc<str>, Instant>,
-    last: Report,
+    last: FileReport,
     next_scan: Instant,
     send: S,
 }

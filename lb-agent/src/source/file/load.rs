@@ -3,11 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::Object;
+use crate::model::{FileReport, Object};
 
 use super::disk::{Disk, Scan};
 use super::folder::Folder;
-use super::report::Report;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -42,7 +41,7 @@ impl LoadError {
 ///
 /// # Errors
 /// A folder cannot be listed. A file that cannot be used is no error: the report names it.
-pub fn load(folders: &[PathBuf]) -> Result<(Vec<Object>, Report), LoadError> {
+pub fn load(folders: &[PathBuf]) -> Result<(Vec<Object>, FileReport), LoadError> {
     let mut seen = Vec::new();
     for (index, path) in folders.iter().enumerate() {
         let found = Disk::new(index, path.clone()).scan(Scan::All);

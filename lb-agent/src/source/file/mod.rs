@@ -13,4 +13,3 @@ mod watch;
 pub use folder::{FileId, Folder, Seen};
 pub use follow::{Batch, FollowError, Follower, follow};
 pub use load::{LoadError, load};
-pub use report::{Duplicate, FileProblem, Remark, Report};

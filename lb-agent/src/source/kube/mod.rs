@@ -17,5 +17,4 @@ mod watch;
 
 pub use follow::{Follower, follow};
 pub use load::{LoadError, Loaded, load};
-pub use report::{Failure, KindState, Report, State};
 pub use sink::Timing;

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use crate::model::{Change, Kind, ObjectKey};
-use crate::source::{Backlog, Batch, Report as SourceReport};
+use crate::model::{ApiReport, Change, Kind, ObjectKey, SourceReport, SourceState};
+use crate::source::{Backlog, Batch};
 
-use super::report::{Report, State};
 use crate::api::{ApiClient, RequestError};
 
 /// So many changes may wait for whoever takes them; then the API server waits as well.
@@ -42,7 +41,7 @@ pub(super) struct ChangeSink {
 
 struct Inner {
     send: Box<dyn FnMut(Batch) -> bool + Send>,
-    report: Report,
+    report: ApiReport,
 }
 
 /// Nobody listens any more.
@@ -51,7 +50,7 @@ pub(super) struct Closed;
 
 impl ChangeSink {
     pub(super) fn new(server: String, send: impl FnMut(Batch) -> bool + Send + 'static) -> Self {
-        let inner = Inner { send: Box::new(send), report: Report::new(server) };
+        let inner = Inner { send: Box::new(send), report: ApiReport::new(server) };
         Self { inner: Mutex::new(inner), room: Arc::new(Semaphore::new(BACKLOG as usize)) }
     }
 
@@ -88,7 +87,7 @@ impl ChangeSink {
         let notes = if link.is_unclaimed() { vec![UNCLAIMED.to_owned()] } else { Vec::new() };
         let is_new_note = inner.report.notes != notes;
         inner.report.notes = notes;
-        if inner.report.enter(kind, State::InSync) {
+        if inner.report.enter(kind, SourceState::InSync) {
             tracing::info!(kind = kind.label(), server = inner.report.server, "in sync with the API server");
         } else if !is_new_note {
             return Ok(());
@@ -99,7 +98,7 @@ impl ChangeSink {
     /// What was told last stays, and is as old as this moment.
     pub(super) fn trouble(&self, kind: Kind, trouble: &RequestError, synced: bool) -> Result<(), Closed> {
         let mut inner = self.lock();
-        let state = if synced { State::Behind } else { State::Starting };
+        let state = if synced { SourceState::Behind } else { SourceState::Starting };
         let is_new = inner.report.enter(kind, state);
         inner.report.failed(kind, trouble.to_string());
         let server = inner.report.server.clone();
@@ -121,7 +120,7 @@ const UNCLAIMED: &str = "the agent's own connections are not known to the kernel
 
 impl Inner {
     fn tell(&mut self, changes: Vec<Change>, at: Instant, backlog: Backlog) -> Result<(), Closed> {
-        let report = SourceReport::Kube(self.report.clone());
+        let report = SourceReport::Api(self.report.clone());
         if (self.send)(Batch { changes, report, at, backlog }) { Ok(()) } else { Err(Closed) }
     }
 }

@@ -59,7 +59,7 @@ fn a_folder_that_is_empty_at_the_start_is_not_known_to_define_nothing() {
     assert_eq!((first.report.incomplete, first.report.problems.len()), (vec![site.path("conf")], 1));
     site.write("conf/none.yaml", "# nothing\n");
     let batch = site.next();
-    assert_eq!(batch.report, crate::source::file::Report::default());
+    assert_eq!(batch.report, crate::model::FileReport::default());
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The folder as a state machine: what is told for what is seen.
 
 use super::super::folder::{FileId, Folder, Seen};
-use super::super::report::Report;
 use super::{service, told};
+use crate::model::FileReport;
 
 fn folder() -> Folder {
     Folder::new(vec!["conf".into(), "more".into()])
@@ -23,11 +23,11 @@ fn gone(name: &str) -> (FileId, Seen) {
     (file(name), Seen::Gone)
 }
 
-fn problems(report: &Report) -> Vec<String> {
+fn problems(report: &FileReport) -> Vec<String> {
     report.problems.iter().map(ToString::to_string).collect()
 }
 
-fn duplicates(report: &Report) -> Vec<String> {
+fn duplicates(report: &FileReport) -> Vec<String> {
     report.duplicates.iter().map(ToString::to_string).collect()
 }
 
@@ -130,7 +130,7 @@ fn a_malformed_file_changes_nothing_until_it_is_mended() {
 
     folder.take(vec![text("s.yaml", &bad)]);
     assert_eq!(told(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.9"))])), "+a=10.0.0.9 -b");
-    assert_eq!(folder.report(), Report::default());
+    assert_eq!(folder.report(), FileReport::default());
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_file_that_was_never_usable_makes_the_folder_incomplete() {
         assert_eq!(report.incomplete, ["conf/s.yaml".into()] as [std::path::PathBuf; 1], "{shows}");
 
         assert_eq!(told(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.1"))])), "+a=10.0.0.1");
-        assert_eq!(folder.report(), Report::default(), "{shows}");
+        assert_eq!(folder.report(), FileReport::default(), "{shows}");
     }
 }
 
@@ -161,7 +161,7 @@ fn a_file_that_was_never_usable_and_goes_leaves_nothing_unknown() {
     let mut folder = folder();
     folder.take(vec![text("s.yaml", "a: [")]);
     assert_eq!(told(&folder.take(vec![gone("s.yaml")])), "");
-    assert_eq!(folder.report(), Report::default());
+    assert_eq!(folder.report(), FileReport::default());
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn what_is_no_manifest_is_not_read() {
     fs::write(root.path().join("sub.yaml/a.yaml"), service("s", "10.0.0.1")).unwrap();
     let (objects, report) = load(&[root.path().to_path_buf()]).unwrap();
     assert!(objects.is_empty());
-    assert_eq!(report, super::super::report::Report::default());
+    assert_eq!(report, crate::model::FileReport::default());
 }
 
 #[test]

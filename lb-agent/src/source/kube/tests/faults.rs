@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::server::{Client, PATIENCE, Reply, Server, config_of, kubeconfig, list, of, service, state};
-use crate::model::Kind;
-use crate::source::kube::{Report, State, Timing};
+use crate::model::{ApiReport, Kind, SourceState};
+use crate::source::kube::Timing;
 
 /// What went wrong last, in the eyes of an operator.
 fn trouble(client: &Client) -> String {
@@ -57,7 +57,7 @@ async fn what_was_wrong_before_does_not_delay_the_list_that_mends_it() {
     drop(watch);
     let _again = server.stream(Kind::Service, "20", &[service("b", "15")]);
     let mut client = Client::new(&server).await;
-    let told = |report: &Report| {
+    let told = |report: &ApiReport| {
         let failure = of(report, Kind::Service).and_then(|kind| kind.last_failure.as_ref());
         failure.is_some_and(|failure| failure.what.starts_with("answered 410"))
     };
@@ -84,10 +84,10 @@ async fn watches_that_end_as_they_begin_do_not_look_like_being_in_sync_in_betwee
             if states.last() != Some(&state) {
                 states.push(state);
             }
-            states.len() > 1 && state == State::InSync && states.contains(&State::Behind)
+            states.len() > 1 && state == SourceState::InSync && states.contains(&SourceState::Behind)
         })
         .await;
-    assert_eq!(states.iter().filter(|state| **state == State::Behind).count(), 1, "{states:?}");
+    assert_eq!(states.iter().filter(|state| **state == SourceState::Behind).count(), 1, "{states:?}");
     assert_eq!(server.asked(Kind::Service).len(), 6, "{:?}", server.asked(Kind::Service));
     next.tell("ADDED", &service("b", "11"));
     assert_eq!(client.told(Kind::Service, 3).await, "+a synced +b");
@@ -114,11 +114,11 @@ async fn whatever_a_server_says_in_trouble_the_last_good_state_stays() {
         }
         drop(watch);
         let next = server.watch(Kind::Service);
-        client.until(|report| state(report, Kind::Service) == Some(State::Behind)).await;
+        client.until(|report| state(report, Kind::Service) == Some(SourceState::Behind)).await;
         assert!(trouble(&client).starts_with(shows), "{shows}: {}", trouble(&client));
         next.tell("ADDED", &service("b", "11"));
         assert_eq!(client.next(Kind::Service).await, "+b", "{shows}: nothing is gone");
-        client.until(|report| state(report, Kind::Service) == Some(State::InSync)).await;
+        client.until(|report| state(report, Kind::Service) == Some(SourceState::InSync)).await;
         let asked = server.asked(Kind::Service);
         assert!(asked.last().unwrap().ends_with("&resourceVersion=10"), "{shows}: {asked:?}");
     }
@@ -155,7 +155,7 @@ async fn half_a_list_removes_nothing_and_is_no_list() {
     }
     let gone: Vec<&String> = told.iter().filter(|told| told.starts_with('-')).collect();
     assert_eq!(gone, ["-a"], "{told:?}");
-    client.until(|report| state(report, Kind::Service) == Some(State::InSync)).await;
+    client.until(|report| state(report, Kind::Service) == Some(SourceState::InSync)).await;
     assert_eq!(server.asked(Kind::Service).len(), 7, "{:?}", server.asked(Kind::Service));
 }
 
@@ -168,7 +168,7 @@ async fn a_dead_link_is_noticed_and_a_live_one_caught_up_with() {
     assert_eq!(client.next(Kind::Service).await, "synced");
     server.die(true);
     let start = Instant::now();
-    client.until(|report| state(report, Kind::Service) == Some(State::Behind)).await;
+    client.until(|report| state(report, Kind::Service) == Some(SourceState::Behind)).await;
     assert!(start.elapsed() < 3 * silence, "{:?}", start.elapsed());
     assert!(trouble(&client).starts_with("said nothing for"), "{}", trouble(&client));
 
@@ -201,7 +201,7 @@ async fn a_server_that_comes_up_later_is_found_within_two_seconds() {
     drop(server);
     let mut client = Client::at(&format!("http://{address}")).await;
     client.until(|report| of(report, Kind::Service).is_some_and(|kind| kind.last_failure.is_some())).await;
-    assert_eq!(state(&client.report, Kind::Service), Some(State::Starting));
+    assert_eq!(state(&client.report, Kind::Service), Some(SourceState::Starting));
     assert!(trouble(&client).starts_with("cannot be reached"), "{}", trouble(&client));
     tokio::time::sleep(Duration::from_secs(2)).await;
     let _server = Server::at(&address).await;

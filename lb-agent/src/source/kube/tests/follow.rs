@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::server::{Client, Server, of, service, state};
-use crate::model::Kind;
-use crate::source::kube::State;
+use crate::model::{Kind, SourceState};
 
 #[tokio::test]
 async fn a_list_told_by_a_watch_is_followed_by_its_changes() {
@@ -28,7 +27,7 @@ async fn slices_are_selected_as_kube_proxy_selects_them_and_nodes_come_as_metada
     let server = Server::start().await;
     let mut client = Client::new(&server).await;
     assert_eq!(client.next(Kind::Node).await, "synced");
-    client.until(|report| report.kinds.iter().all(|kind| kind.state == State::InSync)).await;
+    client.until(|report| report.kinds.iter().all(|kind| kind.state == SourceState::InSync)).await;
     let asked = server.asked(Kind::EndpointSlice);
     let selector =
         "labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name";
@@ -110,7 +109,7 @@ async fn another_servers_version_leads_to_a_list_of_what_this_server_has() {
     let mut client = Client::new(&server).await;
     assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
     assert_eq!(client.told(Kind::Service, 2).await, "+b -a");
-    client.until(|report| state(report, Kind::Service) == Some(State::InSync)).await;
+    client.until(|report| state(report, Kind::Service) == Some(SourceState::InSync)).await;
     let asked = server.asked(Kind::Service);
     assert!(asked[3].contains("&resourceVersion=&"), "whatever this server has: {asked:?}");
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::announce::event;
 use crate::api::query::{self, VersionMatch};
+use crate::model::ApiReport;
 use crate::model::{Kind, ObjectName};
-use crate::source::kube::Report;
 
 /// From the folder of the package, where tests run.
 const GRANTED: &str = "../deploy/rbac.yaml";
@@ -44,7 +44,7 @@ fn the_agents_account_has_the_agents_role() {
 }
 
 fn kinds() -> Vec<Kind> {
-    Report::new(String::new()).kinds.iter().map(|of| of.kind).collect()
+    ApiReport::new(String::new()).kinds.iter().map(|of| of.kind).collect()
 }
 
 fn list(kind: Kind) -> String {

@@ -15,9 +15,10 @@ use tokio::task::JoinSet;
 use super::events::{self, Events};
 use crate::announce::{EventQueue, RateLimit, publish};
 use crate::api::{ApiClient, Credentials, KubeConfig};
+use crate::model::{ApiReport, KindState, SourceReport, SourceState};
 use crate::model::{Change, Kind, Object};
-use crate::source::kube::{Follower, KindState, Report, State, Timing, follow};
-use crate::source::{Batch, Report as SourceReport};
+use crate::source::Batch;
+use crate::source::kube::{Follower, Timing, follow};
 
 /// No wait in these tests is longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -288,7 +289,7 @@ pub(super) struct Client {
     batches: UnboundedReceiver<Batch>,
     _follower: Follower,
     _events: Option<JoinSet<()>>,
-    pub(super) report: Report,
+    pub(super) report: ApiReport,
     /// Told and not yet asked for.
     waiting: VecDeque<String>,
 }
@@ -326,7 +327,7 @@ impl Client {
             batches,
             _follower: follower,
             _events: None,
-            report: Report::default(),
+            report: ApiReport::default(),
             waiting: VecDeque::new(),
         }
     }
@@ -353,7 +354,7 @@ impl Client {
     }
 
     /// Waits until the report says so.
-    pub(super) async fn until(&mut self, mut holds: impl FnMut(&Report) -> bool) {
+    pub(super) async fn until(&mut self, mut holds: impl FnMut(&ApiReport) -> bool) {
         while !holds(&self.report) {
             let batch = self.batch().await;
             self.waiting.extend(batch.changes.iter().filter_map(|change| words(change, Kind::Service)));
@@ -368,18 +369,18 @@ impl Client {
     async fn batch(&mut self) -> Batch {
         let batch = tokio::time::timeout(PATIENCE, self.batches.recv()).await.unwrap().unwrap();
         match &batch.report {
-            SourceReport::Kube(report) => self.report = report.clone(),
+            SourceReport::Api(report) => self.report = report.clone(),
             SourceReport::Files(_) => panic!("not of a folder"),
         }
         batch
     }
 }
 
-pub(super) fn of(report: &Report, kind: Kind) -> Option<&KindState> {
+pub(super) fn of(report: &ApiReport, kind: Kind) -> Option<&KindState> {
     report.kinds.iter().find(|known| known.kind == kind)
 }
 
-pub(super) fn state(report: &Report, kind: Kind) -> Option<State> {
+pub(super) fn state(report: &ApiReport, kind: Kind) -> Option<SourceState> {
     of(report, kind).map(|known| known.state)
 }
 

@@ -88,8 +88,9 @@ impl Previous {
         let names = if outcome == Outcome::NotAService { &["not_a_service"][..] } else { &FORWARDED };
         let status = self.status()?;
         let counts = status["kernel"]["outcomes"].as_array().context("its status has no outcomes")?;
-        let found = counts.iter().find(|count| names.iter().any(|name| count["outcome"] == *name));
-        found.and_then(|count| count["times"].as_u64()).context("its status lacks an outcome")
+        let named = counts.iter().filter(|count| names.iter().any(|name| count["outcome"] == *name));
+        let times: Option<Vec<u64>> = named.map(|count| count["times"].as_u64()).collect();
+        Ok(times.filter(|times| !times.is_empty()).context("its status lacks an outcome")?.iter().sum())
     }
 }
 
