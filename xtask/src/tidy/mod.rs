@@ -6,6 +6,7 @@ mod layouts;
 mod limits;
 mod promises;
 mod pure;
+mod recipes;
 mod rooms;
 mod source;
 mod testing;
@@ -70,6 +71,7 @@ pub(crate) fn run() -> Result<()> {
     let (_, page) = page.with_context(|| format!("there is no {}", promises::PAGE))?;
     findings.extend(promises::check(page, &sources));
     findings.extend(arrows::check_page(page));
+    findings.extend(recipes::check(page, recipes::is_there(&root)));
     findings.sort();
     for finding in &findings {
         eprintln!("{finding}");
