@@ -27,19 +27,14 @@ use crate::writer::{Wake, Writer, WriterConfig};
 pub fn run(config: Config) -> anyhow::Result<()> {
     let Config { node, source, rules, cgroup, pin_root, socket, sizes, audit, http } = config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
-    let _lock = lock::acquire(&pin_root)?;
+    let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sockets = AgentSockets::new(&pin_root);
     let claim: Claim = Arc::new(move |socket| sockets.claim(socket).is_ok());
     let source = runtime.block_on(Source::open(source, claim))?;
     let events = source.api().map(|_| EventQueue::default());
-    let settings = WriterConfig {
-        source: source.to_string(),
-        sizes,
-        audit,
-        grace: Grace::probe(),
-        outbox: events.clone(),
-    };
+    let settings =
+        WriterConfig { source: source.to_string(), sizes, audit, grace: Grace::Rcu, outbox: events.clone() };
     let served = {
         let _entered = runtime.enter();
         listen(&socket)?
@@ -47,7 +42,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let http = http.map(|address| runtime.block_on(http::listen(address))).transpose()?;
 
     let (wake, inbox) = channel();
-    let datapath = Datapath::new(&pin_root, cgroup, load::OBJECT);
+    let datapath = Datapath::new(lock, cgroup, load::OBJECT);
     let writer = Writer::new(settings, Store::new(&node, rules), datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let entered = runtime.enter();

@@ -19,6 +19,6 @@ pub use harness::pod::Pod;
 pub use harness::site::Site;
 pub use harness::talk::Talk;
 pub use harness::watch::Watch;
-pub use harness::{bpf, checkout, manifests};
+pub use harness::{bpf, checkout, manifests, programs};
 pub use ours::pair::Pair;
 pub use ours::{agent, builds, kernel, pins, simulation, strace};

@@ -1,6 +1,7 @@
 //! `lb-agent cleanup`.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cleanup::remove_all;
-use crate::datapath::lock::{Holder, Lock, LockError, acquire_existing};
+use crate::datapath::lock::{self, Holder, Lock, LockError, acquire_existing};
 use crate::serve::socket::remove_socket;
 
 use super::unless_closed;
@@ -33,7 +34,7 @@ pub struct Args {
 /// Detaches, then unpins. Connections that exist go on; new ones are no longer rewritten.
 ///
 /// # Errors
-/// When an agent runs and was not to be stopped, or something cannot be removed.
+/// When an agent runs and `--stop` was not given, or something cannot be removed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { pin_root, socket: named, stop } = args;
     let mut out = std::io::stdout();
@@ -51,11 +52,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     };
-    let removed = remove_all(&pin_root, &lock)?;
-    // A killed agent left it. All is gone before anything is said: nobody may listen any more.
+    let removed = remove_all(&lock)?;
+    // A killed agent left it. All is removed before anything is printed: the reader may be gone.
     remove_socket(&socket(named, &pin_root))?;
-    let mut told = removed.iter().map(|path| writeln!(out, "removed {}", path.display()));
-    unless_closed(told.try_for_each(|printed| printed))
+    let mut lines = removed.iter().map(|path| writeln!(out, "removed {}", path.display()));
+    unless_closed(lines.try_for_each(|printed| printed))
         .context("everything is removed, but could not be listed")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -65,9 +66,11 @@ fn stopped(pin_root: &Path, holder: &Holder) -> anyhow::Result<Lock> {
     let Some(pid) = holder.pid else {
         bail!("{holder} holds the pin root and cannot be reached from here: stop it there")
     };
-    // SAFETY: the call takes two numbers.
-    if unsafe { libc::kill(pid, libc::SIGTERM) } != 0 {
-        bail!("could not ask {holder} to leave: {}", std::io::Error::last_os_error());
+    if let Some(process) = Process::open(pid)? {
+        // Its number may have passed to another process since the lock was looked up.
+        if lock::holder(pin_root).is_some_and(|now| now.pid == Some(pid)) {
+            process.terminate().with_context(|| format!("could not ask {holder} to leave"))?;
+        }
     }
     let until = Instant::now() + PATIENCE;
     loop {
@@ -79,6 +82,38 @@ fn stopped(pin_root: &Path, holder: &Holder) -> anyhow::Result<Lock> {
                 bail!("{holder} did not leave within {} s; nothing was removed", PATIENCE.as_secs())
             }
             other => return Ok(other?),
+        }
+    }
+}
+
+/// A process by descriptor, which never comes to stand for another one.
+struct Process(OwnedFd);
+
+impl Process {
+    /// `None` when there is no process of this number any more.
+    fn open(pid: i32) -> io::Result<Option<Self>> {
+        // SAFETY: the call takes two numbers.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        if fd >= 0 {
+            // SAFETY: the kernel made this descriptor for this call.
+            return Ok(Some(Self(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })));
+        }
+        match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            error => Err(error),
+        }
+    }
+
+    /// Sends SIGTERM. That it has ended by itself is success.
+    fn terminate(&self) -> io::Result<()> {
+        let no_info: *const libc::siginfo_t = std::ptr::null();
+        // SAFETY: the descriptor is open, and no information goes with the signal.
+        let result = unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), libc::SIGTERM, no_info, 0)
+        };
+        match io::Error::last_os_error() {
+            error if result != 0 && error.raw_os_error() != Some(libc::ESRCH) => Err(error),
+            _ => Ok(()),
         }
     }
 }

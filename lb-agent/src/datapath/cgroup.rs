@@ -53,6 +53,16 @@ pub fn find(asked: Option<&Path>) -> Result<Cgroup, CgroupError> {
     if found.id == ROOT_INODE { Ok(found) } else { Err(CgroupError::NotTheRoot { path: found.path }) }
 }
 
+impl Cgroup {
+    /// The folder that lies at the same path now: another one, if the first was removed.
+    ///
+    /// # Errors
+    /// When there is none, or it is not a cgroup.
+    pub fn reopened(&self) -> Result<Self, CgroupError> {
+        open(&self.path)
+    }
+}
+
 fn open(path: &Path) -> Result<Cgroup, CgroupError> {
     let failed = |source| CgroupError::Open { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;

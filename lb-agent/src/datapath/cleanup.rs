@@ -9,6 +9,8 @@ use lb_common::hook::Hook;
 
 use super::lock::Lock;
 use super::maps::pinned;
+use super::pins::remove_file;
+use super::programs::attach::{PinnedLink, pinned_links};
 use super::sys;
 
 #[derive(Debug, thiserror::Error)]
@@ -19,91 +21,102 @@ pub struct RemoveError {
     source: io::Error,
 }
 
-/// Detaches and unpins everything below `pin_root`; returns what was removed. Connections that
-/// exist go on. Only names that are ours are touched; the folder goes if that leaves it empty.
+/// Detaches and unpins everything below the pin root; returns what was removed. Connections that
+/// exist go on. Links of cgroups go whatever their names are, for a newer version may have made
+/// them; of everything else, only names that are ours. The folder goes if that leaves it empty.
 ///
 /// # Errors
 /// When a pin cannot be removed.
-pub fn remove_all(pin_root: &Path, _held: &Lock) -> Result<Vec<PathBuf>, RemoveError> {
+pub fn remove_all(held: &Lock) -> Result<Vec<PathBuf>, RemoveError> {
+    let pin_root = held.pin_root();
     let mut removed = Vec::new();
-    // The reverse of attaching.
-    for hook in Hook::in_use().rev() {
-        let path = pin_root.join(hook.name());
-        detach(&path)?;
-        remove(&path, &mut removed)?;
+    for link in pinned_links(pin_root) {
+        remove_link(&link, &mut removed)?;
     }
-    for folder in generations(pin_root) {
-        remove_generation(&folder, &mut removed)?;
+    for folder in pinned::generations(pin_root) {
+        remove_folder(&folder, &mut removed)?;
     }
     match fs::remove_dir(pin_root) {
         Ok(()) => removed.push(pin_root.to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+        // A file system that is mounted there is not ours to remove.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy) => {}
         Err(source) => return Err(RemoveError { path: pin_root.to_owned(), source }),
     }
     Ok(removed)
 }
 
-/// Unpins the maps of every generation but the one in use: older layouts, and halves of
+/// Detaches and unpins the links that this version has no use for: those of hooks that only
+/// another version knows or uses would go on with maps that no agent writes.
+///
+/// # Errors
+/// When one cannot be removed. The rest is tried all the same.
+pub fn remove_other_links(pin_root: &Path) -> Result<Vec<PathBuf>, RemoveError> {
+    let is_ours = |link: &PinnedLink| {
+        Hook::in_use().any(|hook| link.hook() == Some(hook) && link.path.ends_with(hook.name()))
+    };
+    let mut removed = Vec::new();
+    let mut result = Ok(());
+    for link in pinned_links(pin_root).iter().filter(|link| !is_ours(link)) {
+        let gone = remove_link(link, &mut removed);
+        result = result.and(gone);
+    }
+    result.map(|()| removed)
+}
+
+/// Unpins the maps of every generation but the one in use: other layouts, and halves of
 /// interrupted starts.
 ///
 /// # Errors
 /// When a pin cannot be removed.
-pub fn remove_others(pin_root: &Path) -> Result<Vec<PathBuf>, RemoveError> {
+pub fn remove_other_generations(pin_root: &Path) -> Result<Vec<PathBuf>, RemoveError> {
     let mut removed = Vec::new();
     let current = pinned::folder(pin_root);
-    for folder in generations(pin_root).into_iter().filter(|folder| *folder != current) {
-        remove_generation(&folder, &mut removed)?;
+    for folder in pinned::generations(pin_root).into_iter().filter(|folder| *folder != current) {
+        remove_folder(&folder, &mut removed)?;
     }
     Ok(removed)
 }
 
-/// Unpins the maps in `folder`, if there is one.
+/// Removes the folder of a generation with all that lies in it, links detached; that there is
+/// none is success.
 ///
 /// # Errors
-/// When a pin cannot be removed.
-pub fn remove_folder(folder: &Path) -> Result<(), RemoveError> {
-    if folder.is_dir() { remove_generation(folder, &mut Vec::new()) } else { Ok(()) }
-}
-
-/// Folders of maps: `v1`, `v2`, …, and `v1-new`, `v1-old` while one takes the other's place.
-fn generations(pin_root: &Path) -> Vec<PathBuf> {
-    let names = fs::read_dir(pin_root).into_iter().flatten().filter_map(|entry| {
-        let entry = entry.ok()?;
-        let name = entry.file_name().into_string().ok()?;
-        let version = name.strip_prefix('v')?;
-        let digits = version.strip_suffix("-new").or(version.strip_suffix("-old")).unwrap_or(version);
-        let is_ours = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        (is_ours && entry.path().is_dir()).then(|| entry.path())
-    });
-    let mut folders: Vec<PathBuf> = names.collect();
-    folders.sort();
-    folders
-}
-
-/// Without the pin alone a link goes a moment later, and not at all while somebody else holds it.
-fn detach(path: &Path) -> Result<(), RemoveError> {
-    let Ok(link) = sys::get_pinned(path) else { return Ok(()) };
-    if sys::link_info(link.as_fd()).is_ok_and(|info| info.cgroup_id == 0) {
-        return Ok(()); // its cgroup is gone, and the hook with it
-    }
-    sys::link_detach(link.as_fd()).map_err(|source| RemoveError { path: path.to_owned(), source })
-}
-
-fn remove_generation(folder: &Path, removed: &mut Vec<PathBuf>) -> Result<(), RemoveError> {
+/// When something in it cannot be removed.
+pub fn remove_folder(folder: &Path, removed: &mut Vec<PathBuf>) -> Result<(), RemoveError> {
     let failed = |source| RemoveError { path: folder.to_owned(), source };
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        remove(&entry.map_err(failed)?.path(), removed)?;
+    for link in pinned_links(folder) {
+        remove_link(&link, removed)?;
+    }
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_folder(&entry.path(), removed)?;
+        } else {
+            remove_pin(&entry.path(), removed)?;
+        }
     }
     fs::remove_dir(folder).map_err(failed)?;
     removed.push(folder.to_owned());
     Ok(())
 }
 
-fn remove(path: &Path, removed: &mut Vec<PathBuf>) -> Result<(), RemoveError> {
-    match fs::remove_file(path) {
-        Ok(()) => removed.push(path.to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(RemoveError { path: path.to_owned(), source }),
+/// Without its pin alone a link goes a moment later, and not at all while another process holds it.
+fn remove_link(link: &PinnedLink, removed: &mut Vec<PathBuf>) -> Result<(), RemoveError> {
+    // Zero: its cgroup is gone, and the hook with it.
+    if link.info.cgroup_id != 0 {
+        sys::link_detach(link.link.as_fd())
+            .map_err(|source| RemoveError { path: link.path.clone(), source })?;
     }
+    remove_pin(&link.path, removed)
+}
+
+fn remove_pin(path: &Path, removed: &mut Vec<PathBuf>) -> Result<(), RemoveError> {
+    remove_file(path).map_err(|source| RemoveError { path: path.to_owned(), source })?;
+    removed.push(path.to_owned());
     Ok(())
 }

@@ -1,15 +1,19 @@
 //! One agent for one pin root: an exclusive `flock` for the agent's life.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS: i64 = 0xcafe_4a11;
+/// Maps and links are for the agent alone.
+const MODE: u32 = 0o700;
+/// How often the folder may go away between its opening and the lock on it.
+const TRIES: u32 = 100;
 
-/// Who holds a pin root.
+/// The process that holds a pin root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// `None` where the holder lives in a process namespace that we do not see.
@@ -39,6 +43,8 @@ pub enum LockError {
     NotBpf { path: PathBuf },
     #[error("nothing of Edgeloop is pinned at {}", path.display())]
     Absent { path: PathBuf },
+    #[error("the pin root {} is removed again and again; end what removes it, then try again", path.display())]
+    Unsteady { path: PathBuf },
     #[error("could not open the pin root {} (it takes root)", path.display())]
     Open {
         path: PathBuf,
@@ -50,10 +56,39 @@ pub enum LockError {
 /// Held until dropped; the kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
+    path: PathBuf,
     _folder: File,
+    id: FileId,
 }
 
-/// Makes the pin root if need be, and takes hold of it.
+impl Lock {
+    #[must_use]
+    pub fn pin_root(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the pin root is still the folder that was locked. If not, another process removed
+    /// it, and may hold a new one.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| FileId::of(&found) == self.id)
+    }
+}
+
+/// What a lock is on: a path can name another folder a moment later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(found: &Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
+    }
+}
+
+/// Makes the pin root if need be, for its owner alone, and takes hold of it.
 ///
 /// # Errors
 /// When another process holds it, or it cannot be a pin root.
@@ -63,8 +98,14 @@ pub fn acquire(pin_root: &Path) -> Result<Lock, LockError> {
     if !is_bpf(parent).map_err(failed)? {
         return Err(LockError::NotBpf { path: pin_root.to_owned() });
     }
-    fs::create_dir_all(pin_root).map_err(failed)?;
-    take(pin_root)
+    for _ in 0..TRIES {
+        DirBuilder::new().recursive(true).mode(MODE).create(pin_root).map_err(failed)?;
+        if let Some(lock) = take(pin_root)? {
+            close_to_others(&lock);
+            return Ok(lock);
+        }
+    }
+    Err(LockError::Unsteady { path: pin_root.to_owned() })
 }
 
 /// Takes hold of a pin root that exists.
@@ -72,54 +113,89 @@ pub fn acquire(pin_root: &Path) -> Result<Lock, LockError> {
 /// # Errors
 /// As [`acquire`], and when there is none.
 pub fn acquire_existing(pin_root: &Path) -> Result<Lock, LockError> {
-    if !pin_root.is_dir() {
-        return Err(LockError::Absent { path: pin_root.to_owned() });
+    for _ in 0..TRIES {
+        if !pin_root.is_dir() {
+            return Err(LockError::Absent { path: pin_root.to_owned() });
+        }
+        // The holder of a pin root may remove what lies in it.
+        if !is_bpf(pin_root).map_err(|source| LockError::Open { path: pin_root.to_owned(), source })? {
+            return Err(LockError::NotBpf { path: pin_root.to_owned() });
+        }
+        if let Some(lock) = take(pin_root)? {
+            return Ok(lock);
+        }
     }
-    // Who holds a pin root may remove what lies in it.
-    if !is_bpf(pin_root).map_err(|source| LockError::Open { path: pin_root.to_owned(), source })? {
-        return Err(LockError::NotBpf { path: pin_root.to_owned() });
-    }
-    take(pin_root)
+    Err(LockError::Unsteady { path: pin_root.to_owned() })
 }
 
-/// Who holds the pin root now.
+/// The process that holds the pin root now, found without taking hold of it. `None` also where
+/// the holder lives in a process namespace that we do not see.
 #[must_use]
 pub fn holder(pin_root: &Path) -> Option<Holder> {
-    match acquire_existing(pin_root) {
-        Err(LockError::Held { holder, .. }) => Some(holder),
-        Ok(_) | Err(_) => None,
-    }
+    let id = FileId::of(&fs::metadata(pin_root).ok()?);
+    let pid = holder_of(id).ok()??;
+    Some(Holder { pid: Some(pid), command: command_of(pid) })
 }
 
-fn take(pin_root: &Path) -> Result<Lock, LockError> {
+/// `None` when the folder that was locked is not the pin root any more: another process held it,
+/// and removed it at its end.
+fn take(pin_root: &Path) -> Result<Option<Lock>, LockError> {
     let failed = |source| LockError::Open { path: pin_root.to_owned(), source };
-    let folder = File::open(pin_root).map_err(failed)?;
+    let folder = match File::open(pin_root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    let id = FileId::of(&folder.metadata().map_err(failed)?);
     // SAFETY: the descriptor is open, and the call takes no pointers.
     let result = unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-    if result == 0 {
-        return Ok(Lock { _folder: folder });
-    }
-    let error = io::Error::last_os_error();
-    if error.kind() == io::ErrorKind::WouldBlock {
-        let holder = holder_of(&folder).map_err(failed)?;
+    if result != 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::WouldBlock {
+            return Err(failed(error));
+        }
+        let pid = holder_of(id).map_err(failed)?;
+        let holder = Holder { pid, command: pid.map(command_of).unwrap_or_default() };
         return Err(LockError::Held { path: pin_root.to_owned(), holder });
     }
-    Err(failed(error))
+    let lock = Lock { path: pin_root.to_owned(), _folder: folder, id };
+    Ok(lock.is_current().then_some(lock))
 }
 
-/// Looks the lock up in `/proc/locks`: `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`.
-fn holder_of(folder: &File) -> io::Result<Holder> {
-    let inode = folder.metadata()?.ino().to_string();
-    let locks = fs::read_to_string("/proc/locks")?;
-    let pid = locks.lines().find_map(|line| {
+/// Earlier versions made pin roots that others can read. The root of a mount is not ours alone.
+fn close_to_others(lock: &Lock) {
+    let is_mount = |found: &Metadata| {
+        let above = lock.path.parent().and_then(|parent| fs::metadata(parent).ok());
+        above.is_none_or(|above| above.dev() != found.dev())
+    };
+    let Ok(found) = fs::metadata(&lock.path) else { return };
+    if found.mode() & 0o077 == 0 || is_mount(&found) {
+        return;
+    }
+    if let Err(error) = fs::set_permissions(&lock.path, Permissions::from_mode(MODE)) {
+        let path = lock.path.display();
+        tracing::warn!(%path, %error, "could not close the pin root to other users; set its mode to 0700");
+    }
+}
+
+fn holder_of(id: FileId) -> io::Result<Option<i32>> {
+    Ok(holder_in(&fs::read_to_string("/proc/locks")?, id))
+}
+
+/// Looks a lock up in the text of `/proc/locks`, where a line is
+/// `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`, the device in hexadecimal.
+/// A process that waits for the lock has `->` in the second place.
+fn holder_in(locks: &str, id: FileId) -> Option<i32> {
+    let place = format!("{:02x}:{:02x}:{}", libc::major(id.device), libc::minor(id.device), id.inode);
+    locks.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let held =
-            fields.get(1) == Some(&"FLOCK") && fields.get(5)?.rsplit(':').next() == Some(inode.as_str());
-        if held { fields.get(4)?.parse::<i32>().ok().filter(|pid| *pid > 0) } else { None }
-    });
-    let command = pid.and_then(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok()).unwrap_or_default();
-    let command = String::from_utf8_lossy(&command).replace('\0', " ").trim().to_owned();
-    Ok(Holder { pid, command })
+        let is_it = fields.get(1) == Some(&"FLOCK") && fields.get(5) == Some(&place.as_str());
+        if is_it { fields.get(4)?.parse::<i32>().ok().filter(|pid| *pid > 0) } else { None }
+    })
+}
+
+fn command_of(pid: i32) -> String {
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&command).replace('\0', " ").trim().to_owned()
 }
 
 fn is_bpf(folder: &Path) -> io::Result<bool> {
@@ -139,5 +215,52 @@ mod tests {
             assert!(matches!(taken, Err(LockError::NotBpf { .. })), "{taken:?}");
         }
         assert!(!folder.path().join("new").exists());
+    }
+
+    #[test]
+    fn the_holder_is_the_process_with_the_lock_on_this_inode_of_this_device() {
+        let id = FileId { device: libc::makedev(0, 0x31), inode: 42 };
+        for (shows, line, pid) in [
+            ("the lock", "1: FLOCK  ADVISORY  WRITE 1234 00:31:42 0 EOF", Some(1234)),
+            ("another inode", "1: FLOCK  ADVISORY  WRITE 1234 00:31:43 0 EOF", None),
+            ("another device", "1: FLOCK  ADVISORY  WRITE 1234 00:32:42 0 EOF", None),
+            ("another major device", "1: FLOCK  ADVISORY  WRITE 1234 08:31:42 0 EOF", None),
+            ("a process that waits", "1: -> FLOCK  ADVISORY  WRITE 1234 00:31:42 0 EOF", None),
+            ("a lock of another kind", "1: POSIX  ADVISORY  WRITE 1234 00:31:42 0 EOF", None),
+            ("of another process namespace", "1: FLOCK  ADVISORY  WRITE 0 00:31:42 0 EOF", None),
+        ] {
+            let others = "7: POSIX  ADVISORY  READ 5 00:31:42 0 EOF\n";
+            assert_eq!(holder_in(&format!("{others}{line}\n{others}"), id), pid, "{shows}");
+        }
+    }
+
+    #[test]
+    fn asking_who_holds_a_folder_takes_no_lock() {
+        let top = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let asks = scope.spawn(|| (0..200).filter(|_| holder(top.path()).is_some()).count());
+            while !asks.is_finished() {
+                drop(take(top.path()).unwrap().unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn a_lock_on_a_folder_that_was_removed_is_no_lock_on_the_next_of_that_name() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("pins");
+        fs::create_dir(&path).unwrap();
+        let lock = take(&path).unwrap().unwrap();
+        assert!(lock.is_current());
+        assert_eq!(holder(&path).and_then(|holder| holder.pid), Some(std::process::id().cast_signed()));
+
+        // Not removed: its inode could be given to the next one.
+        fs::rename(&path, top.path().join("away")).unwrap();
+        assert!(!lock.is_current() && holder(&path).is_none());
+        fs::create_dir(&path).unwrap();
+
+        assert!(!lock.is_current());
+        assert_eq!(holder(&path), None);
+        assert!(take(&path).unwrap().is_some_and(|lock| lock.is_current()));
     }
 }

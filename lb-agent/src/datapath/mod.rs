@@ -2,10 +2,12 @@
 
 pub mod cgroup;
 pub mod cleanup;
+mod grace;
 pub mod lock;
 pub mod maps;
+mod pins;
 pub mod programs;
 mod sys;
 pub mod takeover;
 
-pub use sys::{Grace, grace_period};
+pub use grace::{Grace, grace_period};

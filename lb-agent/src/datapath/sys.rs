@@ -5,18 +5,20 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
 
 use bytemuck::{Pod, Zeroable};
 
 const LOOKUP: i64 = 1;
 const UPDATE: i64 = 2;
 const DELETE: i64 = 3;
+const OBJ_PIN: i64 = 6;
 const OBJ_GET: i64 = 7;
+const PROG_GET_FD_BY_ID: i64 = 13;
 const OBJ_GET_INFO_BY_FD: i64 = 15;
 const PROG_QUERY: i64 = 16;
 const LOOKUP_BATCH: i64 = 24;
 const UPDATE_BATCH: i64 = 26;
+const LINK_CREATE: i64 = 28;
 const LINK_UPDATE: i64 = 29;
 const LINK_DETACH: i64 = 34;
 
@@ -47,9 +49,10 @@ struct Batch {
     flags: u64,
 }
 
+/// For `OBJ_PIN` and `OBJ_GET`.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
-struct ObjGet {
+struct Obj {
     pathname: u64,
     bpf_fd: u32,
     file_flags: u32,
@@ -61,6 +64,23 @@ struct InfoByFd {
     bpf_fd: u32,
     info_len: u32,
     info: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct FdById {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
 }
 
 #[repr(C)]
@@ -102,6 +122,17 @@ pub(super) struct MapInfo {
     pub(super) flags: u32,
 }
 
+/// The start of `struct bpf_prog_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub(super) struct ProgramInfo {
+    pub(super) kind: u32,
+    pub(super) id: u32,
+}
+
+/// `BPF_LINK_TYPE_CGROUP` of `enum bpf_link_type`.
+pub(super) const CGROUP_LINK: u32 = 3;
+
 /// The start of `struct bpf_link_info`, for a cgroup link.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -136,13 +167,61 @@ fn address_mut<T>(slice: &mut [T]) -> u64 {
     slice.as_mut_ptr() as u64
 }
 
+/// The descriptor that a command returned.
+///
+/// # Safety
+/// `fd` is open, and has no other owner.
+unsafe fn owned(fd: i32) -> OwnedFd {
+    // SAFETY: the caller says so.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// Opens what is pinned at `path`.
 pub(super) fn get_pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attr = ObjGet { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
+    let mut attr = Obj { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
     let fd = bpf(OBJ_GET, &mut attr)?;
-    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    // SAFETY: the kernel made this descriptor for this call.
+    Ok(unsafe { owned(fd) })
+}
+
+/// Pins an object at `path`, where nothing may be yet.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = Obj { pathname: path.as_ptr() as u64, bpf_fd: raw(object), file_flags: 0 };
+    bpf(OBJ_PIN, &mut attr).map(drop)
+}
+
+/// What a descriptor of `bpf(2)` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Object {
+    Map,
+    Program,
+    Link,
+    Other,
+}
+
+/// Asks `/proc`: the information that `bpf(2)` gives about an object does not say what it is.
+pub(super) fn object(fd: BorrowedFd<'_>) -> io::Result<Object> {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    Ok(match name.as_os_str().as_bytes() {
+        b"anon_inode:bpf-map" => Object::Map,
+        b"anon_inode:bpf-prog" => Object::Program,
+        // By kernel version, and by whether the link was made or opened by its pin.
+        b"anon_inode:bpf-link" | b"anon_inode:bpf_link" => Object::Link,
+        _ => Object::Other,
+    })
+}
+
+pub(super) fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
+    info(program)
+}
+
+/// Opens a program by its id. It takes CAP_SYS_ADMIN.
+pub(super) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
+    let fd = bpf(PROG_GET_FD_BY_ID, &mut FdById { id, next_id: 0, open_flags: 0 })?;
+    // SAFETY: the kernel made this descriptor for this call.
+    Ok(unsafe { owned(fd) })
 }
 
 pub(super) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
@@ -214,13 +293,25 @@ pub(super) fn lookup_batch(
     }
 }
 
+/// Attaches a program at a hook of `cgroup`, besides those that run there.
+pub(super) fn link_create(
+    program: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    attach_type: u32,
+) -> io::Result<OwnedFd> {
+    let mut attr = LinkCreate { prog_fd: raw(program), target_fd: raw(cgroup), attach_type, flags: 0 };
+    let fd = bpf(LINK_CREATE, &mut attr)?;
+    // SAFETY: the kernel made this descriptor for this call.
+    Ok(unsafe { owned(fd) })
+}
+
 /// Puts another program behind a link, without a moment in between.
 pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = LinkUpdate { link_fd: raw(link), new_prog_fd: raw(program), flags: 0, old_prog_fd: 0 };
     bpf(LINK_UPDATE, &mut attr).map(drop)
 }
 
-/// Takes a link off its hook, at once and whoever else holds it.
+/// Takes a link off its hook at once, also while other processes hold it.
 pub(super) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
     bpf(LINK_DETACH, &mut LinkDetach { link_fd: raw(link) }).map(drop)
 }
@@ -240,47 +331,6 @@ pub(super) fn effective_programs(cgroup: BorrowedFd<'_>, attach_type: u32) -> io
     bpf(PROG_QUERY, &mut attr)?;
     ids.truncate(attr.prog_cnt as usize);
     Ok(ids)
-}
-
-/// How a grace period is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grace {
-    /// `membarrier(MEMBARRIER_CMD_GLOBAL)`, an RCU grace period.
-    Membarrier,
-    /// One second: longer than any program runs.
-    Second,
-    /// Not at all: the bug that the proofs plant.
-    None,
-}
-
-impl Grace {
-    /// What this machine can do. With a single CPU online the kernel skips the grace period
-    /// (`kernel/sched/membarrier.c`), although a program can be preempted there: one second it is.
-    #[must_use]
-    pub fn probe() -> Self {
-        // SAFETY: `sysconf` reads a number.
-        let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
-        if cpus > 1 && membarrier().is_ok() { Self::Membarrier } else { Self::Second }
-    }
-}
-
-/// Returns when every program that was running at the call has ended.
-pub fn grace_period(grace: Grace) {
-    let waited = match grace {
-        Grace::Membarrier => membarrier().is_ok(),
-        Grace::Second => false,
-        Grace::None => true,
-    };
-    if !waited {
-        std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
-fn membarrier() -> io::Result<()> {
-    const GLOBAL: i64 = 1;
-    // SAFETY: the call takes no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The magic number of the file system that `file` lies on.

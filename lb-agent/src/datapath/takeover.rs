@@ -4,15 +4,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lb_common::hook::Hook;
-
 use crate::plan::{Capacity, Maps, Mirror, ReadError, Sizes};
 
-use super::cgroup::Cgroup;
-use super::cleanup::{RemoveError, remove_folder, remove_others};
+use super::cgroup::{Cgroup, CgroupError};
+use super::cleanup::{RemoveError, remove_folder, remove_other_generations, remove_other_links};
+use super::lock::{self, Lock, LockError};
 use super::maps::bpf::Bpf;
 use super::maps::pinned::{self, OpenError, PinnedMaps};
-use super::programs::attach::{AttachError, attach, attached};
+use super::pins::with_suffix;
+use super::programs::attach::attached;
+use super::programs::links::{AttachError, Damage, Links};
 use super::programs::load::{Features, LoadError, Programs, load};
 
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,10 @@ pub enum TakeoverError {
     Attach(#[from] AttachError),
     #[error(transparent)]
     Remove(#[from] RemoveError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error("could not put the folder {} in its place", from.display())]
     Rename {
         from: PathBuf,
@@ -35,23 +40,43 @@ pub enum TakeoverError {
     },
 }
 
+/// What happened to the pins and links of a running agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The pin root was removed, and the lock with it.
+    PinRoot {
+        path: PathBuf,
+    },
+    Link(Damage),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::PinRoot { path } => write!(f, "the pin root {} was removed", path.display()),
+            Self::Link(damage) => damage.fmt(f),
+        }
+    }
+}
+
 /// The programs of this agent over the maps of one pin root.
 #[derive(Debug)]
 pub struct Datapath {
-    pin_root: PathBuf,
+    lock: Lock,
     cgroup: Cgroup,
     object: &'static [u8],
     machine: Features,
     programs: Option<Programs>,
+    links: Option<Links>,
     /// The maps in hand lie in `v1-new` and have yet to take the place of `v1`.
     fresh: bool,
 }
 
 impl Datapath {
     #[must_use]
-    pub fn new(pin_root: &Path, cgroup: Cgroup, object: &'static [u8]) -> Self {
+    pub const fn new(lock: Lock, cgroup: Cgroup, object: &'static [u8]) -> Self {
         let machine = Features::THIS;
-        Self { pin_root: pin_root.to_owned(), cgroup, object, machine, programs: None, fresh: false }
+        Self { lock, cgroup, object, machine, programs: None, links: None, fresh: false }
     }
 
     /// As if this were another machine: for tests of what other machines run.
@@ -66,24 +91,51 @@ impl Datapath {
         &self.cgroup
     }
 
+    fn pin_root(&self) -> &Path {
+        self.lock.pin_root()
+    }
+
     /// Whether refusals come as ECONNREFUSED by `bpf_set_retval`; `None` before the programs are loaded.
     #[must_use]
     pub fn can_set_errno(&self) -> Option<bool> {
         self.programs.as_ref().map(Programs::can_set_errno)
     }
 
-    /// Whether our programs run at every hook of the cgroup, as the pins tell.
+    /// What happened to pins and links since they were made. Cheap enough for every second.
     #[must_use]
-    pub fn is_attached(&self) -> bool {
-        let attached = attached(&self.pin_root, None);
-        attached.len() == Hook::in_use().count()
-            && attached.iter().all(|hook| hook.cgroup_id == self.cgroup.id)
+    pub fn trouble(&self) -> Vec<Trouble> {
+        let pin_root =
+            (!self.lock.is_current()).then(|| Trouble::PinRoot { path: self.pin_root().to_owned() });
+        let damage = self.links.as_ref().map(Links::damage).unwrap_or_default();
+        pin_root.into_iter().chain(damage.into_iter().map(Trouble::Link)).collect()
+    }
+
+    /// Makes up for all of it.
+    ///
+    /// # Errors
+    /// When something cannot be made again. What is left goes on.
+    pub fn repair(&mut self, trouble: &[Trouble]) -> Result<(), TakeoverError> {
+        if !self.lock.is_current() {
+            self.lock = lock::acquire(self.pin_root())?;
+        }
+        let Some(links) = &mut self.links else { return Ok(()) };
+        let damage: Vec<Damage> = trouble
+            .iter()
+            .filter_map(|trouble| match trouble {
+                Trouble::Link(damage) => Some(*damage),
+                Trouble::PinRoot { .. } => None,
+            })
+            .collect();
+        if damage.iter().any(|damage| matches!(damage, Damage::Detached { .. })) {
+            self.cgroup = self.cgroup.reopened()?;
+        }
+        Ok(links.repair(&damage, &self.cgroup)?)
     }
 
     /// The programs of others that run before ours, by hook.
     #[must_use]
     pub fn before_ours(&self) -> Vec<(&'static str, Vec<u32>)> {
-        let attached = attached(&self.pin_root, Some(&self.cgroup)).into_iter();
+        let attached = attached(self.pin_root(), Some(&self.cgroup)).into_iter();
         let before = attached.filter_map(|hook| Some((hook.hook, hook.before?)));
         before.filter(|(_, programs)| !programs.is_empty()).collect()
     }
@@ -113,7 +165,7 @@ impl Datapath {
         sizes: Sizes,
         will_do: impl FnOnce(Capacity) -> bool,
     ) -> Result<(Bpf, Mirror), TakeoverError> {
-        let current = pinned::folder(&self.pin_root);
+        let current = pinned::folder(self.pin_root());
         let usable = match PinnedMaps::open(&current) {
             Ok(maps) => will_do(maps.capacity()),
             Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => false,
@@ -121,7 +173,7 @@ impl Datapath {
         };
         if usable {
             self.fresh = false;
-            remove_folder(&self.new_folder())?;
+            remove_folder(&self.new_folder(), &mut Vec::new())?;
             return self.take_over(&current);
         }
         self.renew(sizes.fresh(need), self.first_unused_id())
@@ -135,7 +187,7 @@ impl Datapath {
     pub fn renew(&mut self, capacity: Capacity, next_id: u32) -> Result<(Bpf, Mirror), TakeoverError> {
         // What an earlier start left half done. Programs that run hold their maps with or without a pin.
         let new = self.new_folder();
-        remove_folder(&new)?;
+        remove_folder(&new, &mut Vec::new())?;
         match make(self.object, self.machine, &new, capacity, next_id) {
             Ok((programs, maps, mirror)) => {
                 self.programs = Some(programs);
@@ -143,7 +195,7 @@ impl Datapath {
                 Ok((maps, mirror))
             }
             Err(error) => {
-                remove_folder(&new)?;
+                remove_folder(&new, &mut Vec::new())?;
                 Err(error)
             }
         }
@@ -156,26 +208,33 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses; what ran before goes on.
     pub fn attach(&mut self) -> Result<(), TakeoverError> {
-        let Some(programs) = self.programs.as_mut() else { return Ok(()) };
-        attach(programs, &self.pin_root, &self.cgroup)?;
+        let Some(programs) = &self.programs else { return Ok(()) };
+        if self.links.is_none() {
+            self.links = Some(Links::open(self.lock.pin_root(), &self.cgroup));
+        }
+        let Some(links) = &mut self.links else { return Ok(()) };
+        links.put(programs, &self.cgroup)?;
         if self.fresh {
-            let (current, new) = (pinned::folder(&self.pin_root), self.new_folder());
+            let (current, new) = (pinned::folder(self.pin_root()), self.new_folder());
             let old = with_suffix(&current, "-old");
-            remove_folder(&old)?;
+            remove_folder(&old, &mut Vec::new())?;
             if current.is_dir() {
                 rename(&current, &old)?;
             }
             rename(&new, &current)?;
             self.fresh = false;
         }
-        remove_others(&self.pin_root)?;
+        for path in remove_other_links(self.pin_root())? {
+            tracing::info!(path = %path.display(), "removed a link that this version does not use");
+        }
+        remove_other_generations(self.pin_root())?;
         Ok(())
     }
 
     /// Past every service id that the maps of this boot promised, also those of a start that was
     /// killed before they had their name.
     fn first_unused_id(&self) -> u32 {
-        let current = pinned::folder(&self.pin_root);
+        let current = pinned::folder(self.pin_root());
         let folders = [with_suffix(&current, "-new"), with_suffix(&current, "-old"), current];
         folders.iter().filter_map(|folder| PinnedMaps::next_service_id(folder)).max().unwrap_or(1)
     }
@@ -188,7 +247,7 @@ impl Datapath {
     }
 
     fn new_folder(&self) -> PathBuf {
-        with_suffix(&pinned::folder(&self.pin_root), "-new")
+        with_suffix(&pinned::folder(self.pin_root()), "-new")
     }
 }
 
@@ -203,12 +262,6 @@ fn make(
     let maps = Bpf::open(folder)?;
     let mirror = Mirror::new(maps.capacity(), next_id);
     Ok((programs, maps, mirror))
-}
-
-fn with_suffix(folder: &Path, suffix: &str) -> PathBuf {
-    let mut name = folder.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), TakeoverError> {

@@ -1,31 +1,33 @@
-//! The writer's timers: the next audit, and the next try of what failed.
+//! The writer's timers: the next audit, the next look at the links, and the next try of what failed.
 
 use std::time::{Duration, Instant};
 
 /// Failed writes are tried again after this long, twice as long each time.
 const RETRY: Duration = Duration::from_millis(200);
 const RETRY_AT_MOST: Duration = Duration::from_secs(10);
-/// The clock is looked at no less often.
-const IDLE: Duration = Duration::from_secs(60);
+/// How often the links are looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// When the writer wakes by itself.
 #[derive(Debug)]
 pub(super) struct Due {
     audit_every: Duration,
     audit_at: Instant,
+    look_at: Instant,
     /// When failed writes are tried again, and how long that wait is in all.
     retry: Option<(Instant, Duration)>,
 }
 
 impl Due {
     pub(super) fn new(audit_every: Duration, now: Instant) -> Self {
-        Self { audit_every, audit_at: now + audit_every, retry: None }
+        Self { audit_every, audit_at: now + audit_every, look_at: now + LOOK, retry: None }
     }
 
     /// How long the writer may sleep.
     pub(super) fn patience(&self, now: Instant) -> Duration {
-        let due = self.retry.map_or(self.audit_at, |(at, _)| at.min(self.audit_at));
-        due.saturating_duration_since(now).min(IDLE)
+        let regular = self.audit_at.min(self.look_at);
+        let due = self.retry.map_or(regular, |(at, _)| at.min(regular));
+        due.saturating_duration_since(now)
     }
 
     /// Whether the audit is due. If so, the next one is `audit_every` from now.
@@ -33,6 +35,15 @@ impl Due {
         let is_due = now >= self.audit_at;
         if is_due {
             self.audit_at = now + self.audit_every;
+        }
+        is_due
+    }
+
+    /// Whether the next look at the links is due. If so, the next one is a second from now.
+    pub(super) fn take_look(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.look_at;
+        if is_due {
+            self.look_at = now + LOOK;
         }
         is_due
     }
@@ -52,28 +63,39 @@ mod tests {
     fn what_failed_is_tried_again_ever_later_until_it_succeeds() {
         let start = Instant::now();
         let mut due = Due::new(Duration::from_secs(3600), start);
-        assert_eq!(due.patience(start), IDLE, "nothing failed");
+        assert_eq!(due.patience(start), LOOK, "nothing failed");
 
-        let waits = [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000].map(Duration::from_millis);
-        for wait in waits {
+        for wait in [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000].map(Duration::from_millis) {
             due.set_retry(true, start);
+            due.look_at = start + Duration::from_secs(60);
             assert_eq!(due.patience(start), wait);
         }
         due.set_retry(false, start);
-        assert_eq!(due.patience(start), IDLE);
         due.set_retry(true, start);
         assert_eq!(due.patience(start), RETRY, "begins anew");
     }
 
     #[test]
-    fn an_audit_is_due_once_each_period() {
+    fn an_audit_and_a_look_are_due_once_each_period() {
         let (start, every) = (Instant::now(), Duration::from_secs(10));
+        let at = |tenths: u64| start + Duration::from_millis(100 * tenths);
         let mut due = Due::new(every, start);
-        for (seconds, is_due) in
-            [(0, false), (9, false), (10, true), (10, false), (19, false), (25, true), (34, false)]
-        {
-            assert_eq!(due.take_audit(start + Duration::from_secs(seconds)), is_due, "after {seconds} s");
+        for (tenths, is_audit_due, is_look_due) in [
+            (0, false, false),
+            (9, false, false),
+            (10, false, true),
+            (10, false, false),
+            (99, false, true),
+            (100, true, false),
+            (100, false, false),
+            (190, false, true),
+            (250, true, true),
+            (340, false, true),
+        ] {
+            let found = (due.take_audit(at(tenths)), due.take_look(at(tenths)));
+            assert_eq!(found, (is_audit_due, is_look_due), "after {tenths} tenths of a second");
         }
-        assert_eq!(due.patience(start + Duration::from_secs(34)), Duration::from_secs(1));
+        assert_eq!(due.patience(at(340)), LOOK);
+        assert_eq!(due.patience(at(347)), Duration::from_millis(300));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::Sender;
 
 use crate::datapath::maps::bpf::Bpf;
-use crate::datapath::takeover::{Datapath, TakeoverError};
+use crate::datapath::takeover::{Datapath, TakeoverError, Trouble};
 use crate::datapath::{Grace, grace_period};
 use crate::plan::{Capacity, Mirror, Sizes, need, wanted};
 use crate::store::{Disposition, Store};
@@ -12,11 +12,16 @@ use super::inbox::Wake;
 use super::reconcile::Reconciler;
 
 /// Whether the programs run over the maps in use, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Links {
     /// To be attached, or attached to other maps or in part.
     Due,
     Attached,
+    /// Something happened to them that could not be repaired: what, and why not.
+    Damaged {
+        trouble: Vec<Trouble>,
+        why: String,
+    },
 }
 
 /// Whether a thread waits for a grace period.
@@ -103,7 +108,7 @@ impl Lifecycle {
 
     /// Attaches the programs, unless they are attached.
     pub(super) fn attach(&mut self) -> Result<(), TakeoverError> {
-        if self.is_attached() {
+        if self.links != Links::Due {
             return Ok(());
         }
         self.datapath.attach()?;
@@ -120,12 +125,33 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Looks whether the links are still there; [`attach`](Self::attach) makes up for one that is not.
-    pub(super) fn check_links(&mut self) {
-        if self.is_attached() && !self.datapath.is_attached() {
-            tracing::warn!("someone took a link of ours away; attaching again");
-            self.links = Links::Due;
+    /// Looks whether pins and links are as they were made, and repairs them at once. What cannot
+    /// be repaired is tried again by the next look; the maps go on meanwhile.
+    pub(super) fn look_at_links(&mut self) {
+        if self.links == Links::Due {
+            return;
         }
+        let trouble = self.datapath.trouble();
+        let last = std::mem::replace(&mut self.links, Links::Attached);
+        if trouble.is_empty() {
+            return;
+        }
+        let known: &[Trouble] = if let Links::Damaged { trouble, .. } = &last { trouble } else { &[] };
+        for trouble in trouble.iter().filter(|trouble| !known.contains(trouble)) {
+            tracing::warn!(%trouble, "another process changed what is attached; repairing it");
+        }
+        let Err(error) = self.datapath.repair(&trouble) else {
+            tracing::warn!("repaired what is attached");
+            return;
+        };
+        let why = with_causes(&error);
+        let damaged = Links::Damaged { trouble, why };
+        if damaged != last
+            && let Links::Damaged { why, .. } = &damaged
+        {
+            tracing::warn!(why, "could not repair what is attached; trying again every second");
+        }
+        self.links = damaged;
     }
 
     /// Whether maps of another size are due. Never while they hold what the source does not say:
@@ -196,6 +222,12 @@ fn knows_what_it_holds(store: &Store, mirror: &Mirror, is_incomplete: bool) -> b
     let waits =
         |service| store.ports(service).iter().any(|port| matches!(port.disposition, Disposition::Wait));
     !is_incomplete && (store.is_ready() || !mirror.services().any(waits))
+}
+
+/// The message of an error, and what caused it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The room that everything together takes.

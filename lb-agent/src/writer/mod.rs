@@ -116,6 +116,9 @@ impl Writer {
     fn pass(&mut self) -> Result<(), TakeoverError> {
         let is_incomplete = self.report.is_incomplete();
         self.audit_if_due();
+        if self.due.take_look(Instant::now()) {
+            self.lifecycle.look_at_links();
+        }
         self.notices.own_node(&self.store, is_incomplete);
         if !self.store.is_synced() {
             return Ok(());
@@ -145,7 +148,6 @@ impl Writer {
             Ok(found) => tracing::warn!(found, "the maps were not as they were written; mending them"),
             Err(error) => tracing::warn!(%error, "could not read the maps back; will try again"),
         }
-        self.lifecycle.check_links();
     }
 
     fn converge(&mut self) {

@@ -130,7 +130,7 @@ pub fn keep(path: &Path, at: &Path) -> Result<()> {
     pin(&open(path)?, at)
 }
 
-fn pin(object: &OwnedFd, path: &Path) -> Result<()> {
+pub(crate) fn pin(object: &OwnedFd, path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     let fd = object.as_raw_fd().cast_unsigned();
     let mut attr = Object { pathname: name.as_ptr() as u64, fd, flags: 0 };

@@ -15,6 +15,7 @@ pub mod manifests;
 pub(crate) mod netns;
 pub(crate) mod node;
 pub(crate) mod pod;
+pub mod programs;
 pub(crate) mod signals;
 pub(crate) mod site;
 pub(crate) mod talk;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
 use lb_agent::datapath::takeover::Datapath;
-use lb_agent::datapath::{Grace, cgroup, grace_period};
+use lb_agent::datapath::{Grace, cgroup, grace_period, lock};
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::{Capacity, Desired, Mirror};
 use lb_agent::plan::{Maps, Sizes};
@@ -41,7 +41,8 @@ impl Kernel {
     /// The maps alone; the programs are loaded and not attached.
     pub fn open(node: &Node, machine: Features, capacity: Capacity) -> Result<Self> {
         let cgroup = cgroup::find(Some(node.cgroup()))?;
-        let mut datapath = Datapath::new(&node.pin_root(), cgroup, OBJECT).on(machine);
+        let lock = lock::acquire(&node.pin_root())?;
+        let mut datapath = Datapath::new(lock, cgroup, OBJECT).on(machine);
         let sizes = Sizes { frontends: Some(capacity.frontends), backends: Some(capacity.backends) };
         let (maps, mirror) = datapath.open(Capacity { frontends: 0, backends: 0 }, sizes)?;
         Ok(Self { maps, mirror, datapath })
@@ -86,7 +87,7 @@ impl Kernel {
         }
         ensure!(self.mirror.starved().is_empty(), "the maps are too small for this test");
         if let Some(age) = self.mirror.start_grace() {
-            grace_period(Grace::probe());
+            grace_period(Grace::Rcu);
             self.mirror.release(age);
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::maps::pinned::{Counters, folder};
-use lb_agent::datapath::programs::attach;
+use lb_agent::datapath::programs::links::Links;
 use lb_agent::datapath::programs::load::{Features, Programs, load};
 use lb_agent::datapath::{cgroup, cleanup, lock};
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
@@ -28,6 +28,7 @@ const CAPACITY: Capacity = Capacity { frontends: 64, backends: 16_384 };
 pub(super) struct Writer {
     kernel: Reconciler<Bpf>,
     programs: Programs,
+    links: Option<Links>,
     lock: lock::Lock,
     pin_root: PathBuf,
     cgroup: cgroup::Cgroup,
@@ -58,16 +59,17 @@ impl Writer {
         let maps = Bpf::open(&folder(&pin_root))?;
         let cgroup = cgroup::find(Some(node.cgroup()))?;
         let kernel = Reconciler { maps, mirror: Mirror::new(CAPACITY, 1) };
-        Ok(Self { kernel, programs, lock, pin_root, cgroup })
+        Ok(Self { kernel, programs, links: None, lock, pin_root, cgroup })
     }
 
     pub(super) fn attach(&mut self) -> Result<()> {
-        Ok(attach::attach(&mut self.programs, &self.pin_root, &self.cgroup)?)
+        let links = self.links.insert(Links::open(&self.pin_root, &self.cgroup));
+        Ok(links.put(&self.programs, &self.cgroup)?)
     }
 
     /// Detaches and unpins.
     pub(super) fn remove(self) -> Result<()> {
-        cleanup::remove_all(&self.pin_root, &self.lock)?;
+        cleanup::remove_all(&self.lock)?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod calls;
 mod facts;
 mod life;
+mod links;
 mod repair;
 mod room;
 mod says;

@@ -112,7 +112,7 @@ fn plain(name: &str) -> Experiment {
     Experiment {
         name: name.to_owned(),
         object: None,
-        grace: Grace::probe(),
+        grace: Grace::Rcu,
         per_second: None,
         way: Way::Answer,
         connects: CONNECTS,

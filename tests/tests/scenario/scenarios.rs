@@ -65,7 +65,7 @@ fn scenarios_hold_on_the_real_kernel() {
     let site = Site::new().unwrap();
     for (number, scenario) in scenarios().iter().enumerate() {
         let node = site.node(&format!("n{number}")).unwrap();
-        scenario.run(Grace::probe(), true, |capacity| {
+        scenario.run(Grace::Rcu, true, |capacity| {
             let Kernel { maps, mirror, .. } = Kernel::open(&node, Features::THIS, capacity)?;
             Ok((maps, mirror))
         });

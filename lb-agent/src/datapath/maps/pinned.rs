@@ -1,5 +1,6 @@
 //! The pinned maps of one layout version, open.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,23 @@ pub fn folder(pin_root: &Path) -> PathBuf {
 #[must_use]
 pub fn folders(pin_root: &Path) -> [PathBuf; 3] {
     ["", "-new", "-old"].map(|suffix| pin_root.join(format!("v{LAYOUT_VERSION}{suffix}")))
+}
+
+/// Every folder of maps, of whatever layout version: `v1`, `v2`, …, and `v1-new`, `v1-old` while one
+/// takes the other's place.
+#[must_use]
+pub fn generations(pin_root: &Path) -> Vec<PathBuf> {
+    let names = fs::read_dir(pin_root).into_iter().flatten().filter_map(|entry| {
+        let entry = entry.ok()?;
+        let name = entry.file_name().into_string().ok()?;
+        let version = name.strip_prefix('v')?;
+        let digits = version.strip_suffix("-new").or(version.strip_suffix("-old")).unwrap_or(version);
+        let is_ours = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        (is_ours && entry.path().is_dir()).then(|| entry.path())
+    });
+    let mut folders: Vec<PathBuf> = names.collect();
+    folders.sort();
+    folders
 }
 
 /// Why the maps in a folder cannot be used.

@@ -1,51 +1,14 @@
-//! Links: made once, pinned, and from then on only pointed at newer programs.
+//! What is attached, as the pins show it.
 
 use std::fs;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-use aya::pin::PinError;
-use aya::programs::links::{FdLink, LinkError};
-use aya::programs::{CgroupAttachMode, ProgramError};
 
 use lb_common::hook::Hook;
 
-use super::load::{LoadError, Programs};
 use crate::datapath::cgroup::Cgroup;
-use crate::datapath::sys;
-
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    #[error(transparent)]
-    Program(#[from] LoadError),
-    #[error("could not attach at {hook} of {}", cgroup.display())]
-    Attach {
-        hook: &'static str,
-        cgroup: PathBuf,
-        #[source]
-        source: Box<ProgramError>,
-    },
-    #[error("could not hold the link of {hook}")]
-    Link {
-        hook: &'static str,
-        #[source]
-        source: Box<LinkError>,
-    },
-    #[error("could not pin the link of {hook} at {}", path.display())]
-    Pin {
-        hook: &'static str,
-        path: PathBuf,
-        #[source]
-        source: Box<PinError>,
-    },
-    #[error("could not put the new program behind the link at {}", path.display())]
-    Update {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-}
+use crate::datapath::sys::{self, CGROUP_LINK, LinkInfo, Object};
 
 /// A hook that our program runs at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,38 +18,18 @@ pub struct Attached {
     /// Zero once the cgroup is gone.
     pub cgroup_id: u64,
     /// Programs that run before ours: their rewrite would hide the cluster IP from us. `None`
-    /// where the kernel does not tell.
+    /// where the kernel does not say.
     pub before: Option<Vec<u32>>,
 }
 
-/// Attaches `programs` at `cgroup`, or puts them behind the links that are there already, without
-/// a moment in which none is attached.
-///
-/// # Errors
-/// When the kernel refuses a program at its hook, or the pin. What was attached stays.
-pub fn attach(programs: &mut Programs, pin_root: &Path, cgroup: &Cgroup) -> Result<(), AttachError> {
-    for hook in Hook::in_use() {
-        let path = pin_root.join(hook.name());
-        match pinned(&path).filter(|(_, info)| info.cgroup_id == cgroup.id) {
-            Some((link, _)) => {
-                let program = programs.at(hook)?;
-                let fd = program.fd().map_err(|source| failed(hook, cgroup, source))?;
-                sys::link_update(link.as_fd(), fd.as_fd())
-                    .map_err(|source| AttachError::Update { path, source })?;
-            }
-            None => create(programs, hook, cgroup, &path)?,
-        }
-    }
-    Ok(())
-}
-
-/// What is attached under `pin_root` now, read from the pins alone. `cgroup` is asked for the
-/// programs that run before ours.
+/// What is attached under `pin_root` now, read from the pins alone, in the order of attaching.
+/// `cgroup` is asked for the programs that run before ours.
 #[must_use]
 pub fn attached(pin_root: &Path, cgroup: Option<&Cgroup>) -> Vec<Attached> {
-    let links = Hook::in_use().filter_map(|hook| Some((hook, pinned(&pin_root.join(hook.name()))?.1)));
+    let links =
+        Hook::ALL.into_iter().filter_map(|hook| Some((hook, pinned_link(&pin_root.join(hook.name()))?)));
     links
-        .map(|(hook, info)| Attached {
+        .map(|(hook, PinnedLink { info, .. })| Attached {
             hook: hook.name(),
             program_id: info.prog_id,
             cgroup_id: info.cgroup_id,
@@ -98,36 +41,40 @@ pub fn attached(pin_root: &Path, cgroup: Option<&Cgroup>) -> Vec<Attached> {
         .collect()
 }
 
-/// Makes a new link and pins it in the place of an old one, which belongs to another cgroup or to
-/// one that is gone.
-fn create(programs: &mut Programs, hook: Hook, cgroup: &Cgroup, path: &Path) -> Result<(), AttachError> {
-    let program = programs.at(hook)?;
-    // With links aya's "Single" is no flag at all, and the kernel runs several programs side by side.
-    let id = program
-        .attach(&cgroup.file, CgroupAttachMode::Single)
-        .map_err(|source| failed(hook, cgroup, source))?;
-    let link = program.take_link(id).map_err(|source| failed(hook, cgroup, source))?;
-    let link = FdLink::try_from(link)
-        .map_err(|source| AttachError::Link { hook: hook.name(), source: Box::new(source) })?;
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(AttachError::Update { path: path.to_owned(), source: error });
+/// A link to a hook of a cgroup, opened by its pin.
+#[derive(Debug)]
+pub(in crate::datapath) struct PinnedLink {
+    pub(in crate::datapath) path: PathBuf,
+    pub(in crate::datapath) link: OwnedFd,
+    pub(in crate::datapath) info: LinkInfo,
+    /// Of the pin: another pin in its place has another one.
+    pub(in crate::datapath) inode: u64,
+}
+
+impl PinnedLink {
+    /// The hook it is attached at; `None` for one that this version does not know.
+    pub(in crate::datapath) fn hook(&self) -> Option<Hook> {
+        Hook::ALL.into_iter().find(|hook| hook.attach_type() == self.info.attach_type)
     }
-    let pin = link.pin(path);
-    pin.map(drop).map_err(|source| AttachError::Pin {
-        hook: hook.name(),
-        path: path.to_owned(),
-        source: Box::new(source),
-    })
 }
 
-fn pinned(path: &Path) -> Option<(OwnedFd, sys::LinkInfo)> {
+/// The link of a cgroup that is pinned at `path`; `None` where there is no pin, or one of
+/// something else.
+pub(in crate::datapath) fn pinned_link(path: &Path) -> Option<PinnedLink> {
+    let inode = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?.ino();
     let link = sys::get_pinned(path).ok()?;
-    let info = sys::link_info(link.as_fd()).ok()?;
-    Some((link, info))
+    if sys::object(link.as_fd()).ok()? != Object::Link {
+        return None;
+    }
+    let info = sys::link_info(link.as_fd()).ok().filter(|info| info.kind == CGROUP_LINK)?;
+    Some(PinnedLink { path: path.to_owned(), link, info, inode })
 }
 
-fn failed(hook: Hook, cgroup: &Cgroup, source: ProgramError) -> AttachError {
-    AttachError::Attach { hook: hook.name(), cgroup: cgroup.path.clone(), source: Box::new(source) }
+/// Every link of a cgroup that is pinned in `folder`, whatever its name, in the order of
+/// detaching: unknown hooks first, then the reverse of attaching.
+pub(in crate::datapath) fn pinned_links(folder: &Path) -> Vec<PinnedLink> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut links: Vec<PinnedLink> = entries.filter_map(|entry| pinned_link(&entry.path())).collect();
+    links.sort_by_key(|link| std::cmp::Reverse(link.hook().map_or(usize::MAX, |hook| hook as usize)));
+    links
 }

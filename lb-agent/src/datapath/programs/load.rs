@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aya::programs::{CgroupSockAddr, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use lb_common::hook::Hook;
 use lb_common::layout::{CATALOGUE, MapSpec, Size};
 
+use crate::datapath::sys;
 use crate::plan::Capacity;
 
 #[cfg(not(edgeloop_object))]
@@ -40,6 +43,12 @@ pub enum LoadError {
         #[source]
         source: Box<ProgramError>,
     },
+    #[error("could not ask the kernel about program {name}")]
+    Info {
+        name: &'static str,
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl LoadError {
@@ -64,12 +73,35 @@ impl Features {
     pub const THIS: Self = Self { loads_reorder: cfg!(not(target_arch = "x86_64")), may_set_errno: true };
 }
 
+/// A program in the kernel, for its hook.
+#[derive(Debug)]
+pub struct Program {
+    pub hook: Hook,
+    pub id: u32,
+    fd: OwnedFd,
+}
+
+impl Program {
+    /// # Errors
+    /// When the kernel does not describe it.
+    pub(super) fn new(hook: Hook, fd: OwnedFd) -> io::Result<Self> {
+        let id = sys::program_info(fd.as_fd())?.id;
+        Ok(Self { hook, id, fd })
+    }
+}
+
+impl AsFd for Program {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// The programs of one object, loaded, bound to the maps in one folder.
 #[derive(Debug)]
 pub struct Programs {
-    object: Ebpf,
-    /// The program of each hook in use, in the order of attaching.
-    loaded: Vec<(Hook, &'static str)>,
+    /// One for each hook in use, in the order of attaching.
+    loaded: Vec<Arc<Program>>,
+    can_set_errno: bool,
 }
 
 /// Creates the maps that `folder` lacks, in the sizes given, and loads the programs over them.
@@ -98,25 +130,27 @@ pub fn load(
     let mut object = loader
         .load(object)
         .map_err(|source| LoadError::Maps { path: folder.to_owned(), source: Box::new(source) })?;
-    let mut loaded = Vec::new();
+    let mut programs = Programs { loaded: Vec::new(), can_set_errno: true };
     for hook in Hook::in_use() {
-        loaded.push((hook, load_best(&mut object, hook, machine)?));
+        let name = load_best(&mut object, hook, machine)?;
+        let fd = descriptor(&mut object, name)?;
+        let program = Program::new(hook, fd).map_err(|source| LoadError::Info { name, source })?;
+        programs.loaded.push(Arc::new(program));
+        programs.can_set_errno &= hook.programs().first() == Some(&name);
     }
-    Ok(Programs { object, loaded })
+    Ok(programs)
 }
 
 impl Programs {
     /// Whether refusals come as ECONNREFUSED from `bpf_set_retval`, at every hook.
     #[must_use]
-    pub fn can_set_errno(&self) -> bool {
-        self.loaded.iter().all(|(hook, name)| hook.programs().first() == Some(name))
+    pub const fn can_set_errno(&self) -> bool {
+        self.can_set_errno
     }
 
-    /// The program for `hook`, in the variant that was loaded.
-    pub(crate) fn at(&mut self, hook: Hook) -> Result<&mut CgroupSockAddr, LoadError> {
-        let loaded = self.loaded.iter().find(|(known, _)| *known == hook);
-        let name = loaded.map(|(_, name)| *name).ok_or(LoadError::Missing { name: hook.name() })?;
-        program(&mut self.object, name)
+    /// In the order of attaching.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Program>> {
+        self.loaded.iter()
     }
 }
 
@@ -148,6 +182,12 @@ const fn elements(spec: &MapSpec, capacity: Capacity) -> Option<u32> {
 fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), LoadError> {
     let program = program(object, name)?;
     program.load().map_err(|source| LoadError::Program { name, source: Box::new(source) })
+}
+
+fn descriptor(object: &mut Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
+    let fd = program(object, name)?.fd();
+    let fd = fd.map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+    fd.as_fd().try_clone_to_owned().map_err(|source| LoadError::Info { name, source })
 }
 
 fn program<'o>(object: &'o mut Ebpf, name: &'static str) -> Result<&'o mut CgroupSockAddr, LoadError> {

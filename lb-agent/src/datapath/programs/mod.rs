@@ -1,4 +1,5 @@
 //! The programs in the kernel: loaded over the maps, attached at their hooks.
 
 pub mod attach;
+pub mod links;
 pub mod load;

@@ -7,12 +7,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use aya::maps::MapData;
 use edgeloop_tests::Node;
-use lb_agent::datapath::cgroup;
 use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::maps::pinned;
 use lb_agent::datapath::programs::attach;
 use lb_agent::datapath::programs::load::OBJECT;
 use lb_agent::datapath::takeover::Datapath;
+use lb_agent::datapath::{cgroup, lock};
 use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::{self, Desired};
 use lb_agent::plan::{Maps, Sizes};
@@ -34,7 +34,7 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
     let wants: BTreeMap<Frontend4, Option<Desired>> =
         (0..services).map(|index| (frontend(dials::service(index)), Some(want(index, each)))).collect();
     let cgroup = cgroup::find(Some(node.cgroup()))?;
-    let mut datapath = Datapath::new(&node.pin_root(), cgroup, OBJECT);
+    let mut datapath = Datapath::new(lock::acquire(&node.pin_root())?, cgroup, OBJECT);
     let (mut maps, mut plan) = datapath.open(plan::need(&wants), Sizes::default())?;
     for (frontend, want) in &wants {
         for step in plan.steps(*frontend, want.as_ref()) {

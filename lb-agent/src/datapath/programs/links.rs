@@ -1,0 +1,236 @@
+//! The writer's links: made once, pinned, held, and from then on only pointed at other programs.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lb_common::hook::Hook;
+
+use super::attach::{PinnedLink, pinned_link};
+use super::load::{Program, Programs};
+use crate::datapath::cgroup::Cgroup;
+use crate::datapath::pins::pin_over;
+use crate::datapath::sys;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    #[error("could not attach at {} of {}", hook.name(), cgroup.display())]
+    Attach {
+        hook: Hook,
+        cgroup: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not pin the link of {} at {}", hook.name(), path.display())]
+    Pin {
+        hook: Hook,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not put another program behind the link of {}", hook.name())]
+    Update {
+        hook: Hook,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What happened to a link of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// It is off its hook, or its cgroup is gone: nothing is forwarded there.
+    Detached { hook: Hook },
+    /// Another process put another program behind it.
+    OtherProgram { hook: Hook, program_id: u32 },
+    /// Its pin was taken away: it would go with this process.
+    Unpinned { hook: Hook },
+}
+
+impl Damage {
+    const fn hook(self) -> Hook {
+        match self {
+            Self::Detached { hook } | Self::OtherProgram { hook, .. } | Self::Unpinned { hook } => hook,
+        }
+    }
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hook = self.hook().name();
+        match self {
+            Self::Detached { .. } => write!(f, "the link of {hook} was detached, or its cgroup removed"),
+            Self::OtherProgram { program_id, .. } => {
+                write!(f, "another program, id {program_id}, was put behind the link of {hook}")
+            }
+            Self::Unpinned { .. } => write!(f, "the pin of the link of {hook} was removed"),
+        }
+    }
+}
+
+/// The links below one pin root. They are held open, so that a pin which is taken away takes no
+/// program with it.
+#[derive(Debug)]
+pub struct Links {
+    pin_root: PathBuf,
+    /// In the order of attaching.
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    hook: Hook,
+    link: OwnedFd,
+    /// The inode of its pin.
+    pin: u64,
+    /// What runs there; `None` while that is a program of an earlier agent that cannot be opened.
+    program: Option<Arc<Program>>,
+}
+
+impl Links {
+    /// The links of an earlier agent at this cgroup.
+    #[must_use]
+    pub fn open(pin_root: &Path, cgroup: &Cgroup) -> Self {
+        let found = |hook: Hook| {
+            let found = pinned_link(&pin_root.join(hook.name()))?;
+            let is_ours = found.info.cgroup_id == cgroup.id && found.info.attach_type == hook.attach_type();
+            // Only to be put back if a change fails. It takes CAP_SYS_ADMIN, and a program that still runs.
+            let program = || Program::new(hook, sys::program_by_id(found.info.prog_id).ok()?).ok();
+            is_ours.then(|| Held {
+                hook,
+                program: program().map(Arc::new),
+                link: found.link,
+                pin: found.inode,
+            })
+        };
+        Self { pin_root: pin_root.to_owned(), held: Hook::in_use().filter_map(found).collect() }
+    }
+
+    /// Puts `programs` into effect at `cgroup`, readers first, each without a moment in which none
+    /// is attached.
+    ///
+    /// # Errors
+    /// When the kernel refuses one. Then the links that had moved run again what they ran before,
+    /// as far as that is in hand.
+    pub fn put(&mut self, programs: &Programs, cgroup: &Cgroup) -> Result<(), AttachError> {
+        let mut moved = Vec::new();
+        for program in programs.iter() {
+            let before = self.held.iter().find(|held| held.hook == program.hook);
+            let before = before.and_then(|held| held.program.clone());
+            if let Err(error) = self.put_one(program, cgroup) {
+                self.roll_back(moved);
+                return Err(error);
+            }
+            moved.extend(before);
+        }
+        Ok(())
+    }
+
+    /// What happened to the links since the last look: two system calls a hook.
+    #[must_use]
+    pub fn damage(&self) -> Vec<Damage> {
+        self.held.iter().filter_map(|held| held.damage(&self.pin_root)).collect()
+    }
+
+    /// Makes up for `damage`.
+    ///
+    /// # Errors
+    /// When the kernel refuses. The rest is tried all the same.
+    pub fn repair(&mut self, damage: &[Damage], cgroup: &Cgroup) -> Result<(), AttachError> {
+        let mut result = Ok(());
+        for hook in Hook::in_use().filter(|hook| damage.iter().any(|damage| damage.hook() == *hook)) {
+            let repaired = self.repair_one(hook, cgroup);
+            result = result.and(repaired);
+        }
+        result
+    }
+
+    fn repair_one(&mut self, hook: Hook, cgroup: &Cgroup) -> Result<(), AttachError> {
+        let Some(at) = self.held.iter().position(|held| held.hook == hook) else { return Ok(()) };
+        if let Some(program) = self.held[at].program.clone() {
+            self.put_one(&program, cgroup)?;
+        }
+        let held = &mut self.held[at];
+        if held.is_unpinned(&self.pin_root) {
+            held.pin = pin(&held.link, hook, &self.pin_root)?;
+        }
+        Ok(())
+    }
+
+    fn put_one(&mut self, program: &Arc<Program>, cgroup: &Cgroup) -> Result<(), AttachError> {
+        let hook = program.hook;
+        let known = self.held.iter_mut().find(|held| held.hook == hook);
+        if let Some(held) = known
+            && sys::link_info(held.link.as_fd()).is_ok_and(|info| info.cgroup_id == cgroup.id)
+        {
+            sys::link_update(held.link.as_fd(), program.as_fd())
+                .map_err(|source| AttachError::Update { hook, source })?;
+            held.program = Some(Arc::clone(program));
+            return Ok(());
+        }
+        let made = create(program, cgroup, &self.pin_root)?;
+        self.held.retain(|held| held.hook != hook);
+        self.held.push(made);
+        self.held.sort_by_key(|held| held.hook);
+        Ok(())
+    }
+
+    fn roll_back(&mut self, moved: Vec<Arc<Program>>) {
+        for program in moved.into_iter().rev() {
+            let Some(held) = self.held.iter_mut().find(|held| held.hook == program.hook) else { continue };
+            match sys::link_update(held.link.as_fd(), program.as_fd()) {
+                Ok(()) => held.program = Some(program),
+                // Both sets of maps are complete, so that either program will do for now.
+                Err(error) => {
+                    tracing::warn!(hook = held.hook.name(), %error, "could not put the earlier program back");
+                }
+            }
+        }
+    }
+}
+
+impl Held {
+    fn damage(&self, pin_root: &Path) -> Option<Damage> {
+        let hook = self.hook;
+        let Ok(info) = sys::link_info(self.link.as_fd()) else { return Some(Damage::Detached { hook }) };
+        if info.cgroup_id == 0 {
+            return Some(Damage::Detached { hook });
+        }
+        if self.program.as_ref().is_some_and(|program| program.id != info.prog_id) {
+            return Some(Damage::OtherProgram { hook, program_id: info.prog_id });
+        }
+        self.is_unpinned(pin_root).then_some(Damage::Unpinned { hook })
+    }
+
+    fn is_unpinned(&self, pin_root: &Path) -> bool {
+        let found = fs::symlink_metadata(pin_root.join(self.hook.name()));
+        found.map_or(true, |found| found.ino() != self.pin)
+    }
+}
+
+/// Makes a link and pins it in the place of an old one, which belongs to another cgroup or to one
+/// that is gone.
+fn create(program: &Arc<Program>, cgroup: &Cgroup, pin_root: &Path) -> Result<Held, AttachError> {
+    let hook = program.hook;
+    let link = sys::link_create(program.as_fd(), cgroup.file.as_fd(), hook.attach_type())
+        .map_err(|source| AttachError::Attach { hook, cgroup: cgroup.path.clone(), source })?;
+    let old = pinned_link(&pin_root.join(hook.name()));
+    let pin = pin(&link, hook, pin_root)?;
+    if let Some(PinnedLink { link, info, .. }) = old
+        && info.cgroup_id != 0
+        && let Err(error) = sys::link_detach(link.as_fd())
+    {
+        tracing::warn!(hook = hook.name(), %error, "could not detach the link of another cgroup");
+    }
+    Ok(Held { hook, link, pin, program: Some(Arc::clone(program)) })
+}
+
+/// Pins a link in the place of whatever lies there. Returns the inode of the pin.
+fn pin(link: &OwnedFd, hook: Hook, pin_root: &Path) -> Result<u64, AttachError> {
+    let path = pin_root.join(hook.name());
+    let pinned = pin_over(link.as_fd(), &path).and_then(|()| fs::symlink_metadata(&path));
+    pinned.map(|found| found.ino()).map_err(|source| AttachError::Pin { hook, path, source })
+}

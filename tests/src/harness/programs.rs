@@ -1,0 +1,123 @@
+//! Programs of another process at a cgroup's hooks, and what it can do to our links.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use bytemuck::{Pod, Zeroable};
+
+use crate::harness::bpf::{bpf, open, pin};
+
+const PROG_LOAD: i64 = 5;
+const PROG_QUERY: i64 = 16;
+const LINK_CREATE: i64 = 28;
+const LINK_UPDATE: i64 = 29;
+const LINK_DETACH: i64 = 34;
+
+/// `BPF_PROG_TYPE_CGROUP_SOCK_ADDR`.
+const SOCK_ADDR: u32 = 18;
+
+/// `r0 = 1; exit`: lets every call pass as it is.
+const LET_PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
+
+/// The start of `union bpf_attr` for `BPF_PROG_LOAD`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Load {
+    kind: u32,
+    instructions: u32,
+    code: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    kernel: u32,
+    flags: u32,
+    name: [u8; 16],
+    interface: u32,
+    attach_type: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Link {
+    first: u32,
+    second: u32,
+    third: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Query {
+    cgroup: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    ids: u64,
+    room: u32,
+    zero: u32,
+}
+
+/// A program that lets every call pass, loaded for a hook (`enum bpf_attach_type`).
+fn load(attach_type: u32) -> Result<OwnedFd> {
+    let license = c"GPL";
+    let mut attr = Load {
+        kind: SOCK_ADDR,
+        instructions: 2,
+        code: LET_PASS.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        attach_type,
+        ..Load::zeroed()
+    };
+    let fd = bpf(PROG_LOAD, &mut attr).context("could not load a program")?;
+    // SAFETY: the kernel made this descriptor for this call.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Attaches such a program at a hook of `cgroup`, and pins the link.
+pub fn attach(cgroup: &Path, attach_type: u32, at: &Path) -> Result<()> {
+    let (program, cgroup) = (load(attach_type)?, File::open(cgroup)?);
+    let mut attr = Link { first: number(&program), second: number(&cgroup), third: attach_type, flags: 0 };
+    let fd = bpf(LINK_CREATE, &mut attr).context("could not attach")?;
+    // SAFETY: the kernel made this descriptor for this call.
+    pin(&unsafe { OwnedFd::from_raw_fd(fd) }, at)
+}
+
+/// Puts such a program behind the link that is pinned at `link`.
+pub fn replace(link: &Path, attach_type: u32) -> Result<()> {
+    let (program, link) = (load(attach_type)?, open(link)?);
+    // The flags come third.
+    let mut attr = Link { first: number(&link), second: number(&program), third: 0, flags: 0 };
+    bpf(LINK_UPDATE, &mut attr).context("could not put another program behind the link")?;
+    Ok(())
+}
+
+/// Takes the link that is pinned at `link` off its hook.
+pub fn detach(link: &Path) -> Result<()> {
+    let link = open(link)?;
+    let mut attr = Link { first: number(&link), second: 0, third: 0, flags: 0 };
+    bpf(LINK_DETACH, &mut attr).context("could not detach the link")?;
+    Ok(())
+}
+
+/// The ids of the programs that run at a hook of `cgroup` itself.
+pub fn running(cgroup: &Path, attach_type: u32) -> Result<Vec<u32>> {
+    let cgroup = File::open(cgroup)?;
+    let mut ids = vec![0_u32; 64];
+    let mut attr = Query {
+        cgroup: number(&cgroup),
+        attach_type,
+        ids: ids.as_mut_ptr() as u64,
+        room: 64,
+        ..Query::zeroed()
+    };
+    bpf(PROG_QUERY, &mut attr).context("could not ask what is attached")?;
+    ids.truncate(attr.room as usize);
+    Ok(ids)
+}
+
+fn number(fd: &impl AsRawFd) -> u32 {
+    fd.as_raw_fd().cast_unsigned()
+}
