@@ -1,4 +1,4 @@
-//! What someone may have meant: the known names near a misspelt one.
+//! What someone may have meant: the known names near a misspelt one. Pure.
 
 const MOST: usize = 5;
 

@@ -31,10 +31,17 @@ const ONLY: [Only; 3] = [
     },
 ];
 
+/// The kernel's own struct of a call, and the only file that touches it.
+const CALL: (&str, &str) = ("bpf_sock_addr", "lb-ebpf/src/call");
+const PROGRAMS: &str = "lb-ebpf/src";
+
 /// The crates whose rooms these are; tests and tools may look at the kernel as they like.
 const HOUSE: [&str; 2] = ["lb-agent/src", "lb-common/src"];
 
 pub(crate) fn check(source: &Source) -> Vec<Finding> {
+    if source.is_in(PROGRAMS) {
+        return touches_call(source);
+    }
     if !HOUSE.iter().any(|house| source.is_in(house)) {
         return Vec::new();
     }
@@ -50,6 +57,14 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn touches_call(source: &Source) -> Vec<Finding> {
+    let (word, file) = CALL;
+    let tokens = source.tokens();
+    let named = tokens.iter().filter(|token| token.text == word && !source.is_in(file));
+    let rule = format!("only {file}.rs may touch `{word}`: ask `Call` for what you need");
+    named.map(|token| source.finding(token.line, rule.clone())).collect()
 }
 
 /// The words at which a path begins that may name a crate: `name::…`, `use name`, `::name`.
@@ -108,6 +123,8 @@ mod tests {
             ("where it is declared", "lb-agent/src/source/mod.rs", "mod kube;\nuse kube::Source;", 0),
             ("API types in convert", "lb-agent/src/convert/mod.rs", "use k8s_openapi::api;", 0),
             ("API types in the model", "lb-agent/src/model.rs", "use k8s_openapi::api;", 1),
+            ("the kernel's call in its file", "lb-ebpf/src/call.rs", "fn f(c: &bpf_sock_addr) {}", 0),
+            ("elsewhere", "lb-ebpf/src/forward.rs", "fn f(c: &bpf_sock_addr) {}", 1),
             ("tests of the kernel", "tests/src/site.rs", "use aya::Ebpf;", 0),
         ] {
             let findings = check(&Source::new(path, text));
