@@ -11,11 +11,11 @@ use crate::announce::{EventQueue, RateLimit, publish};
 use crate::api::Claim;
 use crate::config::Config;
 use crate::datapath::maps::agent_sockets::AgentSockets;
+use crate::datapath::maps::counters::CounterReader;
 use crate::datapath::programs::load;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
-use crate::serve::http;
-use crate::serve::socket::{Served, listen, serve};
+use crate::serve::{self, http, socket};
 use crate::source::Source;
 use crate::store::Store;
 use crate::writer::{Wake, Writer, WriterConfig};
@@ -25,7 +25,7 @@ use crate::writer::{Wake, Writer, WriterConfig};
 /// # Errors
 /// When it cannot start, or the kernel refuses maps or programs.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let Config { node, source, rules, cgroup, pin_root, socket, sizes, audit, http } = config;
+    let Config { node, source, rules, cgroup, pin_root, socket: path, sizes, audit, http } = config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -35,11 +35,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let events = source.api().map(|_| EventQueue::default());
     let settings =
         WriterConfig { source: source.to_string(), sizes, audit, grace: Grace::Rcu, outbox: events.clone() };
-    let served = {
-        let _entered = runtime.enter();
-        listen(&socket)?
-    };
-    let http = http.map(|address| runtime.block_on(http::listen(address))).transpose()?;
+    let socket = socket::listen(&path)?;
+    let http = http.map(http::listen).transpose()?;
 
     let (wake, inbox) = channel();
     let datapath = Datapath::new(lock, cgroup, load::OBJECT);
@@ -52,6 +49,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
     drop(entered);
 
+    let _doors = serve::open(socket, http, writer.published(), CounterReader::new(&pin_root))?;
     let (ended, writer_ended) = tokio::sync::oneshot::channel();
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
         let result = writer.run();
@@ -59,10 +57,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         _ = ended.send(());
         result
     })?;
-    if let Some(listener) = http {
-        runtime.spawn(http::serve(listener, wake.clone(), pin_root.clone()));
-    }
-    runtime.block_on(until_stopped(&served, &wake, writer_ended))?;
+    runtime.block_on(until_stopped(writer_ended))?;
     drop((follower, publisher));
     stop(&wake, writer)?;
     tracing::info!("stopped; the kernel goes on serving");
@@ -70,18 +65,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Waits for a signal, or for the writer to end by itself.
-async fn until_stopped(
-    served: &Served,
-    wake: &Sender<Wake>,
-    writer_ended: tokio::sync::oneshot::Receiver<()>,
-) -> anyhow::Result<()> {
+async fn until_stopped(writer_ended: tokio::sync::oneshot::Receiver<()>) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
         _ = writer_ended => {}
-        () = serve(&served.listener, wake.clone()) => {}
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ fn from_files(folders: &[PathBuf]) -> anyhow::Result<Picture> {
     let notes = report.notes.iter().map(|note| Ignored {
         object: note.file.display().to_string(),
         why: note.text.clone(),
-        mark: None,
+        diagnostic: None,
     });
     Ok(Picture {
         objects,

@@ -1,7 +1,7 @@
 //! What a source reports besides its objects: what cannot be used, and how far it is.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Kind, ObjectKey};
 
@@ -58,16 +58,26 @@ pub struct FileProblem {
     pub message: String,
 }
 
+impl FileProblem {
+    /// The file, and the document in it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        place(&self.file, self.document)
+    }
+
+    /// What is wrong there, and with which field.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match &self.field {
+            Some(field) => format!("{field}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file.display())?;
-        if let Some(document) = self.document {
-            write!(f, "document {document}: ")?;
-        }
-        if let Some(field) = &self.field {
-            write!(f, "{field}: ")?;
-        }
-        f.write_str(&self.message)
+        write!(f, "{}: {}", self.place(), self.what())
     }
 }
 
@@ -79,13 +89,24 @@ pub struct Remark {
     pub text: String,
 }
 
+impl Remark {
+    /// The file, and the document in it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        place(&self.file, self.document)
+    }
+}
+
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file.display())?;
-        if let Some(document) = self.document {
-            write!(f, "document {document}: ")?;
-        }
-        f.write_str(&self.text)
+        write!(f, "{}: {}", self.place(), self.text)
+    }
+}
+
+fn place(file: &Path, document: Option<usize>) -> String {
+    match document {
+        Some(document) => format!("{}: document {document}", file.display()),
+        None => file.display().to_string(),
     }
 }
 
@@ -98,19 +119,22 @@ pub struct Duplicate {
     pub ignored: PathBuf,
 }
 
+impl Duplicate {
+    /// Where it is defined, and which definition is used.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let Self { used, ignored, .. } = self;
+        if used == ignored {
+            format!("stands twice in {}; the first is used", used.display())
+        } else {
+            format!("is defined by {} and {}; the first is used", used.display(), ignored.display())
+        }
+    }
+}
+
 impl fmt::Display for Duplicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { object, used, ignored } = self;
-        if used == ignored {
-            write!(f, "{object} stands twice in {}; the first is used", used.display())
-        } else {
-            write!(
-                f,
-                "{object} is defined by {} and {}; the first is used",
-                used.display(),
-                ignored.display()
-            )
-        }
+        write!(f, "{} {}", self.object, self.what())
     }
 }
 

@@ -123,6 +123,14 @@ impl Mirror {
         self.next_id
     }
 
+    /// What is in use: elements, and entries of regions as they are allocated, those in a grace
+    /// period too.
+    #[must_use]
+    pub fn used(&self) -> Capacity {
+        let backends = self.capacity.backends.saturating_sub(self.regions.free());
+        Capacity { frontends: self.entries.len() as u32, backends }
+    }
+
     /// Entries of the backends map that hold no region, those in a grace period not counted.
     #[must_use]
     pub fn free_backends(&self) -> u32 {
@@ -133,6 +141,12 @@ impl Mirror {
     #[must_use]
     pub const fn starved(&self) -> &BTreeMap<ObjectName, BTreeMap<Frontend4, Starved>> {
         &self.starved
+    }
+
+    /// Whether something was given back since the Services that lack room were last tried.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.room && !self.starved.is_empty()
     }
 
     /// The Services that lack room, once something was given back: worth another try.

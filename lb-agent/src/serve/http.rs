@@ -1,26 +1,35 @@
 //! Health and metrics over HTTP, for probes and for Prometheus.
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
-use super::metrics;
-use crate::writer::Wake;
+use super::{Newest, metrics};
+use crate::datapath::maps::counters::CounterReader;
+use crate::view::published::Published;
 
-use super::observe::observe;
-use crate::view::status::AgentView;
-
-/// A writer that does not answer within this time is stuck.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Connections at one time. Others wait in the kernel's queue.
+const CONNECTIONS: usize = 256;
+/// For the head of a request, counted from the end of the one before.
+const IDLE: Duration = Duration::from_secs(30);
+/// A connection that is older is closed between two requests, or after [`GRACE`].
+const LIFE: Duration = Duration::from_secs(300);
+const GRACE: Duration = Duration::from_secs(5);
+/// For the head of a request.
+const LONGEST_HEAD: usize = 16 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 #[error("could not listen at {address}; name another address with --http")]
@@ -30,108 +39,142 @@ pub struct HttpError {
     source: io::Error,
 }
 
-#[derive(Clone)]
-struct Asked {
-    writer: Sender<Wake>,
-    pin_root: PathBuf,
+/// An address that is listened at.
+#[derive(Debug)]
+pub struct HttpDoor(TcpListener);
+
+/// What a request reads.
+struct Known {
+    newest: Newest,
+    counters: CounterReader,
 }
 
 /// Takes the address.
 ///
 /// # Errors
-/// When it is taken, or is none of this machine's.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, HttpError> {
-    TcpListener::bind(address).await.map_err(|source| HttpError { address, source })
+/// When another process has it, or this machine does not.
+pub fn listen(address: SocketAddr) -> Result<HttpDoor, HttpError> {
+    let listen = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(HttpDoor(listener))
+    };
+    listen().map_err(|source| HttpError { address, source })
 }
 
-/// Answers for ever: `/healthz` the writer is alive, `/readyz` source and kernel are in sync,
-/// `/metrics`.
-///
-/// # Errors
-/// When the listener breaks.
-pub async fn serve(listener: TcpListener, writer: Sender<Wake>, pin_root: PathBuf) -> io::Result<()> {
-    axum::serve(listener, router(Asked { writer, pin_root })).await
+impl HttpDoor {
+    /// Serves for ever: `/healthz` says whether the writer is alive, `/readyz` whether source and
+    /// kernel are in sync, `/metrics` both and what is counted.
+    pub(super) async fn serve(self, newest: Newest, counters: CounterReader) {
+        let listener = match tokio::net::TcpListener::from_std(self.0) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "neither health nor metrics can be had over HTTP");
+                return;
+            }
+        };
+        let router = router(Known { newest, counters });
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            // Never closed, so that this cannot fail.
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let router = router.clone();
+            tokio::spawn(async move {
+                connection(stream, router).await;
+                drop(place);
+            });
+        }
+    }
 }
 
-fn router(asked: Asked) -> Router {
+async fn connection(stream: TcpStream, router: Router) {
+    // Slower otherwise, and no worse.
+    drop(stream.set_nodelay(true));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(LONGEST_HEAD);
+    let mut served = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    // A client that left, or sent no HTTP, is no news.
+    if let Ok(ended) = tokio::time::timeout(LIFE, served.as_mut()).await {
+        return drop(ended);
+    }
+    served.as_mut().graceful_shutdown();
+    drop(tokio::time::timeout(GRACE, served).await);
+}
+
+fn router(known: Known) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(asked)
+        .with_state(Arc::new(known))
 }
 
-async fn healthz(State(asked): State<Asked>) -> (StatusCode, &'static str) {
-    match asked.view().await {
-        Some(_) => (StatusCode::OK, "ok\n"),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the writer does not answer\n"),
+async fn healthz(State(known): State<Arc<Known>>) -> (StatusCode, String) {
+    match known.published() {
+        Some(_) => ok(),
+        None => stuck(),
     }
 }
 
-async fn readyz(State(asked): State<Asked>) -> (StatusCode, &'static str) {
-    let Some(view) = asked.view().await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the writer does not answer\n");
-    };
-    match view.why_not_ready() {
-        None => (StatusCode::OK, "ok\n"),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+async fn readyz(State(known): State<Arc<Known>>) -> (StatusCode, String) {
+    let Some(published) = known.published() else { return stuck() };
+    match published.state.waits_for() {
+        [] => ok(),
+        waits => {
+            let whys: Vec<&str> = waits.iter().map(|what| what.describe()).collect();
+            (StatusCode::SERVICE_UNAVAILABLE, whys.join("\n") + "\n")
+        }
     }
 }
 
-async fn metrics(State(asked): State<Asked>) -> Response {
+async fn metrics(State(known): State<Arc<Known>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let Some(view) = asked.view().await else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
-    let pin_root = asked.pin_root.clone();
-    // Reading maps is a row of system calls.
-    let kernel = tokio::task::spawn_blocking(move || observe(&pin_root, None).ok()).await.ok().flatten();
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics::text(&view, kernel.as_ref())).into_response()
+    // Also of a writer that is stuck: what is counted goes on.
+    let published = Arc::clone(&known.newest.borrow());
+    let text = metrics::text(&published, known.counters.read().as_ref());
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
 }
 
-impl Asked {
-    async fn view(&self) -> Option<AgentView> {
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        self.writer.send(Wake::Query(answer)).ok()?;
-        tokio::time::timeout(PATIENCE, answered).await.ok()?.ok()
+fn ok() -> (StatusCode, String) {
+    (StatusCode::OK, "ok\n".to_owned())
+}
+
+fn stuck() -> (StatusCode, String) {
+    (StatusCode::SERVICE_UNAVAILABLE, "the writer is stuck\n".to_owned())
+}
+
+impl Known {
+    /// `None` when the writer is stuck.
+    fn published(&self) -> Option<Arc<Published>> {
+        let published = Arc::clone(&self.newest.borrow());
+        (!published.is_stuck(Instant::now())).then_some(published)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Rules, Store};
+    use crate::view::published::{AgentState, STUCK_AFTER, WaitsFor};
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
     use tower::ServiceExt as _;
 
-    /// What is answered while the writer's view is `view`; a writer that is gone has none.
-    async fn answer(path: &str, view: Option<AgentView>) -> (StatusCode, String) {
-        let (writer, inbox) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            for wake in inbox.iter().take(usize::from(view.is_some())) {
-                let Wake::Query(answer) = wake else { panic!("{wake:?}") };
-                answer.send(view.clone().unwrap()).unwrap();
-            }
-        });
-        let router = router(Asked { writer, pin_root: "/nowhere".into() });
-        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
-        let status = response.status();
-        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        thread.join().unwrap();
-        (status, String::from_utf8(body.to_vec()).unwrap())
-    }
-
     #[tokio::test]
     async fn readiness_is_source_kernel_and_node_together() {
-        let ready = AgentView { in_sync: true, attached: true, ready: true, ..AgentView::default() };
-        for (shows, view, status, says) in [
-            ("all is well", Some(ready.clone()), 200, "ok"),
-            ("no sync", Some(AgentView { in_sync: false, ..ready.clone() }), 503, "not in sync"),
-            ("not attached", Some(AgentView { attached: false, ..ready.clone() }), 503, "not attached"),
-            ("no node", Some(AgentView { ready: false, ..ready.clone() }), 503, "labels were never known"),
-            ("no writer", None, 503, "does not answer"),
+        let all = vec![WaitsFor::Source, WaitsFor::Programs, WaitsFor::NodeLabels];
+        for (shows, state, status, says) in [
+            ("all is well", AgentState::Ready, 200, "ok"),
+            ("no sync yet", AgentState::Starting, 503, "not in sync"),
+            ("not attached", AgentState::NotReady(vec![WaitsFor::Programs]), 503, "not attached"),
+            ("no labels", AgentState::NotReady(vec![WaitsFor::NodeLabels]), 503, "labels were never known"),
+            ("everything is said", AgentState::NotReady(all), 503, "on\nthe programs are not attached\nthis"),
         ] {
-            let (got, text) = answer("/readyz", view).await;
+            let (got, text) = response("/readyz", Published { state, ..published() }).await;
             assert_eq!(got.as_u16(), status, "{shows}");
             assert!(text.contains(says), "{shows}: {text}");
         }
@@ -139,14 +182,34 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_that_is_not_ready_is_healthy_and_a_stuck_one_is_not() {
-        assert_eq!(answer("/healthz", Some(AgentView::default())).await.0, StatusCode::OK);
-        assert_eq!(answer("/healthz", None).await.0, StatusCode::SERVICE_UNAVAILABLE);
+        let long_ago = Instant::now() - STUCK_AFTER - Duration::from_secs(1);
+        let stuck = || Published { at: long_ago, state: AgentState::Ready, ..published() };
+        assert_eq!(response("/healthz", published()).await.0, StatusCode::OK);
+        for path in ["/healthz", "/readyz"] {
+            let (status, text) = response(path, stuck()).await;
+            assert_eq!((status.as_u16(), &*text), (503, "the writer is stuck\n"), "{path}");
+        }
+        assert_eq!(response("/metrics", stuck()).await.0, StatusCode::OK);
     }
 
     #[tokio::test]
-    async fn metrics_are_told_also_while_nothing_is_pinned() {
-        let (status, text) = answer("/metrics", Some(AgentView::default())).await;
+    async fn there_are_metrics_also_while_nothing_is_pinned() {
+        let (status, text) = response("/metrics", published()).await;
         assert_eq!(status, StatusCode::OK);
         assert!(text.contains("edgeloop_ready 0.0") && text.ends_with("# EOF\n"), "{text}");
+    }
+
+    /// What a client receives when the writer has published `published` last.
+    async fn response(path: &str, published: Published) -> (StatusCode, String) {
+        let (_writer, newest) = tokio::sync::watch::channel(Arc::new(published));
+        let router = router(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) });
+        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn published() -> Published {
+        Published::first(&Store::new("n1", Rules::default()), "file:/x", Instant::now())
     }
 }

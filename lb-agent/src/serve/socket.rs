@@ -1,21 +1,22 @@
-//! The agent's socket: whoever connects gets the view as JSON.
+//! The agent's socket: a client that connects receives the status as JSON.
 
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 
-use crate::writer::Wake;
-
+use super::Newest;
 use crate::view::status::AgentView;
 
-/// An agent that does not answer within this time is as good as none.
+/// An agent that does not reply within this time counts as none, and a client that does not read.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Clients at one time. Others wait in the kernel's queue.
+const CLIENTS: usize = 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -25,18 +26,18 @@ pub enum ListenError {
         #[source]
         source: io::Error,
     },
-    #[error("{} is in use: another agent answers there, or it is no socket; name another with --socket", path.display())]
+    #[error("{} is in use: another agent listens there, or it is no socket; name another with --socket", path.display())]
     InUse { path: PathBuf },
 }
 
-/// Removes the socket when the agent leaves.
+/// A socket that is listened at. It is removed when this is dropped.
 #[derive(Debug)]
-pub struct Served {
+pub struct SocketDoor {
     path: PathBuf,
-    pub listener: UnixListener,
+    listener: UnixListener,
 }
 
-impl Drop for Served {
+impl Drop for SocketDoor {
     fn drop(&mut self) {
         // Gone already is as good.
         drop(std::fs::remove_file(&self.path));
@@ -46,8 +47,8 @@ impl Drop for Served {
 /// Makes the socket, readable by its owner alone. One that a killed agent left is replaced.
 ///
 /// # Errors
-/// When the folder or the socket cannot be made, or the path is somebody else's.
-pub fn listen(path: &Path) -> Result<Served, ListenError> {
+/// When the folder or the socket cannot be made, or something else lies at the path.
+pub fn listen(path: &Path) -> Result<SocketDoor, ListenError> {
     let failed = |source| ListenError::Socket { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -56,11 +57,13 @@ pub fn listen(path: &Path) -> Result<Served, ListenError> {
         return Err(ListenError::InUse { path: path.to_owned() });
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
+    let door = SocketDoor { path: path.to_owned(), listener };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(Served { path: path.to_owned(), listener })
+    door.listener.set_nonblocking(true).map_err(failed)?;
+    Ok(door)
 }
 
-/// Removes a socket that nobody listens at any more; false when something else lies there.
+/// Removes a socket at which no process listens any more; false when something else lies there.
 ///
 /// # Errors
 /// When it cannot be removed.
@@ -73,29 +76,44 @@ pub fn remove_socket(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Answers for ever.
-pub async fn serve(listener: &UnixListener, writer: Sender<Wake>) {
-    loop {
-        let Ok((mut stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        if writer.send(Wake::Query(answer)).is_err() {
-            return;
-        }
-        tokio::spawn(async move {
-            if let Ok(Ok(view)) = tokio::time::timeout(PATIENCE, answered).await
-                && let Ok(text) = serde_json::to_vec(&view)
-            {
-                // Whoever asked may have gone away.
-                drop(stream.write_all(&text).await);
+impl SocketDoor {
+    /// Serves until it is dropped.
+    pub(super) async fn serve(self, newest: Newest) {
+        let listener = self.listener.try_clone().and_then(tokio::net::UnixListener::from_std);
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, path = %self.path.display(), "no status can be had at the socket");
+                return std::future::pending().await;
             }
-        });
+        };
+        let room = Arc::new(Semaphore::new(CLIENTS));
+        loop {
+            // Never closed, so that this cannot fail.
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let newest = newest.clone();
+            tokio::spawn(async move {
+                // A client that went away, or does not read, is left.
+                drop(tokio::time::timeout(PATIENCE, reply(stream, &newest)).await);
+                drop(place);
+            });
+        }
     }
 }
 
-/// Asks the agent behind the socket. `None` when none answers.
+async fn reply(mut stream: tokio::net::UnixStream, newest: &Newest) -> io::Result<()> {
+    let published = Arc::clone(&newest.borrow());
+    let pid = std::process::id();
+    // Of a large cluster it is long, and a probe must not wait for it.
+    let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&AgentView::new(&published, pid)));
+    stream.write_all(&text.await??).await
+}
+
+/// Asks the agent behind the socket. `None` when none replies.
 #[must_use]
 pub fn ask(path: &Path) -> Option<AgentView> {
     let mut stream = UnixStream::connect(path).ok()?;

@@ -78,9 +78,9 @@ pub struct Excluded {
 pub struct Ignored {
     pub object: String,
     pub why: String,
-    /// Set where a topology was asked for in vain.
+    /// Set where its topology has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mark: Option<String>,
+    pub diagnostic: Option<String>,
 }
 
 /// What the node of `store` does with every service port, and which objects have no say.
@@ -167,16 +167,22 @@ fn ignored(store: &Store) -> Vec<Ignored> {
 }
 
 fn ignored_service(service: &Service, topology: &Topology) -> Option<Ignored> {
-    let why = match service.skipped.as_ref()? {
+    let why = why_skipped(service.skipped.as_ref()?);
+    let diagnostic = (*topology != Topology::None).then(|| format!("cannot be filtered: {why}"));
+    Some(Ignored { object: format!("Service {}", service.name), why, diagnostic })
+}
+
+/// Why a Service does not count, as part of a sentence.
+#[must_use]
+pub fn why_skipped(skipped: &Skipped) -> String {
+    match skipped {
         Skipped::ExternalName => "ExternalName".to_owned(),
         Skipped::Headless => "headless".to_owned(),
         Skipped::NoClusterIp => "no cluster IP".to_owned(),
         Skipped::OtherProxy(proxy) => {
             format!("left to proxy \"{proxy}\" by the label service.kubernetes.io/service-proxy-name")
         }
-    };
-    let mark = (*topology != Topology::None).then(|| format!("cannot be filtered: {why}"));
-    Some(Ignored { object: format!("Service {}", service.name), why, mark })
+    }
 }
 
 /// A slice is told of where it never counts, whatever its Service does.
@@ -193,7 +199,7 @@ fn ignored_slice(slice: &Slice, store: &Store) -> Option<Ignored> {
             format!("there is no Service {service}")
         }
     };
-    Some(Ignored { object: format!("EndpointSlice {}", slice.name), why, mark: None })
+    Some(Ignored { object: format!("EndpointSlice {}", slice.name), why, diagnostic: None })
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
-//! What an operator is told, as values: wanted beside observed. Pure.
+//! What an operator sees, as values: what is wanted, what is held, and what needs attention. Pure.
 
+pub mod by_service;
 pub mod decisions;
-pub mod diagnostics;
+pub mod diagnostic;
 pub mod kernel;
+pub mod of_service;
+pub mod of_source;
+pub mod published;
 pub mod status;

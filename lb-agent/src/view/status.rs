@@ -1,60 +1,36 @@
-//! What the agent knows, as one value: sent over the socket, shown by `lb-agent status`.
+//! What the agent knows, as one value: sent over the socket, shown by `lb-agent status`. Pure.
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ApiReport, FileReport, SourceReport};
-use crate::plan::Mirror;
-use crate::store::Store;
+use crate::model::{ApiReport, KindState, SourceReport};
 
-use super::diagnostics::{Mark, marks};
+use super::diagnostic::{Diagnostic, Reason};
+use super::published::{NodeLabels, Published, WaitsFor};
 
 /// What a running agent knows beyond what the maps show.
+///
+/// Its JSON is read by `lb-agent` of other versions too: what is missing there is empty here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct AgentView {
     pub pid: u32,
     pub version: String,
     pub node: String,
     pub pool: Option<String>,
-    /// This node's object exists now; while it does not, its last known labels hold.
-    pub node_known: bool,
-    /// Its labels were known at least once.
-    #[serde(default)]
-    pub labels_known: bool,
+    pub node_labels: NodeLabels,
     pub source: String,
-    pub in_sync: bool,
-    /// In sync, attached, and waiting for nothing.
+    /// Nothing is waited for: what `/readyz` says.
     pub ready: bool,
-    pub attached: bool,
+    /// Empty exactly when it is ready.
+    pub waits_for: Vec<WaitsFor>,
     /// How a refused connection fails: ECONNREFUSED from `connect`, or by way of loopback port 0.
     pub refuses_by: Option<String>,
     pub passes: u64,
-    /// Services that could not be written, and why.
-    pub failed: Vec<Failed>,
-    pub marks: Vec<Mark>,
-    pub files: Files,
+    /// The severe ones first.
+    pub diagnostics: Vec<Diagnostic>,
     /// Present where an API server is the source.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
-    pub service: String,
-    pub why: String,
-}
-
-/// What the source of files has to say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Files {
-    /// Files that cannot be used; what they defined before stays.
-    pub problems: Vec<String>,
-    /// Parts of usable objects that were left out.
-    pub oddities: Vec<String>,
-    pub duplicates: Vec<String>,
-    pub notes: Vec<String>,
-    /// Files that were never usable since the start: until they are, nothing is removed.
-    pub incomplete: Vec<String>,
 }
 
 /// How things stand with the API server.
@@ -63,9 +39,6 @@ pub struct Files {
 pub struct Api {
     pub server: String,
     pub kinds: Vec<ApiKind>,
-    /// Objects that cannot be used, or not as a whole, and why.
-    pub objects: Vec<String>,
-    pub notes: Vec<String>,
 }
 
 /// One kind of objects.
@@ -82,81 +55,69 @@ pub struct ApiKind {
     pub last_failure_at: Option<String>,
 }
 
-impl From<&ApiReport> for Api {
-    fn from(report: &ApiReport) -> Self {
-        let ApiReport { server, kinds, objects, notes } = report;
-        let kinds = kinds.iter().map(|of| ApiKind {
-            kind: of.kind.label().to_owned(),
-            state: of.state.label().to_owned(),
-            since: of.since.clone(),
-            last_failure: of.last_failure.as_ref().map(|failure| failure.what.clone()),
-            last_failure_at: of.last_failure.as_ref().map(|failure| failure.at.clone()),
-        });
-        Self {
-            server: server.clone(),
-            kinds: kinds.collect(),
-            objects: objects.iter().map(|(object, why)| format!("{object}: {why}")).collect(),
-            notes: notes.clone(),
-        }
-    }
-}
-
-impl From<&FileReport> for Files {
-    fn from(report: &FileReport) -> Self {
-        let FileReport { problems, oddities, duplicates, notes, incomplete } = report;
-        Self {
-            problems: problems.iter().map(ToString::to_string).collect(),
-            oddities: oddities.iter().map(ToString::to_string).collect(),
-            duplicates: duplicates.iter().map(ToString::to_string).collect(),
-            notes: notes.iter().map(ToString::to_string).collect(),
-            incomplete: incomplete.iter().map(|file| file.display().to_string()).collect(),
-        }
-    }
-}
-
 impl AgentView {
-    /// The source follows what it reads, as far as it can tell.
+    /// What `published` says, by the process `pid`.
+    #[must_use]
+    pub fn new(published: &Published, pid: u32) -> Self {
+        let Published { source, report, state, node, refuses_by, passes, .. } = published;
+        let waits_for = state.waits_for();
+        Self {
+            pid,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: node.name.to_string(),
+            pool: node.pool.as_ref().map(ToString::to_string),
+            node_labels: node.labels,
+            source: source.to_string(),
+            ready: waits_for.is_empty(),
+            waits_for: waits_for.to_vec(),
+            refuses_by: refuses_by.map(str::to_owned),
+            passes: *passes,
+            diagnostics: diagnostics(published),
+            api: match &**report {
+                SourceReport::Files(_) => None,
+                SourceReport::Api(report) => Some(report.into()),
+            },
+        }
+    }
+
+    /// The source sends changes as they happen, as far as it can tell.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
-        let behind = |api: &Api| api.kinds.iter().any(|kind| kind.state != "in sync");
-        self.in_sync && !self.api.as_ref().is_some_and(behind)
+        !self.waits_for.contains(&WaitsFor::Source)
     }
 
-    /// What readiness waits for, in a sentence; `None` when it waits for nothing.
+    /// Its programs run at every hook.
     #[must_use]
-    pub fn why_not_ready(&self) -> Option<&'static str> {
-        if !self.is_up_to_date() {
-            Some("the source is not in sync; what the kernel holds goes on\n")
-        } else if !self.attached {
-            Some("the programs are not attached yet\n")
-        } else if !self.ready {
-            Some("this node's labels were never known, and a topology reads them\n")
-        } else {
-            None
-        }
+    pub fn is_attached(&self) -> bool {
+        !self.waits_for.contains(&WaitsFor::Programs)
     }
 
-    /// Adds what the source says.
-    #[must_use]
-    pub fn with(self, report: &SourceReport) -> Self {
-        match report {
-            SourceReport::Files(report) => Self { files: report.into(), ..self },
-            SourceReport::Api(report) => Self { api: Some(report.into()), ..self },
-        }
+    /// The diagnostics with this reason.
+    pub fn with(&self, reason: Reason) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(move |diagnostic| diagnostic.reason == reason)
     }
+}
 
-    /// The parts that follow from store and plan; the caller fills in the rest.
-    #[must_use]
-    pub fn of(store: &Store, mirror: Option<&Mirror>) -> Self {
-        let places = store.places();
-        Self {
-            node: places.here.to_string(),
-            pool: places.own_pool().map(ToString::to_string),
-            node_known: store.own_node_exists(),
-            labels_known: places.own.is_some(),
-            in_sync: store.is_synced(),
-            marks: marks(store, mirror),
-            ..Self::default()
-        }
+fn diagnostics(published: &Published) -> Vec<Diagnostic> {
+    let mut all = published.others();
+    all.extend(published.diagnostics.iter().cloned());
+    all.sort_unstable();
+    all
+}
+
+impl From<&ApiReport> for Api {
+    fn from(report: &ApiReport) -> Self {
+        let ApiReport { server, kinds, objects: _, notes: _ } = report;
+        let kinds = kinds.iter().map(|of| {
+            let KindState { kind, state, since, last_failure } = of;
+            ApiKind {
+                kind: kind.label().to_owned(),
+                state: state.label().to_owned(),
+                since: since.clone(),
+                last_failure: last_failure.as_ref().map(|failure| failure.what.clone()),
+                last_failure_at: last_failure.as_ref().map(|failure| failure.at.clone()),
+            }
+        });
+        Self { server: server.clone(), kinds: kinds.collect() }
     }
 }

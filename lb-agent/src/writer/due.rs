@@ -48,6 +48,11 @@ impl Due {
         is_due
     }
 
+    /// Whether the next try of what failed is due.
+    pub(super) fn is_retry(&self, now: Instant) -> bool {
+        self.retry.is_some_and(|(at, _)| now >= at)
+    }
+
     /// Sets the next try after a pass, of which something `failed` or nothing.
     pub(super) fn set_retry(&mut self, failed: bool, now: Instant) {
         let wait = self.retry.map_or(RETRY, |(_, wait)| (wait * 2).min(RETRY_AT_MOST));
@@ -69,6 +74,7 @@ mod tests {
             due.set_retry(true, start);
             due.look_at = start + Duration::from_secs(60);
             assert_eq!(due.patience(start), wait);
+            assert!(!due.is_retry(start) && due.is_retry(start + wait));
         }
         due.set_retry(false, start);
         due.set_retry(true, start);

@@ -4,7 +4,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use crate::source::Batch;
-use crate::view::status::AgentView;
 
 /// Why the writer wakes, besides the clock.
 #[derive(Debug)]
@@ -12,8 +11,6 @@ pub enum Wake {
     Source(Batch),
     /// The grace period of this number has passed.
     Grace(u64),
-    /// Someone asks how things are.
-    Query(tokio::sync::oneshot::Sender<AgentView>),
     Stop,
 }
 

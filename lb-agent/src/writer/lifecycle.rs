@@ -73,6 +73,14 @@ impl Lifecycle {
         self.links == Links::Attached
     }
 
+    /// Why what is attached could not be repaired, if so.
+    pub(super) const fn damage(&self) -> Option<&str> {
+        match &self.links {
+            Links::Due | Links::Attached => None,
+            Links::Damaged { why, .. } => Some(why.as_str()),
+        }
+    }
+
     /// How connections are refused; `None` before the programs are loaded.
     pub(super) fn refuses_by(&self) -> Option<&'static str> {
         let by = |can_set_errno| if can_set_errno { "bpf_set_retval" } else { "loopback port 0" };
@@ -225,7 +233,7 @@ fn knows_what_it_holds(store: &Store, mirror: &Mirror, is_incomplete: bool) -> b
 }
 
 /// The message of an error, and what caused it.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

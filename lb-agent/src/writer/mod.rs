@@ -6,23 +6,25 @@ mod lifecycle;
 mod notices;
 pub mod reconcile;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::announce::EventQueue;
 use crate::datapath::Grace;
 use crate::datapath::takeover::{Datapath, TakeoverError};
-use crate::model::{ObjectName, SourceReport};
-use crate::plan::{Sizes, WriteError};
+use crate::model::SourceReport;
+use crate::plan::{Mirror, Sizes};
 use crate::source::Batch;
 use crate::store::Store;
-use crate::view::status::{AgentView, Failed};
+use crate::view::published::{AgentState, MapFill, NodeFacts, Published};
 
 use due::Due;
 use inbox::Inbox;
 pub use inbox::Wake;
-use lifecycle::Lifecycle;
+use lifecycle::{Lifecycle, with_causes};
 use notices::Notices;
 
 /// What the operator settled for the writer.
@@ -40,15 +42,27 @@ pub struct WriterConfig {
 /// The agent's state, owned by the writer's thread.
 #[derive(Debug)]
 pub struct Writer {
-    source: String,
+    source: Arc<str>,
     store: Store,
-    report: SourceReport,
+    report: Arc<SourceReport>,
     lifecycle: Lifecycle,
     inbox: Inbox,
     due: Due,
     notices: Notices,
-    failed: BTreeMap<ObjectName, WriteError>,
+    health: Health,
     passes: u64,
+    published: watch::Sender<Arc<Published>>,
+}
+
+/// How the last pass ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Health {
+    /// The programs have yet to be attached for the first time: without them there is no use in
+    /// going on.
+    Starting,
+    Serving,
+    /// Maps or programs are not as they should be, and why; those of before go on.
+    Failing(Arc<str>),
 }
 
 impl Writer {
@@ -61,41 +75,52 @@ impl Writer {
         to_self: Sender<Wake>,
     ) -> Self {
         let WriterConfig { source, sizes, audit, grace, outbox } = config;
+        let now = Instant::now();
+        let published = Published::first(&store, &source, now);
         Self {
-            source,
+            source: Arc::clone(&published.source),
             store,
-            report: SourceReport::default(),
+            report: Arc::clone(&published.report),
             lifecycle: Lifecycle::new(datapath, sizes, grace),
             inbox: Inbox::new(inbox, to_self),
-            due: Due::new(audit, Instant::now()),
+            due: Due::new(audit, now),
             notices: Notices::new(outbox),
-            failed: BTreeMap::new(),
+            health: Health::Starting,
             passes: 0,
+            published: watch::Sender::new(Arc::new(published)),
         }
+    }
+
+    /// What the writer makes known after each pass.
+    #[must_use]
+    pub fn published(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.subscribe()
     }
 
     /// Runs until a wake says to stop. Nothing is detached then: the kernel goes on with what it has.
     ///
     /// # Errors
-    /// When the maps or programs cannot be brought up. Failed writes are no reason to end.
+    /// When the maps or programs cannot be brought up at first. Later there is no reason to end.
     pub fn run(mut self) -> Result<(), TakeoverError> {
-        loop {
-            let Some(wakes) = self.inbox.next(self.due.patience(Instant::now())) else { return Ok(()) };
-            let mut asked = Vec::new();
+        while let Some(wakes) = self.inbox.next(self.patience()) {
+            let is_woken = !wakes.is_empty();
             for wake in wakes {
                 match wake {
                     Wake::Stop => return Ok(()),
                     Wake::Source(batch) => self.take(batch),
                     Wake::Grace(age) => self.lifecycle.grace_passed(age),
-                    Wake::Query(answer) => asked.push(answer),
                 }
             }
-            self.pass()?;
-            for answer in asked {
-                // The client may have gone away.
-                drop(answer.send(self.view()));
-            }
+            let ended = self.pass(is_woken);
+            self.settle(ended)?;
+            self.publish();
         }
+        Ok(())
+    }
+
+    /// How long the writer may sleep: not at all while a Service may find room.
+    fn patience(&self) -> Duration {
+        if self.has_room_again() { Duration::ZERO } else { self.due.patience(Instant::now()) }
     }
 
     fn take(&mut self, batch: Batch) {
@@ -103,7 +128,9 @@ impl Writer {
             self.store.apply(change);
         }
         let was_unknown = self.report.is_incomplete();
-        self.report = batch.report;
+        if *self.report != batch.report {
+            self.report = Arc::new(batch.report);
+        }
         if was_unknown && !self.report.is_incomplete() {
             // What was kept for lack of knowledge is decided now.
             if let Some(kernel) = self.lifecycle.kernel() {
@@ -112,11 +139,13 @@ impl Writer {
         }
     }
 
-    /// One pass: audit, open, converge, resize, attach, and see to what the next one needs.
-    fn pass(&mut self) -> Result<(), TakeoverError> {
+    /// One pass. Links are looked at every second, and what failed to open or attach is tried again
+    /// then.
+    fn pass(&mut self, is_woken: bool) -> Result<(), TakeoverError> {
+        let now = Instant::now();
         let is_incomplete = self.report.is_incomplete();
-        self.audit_if_due();
-        if self.due.take_look(Instant::now()) {
+        let is_due = is_woken | self.due.is_retry(now) | self.audit(now) | self.has_room_again();
+        if self.due.take_look(now) {
             self.lifecycle.look_at_links();
         }
         self.notices.own_node(&self.store, is_incomplete);
@@ -124,66 +153,104 @@ impl Writer {
             return Ok(());
         }
         self.lifecycle.open(&mut self.store, is_incomplete)?;
-        self.converge();
-        if self.lifecycle.is_to_resize(&self.store, is_incomplete) {
-            match self.lifecycle.resize(&mut self.store) {
-                Ok(()) => self.converge(),
-                Err(error) => {
-                    tracing::warn!(%error, "could not make other maps; the ones in use go on");
-                }
-            }
+        if is_due {
+            self.converge();
         }
+        self.resize();
         self.lifecycle.attach()?;
         self.lifecycle.start_grace(self.inbox.sender());
         Ok(())
     }
 
-    fn audit_if_due(&mut self) {
-        if !self.due.take_audit(Instant::now()) {
-            return;
+    /// Compares the maps with what was written, when it is due. Returns whether they differ.
+    fn audit(&mut self, now: Instant) -> bool {
+        if !self.due.take_audit(now) {
+            return false;
         }
-        let Some(kernel) = self.lifecycle.kernel() else { return };
+        let Some(kernel) = self.lifecycle.kernel() else { return false };
         match kernel.audit(&mut self.store) {
-            Ok(0) => {}
-            Ok(found) => tracing::warn!(found, "the maps were not as they were written; mending them"),
-            Err(error) => tracing::warn!(%error, "could not read the maps back; will try again"),
+            Ok(0) => false,
+            Ok(found) => {
+                tracing::warn!(found, "the maps were not as they were written; writing them again");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not read the maps back; the next audit tries again");
+                false
+            }
         }
+    }
+
+    /// Whether a Service that lacks room may find some now.
+    fn has_room_again(&self) -> bool {
+        self.lifecycle.mirror().is_some_and(Mirror::is_retryable)
     }
 
     fn converge(&mut self) {
         let Some(kernel) = self.lifecycle.kernel() else { return };
-        let touched = self.store.dirty().clone();
         let pass = kernel.converge(&mut self.store, self.report.is_incomplete());
         self.passes += 1;
         if pass.written > 0 {
-            tracing::debug!(written = pass.written, "pass");
-        }
-        for (service, error) in &pass.failed {
-            tracing::warn!(%service, %error, "could not write a Service; it keeps what it had and is tried again");
+            tracing::debug!(written = pass.written, failed = pass.failed.len(), "pass");
         }
         self.due.set_retry(!pass.failed.is_empty(), Instant::now());
-        self.failed = pass.failed;
-        for service in &touched {
-            self.notices.service(&self.store, self.lifecycle.mirror(), service);
+        self.notices.after(&pass, &self.store, &kernel.mirror);
+    }
+
+    /// Changes over to maps of another size, when that is due.
+    fn resize(&mut self) {
+        if !self.lifecycle.is_to_resize(&self.store, self.report.is_incomplete()) {
+            return;
+        }
+        match self.lifecycle.resize(&mut self.store) {
+            Ok(()) => self.converge(),
+            Err(error) => {
+                tracing::warn!(%error, "could not make other maps; the ones in use go on");
+            }
         }
     }
 
-    fn view(&self) -> AgentView {
-        let attached = self.lifecycle.is_attached();
-        let failed = self.failed.iter();
-        AgentView {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            source: self.source.clone(),
-            ready: attached && self.store.is_ready(),
-            attached,
-            refuses_by: self.lifecycle.refuses_by().map(str::to_owned),
+    /// Goes on after an error, unless nothing was ever attached. The log has each error once.
+    fn settle(&mut self, ended: Result<(), TakeoverError>) -> Result<(), TakeoverError> {
+        self.health = match (ended, &self.health) {
+            (Err(error), Health::Starting) => return Err(error),
+            (Err(error), before) => {
+                let failing = Health::Failing(with_causes(&error).into());
+                if failing != *before {
+                    tracing::warn!(
+                        error = with_causes(&error),
+                        "maps or programs are not as they should be; those of before go on, and it is tried again"
+                    );
+                }
+                failing
+            }
+            (Ok(()), Health::Failing(_)) => {
+                tracing::info!("maps and programs are as they should be again");
+                Health::Serving
+            }
+            (Ok(()), Health::Starting) if !self.lifecycle.is_attached() => Health::Starting,
+            (Ok(()), Health::Starting | Health::Serving) => Health::Serving,
+        };
+        Ok(())
+    }
+
+    /// Makes known how things are. It costs the same however large the cluster is.
+    fn publish(&self) {
+        let published = Published {
+            at: Instant::now(),
+            source: Arc::clone(&self.source),
+            report: Arc::clone(&self.report),
+            state: AgentState::of(&self.store, &self.report, self.lifecycle.is_attached()),
+            node: NodeFacts::of(&self.store),
+            refuses_by: self.lifecycle.refuses_by(),
+            maps: self.lifecycle.mirror().map(MapFill::of),
             passes: self.passes,
-            failed: failed
-                .map(|(service, error)| Failed { service: service.to_string(), why: error.to_string() })
-                .collect(),
-            ..AgentView::of(&self.store, self.lifecycle.mirror())
-        }
-        .with(&self.report)
+            diagnostics: self.notices.diagnostics().clone(),
+            kernel_error: match &self.health {
+                Health::Starting | Health::Serving => self.lifecycle.damage().map(Into::into),
+                Health::Failing(error) => Some(Arc::clone(error)),
+            },
+        };
+        self.published.send_replace(Arc::new(published));
     }
 }

@@ -1,6 +1,6 @@
-//! What is said once: to the log about Services and the own Node, and to the owners of Services.
+//! What needs attention: kept for the doors, logged once, and sent to the owners of Services.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::announce::EventQueue;
 use crate::announce::warning::complaint;
@@ -8,22 +8,31 @@ use crate::model::ObjectName;
 use crate::plan::Mirror;
 use crate::store::Store;
 use crate::suggest::suggest;
-use crate::view::diagnostics::{Mark, marks_of};
+use crate::view::by_service::ByService;
+use crate::view::diagnostic::Severity;
+use crate::view::of_service::of_service;
 
-/// What was said already.
+use super::reconcile::Pass;
+
+/// What is known to need attention.
 #[derive(Debug)]
 pub(super) struct Notices {
     /// Where to put what owners of Services should know; files have no owner to reach.
     outbox: Option<EventQueue>,
     /// The log has said that the own Node is missing.
     is_missed: bool,
-    /// What the log has, by Service.
-    said: BTreeMap<ObjectName, Vec<Mark>>,
+    diagnostics: ByService,
+    /// The Services that lacked room after the last pass.
+    starved: BTreeSet<ObjectName>,
 }
 
 impl Notices {
-    pub(super) const fn new(outbox: Option<EventQueue>) -> Self {
-        Self { outbox, is_missed: false, said: BTreeMap::new() }
+    pub(super) fn new(outbox: Option<EventQueue>) -> Self {
+        Self { outbox, is_missed: false, diagnostics: ByService::default(), starved: BTreeSet::new() }
+    }
+
+    pub(super) const fn diagnostics(&self) -> &ByService {
+        &self.diagnostics
     }
 
     /// A name that is no Node's passes for a node in no pool: that is said once.
@@ -42,18 +51,38 @@ impl Notices {
         );
     }
 
+    /// Looks at the Services that a pass can have changed: those it went through, and those that
+    /// lack room now and did not before, or the other way round.
+    pub(super) fn after(&mut self, pass: &Pass, store: &Store, mirror: &Mirror) {
+        let starved = mirror.starved();
+        let (had, has) = (&self.starved, |service: &ObjectName| starved.contains_key(service));
+        let fed: Vec<ObjectName> = had.iter().filter(|service| !has(service)).cloned().collect();
+        let new: Vec<ObjectName> =
+            starved.keys().filter(|service| !had.contains(*service)).cloned().collect();
+        let changed: BTreeSet<&ObjectName> = pass.touched.iter().chain(&fed).chain(&new).collect();
+        for service in changed {
+            self.service(service, pass, store, mirror);
+        }
+        fed.iter().for_each(|service| _ = self.starved.remove(service));
+        self.starved.extend(new);
+    }
+
     /// Logs what is new about a Service, and queues what its owner should know.
-    pub(super) fn service(&mut self, store: &Store, mirror: Option<&Mirror>, service: &ObjectName) {
+    fn service(&mut self, service: &ObjectName, pass: &Pass, store: &Store, mirror: &Mirror) {
         if let Some(outbox) = &self.outbox {
             outbox.set(service, complaint(store, service));
         }
-        let marks = marks_of(store, mirror, service);
-        let said = self.said.remove(service).unwrap_or_default();
-        for mark in marks.iter().filter(|mark| mark.kind.is_warning() && !said.contains(mark)) {
-            tracing::warn!(service = mark.service, reason = mark.text, "a Service needs attention");
+        let now = of_service(store, Some(mirror), pass.failed.get(service), service);
+        let known = self.diagnostics.of(service);
+        let is_news = |severity| severity != Severity::Info;
+        for diagnostic in now.iter().filter(|found| is_news(found.severity) && !known.contains(found)) {
+            tracing::warn!(
+                %service,
+                reason = diagnostic.reason.label(),
+                why = diagnostic.message,
+                "a Service needs attention"
+            );
         }
-        if !marks.is_empty() {
-            self.said.insert(service.clone(), marks);
-        }
+        self.diagnostics.set(service, now);
     }
 }

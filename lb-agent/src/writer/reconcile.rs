@@ -17,6 +17,8 @@ pub struct Reconciler<M> {
 /// What one pass did.
 #[derive(Debug, Default)]
 pub struct Pass {
+    /// The Services that were looked at.
+    pub touched: BTreeSet<ObjectName>,
     /// Front-end elements that were written or taken back.
     pub written: usize,
     /// The Services that could not be written, and why. They are dirty again.
@@ -47,6 +49,7 @@ impl<M: Maps> Reconciler<M> {
                 pass.failed.insert(service, error);
             }
         }
+        pass.touched = dirty;
         pass
     }
 

@@ -208,7 +208,7 @@ ports: null
             {"object": "EndpointSlice z/hand", "why": "without the label kubernetes.io/service-name"},
             {"object": "Service default/db", "why": "headless"},
             {"object": "Service default/far", "why": "ExternalName"},
-            {"object": "Service default/mesh", "why": proxy, "mark": format!("cannot be filtered: {proxy}")},
+            {"object": "Service default/mesh", "why": proxy, "diagnostic": format!("cannot be filtered: {proxy}")},
             {"object": "Service default/new", "why": "no cluster IP"},
             {"object": folder.path().join("objects.yaml").display().to_string(),
              "why": "Pod of v1 is not read here: 1 skipped"},

@@ -4,7 +4,9 @@
 
 use edgeloop_tests::Pair;
 use edgeloop_tests::agent::{Agent, in_kernel, wait_for};
-use lb_agent::view::diagnostics::MarkKind;
+use lb_agent::view::diagnostic::Reason;
+use lb_agent::view::published::NodeLabels;
+use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
 const NEAR: &str = "10.96.0.12:80";
@@ -24,8 +26,8 @@ fn what_a_malformed_file_may_define_is_kept_until_it_is_mended() {
 
     assert!(pair.is_served().unwrap(), "the kernel keeps what the file may still define");
     assert!(pair.dial("10.96.0.14:80").unwrap().is_from("web"), "everything else goes on");
-    let files = agent.view().unwrap().files;
-    assert!(files.incomplete.iter().any(|file| file.contains("web.yaml")), "{files:?}");
+    let view = agent.view().unwrap();
+    assert!(view.with(Reason::Unknown).any(|unknown| unknown.about.contains("web.yaml")), "{view:?}");
 
     pair.folder.put_text("web.yaml", "# nothing is left of it\n").unwrap();
     wait_for("what is known to be gone goes", || Ok(pair.holds(Pair::SERVICE)? == "untouched")).unwrap();
@@ -79,7 +81,7 @@ fn new_maps_are_not_made_while_the_own_node_is_unknown() {
     pair.folder.put("nodes.yaml", "node n3 pool=p1").unwrap();
 
     let agent = Agent::spawn(pair.client.node(), &["--max-services", "128"]).unwrap();
-    agent.wait_until("it is attached", |view| view.attached).unwrap();
+    agent.wait_until("it is attached", AgentView::is_attached).unwrap();
 
     assert!(pair.dial(NEAR).unwrap().is_from("web"), "{}", agent.log());
     assert_eq!(room(&pair), 64);
@@ -96,10 +98,10 @@ fn a_topology_that_reads_labels_waits_for_the_own_node() {
     pair.folder.put("nodes.yaml", "node n3 pool=p1").unwrap();
 
     let agent = Agent::spawn(pair.client.node(), &[]).unwrap();
-    let view = agent.wait_until("it is attached", |view| view.attached).unwrap();
+    let view = agent.wait_until("it is attached", AgentView::is_attached).unwrap();
 
-    assert!(!view.ready && !view.node_known && !view.labels_known, "{view:?}");
-    assert!(view.marks.iter().any(|mark| mark.kind == MarkKind::WaitsForNode), "{view:?}");
+    assert_eq!((view.ready, view.node_labels), (false, NodeLabels::NeverKnown), "{view:?}");
+    assert!(view.with(Reason::WaitsForNode).count() > 0, "{view:?}");
     assert!(pair.dial(NEAR).unwrap().failed_with("ENETUNREACH"));
     assert!(pair.is_served().unwrap(), "a Service without a topology waits for nothing");
 
@@ -118,9 +120,9 @@ fn the_last_labels_of_the_own_node_hold_when_it_is_deleted() {
     assert!(pair.dial(NEAR).unwrap().is_from("web"));
 
     pair.folder.remove("own.yaml").unwrap();
-    let view = agent.wait_until("it is gone", |view| !view.node_known).unwrap();
+    let view = agent.wait_until("it is gone", |view| view.node_labels != NodeLabels::Current).unwrap();
 
-    assert_eq!((view.pool.as_deref(), view.labels_known), (Some("p1"), true));
+    assert_eq!((view.pool.as_deref(), view.node_labels), (Some("p1"), NodeLabels::LastKnown));
     assert!(pair.dial(NEAR).unwrap().is_from("web"));
     pair.folder.put("own.yaml", "node n1 pool=p2").unwrap();
     wait_for("the new label counts", || Ok(pair.holds(NEAR)? == "refused")).unwrap();
@@ -136,7 +138,7 @@ fn what_was_decided_with_labels_is_kept_by_a_restart_without_them() {
     pair.folder.put("nodes.yaml", "node n3 pool=p1").unwrap();
 
     let agent = Agent::spawn(pair.client.node(), &[]).unwrap();
-    let view = agent.wait_until("it is attached", |view| view.attached).unwrap();
+    let view = agent.wait_until("it is attached", AgentView::is_attached).unwrap();
 
     assert!(!view.ready);
     assert!(pair.dial(NEAR).unwrap().is_from("web"));

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use edgeloop_tests::agent::{in_kernel, wait_for};
 use edgeloop_tests::{Pair, bpf};
-use lb_agent::view::diagnostics::MarkKind;
+use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
@@ -33,7 +33,7 @@ fn full_maps_grow_under_load_without_one_failed_connection() {
     assert_ne!(bpf::id(&services4).unwrap(), before, "{}", agent.log());
     let (services, backends) = room(&pair).unwrap();
     assert!(services >= 201 && backends >= 256, "{services}, {backends}");
-    assert_eq!(agent.view().unwrap().marks, []);
+    assert_eq!(agent.view().unwrap().diagnostics, []);
 }
 
 /// The operator's word on the size holds, and status says what it costs.
@@ -65,7 +65,7 @@ fn maps_of_a_given_size_do_not_grow_and_those_with_a_topology_get_the_room() {
         };
         assert!(pair.dial(&address).unwrap().failed_with("ENETUNREACH"), "{name} is left alone");
     }
-    let text = &view.marks.iter().find(|mark| mark.kind == MarkKind::Short).unwrap().text;
+    let text = &view.with(Reason::NoRoom).next().unwrap().message;
     assert!(text.contains("services4 is full") && text.contains("--max-services"), "{text}");
     assert_eq!(room(&pair).unwrap().0, 4);
 
@@ -95,7 +95,7 @@ fn without_room_for_its_backends_a_service_keeps_those_that_are_still_right() {
     put("10.244.1.3 10.245.0.2 10.246.0.1..20");
     holds("10.244.1.3:9376 10.245.0.2:9376");
     let view = agent.wait_until("it is short", |view| short(view) == ["default/big"]).unwrap();
-    let text = &view.marks.iter().find(|mark| mark.kind == MarkKind::Short).unwrap().text;
+    let text = &view.with(Reason::NoRoom).next().unwrap().message;
     assert!(text.contains("backends4 has no room") && text.contains("--max-backends"), "{text}");
 
     put("10.246.0.21..40");
@@ -112,8 +112,7 @@ fn service(number: u32, endpoint: &str) -> String {
 
 /// The Services that lack room.
 fn short(view: &AgentView) -> Vec<String> {
-    let short = view.marks.iter().filter(|mark| mark.kind == MarkKind::Short);
-    short.map(|mark| mark.service.clone()).collect()
+    view.with(Reason::NoRoom).map(|short| short.about.replace("Service ", "")).collect()
 }
 
 /// Of front end and backends.

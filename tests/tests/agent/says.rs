@@ -6,6 +6,7 @@ use std::process::Output;
 
 use edgeloop_tests::Pair;
 use edgeloop_tests::agent::{Agent, lb_agent, lb_agent_says, program, wait_for};
+use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -36,7 +37,10 @@ fn status_shows_kernel_and_agent() {
     assert!(held.starts_with(&format!("process {}", agent.pid())), "{held}");
     assert_eq!(status["agent"]["pid"], agent.pid());
     assert_eq!((&status["agent"]["node"], &status["agent"]["pool"]), (&"n1".into(), &"p1".into()));
-    assert_eq!((&status["agent"]["ready"], &status["agent"]["attached"]), (&true.into(), &true.into()));
+    assert_eq!(
+        (&status["agent"]["ready"], &status["agent"]["nodeLabels"]),
+        (&true.into(), &"current".into())
+    );
     assert!(list(&status["notCovered"]).count() > 0);
 }
 
@@ -52,7 +56,7 @@ fn status_without_an_agent_shows_what_the_kernel_goes_on_with() {
 
     let text = says(&pair, "status", &[]);
     let text = String::from_utf8_lossy(&text.stdout);
-    assert!(text.contains("none answers") && text.contains("default/web"), "{text}");
+    assert!(text.contains("none replies") && text.contains("default/web"), "{text}");
     assert!(text.contains("10.96.0.11:80") && text.contains("10.244.1.3:9376"), "{text}");
 }
 
@@ -183,7 +187,9 @@ fn a_folder_without_manifests_takes_nothing_back() {
     for file in ["web.yaml", "nodes.yaml"] {
         pair.folder.remove(file).unwrap();
     }
-    let says = |view: &AgentView| view.files.problems.iter().any(|text| text.contains("holds no manifest"));
+    let says = |view: &AgentView| {
+        view.with(Reason::Unusable).any(|folder| folder.message.contains("holds no manifest"))
+    };
     agent.wait_until("it is said", says).unwrap();
     assert!(pair.is_served().unwrap());
     agent.end_by(Signal::SIGTERM).unwrap();
@@ -192,7 +198,7 @@ fn a_folder_without_manifests_takes_nothing_back() {
 
     assert!(pair.is_served().unwrap(), "nor when an agent is started over it");
     let view = agent.view().unwrap();
-    assert!(says(&view) && view.files.incomplete.len() == 1, "{:?}", view.files);
+    assert!(says(&view) && view.with(Reason::Unknown).count() == 1, "{view:?}");
     pair.folder.put_text("none.yaml", "# nothing\n").unwrap();
     wait_for("it is taken back", || Ok(pair.holds(Pair::SERVICE)? == "untouched")).unwrap();
     let lines = "service web 10.96.0.11:80\nslice web-1 of web 9376 10.244.1.3";

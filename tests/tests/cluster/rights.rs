@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use edgeloop_tests::cluster::{Fault, Front, Proxy};
+use lb_agent::view::diagnostic::Reason;
 use serde_json::{Value, json};
 
 use crate::stage::{SOON, Stage, assert_all_answered, within};
@@ -105,8 +106,7 @@ fn an_agent_does_not_reach_its_api_server_through_its_own_maps() {
     }
     assert_eq!(stage.holds(own).unwrap(), "refused");
     assert!(neighbour().unwrap().failed_with("ECONNREFUSED"));
-    let notes = agent.view().unwrap().api.unwrap().notes;
-    assert_eq!(notes, Vec::<String>::new());
+    assert_eq!(agent.view().unwrap().with(Reason::Connection).count(), 0);
     assert_all_answered(load).unwrap();
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use edgeloop_tests::agent::{Agent, element, in_kernel};
 use edgeloop_tests::cluster::{Fault, Front, Part, Proxy};
+use lb_agent::view::diagnostic::Reason;
+use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -160,19 +162,17 @@ fn an_object_that_cannot_be_read_is_named(stage: &Stage, proxy: &Proxy, agent: &
     stage.cluster.apply_lines("service odd 10.96.0.62:8077\nslice odd-1 of odd 9376 10.244.1.1")?;
     stage.cluster.apply_lines("service web 10.96.0.11:8077")?;
     stage.change(&service(63, "10.244.1.2"), &address(63), "10.244.1.2:9376")?;
-    let odd = ["Service default/odd: ", "Service default/web: "];
-    agent.wait_until("both are named", |view| {
-        let named = view.api.as_ref().map(|api| api.objects.clone()).unwrap_or_default();
-        named.len() == 2 && named.iter().zip(odd).all(|(said, name)| said.starts_with(name))
-    })?;
+    let named =
+        |view: &AgentView| view.with(Reason::Unusable).map(|odd| odd.about.clone()).collect::<Vec<_>>();
+    agent
+        .wait_until("both are named", |view| named(view) == ["Service default/odd", "Service default/web"])?;
     assert!(proxy.report().planted >= 2, "{:?}", proxy.report());
     assert_eq!(stage.holds("10.96.0.62:8077")?, "untouched");
     assert_eq!(stage.holds(WEB)?, "10.244.1.1:9376", "the last good state");
 
     stage.change("service web 10.96.0.11:80", WEB, "10.244.1.1:9376")?;
     stage.cluster.api().delete(&format!("{SERVICES}/odd"))?;
-    let none = |objects: &[String]| objects.is_empty();
-    agent.wait_until("nothing is odd", |view| view.api.as_ref().is_some_and(|api| none(&api.objects)))?;
+    agent.wait_until("nothing is odd", |view| named(view).is_empty())?;
     Ok(())
 }
 
@@ -181,8 +181,7 @@ fn a_field_of_another_time_does_not_matter(stage: &Stage, proxy: &Proxy, agent: 
     agent.wait_until("in sync again", |view| view.is_up_to_date())?;
     stage.change(&service(64, "10.244.1.2"), &address(64), "10.244.1.2:9376")?;
     assert!(proxy.report().planted >= 1, "{:?}", proxy.report());
-    let view = agent.view()?;
-    assert_eq!(view.api.context("no API server")?.objects, Vec::<String>::new());
+    assert_eq!(agent.view()?.with(Reason::Unusable).count(), 0);
     Ok(())
 }
 

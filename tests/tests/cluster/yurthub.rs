@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use edgeloop_tests::agent::{Agent, program, wait_for};
 use edgeloop_tests::cluster::{Cluster, Hub, Kubelet, Part, Yurt};
 use edgeloop_tests::{LoadReport, Node, Pod, Site};
+use lb_agent::view::published::NodeLabels;
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -88,7 +89,7 @@ fn cut_off_from_the_api_server_the_agent_goes_on_with_what_yurthub_knows() {
 
     scene.cluster.kill(Part::ApiServer).unwrap();
     let view = agent.wait_until("the agent notices", |view| !view.is_up_to_date()).unwrap();
-    assert!(view.attached && view.node_known, "{view:#?}");
+    assert!(view.is_attached() && view.node_labels == NodeLabels::Current, "{view:#?}");
     assert!(states(&view).contains(&"behind"), "{view:#?}");
     agent.wait_until("yurthub serves its cache", AgentView::is_up_to_date).unwrap();
     assert_eq!(agent.end_by(Signal::SIGTERM).unwrap(), Some(0));

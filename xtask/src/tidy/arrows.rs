@@ -39,7 +39,7 @@ const ROOMS: [Row; 16] = [
 const TOP: [&str; 1] = ["cli"];
 
 /// Arrows that are wrong and not removed yet. One that is not drawn any more has to go from here.
-const WRONG: [(&str, &str, &str); 1] = [("serve", "writer", "doors read what the writer publishes")];
+const WRONG: [(&str, &str, &str); 0] = [];
 
 const CRATE: &str = "lb-agent/src/";
 /// Where the table stands in [`super::promises::PAGE`].

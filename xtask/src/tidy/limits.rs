@@ -11,8 +11,7 @@ const MOST_LINES: usize = 300;
 
 /// Structs with more than one bool, and why that is not a state in disguise. One that has fewer by now has
 /// to go from here.
-const BOOLS: [(&str, &str); 9] = [
-    ("AgentView", "being taken apart"),
+const BOOLS: [(&str, &str); 8] = [
     ("Conditions", "three conditions of the API that are independent of each other"),
     ("Features", "what a machine has; each by itself"),
     ("Policy", "switches of a Service, each by itself"),

@@ -29,9 +29,9 @@ pub fn of(decisions: &Decisions) -> String {
     section(
         &mut text,
         "Ignored:",
-        ignored.iter().map(|ignored| match &ignored.mark {
+        ignored.iter().map(|ignored| match &ignored.diagnostic {
             None => format!("  {}: {}", ignored.object, ignored.why),
-            Some(mark) => format!("  {}: {mark}", ignored.object),
+            Some(diagnostic) => format!("  {}: {diagnostic}", ignored.object),
         }),
     );
     printable(&text)

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use crate::view::diagnostic::Diagnostic;
 use crate::view::kernel::KernelView;
-use crate::view::status::{AgentView, Api, ApiKind};
+use crate::view::published::NodeLabels;
+use crate::view::status::{AgentView, ApiKind};
 
 /// Everything that `lb-agent status` knows.
 #[derive(Clone, Debug, Serialize)]
@@ -35,11 +37,11 @@ pub fn text(status: &Status) -> String {
     if let Some(agent) = &status.agent {
         out += &agent_text(agent);
     } else {
-        out += "agent     none answers; the kernel goes on with what it has\n";
+        line(&mut out, "agent", "none replies; the kernel goes on with what it has");
     }
     match &status.kernel {
         Some(kernel) => out += &kernel_text(kernel),
-        None => out += "kernel    nothing is pinned\n",
+        None => line(&mut out, "kernel", "nothing is pinned"),
     }
     line(&mut out, "untouched", &status.not_covered.join("; "));
     out
@@ -47,64 +49,44 @@ pub fn text(status: &Status) -> String {
 
 fn agent_text(agent: &AgentView) -> String {
     let mut out = String::new();
-    let state = match (agent.ready, agent.in_sync) {
-        (true, _) => "ready",
-        (false, true) => "in sync, not ready",
-        (false, false) => "not in sync",
+    let AgentView { pid, version, node, pool, node_labels, source, ready, waits_for, .. } = agent;
+    let state = if *ready { "ready" } else { "not ready" };
+    line(&mut out, "agent", &format!("process {pid}, version {version}, {state}"));
+    for what in waits_for {
+        line(&mut out, "waits", what.describe());
+    }
+    let pool = pool.as_deref().unwrap_or("no pool");
+    let place = match node_labels {
+        NodeLabels::Current => format!("in {pool}"),
+        NodeLabels::LastKnown => {
+            format!("in {pool} (its object is not known now; the last known labels hold)")
+        }
+        NodeLabels::NeverKnown => "is not known to the source, and never was: check --node".to_owned(),
     };
-    let pool = agent.pool.as_deref().unwrap_or("no pool");
-    line(&mut out, "agent", &format!("process {}, version {}, {state}", agent.pid, agent.version));
-    let place = match (agent.node_known, agent.labels_known) {
-        (true, _) => format!("in {pool}"),
-        (false, true) => format!("in {pool} (its object is not known now; the last known labels hold)"),
-        (false, false) => "is not known to the source, and never was: check --node".to_owned(),
-    };
-    line(&mut out, "node", &format!("{} {place}", agent.node));
-    line(&mut out, "source", &agent.source);
-    if let Some(api) = &agent.api {
-        out += &api_text(api);
+    line(&mut out, "node", &format!("{node} {place}"));
+    line(&mut out, "source", source);
+    for kind in agent.api.iter().flat_map(|api| &api.kinds) {
+        line(&mut out, "source", &kind_text(kind));
     }
     if let Some(how) = &agent.refuses_by {
         line(&mut out, "refuses", &format!("by {how}"));
     }
-    for failed in &agent.failed {
-        line(&mut out, "failed", &format!("{}: {}", failed.service, failed.why));
-    }
-    for mark in &agent.marks {
-        line(&mut out, "mark", &format!("{}: {}", mark.service, mark.text));
-    }
-    let files = &agent.files;
-    let said = [("problem", &files.problems), ("problem", &files.duplicates), ("problem", &files.oddities)];
-    for (title, texts) in said.into_iter().chain([("note", &files.notes)]) {
-        for text in texts {
-            line(&mut out, title, text);
-        }
-    }
-    for file in &files.incomplete {
-        line(&mut out, "unknown", &format!("{file} could never be read: until it can, nothing is removed"));
+    for Diagnostic { severity, about, reason, message } in &agent.diagnostics {
+        let text = format!("{}: {about}: {message} ({})", severity.label(), reason.label());
+        line(&mut out, "diagnostic", &text);
     }
     out
 }
 
-fn api_text(api: &Api) -> String {
-    let mut out = String::new();
-    for of in &api.kinds {
-        let ApiKind { kind, state, since, last_failure, last_failure_at } = of;
-        let holds = if state == "behind" { "; the last known state holds" } else { "" };
-        let failure = match (last_failure, last_failure_at) {
-            (Some(what), Some(at)) => format!("; last trouble at {at}: {what}"),
-            (Some(what), None) => format!("; last trouble: {what}"),
-            (None, _) => String::new(),
-        };
-        line(&mut out, "source", &format!("{kind}: {state} since {since}{holds}{failure}"));
-    }
-    for object in &api.objects {
-        line(&mut out, "problem", object);
-    }
-    for note in &api.notes {
-        line(&mut out, "note", note);
-    }
-    out
+fn kind_text(kind: &ApiKind) -> String {
+    let ApiKind { kind, state, since, last_failure, last_failure_at } = kind;
+    let holds = if state == "behind" { "; the last known state holds" } else { "" };
+    let failure = match (last_failure, last_failure_at) {
+        (Some(what), Some(at)) => format!("; last failure at {at}: {what}"),
+        (Some(what), None) => format!("; last failure: {what}"),
+        (None, _) => String::new(),
+    };
+    format!("{kind}: {state} since {since}{holds}{failure}")
 }
 
 fn kernel_text(kernel: &KernelView) -> String {
@@ -160,5 +142,5 @@ fn services_table(kernel: &KernelView) -> String {
 
 fn line(out: &mut String, title: &str, text: &str) {
     // Writing to a String cannot fail.
-    _ = writeln!(out, "{title:<9} {text}");
+    _ = writeln!(out, "{title:<10} {text}");
 }

@@ -3,5 +3,6 @@
 pub mod agent_sockets;
 mod bloom;
 pub mod bpf;
+pub mod counters;
 mod map;
 pub mod pinned;

@@ -86,7 +86,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    fn sum(copies: &[Outcomes]) -> Self {
+    pub(super) fn sum(copies: &[Outcomes]) -> Self {
         let total = |counter: Counter| copies.iter().map(|copy| counter.read(copy)).sum::<u64>();
         let of_outcome =
             |outcome| Hook::ALL.iter().map(|hook| total(Counter::Run(*hook, outcome))).sum::<u64>();

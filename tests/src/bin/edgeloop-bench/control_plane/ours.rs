@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use edgeloop_tests::agent::{Agent, in_kernel, lb_agent_says};
+use lb_agent::view::diagnostic::Severity;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -49,7 +50,8 @@ impl Ours {
             let log = agent.log();
             if let Some(cold) = log.get(before..).and_then(|log| cold(log, started)) {
                 let view = agent.wait_until("it is ready", |view| view.ready)?;
-                ensure!(view.failed.is_empty(), "Services that were not written: {:?}", view.failed);
+                let is_bad = view.diagnostics.iter().any(|found| found.severity == Severity::Error);
+                ensure!(!is_bad, "not all is well: {:?}", view.diagnostics);
                 return Ok(Self { agent, gate, cold });
             }
             ensure!(Instant::now() < give_up, "the agent does not come into sync:\n{log}");

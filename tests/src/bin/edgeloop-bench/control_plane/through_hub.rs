@@ -43,7 +43,7 @@ pub(crate) fn run(population: Population, rest: Duration) -> Result<()> {
     let started = Instant::now();
     let flags = ["--kubeconfig", kubeconfig, "--api-server", &hub.address()];
     let agent = Agent::follow(&cluster, &node, &flags)?;
-    agent.wait_until("the agent is ready", |view| view.ready && view.in_sync)?;
+    agent.wait_until("the agent is ready", |view| view.ready)?;
     let ready = started.elapsed();
     thread::sleep(rest);
     let Memory { resident, anonymous, peak } = memory(agent.pid())?;

@@ -1,0 +1,35 @@
+//! The programs' counters, read without the other maps.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use lb_common::layout::{OUTCOMES, Outcomes};
+
+use super::map::Map;
+use super::pinned::{Counters, folder};
+
+/// Reads the counters of the pinned maps, whichever are in use.
+#[derive(Debug)]
+pub struct CounterReader {
+    folder: PathBuf,
+    /// The map that was read last: its name is gone for a moment while other maps take its place.
+    last: Mutex<Option<Map<u32, Outcomes>>>,
+}
+
+impl CounterReader {
+    #[must_use]
+    pub fn new(pin_root: &Path) -> Self {
+        Self { folder: folder(pin_root), last: Mutex::default() }
+    }
+
+    /// The counters now; `None` where there are none yet, or they cannot be read. It takes five
+    /// system calls.
+    #[must_use]
+    pub fn read(&self) -> Option<Counters> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Some(map)) = Map::open(&self.folder, &OUTCOMES) {
+            *last = Some(map);
+        }
+        Some(Counters::sum(&last.as_ref()?.per_cpu(&0).ok()?))
+    }
+}

@@ -1,0 +1,196 @@
+//! The one form in which anything that needs attention is shown. Pure.
+
+use serde::{Deserialize, Serialize};
+
+/// Something about one object or file that is not as an operator would expect it.
+///
+/// In order: the severe first, then by what they are about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    /// An object, as in `Service default/web`, a file, or a part of the agent.
+    pub about: String,
+    pub reason: Reason,
+    /// One sentence without a full stop.
+    pub message: String,
+}
+
+impl Diagnostic {
+    /// Its severity follows from `reason`.
+    #[must_use]
+    pub fn new(about: impl Into<String>, reason: Reason, message: impl Into<String>) -> Self {
+        Self { severity: reason.severity(), about: about.into(), reason, message: message.into() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Something is not served as its owner asks.
+    Error,
+    /// Served, and not in every way as one would expect.
+    Warning,
+    /// Good to know, and as someone wants it.
+    Info,
+}
+
+impl Severity {
+    /// Its name in status.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// Why there is a diagnostic: what metrics count by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The topology annotation is not understood.
+    InvalidTopology,
+    /// The Service has a topology and does not count, so that the topology has no effect.
+    CannotBeFiltered,
+    /// Another Service owns the address.
+    Conflict,
+    /// The topology reads node labels that were never known.
+    WaitsForNode,
+    /// No room in a map.
+    NoRoom,
+    /// The Service has a topology that this version's programs do not carry out.
+    NotCovered,
+    /// The Service has a topology, and addresses that lead around it.
+    ReachableAround,
+    /// Left alone, as the operator or the owner wishes.
+    LeftAlone,
+    /// The kernel refused a write.
+    WriteFailed,
+    /// The kernel refused maps or programs.
+    Kernel,
+    /// A file or an object cannot be used, or not as a whole; what it defined before stays.
+    Unusable,
+    /// A file was never usable since the start: what it defines is unknown.
+    Unknown,
+    /// A part of an object that is otherwise used.
+    LeftOut,
+    /// An object that several places define.
+    Duplicate,
+    /// A file with objects of kinds that have no say here.
+    OtherKind,
+    /// The connection to the API server.
+    Connection,
+}
+
+impl Reason {
+    pub const ALL: [Self; 16] = [
+        Self::InvalidTopology,
+        Self::CannotBeFiltered,
+        Self::Conflict,
+        Self::WaitsForNode,
+        Self::NoRoom,
+        Self::NotCovered,
+        Self::ReachableAround,
+        Self::LeftAlone,
+        Self::WriteFailed,
+        Self::Kernel,
+        Self::Unusable,
+        Self::Unknown,
+        Self::LeftOut,
+        Self::Duplicate,
+        Self::OtherKind,
+        Self::Connection,
+    ];
+
+    /// Its name in status and as a metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::InvalidTopology => "invalid-topology",
+            Self::CannotBeFiltered => "cannot-be-filtered",
+            Self::Conflict => "conflict",
+            Self::WaitsForNode => "waits-for-node",
+            Self::NoRoom => "no-room",
+            Self::NotCovered => "not-covered",
+            Self::ReachableAround => "reachable-around",
+            Self::LeftAlone => "left-alone",
+            Self::WriteFailed => "write-failed",
+            Self::Kernel => "kernel",
+            Self::Unusable => "unusable",
+            Self::Unknown => "unknown",
+            Self::LeftOut => "left-out",
+            Self::Duplicate => "duplicate",
+            Self::OtherKind => "other-kind",
+            Self::Connection => "connection",
+        }
+    }
+
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::NoRoom | Self::WriteFailed | Self::Kernel | Self::Unusable | Self::Unknown => {
+                Severity::Error
+            }
+            Self::InvalidTopology
+            | Self::CannotBeFiltered
+            | Self::Conflict
+            | Self::WaitsForNode
+            | Self::NotCovered
+            | Self::ReachableAround
+            | Self::LeftOut
+            | Self::Duplicate
+            | Self::Connection => Severity::Warning,
+            Self::LeftAlone | Self::OtherKind => Severity::Info,
+        }
+    }
+}
+
+/// How many diagnostics there are of each reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts([u32; Reason::ALL.len()]);
+
+impl Counts {
+    #[must_use]
+    pub const fn of(&self, reason: Reason) -> u32 {
+        self.0[reason as usize]
+    }
+
+    pub(super) fn add<'a>(&mut self, diagnostics: impl IntoIterator<Item = &'a Diagnostic>) {
+        for diagnostic in diagnostics {
+            self.0[diagnostic.reason as usize] += 1;
+        }
+    }
+
+    /// Takes back what [`add`](Self::add) counted.
+    pub(super) fn subtract<'a>(&mut self, diagnostics: impl IntoIterator<Item = &'a Diagnostic>) {
+        for diagnostic in diagnostics {
+            self.0[diagnostic.reason as usize] -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_one_name_in_json_and_metrics_and_one_place_among_the_counts() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.label());
+            assert_eq!(reason as usize, place, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn severe_diagnostics_come_first() {
+        let mut all = [
+            Diagnostic::new("Service a/a", Reason::LeftAlone, "x"),
+            Diagnostic::new("Service a/b", Reason::Conflict, "x"),
+            Diagnostic::new("Service a/c", Reason::NoRoom, "x"),
+        ];
+        all.sort();
+        assert_eq!(all.map(|found| found.reason), [Reason::NoRoom, Reason::Conflict, Reason::LeftAlone]);
+    }
+}

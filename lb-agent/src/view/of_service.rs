@@ -1,0 +1,155 @@
+//! What an operator should know about a Service that is not simply served as asked. Pure.
+
+use crate::model::{Frontend, ObjectName, Service};
+use crate::plan::{Mirror, WriteError, not_yet};
+use crate::select::topology::Topology;
+use crate::store::{Disposition, LeaveWhy, Port, Store};
+
+use super::decisions::why_skipped;
+use super::diagnostic::{Diagnostic, Reason};
+
+/// The diagnostics of one Service, each once. `mirror` is what the kernel holds, as soon as maps
+/// are open; `failed` is why the Service could not be written, if so.
+#[must_use]
+pub fn of_service(
+    store: &Store,
+    mirror: Option<&Mirror>,
+    failed: Option<&WriteError>,
+    name: &ObjectName,
+) -> Vec<Diagnostic> {
+    let mut found: Vec<(Reason, String)> = Vec::new();
+    if let Some(failed) = failed {
+        let text = format!("{}: it keeps what it had and is tried again", failed);
+        found.push((Reason::WriteFailed, text));
+    }
+    let starved = mirror.and_then(|mirror| mirror.starved().get(name));
+    for starved in starved.into_iter().flat_map(std::collections::BTreeMap::values) {
+        found.push((Reason::NoRoom, starved.describe().to_owned()));
+    }
+    if let Some((service, topology)) = store.service(name) {
+        found.extend(of_object(service, topology));
+    }
+    found.extend(store.ports(name).iter().filter_map(of_port));
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    for (reason, message) in found {
+        let diagnostic = Diagnostic::new(format!("Service {name}"), reason, message);
+        if !diagnostics.contains(&diagnostic) {
+            diagnostics.push(diagnostic);
+        }
+    }
+    diagnostics
+}
+
+fn of_object(service: &Service, topology: &Topology) -> Vec<(Reason, String)> {
+    let mut found = Vec::new();
+    if *topology == Topology::None {
+        return found;
+    }
+    if let Topology::Invalid(invalid) = topology {
+        let text = format!("openyurt.io/topologyKeys is not understood: {invalid}");
+        found.push((Reason::InvalidTopology, text));
+    }
+    if let Some(skipped) = &service.skipped {
+        found.push((Reason::CannotBeFiltered, format!("cannot be filtered: {}", why_skipped(skipped))));
+    } else if service.reachable_around {
+        let text = "external IPs, load balancer addresses and node ports lead around its topology".to_owned();
+        found.push((Reason::ReachableAround, text));
+    }
+    found
+}
+
+fn of_port(port: &Port<'_>) -> Option<(Reason, String)> {
+    let has_topology = *port.topology != Topology::None;
+    let at = at(&port.dialled);
+    match &port.disposition {
+        Disposition::Wait => Some((
+            Reason::WaitsForNode,
+            "its topology reads node labels, and this node's were never known: untouched".to_owned(),
+        )),
+        Disposition::Leave(why) => {
+            let reason = match why {
+                LeaveWhy::Conflict(_) => Reason::Conflict,
+                LeaveWhy::Excluded | LeaveWhy::Discarded | LeaveWhy::Sctp => Reason::LeftAlone,
+            };
+            Some((reason, format!("{at}: {}", why.describe())))
+        }
+        Disposition::Serve(_) if !has_topology => None,
+        Disposition::Serve(_) => {
+            let text = if let Some(why) = not_yet(port) {
+                format!("{at}: {}: its topology has no effect there", why.describe())
+            } else if port.service.affinity.is_some() {
+                "session affinity is given up for its topology by this version".to_owned()
+            } else {
+                return None;
+            };
+            Some((Reason::NotCovered, text))
+        }
+    }
+}
+
+fn at(dialled: &Frontend) -> String {
+    format!("{}/{}", dialled.address, dialled.protocol.label())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::convert::{Interner, service};
+    use crate::model::{Change, Kind, Object};
+    use crate::store::Rules;
+
+    const POOL: &str = "openyurt.io/nodepool";
+
+    #[test]
+    fn a_topology_that_has_no_effect_somewhere_has_a_diagnostic() {
+        let tcp = json!([{"port": 80, "protocol": "TCP"}]);
+        let udp = json!([{"port": 53, "protocol": "UDP"}]);
+        let node_port = json!([{"port": 80, "nodePort": 30080}]);
+        for (shows, spec, without, with) in [
+            ("ordinary", json!({"clusterIP": "10.0.0.1", "ports": tcp}), "", ""),
+            ("headless", json!({"clusterIP": "None", "ports": tcp}), "", "cannot-be-filtered"),
+            ("UDP", json!({"clusterIP": "10.0.0.1", "ports": udp}), "", "not-covered"),
+            ("IPv6", json!({"clusterIP": "fd00::1", "ports": tcp}), "", "not-covered"),
+            (
+                "affinity, which is given up for it",
+                json!({"clusterIP": "10.0.0.1", "ports": tcp, "sessionAffinity": "ClientIP"}),
+                "",
+                "not-covered",
+            ),
+            ("a node port", json!({"clusterIP": "10.0.0.1", "ports": node_port}), "", "reachable-around"),
+        ] {
+            assert_eq!(reasons(json!({}), &spec, &[Kind::Node]), without, "{shows}, without a topology");
+            let topology = json!({"openyurt.io/topologyKeys": "kubernetes.io/hostname"});
+            assert_eq!(reasons(topology, &spec, &[Kind::Node]), with, "{shows}, with a topology");
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_as_asked_says_why() {
+        let spec = json!({"type": "LoadBalancer", "clusterIP": "10.0.0.1", "ports": [{"port": 80}]});
+        for (shows, annotations, reason) in [
+            ("not understood", json!({"openyurt.io/topologyKeys": "rack"}), "invalid-topology"),
+            ("labels never known", json!({"openyurt.io/topologyKeys": POOL}), "waits-for-node"),
+            ("discarded", json!({"svc.openyurt.io/discard": "true"}), "left-alone"),
+        ] {
+            assert_eq!(reasons(annotations, &spec, &[]), reason, "{shows}");
+        }
+    }
+
+    /// The reasons of the diagnostics of a Service that is written so.
+    fn reasons(annotations: serde_json::Value, spec: &serde_json::Value, synced: &[Kind]) -> String {
+        let metadata = json!({"name": "s", "annotations": annotations});
+        let written = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
+        let object = serde_json::from_value(written).unwrap();
+        let object = service(&object, &mut Interner::default()).unwrap().object;
+        let mut store = Store::new("n1", Rules::default());
+        store.apply(Change::Apply(Object::Service(object)));
+        for kind in [Kind::Service, Kind::EndpointSlice].iter().chain(synced) {
+            store.apply(Change::Synced(*kind));
+        }
+        let found = of_service(&store, None, None, &ObjectName::new("default", "s"));
+        found.iter().map(|found| found.reason.label()).collect::<Vec<_>>().join(" ")
+    }
+}

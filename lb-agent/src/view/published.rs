@@ -1,0 +1,276 @@
+//! What the writer makes known after a pass, for every door to read. Pure.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{SourceReport, SourceState};
+use crate::plan::Mirror;
+use crate::store::Store;
+
+use super::by_service::ByService;
+use super::diagnostic::{Counts, Diagnostic, Reason};
+use super::of_source::of_source;
+
+/// A writer that publishes nothing for longer is stuck. It publishes about every second; a pass
+/// over a whole cluster takes a few.
+pub const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// One picture of the agent. To make and to copy one costs the same however large the cluster is.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// When.
+    pub at: Instant,
+    /// What the source is called.
+    pub source: Arc<str>,
+    pub report: Arc<SourceReport>,
+    pub state: AgentState,
+    pub node: NodeFacts,
+    /// How a refused connection fails; `None` before the programs are loaded.
+    pub refuses_by: Option<&'static str>,
+    /// The maps; `None` before they are open.
+    pub maps: Option<MapFill>,
+    pub passes: u64,
+    pub diagnostics: ByService,
+    /// What keeps maps or programs from being as they should be.
+    pub kernel_error: Option<Arc<str>>,
+}
+
+/// How far the agent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentState {
+    /// The source has not shown all Services and slices yet, and nothing is opened before; what the
+    /// kernel holds goes on.
+    Starting,
+    /// All was shown once; it waits for these, at least one.
+    NotReady(Vec<WaitsFor>),
+    /// The source is followed, the programs are attached, and nothing is missing.
+    Ready,
+}
+
+/// What readiness waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitsFor {
+    /// The source: not all objects have arrived yet, or changes do not.
+    Source,
+    /// The programs are not attached.
+    Programs,
+    /// This node's labels were never known, and a topology reads them.
+    NodeLabels,
+}
+
+impl WaitsFor {
+    /// One sentence without a full stop.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Source => "the source is not in sync; what the kernel holds goes on",
+            Self::Programs => "the programs are not attached",
+            Self::NodeLabels => "this node's labels were never known, and a topology reads them",
+        }
+    }
+}
+
+/// What is known of the node that the agent decides for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
+    pub name: Arc<str>,
+    /// `None` without a pool label: a pool of one.
+    pub pool: Option<Arc<str>>,
+    pub labels: NodeLabels,
+}
+
+/// How the node's labels are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeLabels {
+    /// Its object exists.
+    Current,
+    /// Its object is gone; its last labels hold.
+    LastKnown,
+    #[default]
+    NeverKnown,
+}
+
+/// The room in the maps, and what is used of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapFill {
+    pub frontends: Fill,
+    pub backends: Fill,
+}
+
+/// Elements, or entries of regions as they are allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    pub used: u32,
+    pub max: u32,
+}
+
+impl Published {
+    /// Of an agent that has done nothing yet.
+    #[must_use]
+    pub fn first(store: &Store, source: &str, now: Instant) -> Self {
+        Self {
+            at: now,
+            source: source.into(),
+            report: Arc::default(),
+            state: AgentState::Starting,
+            node: NodeFacts::of(store),
+            refuses_by: None,
+            maps: None,
+            passes: 0,
+            diagnostics: ByService::default(),
+            kernel_error: None,
+        }
+    }
+
+    /// All diagnostics but those of Services: few, as a rule.
+    #[must_use]
+    pub fn others(&self) -> Vec<Diagnostic> {
+        let mut others = of_source(&self.report);
+        let error = self.kernel_error.as_ref();
+        others.extend(error.map(|error| Diagnostic::new("kernel", Reason::Kernel, &**error)));
+        others
+    }
+
+    /// How many diagnostics there are of each reason.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.diagnostics.counts();
+        counts.add(&self.others());
+        counts
+    }
+
+    /// Whether the writer has not been heard of for too long.
+    #[must_use]
+    pub fn is_stuck(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) > STUCK_AFTER
+    }
+}
+
+impl AgentState {
+    /// Of a `store` that a source with this `report` fills, over programs that are attached or not.
+    #[must_use]
+    pub fn of(store: &Store, report: &SourceReport, is_attached: bool) -> Self {
+        if !store.is_synced() {
+            return Self::Starting;
+        }
+        let waits = [
+            (!follows(report), WaitsFor::Source),
+            (!is_attached, WaitsFor::Programs),
+            (!store.is_ready(), WaitsFor::NodeLabels),
+        ];
+        let waits: Vec<WaitsFor> = waits.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
+        if waits.is_empty() { Self::Ready } else { Self::NotReady(waits) }
+    }
+
+    /// Whether this agent's programs run at every hook, as far as it knows.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        !self.waits_for().contains(&WaitsFor::Programs)
+    }
+
+    /// Nothing exactly when it is ready.
+    #[must_use]
+    pub fn waits_for(&self) -> &[WaitsFor] {
+        match self {
+            Self::Starting => &[WaitsFor::Source, WaitsFor::Programs],
+            Self::NotReady(waits) => waits,
+            Self::Ready => &[],
+        }
+    }
+}
+
+/// Whether the source sends changes as they happen, as far as it can tell.
+fn follows(report: &SourceReport) -> bool {
+    match report {
+        SourceReport::Files(_) => true,
+        SourceReport::Api(report) => report.kinds.iter().all(|kind| kind.state == SourceState::InSync),
+    }
+}
+
+impl NodeFacts {
+    #[must_use]
+    pub fn of(store: &Store) -> Self {
+        let places = store.places();
+        let labels = match (store.own_node_exists(), &places.own) {
+            (true, _) => NodeLabels::Current,
+            (false, Some(_)) => NodeLabels::LastKnown,
+            (false, None) => NodeLabels::NeverKnown,
+        };
+        Self { name: Arc::clone(&places.here), pool: places.own_pool().cloned(), labels }
+    }
+}
+
+impl MapFill {
+    #[must_use]
+    pub fn of(mirror: &Mirror) -> Self {
+        let (used, capacity) = (mirror.used(), mirror.capacity());
+        Self {
+            frontends: Fill { used: used.frontends, max: capacity.frontends },
+            backends: Fill { used: used.backends, max: capacity.backends },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ApiReport, Change, FileReport, Kind, KindState};
+    use crate::store::Rules;
+
+    #[test]
+    fn an_agent_is_ready_when_nothing_is_missing() {
+        let files = SourceReport::Files(FileReport::default());
+        let [starting, in_sync, behind] =
+            [SourceState::Starting, SourceState::InSync, SourceState::Behind].map(api);
+        let all = [Kind::Service, Kind::EndpointSlice, Kind::Node];
+        for (shows, synced, report, is_attached, waits_for) in [
+            ("nothing yet", &all[..0], &files, false, &[WaitsFor::Source, WaitsFor::Programs][..]),
+            ("no slices yet", &all[..1], &starting, false, &[WaitsFor::Source, WaitsFor::Programs]),
+            ("not attached", &all[..2], &files, false, &[WaitsFor::Programs]),
+            ("files", &all, &files, true, &[]),
+            ("an API server", &all, &in_sync, true, &[]),
+            ("one that is gone", &all, &behind, true, &[WaitsFor::Source]),
+            ("gone, and not attached", &all, &behind, false, &[WaitsFor::Source, WaitsFor::Programs]),
+        ] {
+            let mut store = Store::new("n1", Rules::default());
+            synced.iter().for_each(|kind| store.apply(Change::Synced(*kind)));
+            let state = AgentState::of(&store, report, is_attached);
+            assert_eq!(state.waits_for(), waits_for, "{shows}");
+            assert_eq!(state == AgentState::Ready, waits_for.is_empty(), "{shows}");
+        }
+    }
+
+    #[test]
+    fn a_writer_that_publishes_nothing_any_more_is_stuck() {
+        let at = Instant::now();
+        let published = Published::first(&Store::new("n1", Rules::default()), "file:/x", at);
+        for (after, is_stuck) in [(0, false), (10, false), (11, true)] {
+            assert_eq!(published.is_stuck(at + Duration::from_secs(after)), is_stuck, "{after} s");
+        }
+        assert!(!published.is_stuck(at - Duration::from_secs(1)), "published since the clock was read");
+    }
+
+    #[test]
+    fn every_diagnostic_is_counted_wherever_it_comes_from() {
+        let incomplete = vec!["/x/a.yaml".into()];
+        let published = Published {
+            report: Arc::new(SourceReport::Files(FileReport { incomplete, ..FileReport::default() })),
+            kernel_error: Some("no memory".into()),
+            ..Published::first(&Store::new("n1", Rules::default()), "file:/x", Instant::now())
+        };
+        let counts = published.counts();
+        assert_eq!(
+            [Reason::Unknown, Reason::Kernel, Reason::Conflict].map(|reason| counts.of(reason)),
+            [1, 1, 0]
+        );
+    }
+
+    fn api(state: SourceState) -> SourceReport {
+        let kinds = vec![KindState { kind: Kind::Node, state, since: String::new(), last_failure: None }];
+        SourceReport::Api(ApiReport { kinds, ..ApiReport::default() })
+    }
+}
