@@ -104,7 +104,10 @@ impl<'c> Call<'c> {
         !socket.is_null() && unsafe { (*socket).bound_dev_if } != 0
     }
 
-    #[expect(clippy::mut_from_ref, reason = "the kernel's own memory, behind a pointer that the context holds")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the kernel's own memory, behind a pointer that the context holds"
+    )]
     #[inline(always)]
     fn call(&self) -> &mut bpf_sock_addr {
         // SAFETY: the kernel passes every `cgroup/connect` program a valid `bpf_sock_addr` that

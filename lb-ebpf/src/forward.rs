@@ -66,10 +66,21 @@ fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
         }
         // SAFETY: the helper takes no arguments and cannot fail.
         let random = unsafe { bpf_get_prandom_u32() };
+        if cfg!(feature = "plant-slow") && random % 64 == 0 {
+            dawdle();
+        }
         if let Ok(backend) = maps::backend::<F>(&service, pick(random, service.count())) {
             return Ok(backend);
         }
         maps::count(Counter::Event(Event::StaleRegionRead));
     }
     Err(Outcome::Unproven)
+}
+
+/// About a millisecond.
+fn dawdle() {
+    for _ in 0..20_000 {
+        // SAFETY: the helper takes no arguments and cannot fail.
+        unsafe { aya_ebpf::helpers::bpf_ktime_get_ns() };
+    }
 }

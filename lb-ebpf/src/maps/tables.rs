@@ -5,8 +5,8 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4};
 use lb_common::layout::{
-    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, MMAPABLE, NO_PREALLOC, Outcomes, RegionEntry4,
-    Service4, ServiceName,
+    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, MMAPABLE, NO_PREALLOC, Outcomes,
+    RegionEntry4, Service4, ServiceName,
 };
 
 #[btf_map]

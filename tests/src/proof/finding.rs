@@ -72,13 +72,14 @@ impl Finding {
 /// A few lines for people.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdicts { connects, refused, decoy, outside, neighbour, failed, unjudged, first } = &self.all;
+        let Verdicts { connects, mapped, refused, decoy, outside, neighbour, failed, unjudged, first } =
+            &self.all;
         let seconds = self.took.as_secs_f64();
         writeln!(f, "{}: {} went wrong", self.name, self.failures())?;
         let each: Vec<String> = self.each.iter().map(|one| one.connects.to_string()).collect();
         writeln!(
             f,
-            "  {connects} connects in {seconds:.1} s ({} by each of the processes)",
+            "  {connects} connects in {seconds:.1} s ({} by each of the processes), {mapped} of them by connect6",
             each.join(" + ")
         )?;
         if let Some(kernel) = self.kernel {

@@ -7,8 +7,9 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -125,6 +126,47 @@ impl Drop for History {
         // SAFETY: mapped by us with this length, and nothing refers to it any more.
         let result = unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Shared>()) };
         debug_assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    }
+}
+
+/// One history for each address that is dialled.
+#[derive(Clone)]
+pub(super) struct Histories(Arc<[(PathBuf, Arc<History>)]>);
+
+impl Histories {
+    /// Fresh ones in this folder.
+    pub(super) fn create(folder: &Path, addresses: u8) -> Result<Self> {
+        let paths = (0..addresses).map(|number| folder.join(format!("history{number}")));
+        let histories = paths.map(|path| {
+            let history = Arc::new(History::create(&path)?);
+            Ok((path, history))
+        });
+        histories.collect::<Result<Vec<_>>>().map(|all| Self(all.into()))
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| path.as_path())
+    }
+
+    pub(super) fn first(&self) -> Arc<History> {
+        Arc::clone(&self.0[0].1)
+    }
+
+    pub(super) fn announce(&self, address: u8, set: Set) {
+        self.0[usize::from(address)].1.announce(set);
+    }
+
+    pub(super) fn done(&self, address: u8) {
+        self.0[usize::from(address)].1.done();
+    }
+
+    /// Ends the clients: they look at the first.
+    pub(super) fn stop(&self) {
+        self.0[0].1.stop();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0[0].1.is_stopped()
     }
 }
 

@@ -4,10 +4,12 @@
 //! backends and a region, while neighbours in its hash bucket are created and deleted. A decoy answers at the
 //! cluster IP itself. Programs with a planted bug go through the same.
 
+mod agent;
 mod bucket;
 mod finding;
 mod history;
 mod publisher;
+mod services;
 mod testbed;
 mod verdicts;
 mod world;
@@ -15,6 +17,6 @@ mod writer;
 
 pub use finding::Finding;
 pub use history::History;
-pub use testbed::{CLIENTS, Experiment, Testbed, Way};
+pub use testbed::{CLIENTS, Experiment, Publishing, Regions, Testbed, Until, Way};
 pub use verdicts::Verdicts;
-pub use world::{BACKENDS, CLUSTER, Reached, Set, backend};
+pub use world::{ADDRESSES, BACKENDS, CLUSTER, REFUSED, Reached, Set, UNTOUCHED, backend, cluster};

@@ -13,6 +13,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::history::History;
+use super::testbed::Regions;
 use super::world::{Dice, backend, foreign, neighbour};
 use super::writer::{Count, Prepared, Writer};
 
@@ -33,6 +34,7 @@ pub(super) struct Pace {
     pub(super) grace: Grace,
     /// Publications of the Service under test; `None` is as fast as it can.
     pub(super) per_second: Option<u32>,
+    pub(super) regions: Regions,
 }
 
 pub(super) struct Publisher {
@@ -117,11 +119,13 @@ impl Mates {
         Ok(Self { small: small.collect::<Result<_>>()?, large })
     }
 
-    fn come_and_go(&mut self, writer: &mut Writer, dice: &mut Dice) -> Result<()> {
-        // First, so that it is there for the region that was given up just now.
-        let at = self.large[dice.throw(self.large.len())];
-        let backends = theirs(dice);
-        writer.write(at, (!writer.is_published(at)).then_some(backends.as_slice()))?;
+    fn come_and_go(&mut self, writer: &mut Writer, regions: Regions, dice: &mut Dice) -> Result<()> {
+        if regions == Regions::All {
+            // First, so that it is there for the region that was given up just now.
+            let at = self.large[dice.throw(self.large.len())];
+            let backends = theirs(dice);
+            writer.write(at, (!writer.is_published(at)).then_some(backends.as_slice()))?;
+        }
         for _ in 0..self.small.len() {
             let chosen = dice.throw(self.small.len());
             writer.toggle(&mut self.small[chosen])?;
@@ -148,7 +152,7 @@ fn publish_until_stopped(
         graces.see_to(writer)?;
         // At times the same Service once more, which wants a region at once.
         if dice.throw(2) == 0 {
-            mates.come_and_go(writer, &mut dice)?;
+            mates.come_and_go(writer, pace.regions, &mut dice)?;
         }
     }
     Ok(())
@@ -156,7 +160,7 @@ fn publish_until_stopped(
 
 /// As fast as it can is faster on a processor of its own, which the clients leave to the publisher. Where that may
 /// not be, the publisher is slower, and says so in its numbers.
-fn take_the_first_processor() {
+pub(super) fn take_the_first_processor() {
     let mut first = CpuSet::new();
     let ours = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
     if let Some(cpu) = (0..CpuSet::count()).find(|cpu| ours.is_set(*cpu) == Ok(true)) {

@@ -1,21 +1,20 @@
 //! Where the experiments take place, and how one runs.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
-
+use lb_agent::datapath::programs::load::Features;
 use lb_common::outcome::Event;
 
+use super::agent::AgentPublisher;
 use super::finding::Finding;
-use super::history::History;
+use super::history::Histories;
 use super::publisher::{Pace, Publisher};
 use super::verdicts::Verdicts;
-use super::world::{BACKENDS, CLUSTER, DECOY, NEIGHBOUR, backend, foreign};
+use super::world::{ADDRESSES, BACKENDS, CLUSTER, DECOY, NEIGHBOUR, backend, cluster, foreign};
 use super::writer::Writer;
 use crate::harness::helper::Helper;
 use crate::{Pod, Site};
@@ -37,21 +36,53 @@ pub enum Way {
     Direct,
 }
 
+/// Who changes what the clients dial.
+#[derive(Clone, Debug)]
+pub enum Publishing {
+    /// No programs are attached.
+    Detached,
+    /// The agent's plan, without the agent around it: one Service whose set changes, with neighbours.
+    Plan {
+        object: &'static [u8],
+        machine: Features,
+        grace: Grace,
+        /// Publications of the Service; `None` is as fast as it can.
+        per_second: Option<u32>,
+        regions: Regions,
+    },
+    /// The agent's writer, with its threads: Services come and go at all [`ADDRESSES`], and the agent is
+    /// started anew again and again, each time over other maps.
+    Agent { object: &'static [u8], grace: Grace },
+}
+
+/// Who has regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regions {
+    /// The Service under test and some of its neighbours.
+    All,
+    /// The Service under test alone.
+    Own,
+}
+
+/// When an experiment ends, besides its time and number of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    End,
+    /// When one connection has gone astray.
+    Astray,
+    /// Or when a program has read a region that was used again too early.
+    AstrayOrStale,
+}
+
 #[derive(Clone, Debug)]
 pub struct Experiment {
     pub name: String,
-    /// The programs that are attached; without, nobody publishes either.
-    pub object: Option<Vec<u8>>,
-    /// How long the publisher waits before it uses a region again.
-    pub grace: Grace,
-    /// Publications of the Service; `None` is as fast as it can.
-    pub per_second: Option<u32>,
+    pub publishing: Publishing,
     pub way: Way,
     /// Over all clients.
     pub connects: u64,
     pub within: Duration,
-    /// End when something has gone wrong.
-    pub only_one: bool,
+    pub until: Until,
 }
 
 /// One node with the clients, another with the servers.
@@ -68,46 +99,67 @@ impl Testbed {
         let own = serving(far.pod("own", "10.244.1.2")?, backend, u32::from)?;
         let theirs = serving(far.pod("theirs", "10.244.1.3")?, foreign, |_| NEIGHBOUR)?;
         let client = site.node("near")?.pod("client", "10.244.1.4")?;
-        client.add_addresses(&[IpAddr::V4(*CLUSTER.ip())])?;
+        let dialled: Vec<IpAddr> = (0..ADDRESSES).map(|number| IpAddr::V4(*cluster(number).ip())).collect();
+        client.add_addresses(&dialled)?;
         client.serve_ids(&[(SocketAddr::V4(CLUSTER), DECOY)])?;
         Ok(Self { site, client, _servers: [own, theirs] })
     }
 
     pub fn run(&self, experiment: &Experiment) -> Result<Finding> {
-        let path = self.site.folder().join("history");
-        let history = Arc::new(History::create(&path)?);
-        let Some(object) = &experiment.object else {
-            // Nothing is allowed: whoever dials the Service goes astray.
-            history.announce(0);
-            history.done();
-            return self.dial(experiment, &path, || Ok(()));
-        };
-        let node = self.client.node();
-        let writer = Writer::load(object, node)?;
-        let pace = Pace { grace: experiment.grace, per_second: experiment.per_second };
-        let counters = PinnedMaps::open(&folder(&node.pin_root()))?;
-        let publisher = Publisher::start(writer, pace, &history)?;
-        // A region that moves under its reader is seen by the programs, which look again: rarely by a client.
-        let looks_at_regions = experiment.only_one && experiment.grace == Grace::None;
-        let found = self.dial(experiment, &path, || {
-            if looks_at_regions && counters.counters()?.event(Event::StaleRegionRead) > 0 {
-                history.stop();
+        match &experiment.publishing {
+            Publishing::Detached => {
+                let histories = self.histories(1)?;
+                // Nothing is allowed: what dials the Service goes astray.
+                histories.announce(0, 0);
+                histories.done(0);
+                self.dial(experiment, &histories, || Ok(()))
             }
-            Ok(())
-        });
-        let (before, after) = publisher.finish()?;
-        Ok(found?.counted(&before, &after))
+            Publishing::Plan { object, machine, grace, per_second, regions } => {
+                let histories = self.histories(1)?;
+                let writer = Writer::load(object, *machine, self.client.node())?;
+                let pace = Pace { grace: *grace, per_second: *per_second, regions: *regions };
+                let publisher = Publisher::start(writer, pace, &histories.first())?;
+                let found =
+                    self.dial(experiment, &histories, || self.look_at_regions(experiment, &histories));
+                let (before, after) = publisher.finish()?;
+                Ok(found?.counted(&before, &after))
+            }
+            Publishing::Agent { object, grace } => {
+                let histories = self.histories(ADDRESSES)?;
+                let publisher = AgentPublisher::start(self.client.node(), object, *grace, &histories)?;
+                let found =
+                    self.dial(experiment, &histories, || self.look_at_regions(experiment, &histories));
+                let counted = publisher.finish()?;
+                Ok(Finding { kernel: Some(counted), ..found? })
+            }
+        }
+    }
+
+    fn histories(&self, addresses: u8) -> Result<Histories> {
+        Histories::create(&self.site.folder(), addresses)
+    }
+
+    /// A region that moves under its reader is seen by the programs, which look again: rarely by a client.
+    fn look_at_regions(&self, experiment: &Experiment, histories: &Histories) -> Result<()> {
+        if experiment.until == Until::AstrayOrStale {
+            // A change-over may be in its midst.
+            let Ok(maps) = PinnedMaps::open(&folder(&self.client.node().pin_root())) else { return Ok(()) };
+            if maps.counters()?.event(Event::StaleRegionRead) > 0 {
+                histories.stop();
+            }
+        }
+        Ok(())
     }
 
     /// Runs the clients to their end, and calls `meanwhile` now and then.
     fn dial(
         &self,
         experiment: &Experiment,
-        history: &Path,
+        histories: &Histories,
         meanwhile: impl Fn() -> Result<()>,
     ) -> Result<Finding> {
         let began = Instant::now();
-        let clients = (0..CLIENTS).map(|_| self.client.start(&arguments(experiment, history)));
+        let clients = (0..CLIENTS).map(|_| self.client.start(&arguments(experiment, histories)));
         let mut clients = clients.collect::<Result<Vec<Helper>>>()?;
         let give_up = began + experiment.within + PATIENCE;
         let mut each = Vec::new();
@@ -136,15 +188,15 @@ impl Way {
     }
 }
 
-fn arguments(experiment: &Experiment, history: &Path) -> Vec<String> {
+fn arguments(experiment: &Experiment, histories: &Histories) -> Vec<String> {
     let mut arguments = vec![
         "prove".to_owned(),
-        format!("--history={}", history.display()),
         format!("--way={}", experiment.way.word()),
         format!("--count={}", experiment.connects.div_ceil(CLIENTS)),
         format!("--seconds={}", experiment.within.as_secs()),
     ];
-    if experiment.only_one {
+    arguments.extend(histories.paths().map(|path| format!("--history={}", path.display())));
+    if experiment.until != Until::End {
         arguments.push("--only-one".to_owned());
     }
     arguments

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdicts {
     pub connects: u64,
+    /// Those that dialled an IPv4-mapped address: they pass connect6, the others connect4.
+    pub mapped: u64,
     /// ECONNREFUSED.
     pub refused: u64,
     /// At the cluster IP itself.
@@ -14,9 +16,9 @@ pub struct Verdicts {
     pub outside: u64,
     /// At another Service's backend.
     pub neighbour: u64,
-    /// At an address that nobody has, or failed in another way.
+    /// At an address of no server, or failed in another way.
     pub failed: u64,
-    /// So many publications went by that nobody knows what was allowed.
+    /// So many publications went by that what was allowed is no longer known.
     pub unjudged: u64,
     /// The first one that went wrong, in words.
     pub first: Option<String>,
@@ -30,8 +32,9 @@ impl Verdicts {
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        let Self { connects, refused, decoy, outside, neighbour, failed, unjudged, first } = other;
+        let Self { connects, mapped, refused, decoy, outside, neighbour, failed, unjudged, first } = other;
         self.connects += connects;
+        self.mapped += mapped;
         self.refused += refused;
         self.decoy += decoy;
         self.outside += outside;

@@ -1,11 +1,14 @@
-//! Who is who in the proof: the Service under test, its neighbours, and who answers for whom.
+//! Who is who in the proofs: what is dialled, and who has which address.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// What the clients dial.
-pub const CLUSTER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10), 80);
+/// How many addresses the proof with an agent dials. The one without dials the first alone.
+pub const ADDRESSES: u8 = 8;
 
-/// The Service under test has sets of these; the neighbours have as many of their own.
+/// What the clients dial.
+pub const CLUSTER: SocketAddrV4 = cluster(0);
+
+/// Every address has sets of these; the neighbours have as many of their own.
 pub const BACKENDS: u8 = 24;
 
 /// What the decoy answers with. Backends answer with their number.
@@ -14,36 +17,37 @@ pub(super) const DECOY: u32 = 2_000;
 pub(super) const NEIGHBOUR: u32 = 1_000;
 
 const PORT: u16 = 9_000;
+/// The third byte is this one and the number of the address.
 const OWN: [u8; 3] = [10, 244, 8];
-const FOREIGN: [u8; 3] = [10, 244, 9];
+const FOREIGN: [u8; 3] = [10, 244, 100];
 
-/// Whom a connection came to.
+/// Where a connection went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// This backend of the Service under test.
+    /// This backend of the Service that was dialled.
     Backend(u8),
     /// Another Service's.
     Neighbour,
     /// The cluster IP itself: the connection was left as it was.
     Decoy,
     /// An address that no Service has.
-    Nobody,
+    Unknown,
 }
 
 impl Reached {
-    /// Who has this address.
+    /// Who has this address, for a client that dialled the cluster IP of number `dialled`.
     #[must_use]
-    pub fn at(address: SocketAddrV4) -> Self {
+    pub fn at(dialled: u8, address: SocketAddrV4) -> Self {
         let [a, b, c, number] = address.ip().octets();
-        let known = address.port() == PORT && (1..=BACKENDS).contains(&number);
-        if address == CLUSTER {
+        let known = address.port() == PORT && (1..=BACKENDS).contains(&number) && [a, b] == OWN[..2];
+        if address == cluster(dialled) {
             Self::Decoy
-        } else if known && [a, b, c] == OWN {
+        } else if known && c == OWN[2] + dialled {
             Self::Backend(number - 1)
-        } else if known && [a, b, c] == FOREIGN {
+        } else if known && (c == FOREIGN[2] || (OWN[2]..OWN[2] + ADDRESSES).contains(&c)) {
             Self::Neighbour
         } else {
-            Self::Nobody
+            Self::Unknown
         }
     }
 
@@ -54,16 +58,28 @@ impl Reached {
             DECOY => Self::Decoy,
             NEIGHBOUR => Self::Neighbour,
             _ => {
-                u8::try_from(id).ok().filter(|number| *number < BACKENDS).map_or(Self::Nobody, Self::Backend)
+                u8::try_from(id).ok().filter(|number| *number < BACKENDS).map_or(Self::Unknown, Self::Backend)
             }
         }
     }
 }
 
-/// Backend `number` of the Service under test.
+/// The cluster IP of this number.
+#[must_use]
+pub const fn cluster(number: u8) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10 + number), 80)
+}
+
+/// Backend `number` of the first address.
 #[must_use]
 pub const fn backend(number: u8) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::new(OWN[0], OWN[1], OWN[2], number + 1), PORT)
+    backend_of(0, number)
+}
+
+/// Backend `number` of the address `of`.
+#[must_use]
+pub(super) const fn backend_of(of: u8, number: u8) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(OWN[0], OWN[1], OWN[2] + of, number + 1), PORT)
 }
 
 /// Backend `number` of the neighbours.
@@ -79,8 +95,13 @@ pub(super) const fn neighbour(number: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 97, high, low), 80)
 }
 
-/// A set of [`BACKENDS`], a bit for each.
+/// What a connection may get: a bit for each of [`BACKENDS`], and two more.
 pub type Set = u32;
+
+/// ECONNREFUSED: the Service has no backend.
+pub const REFUSED: Set = 1 << 30;
+/// The connection is left as it was: the address has no Service.
+pub const UNTOUCHED: Set = 1 << 31;
 
 /// Numbers that look random and are the same in every run (SplitMix64).
 #[derive(Clone, Debug)]
@@ -116,18 +137,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everyone_is_told_apart_by_address_and_by_answer() {
+    fn servers_differ_by_address_and_by_answer() {
         for number in 0..BACKENDS {
-            assert_eq!(Reached::at(backend(number)), Reached::Backend(number));
+            assert_eq!(Reached::at(0, backend(number)), Reached::Backend(number));
+            assert_eq!(Reached::at(3, backend_of(3, number)), Reached::Backend(number));
+            assert_eq!(Reached::at(3, backend_of(4, number)), Reached::Neighbour);
             assert_eq!(Reached::answering(number.into()), Reached::Backend(number));
-            assert_eq!(Reached::at(foreign(number)), Reached::Neighbour);
+            assert_eq!(Reached::at(0, foreign(number)), Reached::Neighbour);
         }
-        assert_eq!(Reached::at(CLUSTER), Reached::Decoy);
+        assert_eq!(Reached::at(0, CLUSTER), Reached::Decoy);
         assert_eq!(Reached::answering(DECOY), Reached::Decoy);
         assert_eq!(Reached::answering(NEIGHBOUR), Reached::Neighbour);
         let torn = SocketAddrV4::new(*backend(0).ip(), CLUSTER.port());
-        assert_eq!(Reached::at(torn), Reached::Nobody);
-        assert_eq!(Reached::answering(BACKENDS.into()), Reached::Nobody);
+        assert_eq!(Reached::at(0, torn), Reached::Unknown);
+        assert_eq!(Reached::answering(BACKENDS.into()), Reached::Unknown);
     }
 
     #[test]

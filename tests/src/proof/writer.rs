@@ -52,10 +52,10 @@ pub(super) struct Count {
 }
 
 impl Writer {
-    pub(super) fn load(object: &[u8], node: &Node) -> Result<Self> {
+    pub(super) fn load(object: &[u8], machine: Features, node: &Node) -> Result<Self> {
         let pin_root = node.pin_root();
         let lock = lock::acquire(&pin_root)?;
-        let programs = load(object, &folder(&pin_root), CAPACITY, Features::THIS)?;
+        let programs = load(object, &folder(&pin_root), CAPACITY, machine)?;
         let maps = Bpf::open(&folder(&pin_root))?;
         let cgroup = cgroup::find(Some(node.cgroup()))?;
         let kernel = Reconciler { maps, mirror: Mirror::new(CAPACITY, 1) };
@@ -190,8 +190,8 @@ fn published<'o>(ops: impl Iterator<Item = &'o MapOp>) -> Option<Set> {
 }
 
 fn bit(backend: &Backend4) -> Set {
-    match Reached::at(SocketAddrV4::new(backend.address.into(), u16::from_be_bytes(backend.port))) {
+    match Reached::at(0, SocketAddrV4::new(backend.address.into(), u16::from_be_bytes(backend.port))) {
         Reached::Backend(number) => 1 << number,
-        Reached::Neighbour | Reached::Decoy | Reached::Nobody => 0,
+        Reached::Neighbour | Reached::Decoy | Reached::Unknown => 0,
     }
 }

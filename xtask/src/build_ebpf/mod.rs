@@ -33,9 +33,11 @@ struct Build {
 }
 
 const EDGELOOP: Build = Build { folder: "lb-ebpf", binary: "lb-ebpf", features: &[], object: "edgeloop.o" };
-const PLANTED: [Build; 2] = [
+const PLANTED: [Build; 4] = [
     Build { features: &["plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
     Build { features: &["plant-no-epoch"], object: "edgeloop-no-epoch.o", ..EDGELOOP },
+    Build { features: &["plant-slow"], object: "edgeloop-slow.o", ..EDGELOOP },
+    Build { features: &["plant-slow", "plant-no-revision"], object: "edgeloop-no-revision.o", ..EDGELOOP },
 ];
 const REFERENCE: Build =
     Build { folder: "tests/reference-ebpf", binary: "reference-ebpf", features: &[], object: "reference.o" };

@@ -104,8 +104,9 @@ enum Verb {
     },
     /// Dials what the proof is about, and judges every connection; one line at the end.
     Prove {
-        #[arg(long)]
-        history: PathBuf,
+        /// One for each address.
+        #[arg(long, required = true)]
+        history: Vec<PathBuf>,
         #[arg(long)]
         way: prove::Way,
         #[arg(long)]

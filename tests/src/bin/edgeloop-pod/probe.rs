@@ -5,30 +5,38 @@
 //! a second, each with its result.
 
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
+    sockopt,
 };
 
-pub(crate) struct Probe(OwnedFd);
+pub(crate) struct Probe {
+    socket: OwnedFd,
+    family: AddressFamily,
+}
 
 impl Probe {
-    pub(crate) fn new() -> nix::Result<Self> {
-        let socket =
-            socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
+    pub(crate) fn new(family: AddressFamily) -> nix::Result<Self> {
+        let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
         setsockopt(&socket, sockopt::TcpFastOpenConnect, &true)?;
         without_cookie(&socket)?;
         // With a port of its own the kernel need not look for one every time.
-        bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)))?;
-        Ok(Self(socket))
+        let any = if family == AddressFamily::Inet6 {
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
+        } else {
+            SocketAddr::from(([0; 4], 0))
+        };
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(any))?;
+        Ok(Self { socket, family })
     }
 
-    /// The address that a connection to `to` would have gone to.
-    pub(crate) fn connect(&self, to: SocketAddrV4) -> nix::Result<SocketAddrV4> {
-        connect(self.0.as_raw_fd(), &SockaddrIn::from(to))?;
+    /// The address that a connection to `to`, of this probe's family, would have gone to.
+    pub(crate) fn connect(&self, to: SocketAddr) -> nix::Result<SocketAddrV4> {
+        connect(self.socket.as_raw_fd(), &SockaddrStorage::from(to))?;
         let peer = self.peer();
         self.take_back()?;
         peer
@@ -36,10 +44,15 @@ impl Probe {
 
     /// `getpeername(2)` waits for an answer to the SYN; this option does not.
     fn peer(&self) -> nix::Result<SocketAddrV4> {
-        let mut peer = MaybeUninit::<libc::sockaddr_in>::zeroed();
-        let mut length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-        let fd = self.0.as_raw_fd();
-        // SAFETY: the buffer is as long as `length` says.
+        // Long enough for both families, whose ports lie at the same place.
+        let mut peer = MaybeUninit::<libc::sockaddr_in6>::zeroed();
+        // No longer than the address is: the kernel refuses that.
+        let mut length = match self.is_mapped() {
+            true => size_of::<libc::sockaddr_in6>(),
+            false => size_of::<libc::sockaddr_in>(),
+        } as libc::socklen_t;
+        let fd = self.socket.as_raw_fd();
+        // SAFETY: the buffer is at least as long as `length` says.
         let result = unsafe {
             libc::getsockopt(
                 fd,
@@ -50,9 +63,20 @@ impl Probe {
             )
         };
         Errno::result(result)?;
-        // SAFETY: all bytes were zero, and any bytes are a valid `sockaddr_in`.
+        // SAFETY: all bytes were zero, and any bytes are a valid `sockaddr_in6`.
         let peer = unsafe { peer.assume_init() };
-        Ok(SocketAddrV4::new(u32::from_be(peer.sin_addr.s_addr).into(), u16::from_be(peer.sin_port)))
+        let address = if self.is_mapped() {
+            Ipv6Addr::from(peer.sin6_addr.s6_addr).to_ipv4_mapped().ok_or(Errno::EAFNOSUPPORT)?
+        } else {
+            // What a `sockaddr_in` has for its address, after family and port.
+            u32::from_be(peer.sin6_flowinfo).into()
+        };
+        Ok(SocketAddrV4::new(address, u16::from_be(peer.sin6_port)))
+    }
+
+    /// Whether it dials IPv4-mapped addresses.
+    fn is_mapped(&self) -> bool {
+        self.family == AddressFamily::Inet6
     }
 
     /// Makes the socket one that was never dialled with. No program runs for this.
@@ -60,7 +84,7 @@ impl Probe {
         let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
         let length = size_of::<libc::sockaddr>() as libc::socklen_t;
         // SAFETY: the address is as long as `length` says.
-        let result = unsafe { libc::connect(self.0.as_raw_fd(), &raw const nowhere, length) };
+        let result = unsafe { libc::connect(self.socket.as_raw_fd(), &raw const nowhere, length) };
         Errno::result(result).map(drop)
     }
 }

@@ -1,14 +1,15 @@
 //! The proof's clients: every connection is judged as soon as it is made.
 
 use std::net::{SocketAddr, SocketAddrV4};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use edgeloop_tests::proof::{BACKENDS, CLUSTER, History, Reached, Verdicts, backend};
+use edgeloop_tests::proof::{BACKENDS, History, REFUSED, Reached, UNTOUCHED, Verdicts, backend, cluster};
 use nix::errno::Errno;
+use nix::sys::socket::AddressFamily;
 
 use crate::{hammer, join, probe::Probe, say, unrest};
 
@@ -23,59 +24,98 @@ pub(crate) enum Way {
     Direct,
 }
 
-/// Dials until `count` connections are made, `history` says stop, or (a bound for a client that was left behind) `within`
-/// has passed. With `only_one` all clients end when one connection has gone astray.
-pub(crate) fn run(history: &Path, way: Way, count: u64, within: Duration, only_one: bool) -> Result<()> {
+/// Dials until `count` connections are made, a history says stop, or (a bound for a client that was left behind)
+/// `within` has passed. There is a history for each address; every other round dials as `::ffff:a.b.c.d`. With
+/// `only_one` all clients end when one connection has gone astray.
+pub(crate) fn run(
+    histories: &[PathBuf],
+    way: Way,
+    count: u64,
+    within: Duration,
+    only_one: bool,
+) -> Result<()> {
     join::at_end_of_input(|| process::exit(0));
-    let history = History::open(history)?;
-    let probe = Probe::new().context("could not make a socket for probes")?;
+    let histories = histories.iter().map(|path| History::open(path)).collect::<Result<Vec<_>>>()?;
+    let first = histories.first().context("no history")?;
+    let mut dial = Dial::new(way).context("could not make sockets for probes")?;
     if way == Way::Probe {
         unrest::begin()?;
     }
     let mut verdicts = Verdicts::default();
     let give_up = Instant::now() + within;
-    while verdicts.connects < count && !history.is_stopped() {
+    while verdicts.connects < count && !first.is_stopped() {
         if verdicts.connects.is_multiple_of(256) && Instant::now() > give_up {
             break;
         }
-        let expected = (verdicts.connects % u64::from(BACKENDS)) as u8;
-        let moment = history.moment();
-        let reached = match way {
-            Way::Answer => answering(CLUSTER),
-            Way::Probe => probe.connect(CLUSTER).map(Reached::at),
-            Way::Direct => answering(backend(expected)),
-        };
-        let allowed = if way == Way::Direct { Some(1 << expected) } else { history.allowed_since(moment) };
+        let number = verdicts.connects;
+        let address = (number % histories.len() as u64) as usize;
+        let mapped = (number / histories.len() as u64) % 2 == 1;
+        let expected = (number / 2 % u64::from(BACKENDS)) as u8;
+        let moment = histories[address].moment();
+        let reached = dial.reach(address as u8, mapped, expected);
+        let allowed =
+            if way == Way::Direct { Some(1 << expected) } else { histories[address].allowed_since(moment) };
         judge(&mut verdicts, reached, allowed);
+        verdicts.mapped += u64::from(mapped);
         if only_one && verdicts.astray() > 0 {
-            history.stop();
+            first.stop();
         }
     }
     say(&verdicts)
 }
 
-fn answering(at: SocketAddrV4) -> Result<Reached, Errno> {
-    hammer::ask(SocketAddr::V4(at)).map(Reached::answering)
+/// What one connection needs.
+struct Dial {
+    way: Way,
+    plain: Probe,
+    mapped: Probe,
+}
+
+impl Dial {
+    fn new(way: Way) -> nix::Result<Self> {
+        Ok(Self { way, plain: Probe::new(AddressFamily::Inet)?, mapped: Probe::new(AddressFamily::Inet6)? })
+    }
+
+    /// Where a connection to the address of this number goes, or one to the backend that is expected.
+    fn reach(&mut self, address: u8, mapped: bool, expected: u8) -> Result<Reached, Errno> {
+        let to = if self.way == Way::Direct { backend(expected) } else { cluster(address) };
+        let dialled = if mapped { as_mapped(to) } else { SocketAddr::V4(to) };
+        if self.way == Way::Probe {
+            let probe = if mapped { &self.mapped } else { &self.plain };
+            return probe.connect(dialled).map(|peer| Reached::at(address, peer));
+        }
+        hammer::ask(dialled).map(Reached::answering)
+    }
+}
+
+fn as_mapped(at: SocketAddrV4) -> SocketAddr {
+    SocketAddr::new(at.ip().to_ipv6_mapped().into(), at.port())
 }
 
 fn judge(verdicts: &mut Verdicts, reached: Result<Reached, Errno>, allowed: Option<u32>) {
     verdicts.connects += 1;
+    let got = match reached {
+        Ok(Reached::Backend(number)) => 1 << number,
+        Ok(Reached::Decoy) => UNTOUCHED,
+        Err(Errno::ECONNREFUSED) => REFUSED,
+        Ok(Reached::Neighbour | Reached::Unknown) | Err(_) => 0,
+    };
     let went_wrong = match (reached, allowed) {
-        (Ok(Reached::Backend(number)), Some(allowed)) if allowed & (1 << number) != 0 => return,
-        (Ok(Reached::Backend(_)), None) => {
+        (_, Some(allowed)) if allowed & got != 0 => return,
+        (_, None) if got != 0 => {
             verdicts.unjudged += 1;
             return;
         }
-        (Ok(Reached::Backend(_)), Some(_)) => &mut verdicts.outside,
+        (Ok(Reached::Backend(_)), _) => &mut verdicts.outside,
         (Ok(Reached::Neighbour), _) => &mut verdicts.neighbour,
         (Ok(Reached::Decoy), _) => &mut verdicts.decoy,
         (Err(Errno::ECONNREFUSED), _) => &mut verdicts.refused,
-        (Ok(Reached::Nobody) | Err(_), _) => &mut verdicts.failed,
+        (Ok(Reached::Unknown) | Err(_), _) => &mut verdicts.failed,
     };
     *went_wrong += 1;
     let number = verdicts.connects;
     verdicts.first.get_or_insert_with(|| match allowed {
-        Some(allowed) => format!("connection {number}: {reached:?}, allowed {allowed:#026b}"),
+        Some(allowed) => format!("connection {number}: {reached:?}, allowed {allowed:#034b}"),
         None => format!("connection {number}: {reached:?}"),
     });
 }
