@@ -6,6 +6,7 @@ mod service;
 mod slice;
 #[cfg(test)]
 mod tests;
+mod unread;
 pub mod written;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,6 +17,7 @@ pub use interner::Interner;
 pub use node::node;
 pub use service::service;
 pub use slice::slice;
+pub use unread::unread;
 use written::Metadata;
 
 /// An object in our words, and what of the original had to be left out.

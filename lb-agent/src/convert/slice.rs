@@ -7,8 +7,8 @@ use crate::model::{Conditions, Endpoint, Family, Hints, Kind, Slice, SlicePort};
 
 use super::{Converted, Interner, Nameless, address, label, object_name, port, protocol, written};
 
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const HEADLESS: &str = "service.kubernetes.io/headless";
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const HEADLESS: &str = "service.kubernetes.io/headless";
 
 /// An `EndpointSlice`, as far as it matters here.
 ///

@@ -1,18 +1,21 @@
 //! The text of one manifest file into objects. Pure: a file is usable as a whole or not at all.
 
+mod content;
+mod named;
 mod split;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
+use content::{Content, Items};
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::model::Object;
+use crate::model::{Kind, Object, Unread};
 
 use super::convert::{self, Converted, Interner, Nameless};
 
@@ -62,6 +65,15 @@ pub struct Oddity {
     pub text: String,
 }
 
+/// A file of which nothing can be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Rejected {
+    pub why: Unusable,
+    /// The objects that the file names all the same; there may be more that it does not.
+    pub objects: Vec<Unread>,
+}
+
 /// Why nothing of a file can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", place(*document, field.as_deref()))]
@@ -87,18 +99,28 @@ fn place(document: Option<usize>, field: Option<&str>) -> String {
 ///    be taken for the whole.
 ///
 /// # Errors
-/// The first thing that is malformed, with its document and field.
-pub fn read(text: &str, format: Format, names: &mut Interner) -> Result<Manifest, Unusable> {
-    let documents = match format {
-        Format::Yaml => split::yaml(text)?,
-        Format::Json => split::json(text)?,
-    };
+/// The first thing that is malformed, with its document and field, and what can be named.
+pub fn read(text: &str, format: Format, names: &mut Interner) -> Result<Manifest, Rejected> {
+    usable(text, format, names).map_err(|why| {
+        let trees = split(text, format).into_iter().filter_map(|(_, value)| value.ok());
+        Rejected { why, objects: named::objects(trees, names) }
+    })
+}
+
+fn usable(text: &str, format: Format, names: &mut Interner) -> Result<Manifest, Unusable> {
     let mut reader = Reader { names, found: Manifest::default(), skipped: BTreeMap::new() };
-    for (number, value) in documents {
-        let document = Place { document: number, prefix: String::new() };
-        reader.document(value, &document).map_err(|wrong| wrong.at(number))?;
+    for (number, value) in split(text, format) {
+        let place = Place { document: number, prefix: String::new() };
+        reader.document(value?, &place).map_err(|wrong| wrong.at(number))?;
     }
     Ok(reader.finish())
+}
+
+fn split(text: &str, format: Format) -> Vec<split::Document> {
+    match format {
+        Format::Yaml => split::yaml(text),
+        Format::Json => split::json(text),
+    }
 }
 
 struct Reader<'a> {
@@ -146,22 +168,12 @@ impl Reader<'_> {
     fn object(&mut self, value: Value, place: &Place) -> Result<(), Wrong> {
         let api_version = text(&value, "apiVersion", place)?.to_owned();
         let kind = text(&value, "kind", place)?.to_owned();
-        match (api_version.as_str(), kind.as_str()) {
-            (core::Service::API_VERSION, core::Service::KIND) => {
-                self.keep(value, place, convert::service, Object::Service)
-            }
-            (discovery::EndpointSlice::API_VERSION, discovery::EndpointSlice::KIND) => {
-                self.keep(value, place, convert::slice, Object::Slice)
-            }
-            (core::Node::API_VERSION, core::Node::KIND) => {
-                self.keep(value, place, convert::node, Object::Node)
-            }
-            ("v1", "List") => self.list(value, place, None),
-            ("v1", "ServiceList" | "NodeList") | ("discovery.k8s.io/v1", "EndpointSliceList") => {
-                let of = kind.trim_end_matches("List");
-                self.list(value, place, Some((&api_version, of)))
-            }
-            _ => {
+        match Content::of(&api_version, &kind) {
+            Content::Object(Kind::Service) => self.keep(value, place, convert::service, Object::Service),
+            Content::Object(Kind::EndpointSlice) => self.keep(value, place, convert::slice, Object::Slice),
+            Content::Object(Kind::Node) => self.keep(value, place, convert::node, Object::Node),
+            Content::List(of) => self.list(value, place, of),
+            Content::Other => {
                 *self.skipped.entry((kind, api_version)).or_default() += 1;
                 Ok(())
             }
@@ -169,7 +181,7 @@ impl Reader<'_> {
     }
 
     /// Items of a typed list may leave out what the list has said already.
-    fn list(&mut self, mut value: Value, place: &Place, of: Option<(&str, &str)>) -> Result<(), Wrong> {
+    fn list(&mut self, mut value: Value, place: &Place, of: Option<Items>) -> Result<(), Wrong> {
         let items = match value.get_mut("items").map(Value::take) {
             None | Some(Value::Null) => return Ok(()),
             Some(Value::Array(items)) => items,
@@ -178,9 +190,8 @@ impl Reader<'_> {
             }
         };
         for (index, mut item) in items.into_iter().enumerate() {
-            if let (Some((api_version, kind)), Some(fields)) = (of, item.as_object_mut()) {
-                fields.entry("apiVersion").or_insert_with(|| api_version.into());
-                fields.entry("kind").or_insert_with(|| kind.into());
+            if let Some(of) = of {
+                of.fill_in(&mut item);
             }
             let prefix = format!("{}items[{index}].", place.prefix);
             self.document(item, &Place { document: place.document, prefix })?;

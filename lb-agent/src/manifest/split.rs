@@ -4,32 +4,33 @@ use serde_json::Value;
 
 use super::Unusable;
 
+/// A document's number and its tree, or why it has none.
+pub(super) type Document = (usize, Result<Value, Unusable>);
+
 /// One object or list; nothing but blanks is no document.
-pub(super) fn json(text: &str) -> Result<Vec<(usize, Value)>, Unusable> {
+pub(super) fn json(text: &str) -> Vec<Document> {
     let text = without_mark(text);
     if text.trim().is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let value = serde_json::from_str(text).map_err(|error| unreadable(None, &error.to_string()))?;
-    Ok(vec![(1, value)])
+    vec![(1, serde_json::from_str(text).map_err(|error| unreadable(None, &error.to_string())))]
 }
 
 /// The documents that `---` divides. What stands before the first `---` is a document only if
 /// it holds more than comments and directives.
-pub(super) fn yaml(text: &str) -> Result<Vec<(usize, Value)>, Unusable> {
+pub(super) fn yaml(text: &str) -> Vec<Document> {
     let text = without_mark(text);
-    let mut documents = Vec::new();
-    for (index, (start, end)) in bounds(text).into_iter().enumerate() {
+    let documents = bounds(text).into_iter().enumerate().map(|(index, (start, end))| {
         let number = index + 1;
         let value = parse(&text[start..end]).map_err(|error| {
             // Read again with the lines before it, so that the line in the message is the file's.
             let before = "\n".repeat(text[..start].matches('\n').count());
             let placed = parse(&(before + &text[start..end])).err().unwrap_or(error);
             unreadable(Some(number), &placed.render_with_formatter(&serde_saphyr::UserMessageFormatter))
-        })?;
-        documents.push((number, value));
-    }
-    Ok(documents)
+        });
+        (number, value)
+    });
+    documents.collect()
 }
 
 /// Some editors begin a file with a byte order mark.

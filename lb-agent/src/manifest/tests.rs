@@ -13,11 +13,11 @@ fn objects(manifest: &Manifest) -> Vec<String> {
 }
 
 fn yaml(text: &str) -> Result<Manifest, Unusable> {
-    read(text, Format::Yaml, &mut Interner::default())
+    read(text, Format::Yaml, &mut Interner::default()).map_err(|rejected| rejected.why)
 }
 
 fn json(text: &str) -> Result<Manifest, Unusable> {
-    read(text, Format::Json, &mut Interner::default())
+    read(text, Format::Json, &mut Interner::default()).map_err(|rejected| rejected.why)
 }
 
 #[test]
@@ -165,6 +165,30 @@ fn one_malformed_document_makes_the_file_unusable_and_is_named() {
 
 fn named(kind: &str, metadata: &str) -> String {
     format!("apiVersion: v1\nkind: {kind}\nmetadata: {metadata}\n")
+}
+
+#[test]
+fn an_unusable_file_still_names_what_can_be_named() {
+    let bad = named("Service", "{name: bad}") + "spec: 5\n";
+    let list = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSliceList\nitems: [5, {metadata: {name: s-2}, ports: 5}]\n";
+    for (shows, text, names) in [
+        ("the malformed one", bad.clone(), "Service default/bad"),
+        (
+            "those around it",
+            format!("{SERVICE}---\n{bad}---\n{NODE}"),
+            "Service default/s, Service default/bad, Node n1",
+        ),
+        ("not what is no YAML", format!("{SERVICE}---\na: [1\n---\n{NODE}"), "Service default/s, Node n1"),
+        ("items of a list", list.to_owned(), "EndpointSlice default/s-2"),
+        ("none without a name", named("Service", "5"), ""),
+        ("none of other kinds", format!("{}---\n{bad}", named("Pod", "{name: p}")), "Service default/bad"),
+    ] {
+        let rejected = read(&text, Format::Yaml, &mut Interner::default()).expect_err(shows);
+        let found: Vec<String> = rejected.objects.iter().map(|object| object.key().to_string()).collect();
+        assert_eq!(found.join(", "), names, "{shows}");
+    }
+    let json = format!("{{{}", SERVICE);
+    assert_eq!(read(&json, Format::Json, &mut Interner::default()).unwrap_err().objects, []);
 }
 
 #[test]

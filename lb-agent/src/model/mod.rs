@@ -1,5 +1,6 @@
 //! Our words: services, slices, endpoints, nodes. No Kubernetes types, no kernel types. Pure.
 
+mod change;
 mod report;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+pub use change::{Change, SliceOwner, Unread};
 pub use report::{
     ApiReport, Duplicate, Failure, FileProblem, FileReport, KindState, Remark, SourceReport, SourceState,
 };
@@ -215,6 +217,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Self; 3] = [Self::Service, Self::EndpointSlice, Self::Node];
+
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -240,6 +244,12 @@ pub struct ObjectKey {
     pub name: ObjectName,
 }
 
+impl ObjectKey {
+    pub(super) fn of_node(name: &Arc<str>) -> Self {
+        Self { kind: Kind::Node, name: ObjectName { namespace: "".into(), name: Arc::clone(name) } }
+    }
+}
+
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -255,22 +265,7 @@ impl Object {
         match self {
             Self::Service(service) => ObjectKey { kind: Kind::Service, name: service.name.clone() },
             Self::Slice(slice) => ObjectKey { kind: Kind::EndpointSlice, name: slice.name.clone() },
-            Self::Node(node) => ObjectKey {
-                kind: Kind::Node,
-                name: ObjectName { namespace: "".into(), name: Arc::clone(&node.name) },
-            },
+            Self::Node(node) => ObjectKey::of_node(&node.name),
         }
     }
-}
-
-/// What a source tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The object is new or now reads so.
-    Apply(Object),
-    /// The object is gone.
-    Delete(ObjectKey),
-    /// All objects of this kind that exist have been told. Whatever the kernel still holds
-    /// beyond them may go.
-    Synced(Kind),
 }

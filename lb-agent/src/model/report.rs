@@ -18,19 +18,6 @@ impl Default for SourceReport {
     }
 }
 
-impl SourceReport {
-    /// Whether a part of the source could never be read. What it defines is unknown, and
-    /// unknown is not empty: nothing is removed for being absent.
-    #[must_use]
-    pub fn is_incomplete(&self) -> bool {
-        match self {
-            Self::Files(report) => !report.incomplete.is_empty(),
-            // A kind whose list never ended was never in sync.
-            Self::Api(_) => false,
-        }
-    }
-}
-
 /// The state of the files now, not what changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileReport {

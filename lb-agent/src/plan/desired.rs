@@ -8,7 +8,7 @@ use lb_common::layout::{Backend4, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, INLIN
 use crate::model::{ObjectName, Protocol, ServicePortKey};
 use crate::select::decide::Decision;
 use crate::select::topology::Topology;
-use crate::store::{Disposition, Port, Store};
+use crate::store::{Disposition, Known, Port, Store};
 
 use super::capacity::Capacity;
 use super::mirror::Mirror;
@@ -76,40 +76,43 @@ pub fn not_yet(port: &Port<'_>) -> Option<NotYet> {
 }
 
 /// What every front-end element that the `dirty` Services concern should be; `None` where there
-/// should be none.
+/// should be none. What is not named stays as it is.
 ///
 /// All of them together, so that an address which one Service gives up and another takes is one
-/// write. While `unknown` (a part of the source could never be read), what the kernel holds for
-/// Services that the source did not show is kept, and nothing is emptied for lack of slices.
+/// write. What a Service holds at an address stays while the store cannot decide there, or does
+/// not know whether the Service exists.
 #[must_use]
 pub fn wanted(
     store: &Store,
     mirror: &Mirror,
     dirty: &BTreeSet<ObjectName>,
-    unknown: bool,
 ) -> BTreeMap<Frontend4, Option<Desired>> {
     let mut wants: BTreeMap<Frontend4, Option<Desired>> = BTreeMap::new();
     let mut kept = BTreeSet::new();
     for service in dirty {
         let held = mirror.frontends_of(service);
-        if unknown && !store.has_service(service) {
+        if !store.has_service(service) && !store.is_absent(service) {
             kept.extend(held);
             continue;
         }
         for frontend in held {
             wants.entry(frontend).or_insert(None);
         }
-        let slices_unknown = unknown && store.slices_of(service).next().is_none();
         for port in store.ports(service) {
             let Some(frontend) = frontend(&port) else { continue };
-            let holds = mirror.owner(&frontend) == Some(service);
-            match &port.disposition {
-                Disposition::Wait if holds => _ = kept.insert(frontend),
-                Disposition::Serve(_) if holds && slices_unknown => _ = kept.insert(frontend),
-                Disposition::Serve(decision) if not_yet(&port).is_none() => {
-                    _ = wants.insert(frontend, Some(want(&port, decision)));
+            let decision = match &port.disposition {
+                Disposition::Serve(decision) => Some(decision),
+                Disposition::Keep { otherwise, .. }
+                    if stays(mirror, &frontend, &port, otherwise.is_some()) =>
+                {
+                    kept.insert(frontend);
+                    None
                 }
-                Disposition::Serve(_) | Disposition::Leave(_) | Disposition::Wait => {}
+                Disposition::Keep { otherwise, .. } => otherwise.as_ref(),
+                Disposition::Leave(_) => None,
+            };
+            if let Some(decision) = decision.filter(|_| not_yet(&port).is_none()) {
+                wants.insert(frontend, Some(want(&port, decision)));
             }
         }
     }
@@ -118,12 +121,20 @@ pub fn wanted(
             wants.remove(&frontend);
         }
     }
-    if !unknown {
+    if store.known() == Known::All {
         for frontend in mirror.orphans() {
             wants.entry(*frontend).or_insert(None);
         }
     }
     wants
+}
+
+/// Whether what is held for `port` stays as it is. Not where it was written without the topology
+/// that the Service has by now, while something narrower can be written.
+fn stays(mirror: &Mirror, frontend: &Frontend4, port: &Port<'_>, has_other: bool) -> bool {
+    let Some(entry) = mirror.entries.get(frontend) else { return false };
+    let is_its_own = entry.key.as_ref().is_some_and(|key| key.service == port.key.service);
+    is_its_own && (!has_other || entry.has_topology() || *port.topology == Topology::None)
 }
 
 /// The order of a pass: what is taken back makes room, what has a topology gets it first.

@@ -1,16 +1,22 @@
-//! Everything a source told, and which Services a change can affect. Pure.
+//! Everything a source sent, and which Services a change can affect. Pure: the same changes make
+//! the same store.
 
 mod claims;
+mod known;
+mod nodes;
 mod ports;
+mod services;
+mod slices;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{Change, Kind, Labels, Node, Object, ObjectKey, ObjectName, Service, Slice};
+use crate::model::{Change, Kind, Object, ObjectKey, ObjectName, Service, Slice, Unread};
 use crate::select::nodes::{NodeIndex, PoolKeys};
-use crate::select::topology::{OnInvalid, Topology, ZONE_LABEL};
+use crate::select::topology::{OnInvalid, Topology};
 
 use claims::Claims;
+pub use known::{Known, Unknown};
 pub use ports::{Disposition, LeaveWhy, Port};
 
 /// What the operator settled.
@@ -24,9 +30,9 @@ pub struct Rules {
     pub pool_keys: PoolKeys,
 }
 
-/// A Service and its topology, read once.
+/// A Service and its topology, parsed once.
 #[derive(Debug)]
-struct Known {
+struct Entry {
     service: Service,
     topology: Topology,
 }
@@ -36,7 +42,7 @@ struct Known {
 pub struct Store {
     rules: Rules,
     /// Boxed, for a tree's nodes are half empty.
-    services: BTreeMap<ObjectName, Box<Known>>,
+    services: BTreeMap<ObjectName, Box<Entry>>,
     /// The slices of a Service: mostly one, hardly ever more than a few.
     slices: BTreeMap<ObjectName, Vec<Slice>>,
     /// Which Service a slice belongs to.
@@ -46,7 +52,10 @@ pub struct Store {
     readers: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
     claims: Claims,
     synced: BTreeSet<Kind>,
+    unread: known::Unread,
     dirty: BTreeSet<ObjectName>,
+    /// What the kernel holds for Services that are not here is to be looked at again.
+    sweep: bool,
 }
 
 impl Store {
@@ -63,32 +72,51 @@ impl Store {
             readers: BTreeMap::new(),
             claims: Claims::default(),
             synced: BTreeSet::new(),
+            unread: known::Unread::default(),
             dirty: BTreeSet::new(),
+            sweep: false,
         }
     }
 
     /// Takes one change in and marks the Services it can affect as dirty.
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Apply(Object::Service(service)) => self.service_now(service),
-            Change::Apply(Object::Slice(slice)) => self.slice_now(slice),
-            Change::Apply(Object::Node(node)) => self.node_now(node),
-            Change::Delete(ObjectKey { kind: Kind::Service, name }) => self.service_gone(&name),
-            Change::Delete(ObjectKey { kind: Kind::EndpointSlice, name }) => self.slice_gone(&name),
-            Change::Delete(ObjectKey { kind: Kind::Node, name }) => self.node_gone(&name.name),
+            Change::Apply(Object::Service(service)) => self.apply_service(service),
+            Change::Apply(Object::Slice(slice)) => self.apply_slice(slice),
+            Change::Apply(Object::Node(node)) => self.apply_node(node),
+            Change::Delete(ObjectKey { kind: Kind::Service, name }) => self.delete_service(&name),
+            Change::Delete(ObjectKey { kind: Kind::EndpointSlice, name }) => self.delete_slice(&name),
+            Change::Delete(ObjectKey { kind: Kind::Node, name }) => self.delete_node(&name.name),
+            Change::Unread(Unread::Service(name)) => self.unread_service(name),
+            Change::Unread(Unread::Slice { name, owner }) => self.unread_slice(name, owner),
+            Change::Unread(Unread::Node(name)) => self.unread_node(name),
             Change::Synced(kind) => {
                 if self.synced.insert(kind) {
-                    self.dirty.extend(self.services.keys().cloned());
+                    self.mark_all_dirty();
                 }
             }
+            Change::Incomplete => self.set_incomplete(true),
+            Change::Complete => self.set_incomplete(false),
         }
+    }
+
+    fn set_incomplete(&mut self, incomplete: bool) {
+        if self.unread.incomplete != incomplete {
+            self.unread.incomplete = incomplete;
+            self.mark_all_dirty();
+            self.sweep = true;
+        }
+    }
+
+    fn mark_all_dirty(&mut self) {
+        self.dirty.extend(self.services.keys().cloned());
     }
 
     /// The same picture as `here` sees it.
     pub fn look_from(&mut self, here: &str) {
         self.places.here = here.into();
         self.places.own = self.places.nodes.get(here).cloned();
-        self.dirty.extend(self.services.keys().cloned());
+        self.mark_all_dirty();
     }
 
     /// Hands out the dirty Services and forgets them: whoever fails one marks it again.
@@ -106,16 +134,53 @@ impl Store {
         self.dirty.extend(services);
     }
 
-    /// Whether Services and slices are complete: before that nothing is known to be absent.
+    /// Whether what the kernel holds for Services that are not here is to be looked at again, since
+    /// it is known by now whether they exist. Asked once.
+    pub fn take_sweep(&mut self) -> bool {
+        std::mem::take(&mut self.sweep)
+    }
+
+    /// Whether Services and slices have arrived: before that nothing can be decided.
     #[must_use]
     pub fn is_synced(&self) -> bool {
         self.synced.contains(&Kind::Service) && self.synced.contains(&Kind::EndpointSlice)
     }
 
-    /// Whether everything is known that a decision can read: what readiness waits for.
+    /// Whether no Service waits for this node's labels: what readiness waits for.
+    ///
+    /// An object that was never read does not make a node unready. What hangs on it is kept, or
+    /// decided no wider than asked, and one object must not take every node out.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.is_synced() && (self.readers.is_empty() || self.knows_places())
+    }
+
+    /// How much is known of all that decides.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let node_unread = !self.readers.is_empty() && self.unread.any_node();
+        if !self.is_synced() {
+            Known::Nothing
+        } else if self.is_ready() && self.unread.is_empty() && !node_unread {
+            Known::All
+        } else {
+            Known::Part
+        }
+    }
+
+    /// Whether it is known that there is no such Service, so that nothing of it is to stay.
+    #[must_use]
+    pub fn is_absent(&self, service: &ObjectName) -> bool {
+        self.is_synced() && !self.has_service(service) && !self.unread.may_be_service(service)
+    }
+
+    /// Whether anything that the kernel holds for `service` stays because it cannot be decided.
+    #[must_use]
+    pub fn keeps(&self, service: &ObjectName) -> bool {
+        if !self.has_service(service) {
+            return !self.is_absent(service);
+        }
+        self.ports(service).iter().any(|port| matches!(port.disposition, Disposition::Keep { .. }))
     }
 
     #[must_use]
@@ -129,21 +194,21 @@ impl Store {
         self.places.nodes.contains_key(&self.places.here)
     }
 
-    /// The client node's object was never seen, though every Node was told: its name may be
-    /// misspelt.
+    /// There is no Node of the client node's name, and never was: it may be misspelt.
     #[must_use]
     pub fn is_nowhere(&self) -> bool {
-        self.synced.contains(&Kind::Node) && self.places.own.is_none()
+        let here = &self.places.here;
+        self.synced.contains(&Kind::Node) && self.places.own.is_none() && !self.unread.may_be_node(here)
     }
 
     /// Every Service that exists, also those that do not count.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &Topology)> {
-        self.services.values().map(|known| (&known.service, &known.topology))
+        self.services.values().map(|entry| (&entry.service, &entry.topology))
     }
 
     #[must_use]
     pub fn service(&self, name: &ObjectName) -> Option<(&Service, &Topology)> {
-        self.services.get(name).map(|known| (&known.service, &known.topology))
+        self.services.get(name).map(|entry| (&entry.service, &entry.topology))
     }
 
     #[must_use]
@@ -178,136 +243,6 @@ impl Store {
     fn knows_places(&self) -> bool {
         self.synced.contains(&Kind::Node) && self.places.own.is_some()
     }
-
-    fn service_now(&mut self, service: Service) {
-        if self.services.get(&service.name).is_some_and(|known| known.service == service) {
-            return;
-        }
-        let name = service.name.clone();
-        self.forget_service(&name);
-        let topology = Topology::parse(service.topology.as_deref(), &self.rules.topology_labels);
-        let known = Known { service, topology };
-        for key in self.label_keys(&known) {
-            self.readers.entry(key).or_default().insert(name.clone());
-        }
-        self.dirty.extend(self.claims.add(&known.service));
-        self.services.insert(name.clone(), Box::new(known));
-        self.dirty.insert(name);
-    }
-
-    fn service_gone(&mut self, name: &ObjectName) {
-        if self.forget_service(name) {
-            self.dirty.insert(name.clone());
-        }
-    }
-
-    fn forget_service(&mut self, name: &ObjectName) -> bool {
-        let Some(known) = self.services.remove(name) else { return false };
-        self.dirty.extend(self.claims.remove(&known.service));
-        for key in self.label_keys(&known) {
-            if let Some(readers) = self.readers.get_mut(&key) {
-                readers.remove(name);
-                if readers.is_empty() {
-                    self.readers.remove(&key);
-                }
-            }
-        }
-        true
-    }
-
-    /// The node labels that decide about a Service: none while it is left alone.
-    fn label_keys(&self, known: &Known) -> Vec<Arc<str>> {
-        let Known { service, topology } = known;
-        if self.is_left_alone(service) { Vec::new() } else { topology.label_keys(&self.rules.pool_keys) }
-    }
-
-    fn slice_now(&mut self, slice: Slice) {
-        let service = owner_of(&slice);
-        if self.slice_service.get(&slice.name).is_some_and(|old| *old != service) {
-            self.slice_gone(&slice.name);
-        }
-        let slices = self.slices.entry(service.clone()).or_default();
-        match slices.iter_mut().find(|old| old.name == slice.name) {
-            Some(old) if *old == slice => return,
-            Some(old) => *old = slice,
-            None => {
-                self.slice_service.insert(slice.name.clone(), service.clone());
-                slices.reserve_exact(1);
-                slices.push(slice);
-            }
-        }
-        self.slices_changed(service);
-    }
-
-    fn slice_gone(&mut self, name: &ObjectName) {
-        let Some(service) = self.slice_service.remove(name) else { return };
-        if let Some(slices) = self.slices.get_mut(&service) {
-            slices.retain(|slice| slice.name != *name);
-            if slices.is_empty() {
-                self.slices.remove(&service);
-            }
-        }
-        self.slices_changed(service);
-    }
-
-    fn slices_changed(&mut self, service: ObjectName) {
-        if *service.name != *NO_SERVICE {
-            self.dirty.insert(service);
-        }
-    }
-
-    fn node_now(&mut self, node: Node) {
-        let before = self.places.labels(&node.name).cloned();
-        if *node.name == *self.places.here {
-            self.places.own = Some(node.labels.clone());
-        }
-        self.places.nodes.insert(Arc::clone(&node.name), node.labels);
-        self.relabelled(&node.name, before.as_ref());
-    }
-
-    /// The client node's last known labels hold: unknown is not the same as unlabelled.
-    fn node_gone(&mut self, name: &str) {
-        let before = self.places.labels(name).cloned();
-        if self.places.nodes.remove(name).is_some() {
-            self.relabelled(name, before.as_ref());
-        }
-    }
-
-    /// Marks the Services that read a label of `node` which is not as it was `before`.
-    fn relabelled(&mut self, node: &str, before: Option<&Labels>) {
-        let now = self.places.labels(node);
-        let is_here = *node == *self.places.here;
-        if is_here && before.is_none() {
-            self.dirty.extend(self.services.keys().cloned());
-            return;
-        }
-        let differs =
-            |key: &str| before.and_then(|labels| labels.get(key)) != now.and_then(|labels| labels.get(key));
-        let changed: Vec<&BTreeSet<ObjectName>> =
-            self.readers.iter().filter(|(key, _)| differs(key)).map(|(_, readers)| readers).collect();
-        let touched = changed.into_iter().flatten().filter(|name| is_here || self.reaches(name, node));
-        let mut touched: BTreeSet<ObjectName> = touched.cloned().collect();
-        if is_here && differs(ZONE_LABEL) {
-            touched.extend(self.services.keys().cloned());
-        }
-        self.dirty.append(&mut touched);
-    }
-
-    /// Whether `service` has an endpoint on `node`.
-    fn reaches(&self, service: &ObjectName, node: &str) -> bool {
-        self.slices_of(service)
-            .flat_map(|slice| &slice.endpoints)
-            .any(|endpoint| endpoint.node.as_deref() == Some(node))
-    }
-}
-
-/// Slices that name no Service are kept under a name that none can have.
-const NO_SERVICE: &str = "";
-
-/// The Service that a slice names.
-fn owner_of(slice: &Slice) -> ObjectName {
-    let name = slice.service.clone().unwrap_or_else(|| NO_SERVICE.into());
-    ObjectName { namespace: Arc::clone(&slice.name.namespace), name }
 }
 
 #[cfg(test)]

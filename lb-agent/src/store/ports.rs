@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::model::{Family, Frontend, ObjectName, Protocol, Service, ServicePort, ServicePortKey};
 use crate::select::candidate::candidates;
 use crate::select::decide::{Decision, decide};
-use crate::select::topology::Topology;
+use crate::select::topology::{OnInvalid, Topology};
 
-use super::{Known, Store};
+use super::{Entry, Store, Unknown};
 
 /// One service port, and what is to be done with connections to it.
 #[derive(Debug)]
@@ -26,9 +26,12 @@ pub enum Disposition<'a> {
     Serve(Decision<'a>),
     /// Not ours to touch.
     Leave(LeaveWhy),
-    /// Its topology reads node labels, and the client node's were never known: untouched, and
-    /// the agent is not ready.
-    Wait,
+    /// It reads something that was never read since the start: what the kernel holds for it stays.
+    Keep {
+        unknown: Unknown,
+        /// What to do where the kernel holds nothing for it; `None` leaves it to kube-proxy.
+        otherwise: Option<Decision<'a>>,
+    },
 }
 
 /// Why a cluster IP is left alone.
@@ -60,30 +63,29 @@ impl Store {
     /// The service ports of the Service `name`: none when it does not exist or does not count.
     #[must_use]
     pub fn ports(&self, name: &ObjectName) -> Vec<Port<'_>> {
-        let Some(known) = self.services.get(name) else { return Vec::new() };
-        if known.service.skipped.is_some() {
+        let Some(entry) = self.services.get(name) else { return Vec::new() };
+        if entry.service.skipped.is_some() {
             return Vec::new();
         }
-        let pairs = known.service.addresses.iter().flat_map(|address| {
-            known.service.ports.iter().map(move |port| (SocketAddr::new(*address, port.port), port))
+        let pairs = entry.service.addresses.iter().flat_map(|address| {
+            entry.service.ports.iter().map(move |port| (SocketAddr::new(*address, port.port), port))
         });
-        pairs.map(|(address, port)| self.port(known, address, port)).collect()
+        pairs.map(|(address, port)| self.port(entry, address, port)).collect()
     }
 
-    fn port<'a>(&'a self, known: &'a Known, address: SocketAddr, port: &ServicePort) -> Port<'a> {
+    fn port<'a>(&'a self, entry: &'a Entry, address: SocketAddr, port: &ServicePort) -> Port<'a> {
         let key = ServicePortKey {
-            service: known.service.name.clone(),
+            service: entry.service.name.clone(),
             port_name: Arc::clone(&port.name),
             protocol: port.protocol,
             family: Family::of(address.ip()),
         };
         let dialled = Frontend { address, protocol: port.protocol };
-        let disposition = match self.leaves(&known.service, &dialled) {
+        let disposition = match self.leaves(&entry.service, &dialled) {
             Some(why) => Disposition::Leave(why),
-            None if known.topology.reads_labels() && !self.knows_places() => Disposition::Wait,
-            None => Disposition::Serve(self.decide(known, &key)),
+            None => self.decide(entry, &key),
         };
-        Port { key, dialled, service: &known.service, topology: &known.topology, disposition }
+        Port { key, dialled, service: &entry.service, topology: &entry.topology, disposition }
     }
 
     fn leaves(&self, service: &Service, dialled: &Frontend) -> Option<LeaveWhy> {
@@ -99,9 +101,43 @@ impl Store {
         }
     }
 
-    fn decide<'a>(&'a self, known: &'a Known, key: &ServicePortKey) -> Decision<'a> {
-        let candidates = candidates(self.slices_of(&known.service.name), key);
-        let local = known.service.internal_local;
-        decide(&known.topology, self.rules.on_invalid, local, &self.places, candidates)
+    /// 1. A topology that reads labels waits for this node's, and is left to kube-proxy until then.
+    /// 2. What hangs on a slice or Node that was never read is kept. Where the kernel holds nothing
+    ///    for it, what was read decides, which is never wider than asked. But a Service without a
+    ///    topology is not refused for that: kube-proxy serves it, which loses no connection.
+    fn decide<'a>(&'a self, entry: &'a Entry, key: &ServicePortKey) -> Disposition<'a> {
+        if entry.topology.reads_labels() && !self.knows_places() {
+            return Disposition::Keep { unknown: Unknown::OwnNode, otherwise: None };
+        }
+        let candidates = candidates(self.slices_of(&entry.service.name), key);
+        let local = entry.service.internal_local;
+        let decision = decide(&entry.topology, self.rules.on_invalid, local, &self.places, candidates);
+        match self.unknown(entry) {
+            None => Disposition::Serve(decision),
+            Some(unknown) => {
+                let serves = entry.topology != Topology::None || !decision.chosen.is_empty();
+                Disposition::Keep { unknown, otherwise: serves.then_some(decision) }
+            }
+        }
+    }
+
+    /// What the decision about a Service reads and was never read since the start.
+    fn unknown(&self, entry: &Entry) -> Option<Unknown> {
+        let Entry { service, topology } = entry;
+        if matches!(topology, Topology::Invalid(_)) && self.rules.on_invalid == OnInvalid::Refuse {
+            return None; // Refused whatever there is.
+        }
+        let any_slice = self.slices_of(&service.name).next().is_some();
+        if let Some(unknown) = self.unread.slices_of(&service.name, any_slice) {
+            return Some(unknown);
+        }
+        if !topology.reads_labels() || !self.unread.any_node() {
+            return None;
+        }
+        let mut nodes = self.slices_of(&service.name).flat_map(|slice| &slice.endpoints);
+        nodes.find_map(|endpoint| {
+            let node = endpoint.node.as_ref().filter(|node| self.is_unknown_node(node))?;
+            Some(Unknown::Node(Arc::clone(node)))
+        })
     }
 }

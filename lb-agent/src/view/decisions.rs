@@ -9,7 +9,7 @@ use crate::plan;
 use crate::select::decide::Decision;
 use crate::select::nodes::NodeIndex;
 use crate::select::topology::Topology;
-use crate::store::{Disposition, Port, Store};
+use crate::store::{Disposition, Port, Store, Unknown};
 
 /// Everything that a node decides. Its JSON is an interface: fields may be added, none may go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +38,7 @@ pub struct ServicePort {
     /// The annotation as written.
     pub topology: Option<String>,
     pub outcome: Outcome,
-    /// Why it is left alone or waits.
+    /// Why it is left alone, waits, or is decided on a part of what it reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Sorted as strings.
@@ -64,7 +64,7 @@ pub enum Outcome {
     Refuse,
     /// Not ours to touch.
     Leave,
-    /// Nothing is known of the node yet.
+    /// Something that it reads is not known yet.
     Wait,
 }
 
@@ -111,13 +111,20 @@ fn place(port: &ServicePort) -> impl Ord + use<'_> {
 
 fn service_port(port: &Port<'_>, places: &NodeIndex) -> ServicePort {
     let Port { key, dialled, service, topology, disposition } = port;
-    let (outcome, why, (backends, excluded)) = match disposition {
-        Disposition::Serve(decision) if decision.chosen.is_empty() => {
-            (Outcome::Refuse, None, sets(decision, places))
+    let (decision, why) = match disposition {
+        Disposition::Serve(decision) => (Ok(decision), None),
+        Disposition::Leave(why) => (Err(Outcome::Leave), Some(why.describe())),
+        Disposition::Keep { unknown: Unknown::OwnNode, .. } => {
+            (Err(Outcome::Wait), Some(NODE_UNKNOWN.to_owned()))
         }
-        Disposition::Serve(decision) => (Outcome::Forward, None, sets(decision, places)),
-        Disposition::Leave(why) => (Outcome::Leave, Some(why.describe()), (Vec::new(), Vec::new())),
-        Disposition::Wait => (Outcome::Wait, Some(NODE_UNKNOWN.to_owned()), (Vec::new(), Vec::new())),
+        Disposition::Keep { unknown, otherwise } => {
+            (otherwise.as_ref().ok_or(Outcome::Wait), Some(unknown.to_string()))
+        }
+    };
+    let (outcome, (backends, excluded)) = match decision {
+        Ok(decision) if decision.chosen.is_empty() => (Outcome::Refuse, sets(decision, places)),
+        Ok(decision) => (Outcome::Forward, sets(decision, places)),
+        Err(outcome) => (outcome, (Vec::new(), Vec::new())),
     };
     let left_alone = matches!(disposition, Disposition::Leave(_));
     let has_topology = **topology != Topology::None;

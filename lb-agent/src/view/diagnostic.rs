@@ -58,6 +58,8 @@ pub enum Reason {
     Conflict,
     /// The topology reads node labels that were never known.
     WaitsForNode,
+    /// The Service, or something that its decision reads, was never read since the start.
+    Unread,
     /// No room in a map.
     NoRoom,
     /// The Service has a topology that this version's programs do not carry out.
@@ -85,11 +87,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
         Self::WaitsForNode,
+        Self::Unread,
         Self::NoRoom,
         Self::NotCovered,
         Self::ReachableAround,
@@ -112,6 +115,7 @@ impl Reason {
             Self::CannotBeFiltered => "cannot-be-filtered",
             Self::Conflict => "conflict",
             Self::WaitsForNode => "waits-for-node",
+            Self::Unread => "unread",
             Self::NoRoom => "no-room",
             Self::NotCovered => "not-covered",
             Self::ReachableAround => "reachable-around",
@@ -137,6 +141,7 @@ impl Reason {
             | Self::CannotBeFiltered
             | Self::Conflict
             | Self::WaitsForNode
+            | Self::Unread
             | Self::NotCovered
             | Self::ReachableAround
             | Self::LeftOut

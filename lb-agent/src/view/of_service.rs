@@ -3,7 +3,7 @@
 use crate::model::{Frontend, ObjectName, Service};
 use crate::plan::{Mirror, WriteError, not_yet};
 use crate::select::topology::Topology;
-use crate::store::{Disposition, LeaveWhy, Port, Store};
+use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
 
 use super::decisions::why_skipped;
 use super::diagnostic::{Diagnostic, Reason};
@@ -25,6 +25,10 @@ pub fn of_service(
     let starved = mirror.and_then(|mirror| mirror.starved().get(name));
     for starved in starved.into_iter().flat_map(std::collections::BTreeMap::values) {
         found.push((Reason::NoRoom, starved.describe().to_owned()));
+    }
+    let is_held = mirror.is_some_and(|mirror| !mirror.frontends_of(name).is_empty());
+    if is_held && !store.has_service(name) && store.keeps(name) {
+        found.push((Reason::Unread, format!("it was never read: {STAYS}")));
     }
     if let Some((service, topology)) = store.service(name) {
         found.extend(of_object(service, topology));
@@ -62,10 +66,11 @@ fn of_port(port: &Port<'_>) -> Option<(Reason, String)> {
     let has_topology = *port.topology != Topology::None;
     let at = at(&port.dialled);
     match &port.disposition {
-        Disposition::Wait => Some((
-            Reason::WaitsForNode,
-            "its topology reads node labels, and this node's were never known: untouched".to_owned(),
-        )),
+        Disposition::Keep { unknown: Unknown::OwnNode, .. } => {
+            let text = "its topology reads node labels, and this node's were never known";
+            Some((Reason::WaitsForNode, format!("{text}: {STAYS}")))
+        }
+        Disposition::Keep { unknown, .. } => Some((Reason::Unread, format!("{unknown}: {STAYS}"))),
         Disposition::Leave(why) => {
             let reason = match why {
                 LeaveWhy::Conflict(_) => Reason::Conflict,
@@ -86,6 +91,8 @@ fn of_port(port: &Port<'_>) -> Option<(Reason, String)> {
         }
     }
 }
+
+const STAYS: &str = "what the kernel holds for it stays";
 
 fn at(dialled: &Frontend) -> String {
     format!("{}/{}", dialled.address, dialled.protocol.label())

@@ -6,7 +6,7 @@ use crate::datapath::maps::bpf::Bpf;
 use crate::datapath::takeover::{Datapath, TakeoverError, Trouble};
 use crate::datapath::{Grace, grace_period};
 use crate::plan::{Capacity, Mirror, Sizes, need, wanted};
-use crate::store::{Disposition, Store};
+use crate::store::{Known, Store};
 
 use super::inbox::Wake;
 use super::reconcile::Reconciler;
@@ -88,13 +88,13 @@ impl Lifecycle {
     }
 
     /// Opens the maps, unless they are open.
-    pub(super) fn open(&mut self, store: &mut Store, is_incomplete: bool) -> Result<(), TakeoverError> {
+    pub(super) fn open(&mut self, store: &mut Store) -> Result<(), TakeoverError> {
         if self.kernel.is_some() {
             return Ok(());
         }
         let (need, sizes) = (room(store), self.sizes);
         // New maps hold only what the source has.
-        self.is_kept = is_incomplete || !store.is_ready();
+        self.is_kept = store.known() != Known::All;
         let opened = if self.is_kept {
             self.datapath.open_in_any_size(need, sizes)
         } else {
@@ -165,14 +165,14 @@ impl Lifecycle {
     /// Whether maps of another size are due. Never while they hold what the source does not say:
     /// unknown is not empty, and new maps are. That Services lack room is considered again when
     /// more or fewer do.
-    pub(super) fn is_to_resize(&mut self, store: &Store, is_incomplete: bool) -> bool {
+    pub(super) fn is_to_resize(&mut self, store: &Store) -> bool {
         let Some(kernel) = self.kernel.as_ref().filter(|_| self.is_attached()) else { return false };
         let (now, sizes, short) = (kernel.mirror.capacity(), self.sizes, kernel.mirror.starved().len());
         if short == 0 {
             self.short = 0;
         }
         let is_short = short != self.short && sizes.may_grow();
-        if !(is_short || self.is_kept) || !knows_what_it_holds(store, &kernel.mirror, is_incomplete) {
+        if !(is_short || self.is_kept) || !knows_what_it_holds(store, &kernel.mirror) {
             return false;
         }
         self.short = short;
@@ -226,10 +226,10 @@ impl Lifecycle {
     }
 }
 
-fn knows_what_it_holds(store: &Store, mirror: &Mirror, is_incomplete: bool) -> bool {
-    let waits =
-        |service| store.ports(service).iter().any(|port| matches!(port.disposition, Disposition::Wait));
-    !is_incomplete && (store.is_ready() || !mirror.services().any(waits))
+/// Whether nothing in the maps stays there only because it cannot be decided.
+fn knows_what_it_holds(store: &Store, mirror: &Mirror) -> bool {
+    store.known() == Known::All
+        || mirror.orphans().is_empty() && !mirror.services().any(|service| store.keeps(service))
 }
 
 /// The message of an error, and what caused it.
@@ -242,5 +242,5 @@ pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
 fn room(store: &Store) -> Capacity {
     let all = store.services().map(|(service, _)| service.name.clone()).collect();
     let empty = Mirror::new(Capacity { frontends: 0, backends: 0 }, 1);
-    need(&wanted(store, &empty, &all, false))
+    need(&wanted(store, &empty, &all))
 }

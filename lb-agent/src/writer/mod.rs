@@ -127,15 +127,8 @@ impl Writer {
         for change in batch.changes {
             self.store.apply(change);
         }
-        let was_unknown = self.report.is_incomplete();
         if *self.report != batch.report {
             self.report = Arc::new(batch.report);
-        }
-        if was_unknown && !self.report.is_incomplete() {
-            // What was kept for lack of knowledge is decided now.
-            if let Some(kernel) = self.lifecycle.kernel() {
-                kernel.start(&mut self.store);
-            }
         }
     }
 
@@ -143,16 +136,15 @@ impl Writer {
     /// then.
     fn pass(&mut self, is_woken: bool) -> Result<(), TakeoverError> {
         let now = Instant::now();
-        let is_incomplete = self.report.is_incomplete();
         let is_due = is_woken | self.due.is_retry(now) | self.audit(now) | self.has_room_again();
         if self.due.take_look(now) {
             self.lifecycle.look_at_links();
         }
-        self.notices.own_node(&self.store, is_incomplete);
+        self.notices.own_node(&self.store);
         if !self.store.is_synced() {
             return Ok(());
         }
-        self.lifecycle.open(&mut self.store, is_incomplete)?;
+        self.lifecycle.open(&mut self.store)?;
         if is_due {
             self.converge();
         }
@@ -188,7 +180,7 @@ impl Writer {
 
     fn converge(&mut self) {
         let Some(kernel) = self.lifecycle.kernel() else { return };
-        let pass = kernel.converge(&mut self.store, self.report.is_incomplete());
+        let pass = kernel.converge(&mut self.store);
         self.passes += 1;
         if pass.written > 0 {
             tracing::debug!(written = pass.written, failed = pass.failed.len(), "pass");
@@ -199,7 +191,7 @@ impl Writer {
 
     /// Changes over to maps of another size, when that is due.
     fn resize(&mut self) {
-        if !self.lifecycle.is_to_resize(&self.store, self.report.is_incomplete()) {
+        if !self.lifecycle.is_to_resize(&self.store) {
             return;
         }
         match self.lifecycle.resize(&mut self.store) {

@@ -36,8 +36,8 @@ impl Notices {
     }
 
     /// A name that is no Node's passes for a node in no pool: that is said once.
-    pub(super) fn own_node(&mut self, store: &Store, is_incomplete: bool) {
-        if self.is_missed || !store.is_nowhere() || is_incomplete {
+    pub(super) fn own_node(&mut self, store: &Store) {
+        if self.is_missed || !store.is_nowhere() {
             return;
         }
         self.is_missed = true;

@@ -29,16 +29,18 @@ impl<M: Maps> Reconciler<M> {
     /// Brings the maps to what the store says of its dirty Services. Before Services and slices
     /// are in sync it does nothing: unknown is not empty.
     ///
-    /// While `unknown`, a part of the source could never be read: nothing is removed for lack of
-    /// having been told. It can stop after any write; the next pass needs no memory of it.
-    pub fn converge(&mut self, store: &mut Store, unknown: bool) -> Pass {
+    /// It can stop after any write; the next pass needs no memory of it.
+    pub fn converge(&mut self, store: &mut Store) -> Pass {
         let mut pass = Pass::default();
         if !store.is_synced() {
             return pass;
         }
         let mut dirty = store.take_dirty();
+        if store.take_sweep() {
+            dirty.extend(self.mirror.services().cloned());
+        }
         dirty.extend(self.mirror.take_retryable());
-        let wants = wanted(store, &self.mirror, &dirty, unknown);
+        let wants = wanted(store, &self.mirror, &dirty);
         for (frontend, want) in topology_first(wants) {
             let service = want.as_ref().map_or_else(|| self.mirror.owner(&frontend).cloned(), owner);
             let steps = self.mirror.steps(frontend, want.as_ref());
@@ -134,7 +136,7 @@ mod tests {
             let mut empty = store(synced);
             served.start(&mut empty);
             let dirty = empty.dirty().clone();
-            let pass = served.converge(&mut empty, false);
+            let pass = served.converge(&mut empty);
 
             assert_eq!((pass.written, served.maps.held().services.len()), (0, 1), "{synced:?}");
             assert_eq!(*empty.dirty(), dirty, "{synced:?}");
@@ -142,7 +144,7 @@ mod tests {
         }
         let mut empty = store(&[Kind::Service, Kind::EndpointSlice]);
         served.start(&mut empty);
-        served.converge(&mut empty, false);
+        served.converge(&mut empty);
         assert_eq!(served.maps.held().services.len(), 0, "then it is known to be gone");
     }
 
@@ -151,12 +153,12 @@ mod tests {
         let mut store = served_store();
         let mut failing = over(Fake::new(CAPACITY).with_faults(1, 1));
 
-        let pass = failing.converge(&mut store, false);
+        let pass = failing.converge(&mut store);
 
         assert_eq!(pass.failed.into_keys().collect::<Vec<_>>(), [web().name]);
         assert_eq!(store.dirty().iter().collect::<Vec<_>>(), [&web().name]);
         let mut mended = over(Fake::new(CAPACITY));
-        assert!(mended.converge(&mut store, false).failed.is_empty() && store.dirty().is_empty());
+        assert!(mended.converge(&mut store).failed.is_empty() && store.dirty().is_empty());
         assert_eq!(mended.maps.held().services.len(), 1);
     }
 
@@ -174,7 +176,7 @@ mod tests {
             spoil(served.maps.held_mut());
 
             assert!(served.audit(&mut store).unwrap() > 0, "{shows}");
-            served.converge(&mut store, false);
+            served.converge(&mut store);
 
             let held = served.maps.held();
             assert_eq!((held.services.len(), held.names.len()), (1, 1), "{shows}");
@@ -192,7 +194,7 @@ mod tests {
     /// Maps that hold one Service.
     fn converged() -> Reconciler<Fake> {
         let mut kernel = over(Fake::new(CAPACITY));
-        kernel.converge(&mut served_store(), false);
+        kernel.converge(&mut served_store());
         kernel
     }
 

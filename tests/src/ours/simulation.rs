@@ -203,7 +203,7 @@ impl<M: Maps> SimulatedAgent<M> {
 
     /// One pass, a grace period, an audit. True when there was nothing to do.
     pub fn pass(&mut self, grace: Grace) -> Result<bool> {
-        let pass = self.kernel.converge(&mut self.store, false);
+        let pass = self.kernel.converge(&mut self.store);
         if let Some(age) = self.kernel.mirror.start_grace() {
             grace_period(grace);
             self.kernel.mirror.release(age);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Change, Conditions, Endpoint, Kind, Node, Object, ObjectKey, Service, ServicePort, Slice, SlicePort,
+    Change, Conditions, Endpoint, Kind, Node, Object, ObjectKey, Service, ServicePort, Slice, SliceOwner,
+    SlicePort, Unread,
 };
 use crate::store::{Rules, Store};
 
@@ -64,31 +65,73 @@ fn holding() -> Bench {
 }
 
 /// What is wanted of all Services that store or plan know: address number and backends.
-fn all_wanted(store: &Store, mirror: &Mirror, unknown: bool) -> Vec<(u8, Option<usize>)> {
+fn all_wanted(store: &Store, mirror: &Mirror) -> Vec<(u8, Option<usize>)> {
     let mut dirty: BTreeSet<ObjectName> = store.services().map(|(service, _)| service.name.clone()).collect();
     dirty.extend(mirror.services().cloned());
-    let wants = wanted(store, mirror, &dirty, unknown);
+    let wants = wanted(store, mirror, &dirty);
     wants.into_iter().map(|(at, want)| (at.address[3], want.map(|want| want.backends.len()))).collect()
 }
 
-#[test]
-fn what_the_source_does_not_show_is_taken_back_unless_a_part_of_it_is_unknown() {
-    let bench = holding();
-    let store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1, 2]))]);
-    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, Some(2)), (2, None)]);
-    assert_eq!(all_wanted(&store, &bench.mirror, true), [(1, Some(2))], "b may be in the unknown part");
+fn unread_slice(service: &str) -> Change {
+    let owner = SliceOwner::Service(service.into());
+    Change::Unread(Unread::Slice { name: name(&format!("{service}-9")), owner })
 }
 
 #[test]
-fn a_service_is_not_emptied_while_its_slices_may_be_in_an_unknown_part() {
+fn what_the_source_does_not_show_is_taken_back_unless_it_may_exist() {
     let bench = holding();
-    let store = store([
-        Object::Service(service("a", 1)),
-        Object::Service(service("b", 2)),
-        Object::Slice(slice("b", [])),
-    ]);
-    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, Some(0)), (2, Some(0))]);
-    assert_eq!(all_wanted(&store, &bench.mirror, true), [(2, Some(0))], "b's slice is known, and empty");
+    let store = |change: Option<Change>| {
+        let mut store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1, 2]))]);
+        change.into_iter().for_each(|change| store.apply(change));
+        store
+    };
+    let unread = |service: &str| Some(Change::Unread(Unread::Service(name(service))));
+    for (shows, change, wants) in [
+        ("everything is known", None, vec![(1, Some(2)), (2, None)]),
+        ("b may be in the part that was not read", Some(Change::Incomplete), vec![(1, Some(2))]),
+        ("b is there and cannot be read", unread("b"), vec![(1, Some(2))]),
+        ("another is there and cannot be read", unread("c"), vec![(1, Some(2)), (2, None)]),
+    ] {
+        assert_eq!(all_wanted(&store(change), &bench.mirror), wants, "{shows}");
+    }
+}
+
+#[test]
+fn a_service_is_not_emptied_while_its_slices_may_exist() {
+    let bench = holding();
+    let store = |change: Option<Change>| {
+        let mut store = store([
+            Object::Service(service("a", 1)),
+            Object::Service(service("b", 2)),
+            Object::Slice(slice("b", [])),
+        ]);
+        change.into_iter().for_each(|change| store.apply(change));
+        store
+    };
+    for (shows, change, wants) in [
+        ("everything is known", None, vec![(1, Some(0)), (2, Some(0))]),
+        ("b's slice is known, and empty", Some(Change::Incomplete), vec![(2, Some(0))]),
+        ("one of a", Some(unread_slice("a")), vec![(2, Some(0))]),
+        ("another one of b", Some(unread_slice("b")), vec![(1, Some(0))]),
+    ] {
+        assert_eq!(all_wanted(&store(change), &bench.mirror), wants, "{shows}");
+    }
+    let empty = Bench::new(8, 8);
+    let untouched = all_wanted(&store(Some(unread_slice("a"))), &empty.mirror);
+    assert_eq!(untouched, [(2, Some(0))], "without a topology, kube-proxy serves it");
+}
+
+#[test]
+fn a_topology_is_carried_out_on_what_was_read_where_the_maps_hold_nothing_as_narrow() {
+    let narrow = |number| Service { topology: Some("kubernetes.io/hostname".into()), ..service("a", number) };
+    let mut store = store([Object::Service(narrow(1))]);
+    store.apply(unread_slice("a"));
+
+    assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror), [(1, Some(0))], "nothing is held");
+    assert_eq!(all_wanted(&store, &holding().mirror), [(1, Some(0)), (2, None)], "held without the topology");
+    let mut bench = Bench::new(8, 8);
+    bench.bring(frontend(1), Some(&Desired { flags: FLAG_TOPOLOGY, ..want("a", [1]) }));
+    assert_eq!(all_wanted(&store, &bench.mirror), [], "held with it");
 }
 
 #[test]
@@ -96,20 +139,12 @@ fn a_service_that_waits_for_node_labels_keeps_what_the_maps_hold() {
     let topology = |number| Service { topology: Some("openyurt.io/nodepool".into()), ..service("a", number) };
     let bench = holding();
     let mut waiting = store([Object::Service(topology(1)), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&waiting, &bench.mirror, false), [(2, None)]);
-    assert_eq!(
-        all_wanted(&waiting, &Bench::new(8, 8).mirror, false),
-        [],
-        "and is not written where it is not"
-    );
+    assert_eq!(all_wanted(&waiting, &bench.mirror), [(2, None)]);
+    assert_eq!(all_wanted(&waiting, &Bench::new(8, 8).mirror), [], "and is not written where it is not");
     assert!(!waiting.is_ready());
 
     waiting.apply(Change::Apply(Object::Node(Node { name: "here".into(), labels: Default::default() })));
-    assert_eq!(
-        all_wanted(&waiting, &bench.mirror, false),
-        [(1, Some(0)), (2, None)],
-        "on no known node: out"
-    );
+    assert_eq!(all_wanted(&waiting, &bench.mirror), [(1, Some(0)), (2, None)], "on no known node: out");
 }
 
 #[test]
@@ -117,7 +152,7 @@ fn what_is_left_alone_is_taken_back_at_once() {
     let bench = holding();
     let left = Service { discarded: true, ..service("a", 1) };
     let store = store([Object::Service(left), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, None), (2, None)]);
+    assert_eq!(all_wanted(&store, &bench.mirror), [(1, None), (2, None)]);
 }
 
 #[test]
@@ -127,7 +162,7 @@ fn an_address_that_one_gives_up_and_another_takes_is_one_want() {
     store.apply(Change::Delete(ObjectKey { kind: Kind::Service, name: name("a") }));
     store.apply(Change::Apply(Object::Service(service("z", 1))));
     store.apply(Change::Apply(Object::Slice(slice("z", [7, 8]))));
-    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, Some(2)), (2, None)]);
+    assert_eq!(all_wanted(&store, &bench.mirror), [(1, Some(2)), (2, None)]);
 }
 
 #[test]
@@ -142,7 +177,7 @@ fn affinity_stays_with_kube_proxy_unless_a_topology_asks_for_the_loop() {
         ("with one it is served", Some("kubernetes.io/hostname"), vec![(1, Some(0))]),
     ] {
         let store = store([Object::Service(sticky(topology)), Object::Slice(slice("a", [1]))]);
-        assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror, false), wanted, "{shows}");
+        assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror), wanted, "{shows}");
     }
 }
 
@@ -156,7 +191,7 @@ fn what_a_service_asks_for_stands_in_its_flags() {
     ] {
         let asks = Service { topology: topology.map(Into::into), affinity, ..service("a", 1) };
         let store = store([Object::Service(asks), Object::Slice(slice("a", [1]))]);
-        let wants = wanted(&store, &Bench::new(8, 8).mirror, &[name("a")].into(), false);
+        let wants = wanted(&store, &Bench::new(8, 8).mirror, &[name("a")].into());
         let want = wants[&frontend(1)].as_ref().unwrap();
         assert_eq!((want.flags, want.affinity), (flags, affinity.unwrap_or(0)), "{shows}");
     }
@@ -167,17 +202,28 @@ fn a_service_that_waits_keeps_nothing_that_is_another_ones() {
     let waits = Service { topology: Some("openyurt.io/nodepool".into()), ..service("a", 2) };
     let bench = holding();
     let store = store([Object::Service(waits), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &bench.mirror, false), [(1, None), (2, None)], "2 is b's, and b is gone");
+    assert_eq!(all_wanted(&store, &bench.mirror), [(1, None), (2, None)], "2 is b's, and b is gone");
 }
 
 #[test]
-fn elements_of_nobody_go_once_all_is_known() {
+fn an_element_without_a_name_goes_once_all_is_known() {
     let mut bench = holding();
     bench.maps.held_mut().names.clear();
     let mirror = Mirror::adopt(bench.maps.held(), bench.mirror.capacity());
-    let store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &mirror, true), [(1, Some(1))], "nobody knows whose 2 is");
-    assert_eq!(all_wanted(&store, &mirror, false), [(1, Some(1)), (2, None)]);
+    let with = |change: Option<Change>| {
+        let mut store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1]))]);
+        change.into_iter().for_each(|change| store.apply(change));
+        store
+    };
+    let waits = Service { topology: Some("openyurt.io/nodepool".into()), ..service("c", 3) };
+    for (shows, change, wants) in [
+        ("all is known", None, vec![(1, Some(1)), (2, None)]),
+        ("2 may be of a Service that was not read", Some(Change::Incomplete), vec![(1, Some(1))]),
+        ("or of one that waits", Some(Change::Apply(Object::Service(waits))), vec![(1, Some(1))]),
+        ("or of one whose slice was not read", Some(unread_slice("c")), vec![(1, Some(1))]),
+    ] {
+        assert_eq!(all_wanted(&with(change), &mirror), wants, "{shows}");
+    }
 }
 
 #[test]
@@ -187,7 +233,7 @@ fn ports_that_the_programs_do_not_know_are_not_written() {
     odd.ports.push(ServicePort { name: "dns".into(), protocol: Protocol::Udp, port: 53 });
     odd.ports.push(ServicePort { name: "sctp".into(), protocol: Protocol::Sctp, port: 80 });
     let store = store([Object::Service(odd), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror, false), [(1, Some(1))]);
+    assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror), [(1, Some(1))]);
 }
 
 #[test]

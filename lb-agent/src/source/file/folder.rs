@@ -1,13 +1,15 @@
 //! What all files together define, and what changed. Pure: told about files, never reads one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::convert::Interner;
-use crate::manifest::{self, Format, Manifest, Oddity, Unusable};
-use crate::model::{Change, Duplicate, FileProblem, FileReport, Object, ObjectKey, Remark};
+use crate::manifest::{self, Format, Manifest, Oddity, Rejected, Unusable};
+use crate::model::{Change, Duplicate, FileProblem, FileReport, Object, ObjectKey, Remark, Unread};
+
+use super::definitions::Definitions;
 
 /// A file by its folder and name. Of several definitions of one object the first in this
 /// order is used.
@@ -34,10 +36,7 @@ pub enum Seen {
 pub struct Folder {
     folders: Vec<PathBuf>,
     files: BTreeMap<FileId, File>,
-    /// Which file's definition of an object is used.
-    used: BTreeMap<ObjectKey, FileId>,
-    /// The other files that define it, where there are any.
-    shadowed: BTreeMap<ObjectKey, BTreeSet<FileId>>,
+    definitions: Definitions,
     names: Interner,
 }
 
@@ -48,7 +47,21 @@ struct File {
     /// What the last usable text defined; `None` while there was none.
     good: Option<Good>,
     problem: Option<Unusable>,
+    /// The objects that unusable texts named since then.
+    unread: BTreeMap<ObjectKey, Unread>,
 }
+
+/// How an object stands in the files.
+#[derive(Debug, PartialEq, Eq)]
+enum State<O, U> {
+    Read(O),
+    /// A file names it that cannot be used, and no other defines it.
+    Unread(U),
+    Absent,
+}
+
+/// How objects stood before something was seen.
+type Before = BTreeMap<ObjectKey, State<Object, Unread>>;
 
 #[derive(Debug, Default)]
 struct Good {
@@ -66,19 +79,19 @@ impl Folder {
         Self {
             folders,
             files: BTreeMap::new(),
-            used: BTreeMap::new(),
-            shadowed: BTreeMap::new(),
+            definitions: Definitions::default(),
             names: Interner::default(),
         }
     }
 
-    /// Takes note of what was seen and tells what changed by it, all sightings together.
+    /// Takes note of what was seen; returns what changed by it, all sightings together.
     ///
-    /// 1. A file that cannot be used changes nothing: what it defined last stays.
+    /// 1. A file that cannot be used changes nothing: what it defined last stays. What it names
+    ///    and no file defines exists and cannot be read.
     /// 2. Of several definitions the first by file is used; when it goes, the next takes over.
     /// 3. An object that reads as before is no change, wherever it stands now.
     pub fn take(&mut self, sightings: Vec<(FileId, Seen)>) -> Vec<Change> {
-        let mut before = BTreeMap::new();
+        let mut before = Before::new();
         for (file, seen) in sightings {
             match seen {
                 Seen::Text(text) => self.take_text(&file, &text, &mut before),
@@ -87,19 +100,20 @@ impl Folder {
                 Seen::Gone => self.take_gone(&file, &mut before),
             }
         }
-        let changes = before.into_iter().filter_map(|(key, old): (ObjectKey, Option<Object>)| {
-            match (old, self.object(&key)) {
-                (old, Some(new)) if old.as_ref() != Some(new) => Some(Change::Apply(new.clone())),
-                (Some(_), None) => Some(Change::Delete(key)),
-                (Some(_), Some(_)) | (None, _) => None,
-            }
+        let changes = before.into_iter().filter_map(|(key, old)| match (old, self.state(&key)) {
+            (State::Read(old), State::Read(new)) if old == *new => None,
+            (_, State::Read(new)) => Some(Change::Apply(new.clone())),
+            (State::Unread(old), State::Unread(new)) if old == *new => None,
+            (_, State::Unread(new)) => Some(Change::Unread(new.clone())),
+            (State::Absent, State::Absent) => None,
+            (State::Read(_) | State::Unread(_), State::Absent) => Some(Change::Delete(key)),
         });
         changes.collect()
     }
 
     /// The objects that count, in order of their keys.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.used.keys().filter_map(|key| self.object(key))
+        self.definitions.keys().filter_map(|key| self.object(key))
     }
 
     /// No file is known.
@@ -130,8 +144,7 @@ impl Folder {
             let twice = good.twice.iter().cloned();
             report.duplicates.extend(twice.map(|object| Duplicate { object, used: path(), ignored: path() }));
         }
-        for (object, others) in &self.shadowed {
-            let Some(used) = self.used.get(object) else { continue };
+        for (object, used, others) in self.definitions.several() {
             report.duplicates.extend(others.iter().map(|other| Duplicate {
                 object: object.clone(),
                 used: self.path(used),
@@ -147,20 +160,32 @@ impl Folder {
     }
 
     fn object(&self, key: &ObjectKey) -> Option<&Object> {
-        let file = self.used.get(key)?;
+        let file = self.definitions.used(key)?;
         let objects = &self.files.get(file)?.good.as_ref()?.objects;
         let at = objects.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
         objects.get(at).map(|(_, object)| object)
     }
 
-    fn take_text(&mut self, id: &FileId, text: &str, before: &mut BTreeMap<ObjectKey, Option<Object>>) {
+    fn state(&self, key: &ObjectKey) -> State<&Object, &Unread> {
+        let unread = || self.files.get(self.definitions.unread(key)?)?.unread.get(key);
+        match (self.object(key), unread()) {
+            (Some(object), _) => State::Read(object),
+            (None, Some(unread)) => State::Unread(unread),
+            (None, None) => State::Absent,
+        }
+    }
+
+    fn take_text(&mut self, id: &FileId, text: &str, before: &mut Before) {
         let hash = Some(hash(text));
         if self.files.get(id).is_some_and(|file| file.hash == hash) {
             return;
         }
         let format = Format::of(&id.name).unwrap_or(Format::Yaml);
         match usable(text).and_then(|text| manifest::read(text, format, &mut self.names)) {
-            Err(problem) => self.take_problem(id, problem),
+            Err(Rejected { why, objects }) => {
+                self.take_problem(id, why);
+                self.take_unread(id, objects, before);
+            }
             Ok(manifest) => {
                 self.replace(id, Good::new(manifest), before);
                 self.files.entry(id.clone()).or_default().problem = None;
@@ -175,6 +200,16 @@ impl Folder {
         file.problem = Some(problem);
     }
 
+    /// What the file names stays until it can be used: more of it may be malformed by now.
+    fn take_unread(&mut self, id: &FileId, objects: Vec<Unread>, before: &mut Before) {
+        for object in objects {
+            let key = object.key();
+            self.note(&key, before);
+            self.definitions.add_unread(&key, id);
+            self.files.entry(id.clone()).or_default().unread.insert(key, object);
+        }
+    }
+
     /// A usable file that is being edited is as good as before, until the writer closes it.
     fn take_unfinished(&mut self, id: &FileId) {
         let known = self.files.get(id).is_some_and(|file| file.good.is_some() || file.problem.is_some());
@@ -183,59 +218,47 @@ impl Folder {
         }
     }
 
-    fn take_gone(&mut self, id: &FileId, before: &mut BTreeMap<ObjectKey, Option<Object>>) {
+    fn take_gone(&mut self, id: &FileId, before: &mut Before) {
         if self.files.contains_key(id) {
             self.replace(id, Good::default(), before);
             self.files.remove(id);
         }
     }
 
-    /// Puts `new` in the place of what the file defined, and notes in `before` how each object
-    /// that it touches read until then.
-    fn replace(&mut self, id: &FileId, new: Good, before: &mut BTreeMap<ObjectKey, Option<Object>>) {
-        let old = self.files.get(id).and_then(|file| file.good.as_ref());
-        let old: Vec<ObjectKey> =
-            old.iter().flat_map(|good| &good.objects).map(|(key, _)| key.clone()).collect();
-        for key in old.iter().chain(new.objects.iter().map(|(key, _)| key)) {
-            if !before.contains_key(key) {
-                before.insert(key.clone(), self.object(key).cloned());
-            }
+    /// Puts `new` in the place of all that the file defined or named.
+    fn replace(&mut self, id: &FileId, new: Good, before: &mut Before) {
+        let file = self.files.get(id);
+        let unread: Vec<ObjectKey> = file.iter().flat_map(|file| file.unread.keys()).cloned().collect();
+        let old = file.and_then(|file| file.good.as_ref());
+        let old: Vec<ObjectKey> = old.iter().flat_map(|good| good.keys()).cloned().collect();
+        for key in unread.iter().chain(&old).chain(new.keys()) {
+            self.note(key, before);
+        }
+        for key in &unread {
+            self.definitions.remove_unread(key, id);
         }
         for key in &old {
-            self.release(key, id);
+            self.definitions.remove(key, id);
         }
-        for (key, _) in &new.objects {
-            self.claim(key, id);
+        for key in new.keys() {
+            self.definitions.add(key, id);
         }
-        self.files.entry(id.clone()).or_default().good = Some(new);
+        let file = self.files.entry(id.clone()).or_default();
+        file.unread.clear();
+        file.good = Some(new);
     }
 
-    fn claim(&mut self, key: &ObjectKey, id: &FileId) {
-        let Some(used) = self.used.get_mut(key) else {
-            self.used.insert(key.clone(), id.clone());
+    /// Notes how an object stands, before it may stand otherwise.
+    fn note(&self, key: &ObjectKey, before: &mut Before) {
+        if before.contains_key(key) {
             return;
-        };
-        let shadowed = if id < used { std::mem::replace(used, id.clone()) } else { id.clone() };
-        self.shadowed.entry(key.clone()).or_default().insert(shadowed);
-    }
-
-    fn release(&mut self, key: &ObjectKey, id: &FileId) {
-        let next = match self.shadowed.get_mut(key) {
-            None => None,
-            Some(others) => {
-                let next = if others.remove(id) { None } else { others.pop_first() };
-                if others.is_empty() {
-                    self.shadowed.remove(key);
-                }
-                next
-            }
-        };
-        if self.used.get(key) == Some(id) {
-            match next {
-                Some(next) => self.used.insert(key.clone(), next),
-                None => self.used.remove(key),
-            };
         }
+        let state = match self.state(key) {
+            State::Read(object) => State::Read(object.clone()),
+            State::Unread(unread) => State::Unread(unread.clone()),
+            State::Absent => State::Absent,
+        };
+        before.insert(key.clone(), state);
     }
 }
 
@@ -257,13 +280,17 @@ impl Good {
         objects.shrink_to_fit();
         Self { objects, twice, oddities: manifest.oddities, notes: manifest.notes }
     }
+
+    fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.objects.iter().map(|(key, _)| key)
+    }
 }
 
 /// A power cut leaves files of length zero: that is no proof that nothing was to be defined.
-fn usable(text: &str) -> Result<&str, Unusable> {
+fn usable(text: &str) -> Result<&str, Rejected> {
     if text.is_empty() {
         let message = "is empty, as a half-written file is; one that is to define nothing holds a comment";
-        return Err(unreadable(message.to_owned()));
+        return Err(Rejected { why: unreadable(message.to_owned()), objects: Vec::new() });
     }
     Ok(text)
 }

@@ -146,7 +146,7 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         let start = Instant::now();
         let seen = self.look(Look::All);
         let mut changes = self.folder.take(seen);
-        changes.extend([Kind::Service, Kind::EndpointSlice, Kind::Node].map(Change::Synced));
+        changes.extend(Kind::ALL.map(Change::Synced));
         let mut go_on = self.tell(changes, start);
         while go_on {
             let Some(wake) = self.wait() else { return };
@@ -162,7 +162,7 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
     }
 
     /// Sends a batch if there is anything new to say.
-    fn tell(&mut self, changes: Vec<Change>, at: Instant) -> bool {
+    fn tell(&mut self, mut changes: Vec<Change>, at: Instant) -> bool {
         let mut report = self.folder.report();
         if self.trouble.is_some() && self.folder.is_empty() {
             report.incomplete.push(self.disk.folder().to_owned());
@@ -176,6 +176,12 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         }));
         if self.stopped.load(Ordering::Acquire) {
             return false;
+        }
+        match (self.last.incomplete.is_empty(), report.incomplete.is_empty()) {
+            // Before it is said that this was all.
+            (true, false) => changes.insert(0, Change::Incomplete),
+            (false, true) => changes.push(Change::Complete),
+            (true, true) | (false, false) => {}
         }
         if changes.is_empty() && report == self.last {
             return true;

@@ -1,5 +1,6 @@
 //! A folder of Kubernetes manifests as a source: read once, or followed live.
 
+mod definitions;
 mod disk;
 mod folder;
 mod follow;

@@ -57,14 +57,18 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
     let link = ApiClient::new(config, None).await?;
     let server = link.server();
     let mut loaded = Loaded { server, objects: Vec::new(), problems: Vec::new(), is_complete: true };
-    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+    for kind in Kind::ALL {
         let failed = |source| LoadError::List { kind, server: link.server(), source };
         let mut track = load_kind(&link, kind).await.map_err(failed)?;
         loaded.is_complete &= track.unread() == 0;
         loaded.problems.extend(track.take_news().unwrap_or_default());
         let objects = track.take_changes().into_iter().filter_map(|change| match change {
             Change::Apply(object) => Some(object),
-            Change::Delete(_) | Change::Synced(_) => None,
+            Change::Delete(_)
+            | Change::Unread(_)
+            | Change::Synced(_)
+            | Change::Incomplete
+            | Change::Complete => None,
         });
         loaded.objects.extend(objects);
     }

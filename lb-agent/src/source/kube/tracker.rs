@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::convert::{self, Converted, Interner, Nameless, written};
 use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
@@ -112,6 +113,8 @@ impl Tracker {
                 problems
             }
             Err(why) => {
+                let change = self.unread_change(json);
+                self.changes.extend(change);
                 self.unread.insert(name.clone());
                 vec![format!("cannot be read; what was read of it before stays: {why}")]
             }
@@ -173,10 +176,17 @@ impl Tracker {
         };
         let namespace = match self.kind {
             Kind::Node => "",
-            Kind::Service | Kind::EndpointSlice => metadata.namespace.as_deref().unwrap_or("default"),
+            Kind::Service | Kind::EndpointSlice => {
+                metadata.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default")
+            }
         };
         let name = ObjectName { namespace: self.names.share(namespace), name: self.names.share(&name) };
         Ok((name, metadata.resource_version.filter(|version| !version.is_empty())))
+    }
+
+    fn unread_change(&mut self, json: &[u8]) -> Option<Change> {
+        let object: Value = read(json).ok()?;
+        convert::unread(self.kind, &object, &mut self.names).map(Change::Unread)
     }
 
     fn convert(&mut self, json: &[u8]) -> Result<Converted<Object>, String> {

@@ -9,6 +9,7 @@ mod claims;
 mod dirty;
 mod nodes;
 mod ports;
+mod unread;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::model::{
     Change, Conditions, Endpoint, Family, Kind, Labels, Node, Object, ObjectName, Protocol, Service,
     ServicePort, Slice, SlicePort,
 };
+
+use crate::select::decide::Decision;
 
 use super::{Disposition, Port, Rules, Store};
 
@@ -28,7 +31,7 @@ const RACK: &str = "example.com/rack";
 /// A store on `n1` that knows all there is, with nothing left to do. `RACK` is allowed.
 fn store(objects: impl IntoIterator<Item = Object>) -> Store {
     let mut store = unsynced(objects);
-    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+    for kind in Kind::ALL {
         store.apply(Change::Synced(kind));
     }
     store.take_dirty();
@@ -136,17 +139,22 @@ fn said(store: &Store, name: &str) -> String {
 
 fn port_said(port: &Port<'_>) -> String {
     match &port.disposition {
-        Disposition::Serve(decision) if decision.chosen.is_empty() => "refuse".to_owned(),
-        Disposition::Serve(decision) => {
-            let names = decision.chosen.iter().map(|candidate| match candidate.backend.ip() {
-                IpAddr::V4(address) => char::from(address.octets()[3]).to_string(),
-                IpAddr::V6(address) => char::from(address.octets()[15]).to_string(),
-            });
-            names.collect::<Vec<_>>().join(" ")
-        }
+        Disposition::Serve(decision) => decided(decision),
         Disposition::Leave(why) => why.describe(),
-        Disposition::Wait => "wait".to_owned(),
+        Disposition::Keep { otherwise: None, .. } => "keep".to_owned(),
+        Disposition::Keep { otherwise: Some(decision), .. } => format!("keep, or {}", decided(decision)),
     }
+}
+
+fn decided(decision: &Decision<'_>) -> String {
+    if decision.chosen.is_empty() {
+        return "refuse".to_owned();
+    }
+    let names = decision.chosen.iter().map(|candidate| match candidate.backend.ip() {
+        IpAddr::V4(address) => char::from(address.octets()[3]).to_string(),
+        IpAddr::V6(address) => char::from(address.octets()[15]).to_string(),
+    });
+    names.collect::<Vec<_>>().join(" ")
 }
 
 fn now(object: impl Into<Object>) -> Change {

@@ -143,11 +143,11 @@ fn the_last_known_labels_of_the_clients_node_hold_while_it_is_gone() {
 #[test]
 fn a_topology_that_reads_labels_waits_for_the_clients_node_and_no_other_does() {
     for (keys, before, after) in [
-        (POOL, "wait", "x y"),
-        ("kubernetes.io/zone", "wait", "x y"),
-        (ZONE, "wait", "x"),
-        (RACK, "wait", "x"),
-        ("kubernetes.io/hostname, openyurt.io/nodepool", "wait", "x"),
+        (POOL, "keep", "x y"),
+        ("kubernetes.io/zone", "keep", "x y"),
+        (ZONE, "keep", "x"),
+        (RACK, "keep", "x"),
+        ("kubernetes.io/hostname, openyurt.io/nodepool", "keep", "x"),
         (HOST, "x", "x"),
         ("kubernetes.io/hostname, *", "x", "x"),
         ("*", "x y", "x y"),
@@ -160,7 +160,7 @@ fn a_topology_that_reads_labels_waits_for_the_clients_node_and_no_other_does() {
             node("n2", "pool=p1 zone=z2").into(),
         ]);
         assert_eq!(said(&store, "a"), before, "{keys:?}");
-        assert_eq!(store.is_ready(), before != "wait", "{keys:?}");
+        assert_eq!(store.is_ready(), before != "keep", "{keys:?}");
 
         assert_eq!(touched(&mut store, now(node("n1", "pool=p1 zone=z1 rack=r1"))), "a", "{keys:?}");
         assert_eq!(said(&store, "a"), after, "{keys:?}");
@@ -188,7 +188,7 @@ fn the_other_nodes_must_be_complete_too() {
     store.apply(Change::Synced(Kind::Service));
     store.apply(Change::Synced(Kind::EndpointSlice));
     dirty(&mut store);
-    assert_eq!((said(&store, "a"), said(&store, "h")), ("wait".to_owned(), "x".to_owned()));
+    assert_eq!((said(&store, "a"), said(&store, "h")), ("keep".to_owned(), "x".to_owned()));
     assert!(store.is_synced() && !store.is_ready());
 
     assert_eq!(touched(&mut store, Change::Synced(Kind::Node)), "a h");

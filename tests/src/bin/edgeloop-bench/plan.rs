@@ -140,7 +140,7 @@ fn change_times(
         let (before, _) = kernel.maps.writes();
         let begun = Instant::now();
         store.apply(Change::Apply(Object::Slice(slice)));
-        let pass = kernel.converge(store, false);
+        let pass = kernel.converge(store);
         times.push(begun.elapsed());
         let (after, _) = kernel.maps.writes();
         ensure!(pass.failed.is_empty() && after > before, "a change was not written: Service {number}");
@@ -174,7 +174,7 @@ fn tell(store: &mut Store, objects: Vec<Object>) {
 }
 
 fn converge(kernel: &mut Reconciler<Fake>, store: &mut Store) -> Result<()> {
-    let pass = kernel.converge(store, false);
+    let pass = kernel.converge(store);
     ensure!(pass.failed.is_empty(), "{} Services were not written", pass.failed.len());
     let written = kernel.maps.held().services.len();
     ensure!(written == SERVICES as usize, "{written} Services were written of {SERVICES}");

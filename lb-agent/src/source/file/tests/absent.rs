@@ -55,11 +55,12 @@ fn a_folder_without_any_manifest_takes_nothing_back() {
 fn a_folder_that_is_empty_at_the_start_is_not_known_to_define_nothing() {
     let mut site = Site::new();
     let first = site.follow();
-    assert_eq!(told(&first.changes), "Service EndpointSlice Node");
+    assert_eq!(told(&first.changes), "incomplete Service EndpointSlice Node");
     assert_eq!((first.report.incomplete, first.report.problems.len()), (vec![site.path("conf")], 1));
     site.write("conf/none.yaml", "# nothing\n");
     let batch = site.next();
     assert_eq!(batch.report, crate::model::FileReport::default());
+    assert_eq!(told(&batch.changes), "complete");
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn a_malformed_file_changes_nothing_until_it_is_mended() {
     let bad = good.clone() + "---\napiVersion: v1\nkind: Service\nmetadata: {name: c}\nspec: {ports: 5}\n";
     folder.take(vec![text("s.yaml", &good)]);
 
-    assert_eq!(told(&folder.take(vec![text("s.yaml", &bad)])), "");
+    assert_eq!(told(&folder.take(vec![text("s.yaml", &bad)])), "?c");
     let report = folder.report();
     assert_eq!(
         problems(&report),
@@ -125,12 +125,48 @@ fn a_malformed_file_changes_nothing_until_it_is_mended() {
     );
     assert!(report.incomplete.is_empty(), "what it defined is known");
 
-    assert_eq!(told(&folder.take(vec![text("s.yaml", &good)])), "", "back to what it was");
+    assert_eq!(told(&folder.take(vec![text("s.yaml", &good)])), "-c", "back to what it was");
     assert!(folder.report().problems.is_empty());
 
     folder.take(vec![text("s.yaml", &bad)]);
-    assert_eq!(told(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.9"))])), "+a=10.0.0.9 -b");
+    assert_eq!(told(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.9"))])), "+a=10.0.0.9 -b -c");
     assert_eq!(folder.report(), FileReport::default());
+}
+
+#[test]
+fn what_an_unusable_file_names_exists_until_it_is_defined_or_gone() {
+    let bad = |name: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: 5}}\n")
+    };
+    let both = |name: &str| bad(name) + "---\n" + &service("b", "10.0.0.2");
+    for (shows, seen, expected) in [
+        ("each object that it names", vec![text("s.yaml", &both("a"))], "?a ?b"),
+        (
+            "what another file defines is no change",
+            vec![text("t.yaml", &service("a", "10.0.0.1")), text("s.yaml", &bad("a"))],
+            "+a=10.0.0.1",
+        ),
+        (
+            "the same the other way round",
+            vec![text("s.yaml", &bad("a")), text("t.yaml", &service("a", "10.0.0.1"))],
+            "+a=10.0.0.1",
+        ),
+    ] {
+        assert_eq!(told(&folder().take(seen)), expected, "{shows}");
+    }
+    let mut folder = folder();
+    folder.take(vec![text("s.yaml", &service("a", "10.0.0.1")), text("t.yaml", &service("b", "10.0.0.2"))]);
+    for (shows, seen, expected) in [
+        ("b moves into a file that becomes unusable", vec![gone("t.yaml"), text("s.yaml", &both("a"))], "?b"),
+        ("the file is worse by now: what it named stays", vec![text("s.yaml", "a: [")], ""),
+        ("it cannot be read at all", vec![(file("s.yaml"), Seen::Unreadable("no".to_owned()))], ""),
+        ("another file names b too", vec![text("u.yaml", &bad("b"))], ""),
+        ("the first is good again, without b", vec![text("s.yaml", &service("a", "10.0.0.1"))], ""),
+        ("the second goes", vec![gone("u.yaml")], "-b"),
+        ("the file goes with what it named", vec![text("s.yaml", &both("a")), gone("s.yaml")], "-a"),
+    ] {
+        assert_eq!(told(&folder.take(seen)), expected, "{shows}");
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn files_that_are_made_edited_renamed_and_removed_are_followed() {
 #[test]
 fn a_rename_is_told_within_a_tenth_of_a_second() {
     let mut site = Site::new();
+    site.write("conf/none.yaml", "# nothing\n");
     site.follow();
     let best = (1..=5).map(|number| {
         let start = Instant::now();
@@ -79,14 +80,14 @@ fn a_file_that_is_being_written_at_the_start_is_waited_for() {
     writer.write_all(service("a", "10.0.0.1").as_bytes()).unwrap();
 
     let first = site.follow();
-    assert_eq!(told(&first.changes), "Service EndpointSlice Node");
+    assert_eq!(told(&first.changes), "incomplete Service EndpointSlice Node");
     assert_eq!(problems(&first), ["is still being written"]);
     assert_eq!(first.report.incomplete, [site.path("conf/s.yaml")]);
 
     writer.write_all(format!("---\n{}", service("b", "10.0.0.2")).as_bytes()).unwrap();
     drop(writer);
     let batch = site.next();
-    assert_eq!(told(&batch.changes), "+a=10.0.0.1 +b=10.0.0.2");
+    assert_eq!(told(&batch.changes), "+a=10.0.0.1 +b=10.0.0.2 complete");
     assert!(batch.report.incomplete.is_empty());
 }
 
@@ -119,7 +120,7 @@ fn a_malformed_file_is_reported_once_and_taken_up_when_mended() {
             site.path("conf/s.yaml").display()
         )]
     );
-    site.put("conf/s.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {ports: 5}\n");
+    site.put("conf/s.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a, uid: u}\nspec: {ports: 5}\n");
     site.expect_quiet();
 
     site.put("conf/s.yaml", &service("a", "10.0.0.1"));
@@ -135,7 +136,7 @@ fn what_is_not_text_or_not_a_file_is_a_problem_of_that_file_alone() {
     site.link("nowhere", "conf/c.yaml");
     site.link("/dev/zero", "conf/d.yaml");
     let first = site.follow();
-    assert_eq!(told(&first.changes), "+a=10.0.0.1 Service EndpointSlice Node");
+    assert_eq!(told(&first.changes), "incomplete +a=10.0.0.1 Service EndpointSlice Node");
     assert_eq!(
         problems(&first),
         [

@@ -16,8 +16,8 @@ fn service(name: &str, address: &str) -> String {
     )
 }
 
-/// `+name=address` for each Service that now reads so, `-name` for each that is gone, the
-/// kind for what is synced.
+/// `+name=address` for each Service that now reads so, `-name` for each that is gone, `?name` for
+/// each object that cannot be read, the kind for what is synced.
 fn told(changes: &[Change]) -> String {
     let words = changes.iter().map(|change| match change {
         Change::Apply(Object::Service(service)) => {
@@ -26,7 +26,10 @@ fn told(changes: &[Change]) -> String {
         }
         Change::Apply(other) => format!("+{}", other.key()),
         Change::Delete(ObjectKey { name, .. }) => format!("-{}", name.name),
+        Change::Unread(unread) => format!("?{}", unread.key().name.name),
         Change::Synced(kind) => kind.label().to_owned(),
+        Change::Incomplete => "incomplete".to_owned(),
+        Change::Complete => "complete".to_owned(),
     });
     words.collect::<Vec<_>>().join(" ")
 }

@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use crate::convert::Interner;
 use crate::manifest::{Format, read};
-use crate::model::{Change, Kind, Object};
+use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
+use crate::source::file::{FileId, Folder, Seen};
 use crate::source::kube::tracker::Tracker;
+use crate::store::{Rules, Store};
 
 /// An object as it is written, its kind, and how many parts of it cannot be used.
 fn cases() -> Vec<(&'static str, Kind, Value, usize)> {
@@ -84,10 +86,67 @@ fn both_live_sources_read_an_object_alike() {
     }
 }
 
-fn expected_key(changes: &[Change]) -> crate::model::ObjectKey {
-    match &changes[0] {
-        Change::Apply(object) => object.key(),
-        Change::Delete(key) => key.clone(),
-        Change::Synced(kind) => panic!("{} alone", kind.label()),
+fn expected_key(changes: &[Change]) -> ObjectKey {
+    let Change::Apply(object) = &changes[0] else { panic!("{changes:?}") };
+    object.key()
+}
+
+/// Services `a` and `b` can be read, each with a slice and a topology that reads labels, and `e` with
+/// neither; `s` and `t` are not there. One object more cannot be read: which of them are kept?
+#[test]
+fn what_hangs_on_an_unread_object_is_kept_whichever_the_source() {
+    let slice = |labels: Value| {
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "unread", "labels": labels}, "endpoints": 5})
+    };
+    let of = |service: &str| slice(json!({"kubernetes.io/service-name": service}));
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": 5});
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n2", "labels": 5}});
+    // A file may hold more than can be read of it: all that is not known to be complete is kept.
+    for (shows, kind, unread, of_api, of_file) in [
+        ("a Service", Kind::Service, service, "s", "b e s t"),
+        ("a slice beside another one", Kind::EndpointSlice, of("a"), "a", "a b e s t"),
+        ("the only slice", Kind::EndpointSlice, of("e"), "e", "b e s t"),
+        ("a slice of none", Kind::EndpointSlice, slice(json!({})), "", "b e s t"),
+        ("a slice of an unknown one", Kind::EndpointSlice, slice(json!(5)), "e", "b e s t"),
+        ("the Node of an endpoint", Kind::Node, node, "b", "b e s t"),
+    ] {
+        let text = unread.to_string();
+        let mut track = Tracker::new(kind);
+        track.now(text.as_bytes()).unwrap();
+        assert_eq!(kept(track.take_changes()), of_api, "{shows}, from an API server");
+
+        let mut folder = Folder::new(vec!["conf".into()]);
+        let file = FileId { folder: 0, name: "unread.json".into() };
+        let mut changes = folder.take(vec![(file, Seen::Text(text))]);
+        assert_eq!(folder.report().incomplete.len(), 1, "{shows}");
+        changes.push(Change::Incomplete);
+        assert_eq!(kept(changes), of_file, "{shows}, from a file");
     }
+}
+
+fn kept(changes: Vec<Change>) -> String {
+    let readable = r#"{"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]},
+            "metadata": {"name": "a", "annotations": {"openyurt.io/topologyKeys": "openyurt.io/nodepool"}}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "e"},
+            "spec": {"clusterIP": "10.0.0.2", "ports": [{"port": 80}]}},
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "a-1", "labels": {"kubernetes.io/service-name": "a"}},
+            "ports": [{"port": 80}], "endpoints": [{"addresses": ["10.1.0.1"], "nodeName": "n1"}]},
+        {"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.0.0.3", "ports": [{"port": 80}]},
+            "metadata": {"name": "b", "annotations": {"openyurt.io/topologyKeys": "openyurt.io/nodepool"}}},
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "b-1", "labels": {"kubernetes.io/service-name": "b"}},
+            "ports": [{"port": 80}], "endpoints": [{"addresses": ["10.1.0.2"], "nodeName": "n2"}]},
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}]}"#;
+    let mut store = Store::new("n1", Rules::default());
+    for defined in read(readable, Format::Json, &mut Interner::default()).unwrap().objects {
+        store.apply(Change::Apply(defined.object));
+    }
+    for change in changes.into_iter().chain(Kind::ALL.map(Change::Synced)) {
+        store.apply(change);
+    }
+    let names = ["a", "b", "e", "s", "t"].into_iter();
+    names.filter(|name| store.keeps(&ObjectName::new("default", name))).collect::<Vec<_>>().join(" ")
 }

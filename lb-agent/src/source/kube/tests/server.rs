@@ -388,6 +388,8 @@ fn words(change: &Change, wanted: Kind) -> Option<String> {
     let (kind, text) = match change {
         Change::Apply(object) => (object.key().kind, format!("+{}", name(object))),
         Change::Delete(key) => (key.kind, format!("-{}", key.name.name)),
+        Change::Unread(unread) => (unread.key().kind, format!("?{}", unread.key().name.name)),
+        Change::Incomplete | Change::Complete => return None,
         Change::Synced(kind) => (*kind, "synced".to_owned()),
     };
     (kind == wanted).then_some(text)

@@ -1,0 +1,146 @@
+//! What of the source is known. Absent and unread are two things: what was never read is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::{ObjectName, SliceOwner};
+
+/// How much of a source is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Known {
+    /// Not all Services and slices have arrived: nothing can be decided yet.
+    Nothing,
+    /// Something was never read since the start. What hangs on it is kept as the kernel holds it.
+    Part,
+    /// Everything that decides. What is not in the store does not exist.
+    All,
+}
+
+/// What a decision reads and was never read since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The client node's labels.
+    OwnNode,
+    /// The labels of a Node that an endpoint is on.
+    Node(Arc<str>),
+    /// This slice of the Service.
+    Slice(ObjectName),
+    /// The Service has no slice among those that were read, and a part of the source was not.
+    AnySlice,
+}
+
+impl fmt::Display for Unknown {
+    /// A clause without a full stop.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnNode => f.write_str("this node's labels were never known"),
+            Self::Node(node) => write!(f, "the labels of Node {node} were never read"),
+            Self::Slice(slice) => write!(f, "its EndpointSlice {slice} was never read"),
+            Self::AnySlice => {
+                f.write_str("it has no EndpointSlice among those that were read, and others were not")
+            }
+        }
+    }
+}
+
+/// What exists and was never read since the start, as the source says.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    services: BTreeSet<ObjectName>,
+    nodes: BTreeSet<Arc<str>>,
+    slices: BTreeMap<ObjectName, SliceOwner>,
+    /// Unread slices by their Service; by the name [`UNKNOWN`] where it cannot be read.
+    by_service: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    /// A part of the source was never readable: it may hold any object.
+    pub(super) incomplete: bool,
+}
+
+/// The place of a Service's name where that cannot be read: no Service can have it.
+const UNKNOWN: &str = "";
+
+impl Unread {
+    /// Nothing is unread that could decide, but for Nodes.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.incomplete && self.services.is_empty() && self.by_service.is_empty()
+    }
+
+    /// Whether a Service that is not in the store may exist all the same.
+    pub(super) fn may_be_service(&self, name: &ObjectName) -> bool {
+        self.incomplete || self.services.contains(name)
+    }
+
+    /// Whether a Node that is not in the store may exist all the same.
+    pub(super) fn may_be_node(&self, name: &str) -> bool {
+        self.incomplete || self.nodes.contains(name)
+    }
+
+    pub(super) fn any_node(&self) -> bool {
+        self.incomplete || !self.nodes.is_empty()
+    }
+
+    /// What is unknown of the slices of a Service, of which `any_read` says whether one was read.
+    ///
+    /// A slice whose Service cannot be read may be of any Service of its namespace, and so may
+    /// one in an unread part of the source. Such a slice keeps only the Services that have no
+    /// other: the rest are decided by what was read, or one slice would stop a whole namespace.
+    pub(super) fn slices_of(&self, service: &ObjectName, any_read: bool) -> Option<Unknown> {
+        if let Some(slice) = self.by_service.get(service).and_then(BTreeSet::first) {
+            return Some(Unknown::Slice(slice.clone()));
+        }
+        let of_namespace = self.by_service.contains_key(&unknown_in(&service.namespace));
+        (!any_read && (self.incomplete || of_namespace)).then_some(Unknown::AnySlice)
+    }
+
+    pub(super) fn insert_service(&mut self, name: ObjectName) {
+        self.services.insert(name);
+    }
+
+    pub(super) fn insert_node(&mut self, name: Arc<str>) {
+        self.nodes.insert(name);
+    }
+
+    /// Notes a slice that was not noted.
+    pub(super) fn insert_slice(&mut self, name: ObjectName, owner: SliceOwner) {
+        if let Some(service) = service_of(&name, &owner) {
+            self.by_service.entry(service).or_default().insert(name.clone());
+        }
+        self.slices.insert(name, owner);
+    }
+
+    /// The object can be read now, or is gone. Returns whether it was unread.
+    pub(super) fn remove_service(&mut self, name: &ObjectName) -> bool {
+        self.services.remove(name)
+    }
+
+    pub(super) fn remove_node(&mut self, name: &str) {
+        self.nodes.remove(name);
+    }
+
+    pub(super) fn remove_slice(&mut self, name: &ObjectName) -> Option<SliceOwner> {
+        let owner = self.slices.remove(name)?;
+        if let Some(service) = service_of(name, &owner)
+            && let Some(slices) = self.by_service.get_mut(&service)
+        {
+            slices.remove(name);
+            if slices.is_empty() {
+                self.by_service.remove(&service);
+            }
+        }
+        Some(owner)
+    }
+}
+
+fn service_of(slice: &ObjectName, owner: &SliceOwner) -> Option<ObjectName> {
+    match owner {
+        SliceOwner::Service(name) => {
+            Some(ObjectName { namespace: Arc::clone(&slice.namespace), name: Arc::clone(name) })
+        }
+        SliceOwner::Unknown => Some(unknown_in(&slice.namespace)),
+        SliceOwner::None => None,
+    }
+}
+
+fn unknown_in(namespace: &Arc<str>) -> ObjectName {
+    ObjectName { namespace: Arc::clone(namespace), name: UNKNOWN.into() }
+}

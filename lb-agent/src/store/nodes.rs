@@ -1,0 +1,84 @@
+//! Nodes that come, change and go, and which Services read what changed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::{Labels, Node, ObjectName};
+use crate::select::topology::ZONE_LABEL;
+
+use super::Store;
+
+/// What was known of a Node before a change.
+struct Before {
+    labels: Option<Labels>,
+    is_unknown: bool,
+}
+
+impl Store {
+    pub(super) fn apply_node(&mut self, node: Node) {
+        let before = self.known_of(&node.name);
+        self.unread.remove_node(&node.name);
+        if self.places.is_here(&node.name) {
+            self.places.own = Some(node.labels.clone());
+        }
+        self.places.nodes.insert(Arc::clone(&node.name), node.labels);
+        self.node_changed(&node.name, &before);
+    }
+
+    /// The client node's last known labels hold: unknown is not the same as unlabelled.
+    pub(super) fn delete_node(&mut self, name: &str) {
+        let before = self.known_of(name);
+        self.unread.remove_node(name);
+        self.places.nodes.remove(name);
+        self.node_changed(name, &before);
+    }
+
+    /// What was read of it before stays.
+    pub(super) fn unread_node(&mut self, name: Arc<str>) {
+        if self.places.labels(&name).is_none() {
+            let before = self.known_of(&name);
+            self.unread.insert_node(Arc::clone(&name));
+            self.node_changed(&name, &before);
+        }
+    }
+
+    /// Whether a Node of this name exists, or may, and its labels were never read.
+    pub(super) fn is_unknown_node(&self, name: &str) -> bool {
+        self.places.labels(name).is_none() && self.unread.may_be_node(name)
+    }
+
+    fn known_of(&self, node: &str) -> Before {
+        Before { labels: self.places.labels(node).cloned(), is_unknown: self.is_unknown_node(node) }
+    }
+
+    /// Marks the Services that read a label of `node` which is not as it was `before`.
+    fn node_changed(&mut self, node: &str, before: &Before) {
+        let Before { labels: before, is_unknown } = before;
+        let (before, was_unknown) = (before.as_ref(), *is_unknown);
+        let now = self.places.labels(node);
+        let is_here = self.places.is_here(node);
+        if is_here && before.is_none() && now.is_some() {
+            self.mark_all_dirty();
+            return;
+        }
+        let is_other = was_unknown != self.is_unknown_node(node);
+        let differs = |key: &str| {
+            is_other || before.and_then(|labels| labels.get(key)) != now.and_then(|labels| labels.get(key))
+        };
+        let changed: Vec<&BTreeSet<ObjectName>> =
+            self.readers.iter().filter(|(key, _)| differs(key)).map(|(_, readers)| readers).collect();
+        let touched = changed.into_iter().flatten().filter(|name| is_here || self.reaches(name, node));
+        let mut touched: BTreeSet<ObjectName> = touched.cloned().collect();
+        if is_here && differs(ZONE_LABEL) {
+            touched.extend(self.services.keys().cloned());
+        }
+        self.dirty.append(&mut touched);
+    }
+
+    /// Whether `service` has an endpoint on `node`.
+    fn reaches(&self, service: &ObjectName, node: &str) -> bool {
+        self.slices_of(service)
+            .flat_map(|slice| &slice.endpoints)
+            .any(|endpoint| endpoint.node.as_deref() == Some(node))
+    }
+}
