@@ -51,6 +51,30 @@ fn a_service_whose_slices_may_be_in_a_malformed_file_is_not_emptied() {
     wait_for("the set is known to be empty", || Ok(pair.holds(Pair::SERVICE)? == "refused")).unwrap();
 }
 
+/// One slice of two can be read, and reaches nothing: the other is named by its file, and by its label.
+#[test]
+#[ignore = "needs root"]
+fn a_service_of_which_one_slice_was_never_read_is_kept_and_named_while_the_agent_is_ready() {
+    let pair = Pair::new().unwrap();
+    pair.folder.put("web.yaml", "service web 10.96.0.11:80\nslice web-1 of web 9376").unwrap();
+    pair.folder.put("more.yaml", "slice web-2 of web 9376 10.244.1.3@n3").unwrap();
+    pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    let unread = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+        metadata: {name: web-2, labels: {kubernetes.io/service-name: web}}\nendpoints: 5\n";
+    pair.folder.put_text("more.yaml", unread).unwrap();
+
+    let agent = pair.agent(&[]).unwrap();
+    assert!(pair.is_served().unwrap());
+    let view = agent.view().unwrap();
+    let found = view.diagnostics.iter().find(|found| found.reason == Reason::Unread);
+    let named = found.map(|found| (found.about.as_str(), found.message.as_str()));
+    let text = "its EndpointSlice default/web-2 was never read: what the kernel holds for it stays";
+    assert_eq!(named, Some(("Service default/web", text)), "{:?}", view.diagnostics);
+
+    pair.folder.remove("more.yaml").unwrap();
+    wait_for("the set is known to be empty", || Ok(pair.holds(Pair::SERVICE)? == "refused")).unwrap();
+}
+
 /// The maps have to be made anew, and the file that defines a Service cannot be read: what the old maps hold
 /// for it is all there is.
 #[test]
