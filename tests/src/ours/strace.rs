@@ -1,7 +1,6 @@
 //! System calls of the agent that fail, or that it is killed at, by way of `strace`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -66,7 +65,8 @@ impl SystemCall {
 /// The program under `strace`, which writes every call that matters to `log`. The process is the program itself.
 #[must_use]
 pub fn recorded(node: &Node, program: &Path, log: &Path) -> Command {
-    let mut command = strace(node, log, OsStr::new(&format!("trace=bpf,{}", FILES.join(","))));
+    let mut command = strace(node, log, &["bpf", &FILES.join(",")].join(","));
+    command.arg("--seccomp-bpf");
     command.arg(program);
     command
 }
@@ -79,9 +79,9 @@ pub fn faulty(node: &Node, program: &Path, call: &SystemCall, fault: Fault) -> C
         Fault::Error(errno) => format!("error={errno}"),
         Fault::Kill => "signal=KILL".to_owned(),
     };
-    let mut command =
-        strace(node, Path::new("/dev/null"), OsStr::new(&format!("inject={name}:{what}:when={number}")));
-    command.arg(program);
+    let mut command = strace(node, Path::new("/dev/null"), name);
+    // Not with --seccomp-bpf: it misses some of the calls that are to be injected into.
+    command.arg("-e").arg(format!("inject={name}:{what}:when={number}")).arg(program);
     command
 }
 
@@ -96,10 +96,10 @@ pub fn calls(log: &Path) -> Result<Vec<SystemCall>> {
     Ok(calls)
 }
 
-fn strace(node: &Node, log: &Path, expression: &OsStr) -> Command {
+fn strace(node: &Node, log: &Path, traced: &str) -> Command {
     let mut command = node.command("strace");
     // -D: the tracer is the child of the program, and not the other way round.
-    command.args(["-D", "-f", "-qq", "--seccomp-bpf", "-o"]).arg(log).arg("-e").arg(expression);
+    command.args(["-D", "-f", "-qq", "-o"]).arg(log).arg("-e").arg(format!("trace={traced}"));
     command
 }
 

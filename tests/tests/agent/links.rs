@@ -18,7 +18,7 @@ type Tamper = fn(Hook, &Pair);
 #[test]
 #[ignore = "needs root"]
 fn what_another_process_does_to_a_link_is_repaired_within_a_second_at_every_hook() {
-    let tampers: [(&str, Tamper); 4] = [
+    let tampers: [(&str, Tamper); 5] = [
         ("another program is put behind the link", |hook, pair| {
             programs::replace(&pin(pair, hook.name()), hook.attach_type()).unwrap();
         }),
@@ -28,6 +28,11 @@ fn what_another_process_does_to_a_link_is_repaired_within_a_second_at_every_hook
             fs::remove_file(pin(pair, hook.name())).unwrap();
             let node = pair.client.node();
             programs::attach(node.cgroup(), hook.attach_type(), &pin(pair, hook.name())).unwrap();
+        }),
+        ("a link of another cgroup is pinned in its place", |hook, pair| {
+            let elsewhere = pair.site.node(&format!("beside-{}", hook.name())).unwrap();
+            fs::remove_file(pin(pair, hook.name())).unwrap();
+            programs::attach(elsewhere.cgroup(), hook.attach_type(), &pin(pair, hook.name())).unwrap();
         }),
     ];
     let pair = Pair::new().unwrap();

@@ -1,8 +1,11 @@
 //! Maps that are too small: they grow, or the Services that matter most get the room.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use edgeloop_tests::agent::{in_kernel, wait_for};
-use edgeloop_tests::{Pair, bpf};
+use edgeloop_tests::pins::assert_one_generation;
+use edgeloop_tests::{Answer, Pair, bpf};
 use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
@@ -34,6 +37,13 @@ fn full_maps_grow_under_load_without_one_failed_connection() {
     let (services, backends) = room(&pair).unwrap();
     assert!(services >= 201 && backends >= 256, "{services}, {backends}");
     assert_eq!(agent.view().unwrap().diagnostics, []);
+    // The programs of every hook have moved: what changes now shows through each.
+    assert_one_generation(pair.client.node()).unwrap();
+    pair.folder.put("web.yaml", "service web 10.96.0.11:80").unwrap();
+    let refused = |answer: &Answer| answer.failed_with("ECONNREFUSED");
+    for target in [Pair::SERVICE, "[::ffff:10.96.0.11]:80"] {
+        pair.client.wait_until(target, refused, Duration::from_secs(5)).unwrap();
+    }
 }
 
 /// The operator's word on the size holds, and status says what it costs.
