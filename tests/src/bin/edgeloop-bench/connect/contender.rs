@@ -55,24 +55,26 @@ enum Attached {
 }
 
 pub(crate) struct Contender {
+    name: String,
     shape: Shape,
     services: u32,
     attached: Attached,
     program: ProgramFd,
     pod: Pod,
-    dialled: Cell<Frontend>,
+    dialled: Cell<Dialled>,
 }
 
 /// What the counters must say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Frontend {
+struct Dialled {
     services: u64,
     others: u64,
 }
 
 impl Contender {
-    pub(crate) fn new(site: &Site, shape: Shape, services: u32) -> Result<Self> {
-        let name = format!("{}-{services}", shape.name());
+    /// `copy` tells apart those that are the same but for where they come to lie in memory.
+    pub(crate) fn new(site: &Site, shape: Shape, services: u32, copy: usize) -> Result<Self> {
+        let name = format!("{}-{services}-{copy}", shape.name());
         let node = site.node(&name)?;
         let pod = node.pod(&name, "10.244.0.2")?;
         let reference = |program| reference::set_up(&reference_object()?, program, &node, services, BACKENDS);
@@ -88,7 +90,7 @@ impl Contender {
             Attached::Previous(previous) => program(previous.program_id)?,
             Attached::Reference(reference) => reference.program.try_clone()?,
         };
-        Ok(Self { shape, services, attached, program, pod, dialled: Cell::default() })
+        Ok(Self { name, shape, services, attached, program, pod, dialled: Cell::default() })
     }
 
     pub(crate) const fn shape(&self) -> Shape {
@@ -143,10 +145,9 @@ impl Contender {
             Attached::Previous(previous) => previous.counted(outcome),
             Attached::Reference(reference) => reference.counted(outcome),
         };
-        let said =
-            Frontend { services: counted(Outcome::Forwarded)?, others: counted(Outcome::NotAService)? };
+        let said = Dialled { services: counted(Outcome::Forwarded)?, others: counted(Outcome::NotAService)? };
         let dialled = self.dialled.get();
-        let name = self.shape.name();
+        let name = &self.name;
         ensure!(
             self.shape == Shape::Empty || said == dialled,
             "{name}: dialled {dialled:?}, counted {said:?}"
