@@ -16,6 +16,16 @@ pub struct Decision<'a> {
     pub excluded: Vec<(Candidate<'a>, Why)>,
 }
 
+impl<'a> Decision<'a> {
+    /// Adds candidates that were left out before either step.
+    pub fn exclude(&mut self, candidates: Vec<(Candidate<'a>, Why)>) {
+        if !candidates.is_empty() {
+            self.excluded.extend(candidates);
+            self.excluded.sort_unstable_by_key(|(candidate, _)| candidate.backend);
+        }
+    }
+}
+
 /// Both steps: what the topology admits, and of that what kube-proxy would use.
 #[must_use]
 pub fn decide<'a>(

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::model::ObjectName;
+
 use super::candidate::Candidate;
 use super::nodes::NodeIndex;
 
@@ -9,6 +11,8 @@ use super::nodes::NodeIndex;
 /// when someone asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
+    /// Its address is the cluster IP of this Service.
+    ClusterIp(ObjectName),
     /// Step one admits the client node alone.
     OtherHost,
     /// Step one admits the client node's pool alone.
@@ -33,6 +37,7 @@ impl Why {
     #[must_use]
     pub fn describe(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> String {
         match self {
+            Self::ClusterIp(owner) => format!("its address is the cluster IP of Service {owner}"),
             Self::OtherHost => not_this_node(candidate),
             Self::OtherPool => on_a_known_node(candidate, places, |node| match places.pool(node) {
                 Some(pool) => format!("node {node} is in pool {pool}"),

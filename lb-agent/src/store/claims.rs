@@ -1,9 +1,9 @@
 //! Who owns an address: two live Services can claim one.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::model::{Frontend, ObjectName, Service};
+use crate::model::{Frontend, ObjectName, Protocol, Service};
 
 /// Orders the claimants of one address: the older first, one without a creation time last, then
 /// by namespace and name.
@@ -57,6 +57,14 @@ impl Claims {
             }
         }
         heirs
+    }
+
+    /// The Service that owns a port of this address, on whatever port: the first by port and
+    /// protocol, where there are several.
+    pub(super) fn owner_of_address(&self, address: IpAddr) -> Option<&ObjectName> {
+        let from = Frontend { address: SocketAddr::new(address, 0), protocol: Protocol::Tcp };
+        let (frontend, claimants) = self.by_address.range(from..).next()?;
+        (frontend.address.ip() == address).then(|| claimants.first().map(|first| &first.service))?
     }
 
     /// The Service that owns `dialled`.

@@ -9,6 +9,7 @@ mod services;
 mod slices;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{Change, Kind, Object, ObjectKey, ObjectName, Service, Slice, Unread};
@@ -54,6 +55,8 @@ pub struct Store {
     synced: BTreeSet<Kind>,
     unread: known::Unread,
     dirty: BTreeSet<ObjectName>,
+    /// Cluster IPs that came, went or changed hands since dirty Services were taken last.
+    moved: BTreeSet<IpAddr>,
     /// What the kernel holds for Services that are not here is to be looked at again.
     sweep: bool,
 }
@@ -74,6 +77,7 @@ impl Store {
             synced: BTreeSet::new(),
             unread: known::Unread::default(),
             dirty: BTreeSet::new(),
+            moved: BTreeSet::new(),
             sweep: false,
         }
     }
@@ -121,10 +125,11 @@ impl Store {
 
     /// Hands out the dirty Services and forgets them: whoever fails one marks it again.
     pub fn take_dirty(&mut self) -> BTreeSet<ObjectName> {
+        self.mark_moved();
         std::mem::take(&mut self.dirty)
     }
 
-    /// The Services that the next pass looks at.
+    /// The Services that changes have touched since then.
     #[must_use]
     pub const fn dirty(&self) -> &BTreeSet<ObjectName> {
         &self.dirty

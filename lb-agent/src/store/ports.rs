@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::model::{Family, Frontend, ObjectName, Protocol, Service, ServicePort, ServicePortKey};
-use crate::select::candidate::candidates;
-use crate::select::decide::{Decision, decide};
+use crate::select::candidate::{Candidate, candidates};
+use crate::select::decide::{Decision, Why, decide};
 use crate::select::topology::{OnInvalid, Topology};
 
 use super::{Entry, Store, Unknown};
@@ -109,9 +109,7 @@ impl Store {
         if entry.topology.reads_labels() && !self.knows_places() {
             return Disposition::Keep { unknown: Unknown::OwnNode, otherwise: None };
         }
-        let candidates = candidates(self.slices_of(&entry.service.name), key);
-        let local = entry.service.internal_local;
-        let decision = decide(&entry.topology, self.rules.on_invalid, local, &self.places, candidates);
+        let decision = self.decision(entry, key);
         match self.unknown(entry) {
             None => Disposition::Serve(decision),
             Some(unknown) => {
@@ -119,6 +117,26 @@ impl Store {
                 Disposition::Keep { unknown, otherwise: serves.then_some(decision) }
             }
         }
+    }
+
+    /// A cluster IP is no endpoint, whatever a slice says: a connection there would get around the
+    /// topology of the Service that owns it. It is left out before anything else is decided.
+    fn decision<'a>(&'a self, entry: &'a Entry, key: &ServicePortKey) -> Decision<'a> {
+        let all = candidates(self.slices_of(&entry.service.name), key);
+        let mut out = Vec::new();
+        let owner = |candidate: &Candidate<'_>| self.claims.owner_of_address(candidate.backend.ip());
+        let pods = all.into_iter().filter(|candidate| match owner(candidate) {
+            Some(owner) => {
+                out.push((*candidate, Why::ClusterIp(owner.clone())));
+                false
+            }
+            None => true,
+        });
+        let pods = pods.collect();
+        let local = entry.service.internal_local;
+        let mut decision = decide(&entry.topology, self.rules.on_invalid, local, &self.places, pods);
+        decision.exclude(out);
+        decision
     }
 
     /// What the decision about a Service reads and was never read since the start.

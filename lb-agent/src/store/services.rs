@@ -1,8 +1,9 @@
 //! Services that come, change and go.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{ObjectName, Service};
+use crate::model::{ObjectName, Service, Slice};
 use crate::select::topology::Topology;
 
 use super::{Entry, Store};
@@ -14,6 +15,8 @@ impl Store {
         }
         let name = service.name.clone();
         self.unread.remove_service(&name);
+        let new = service.addresses.clone();
+        let owners = self.owners(self.addresses(&name).into_iter().chain(new));
         self.forget_service(&name);
         let topology = Topology::parse(service.topology.as_deref(), &self.rules.topology_labels);
         let entry = Entry { service, topology };
@@ -23,13 +26,16 @@ impl Store {
         self.dirty.extend(self.claims.add(&entry.service));
         self.services.insert(name.clone(), Box::new(entry));
         self.dirty.insert(name);
+        self.note_moved(owners);
     }
 
     pub(super) fn delete_service(&mut self, name: &ObjectName) {
         let was_unread = self.unread.remove_service(name);
+        let owners = self.owners(self.addresses(name));
         if self.forget_service(name) || was_unread {
             self.dirty.insert(name.clone());
         }
+        self.note_moved(owners);
     }
 
     /// What was read of it before stays.
@@ -51,6 +57,40 @@ impl Store {
             }
         }
         true
+    }
+
+    /// The cluster IPs of a Service; none when it does not exist.
+    fn addresses(&self, name: &ObjectName) -> Vec<IpAddr> {
+        self.services.get(name).map(|entry| entry.service.addresses.clone()).unwrap_or_default()
+    }
+
+    fn owners(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Vec<(IpAddr, Option<ObjectName>)> {
+        let owner = |address| (address, self.claims.owner_of_address(address).cloned());
+        addresses.into_iter().map(owner).collect()
+    }
+
+    /// Notes the addresses that are not as they were `before`: endpoints there are to be looked at.
+    fn note_moved(&mut self, before: Vec<(IpAddr, Option<ObjectName>)>) {
+        for (address, owner) in before {
+            if self.claims.owner_of_address(address) != owner.as_ref() {
+                self.moved.insert(address);
+            }
+        }
+    }
+
+    /// Marks the Services that have an endpoint at a cluster IP which came, went or changed hands.
+    /// One look at all endpoints, however many addresses there are.
+    pub(super) fn mark_moved(&mut self) {
+        let moved = std::mem::take(&mut self.moved);
+        // Before that, everything is looked at anyway.
+        if moved.is_empty() || !self.is_synced() {
+            return;
+        }
+        let reaches =
+            |slice: &Slice| slice.endpoints.iter().any(|at| moved.contains(&at.address.to_canonical()));
+        let touched = self.slices.iter().filter(|(_, slices)| slices.iter().any(reaches));
+        let touched: Vec<ObjectName> = touched.map(|(service, _)| service.clone()).collect();
+        self.dirty.extend(touched);
     }
 
     /// The node labels that decide about a Service: none while it is left alone.

@@ -2,6 +2,7 @@
 
 use crate::model::{Frontend, ObjectName, Service};
 use crate::plan::{Mirror, WriteError, not_yet};
+use crate::select::decide::Why;
 use crate::select::topology::Topology;
 use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
 
@@ -33,7 +34,10 @@ pub fn of_service(
     if let Some((service, topology)) = store.service(name) {
         found.extend(of_object(service, topology));
     }
-    found.extend(store.ports(name).iter().filter_map(of_port));
+    for port in store.ports(name) {
+        found.extend(of_port(&port));
+        found.extend(left_out(&port));
+    }
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     for (reason, message) in found {
         let diagnostic = Diagnostic::new(format!("Service {name}"), reason, message);
@@ -90,6 +94,22 @@ fn of_port(port: &Port<'_>) -> Option<(Reason, String)> {
             Some((Reason::NotCovered, text))
         }
     }
+}
+
+/// Endpoints that are no pods, each Service that they are in the place of once.
+fn left_out(port: &Port<'_>) -> Vec<(Reason, String)> {
+    let (Disposition::Serve(decision) | Disposition::Keep { otherwise: Some(decision), .. }) =
+        &port.disposition
+    else {
+        return Vec::new();
+    };
+    let excluded = decision.excluded.iter().filter_map(|(candidate, why)| {
+        let Why::ClusterIp(owner) = why else { return None };
+        let address = candidate.backend.ip();
+        let text = format!("endpoint {address} is left out: it is the cluster IP of Service {owner}");
+        Some((Reason::LeftOut, text))
+    });
+    excluded.collect()
 }
 
 const STAYS: &str = "what the kernel holds for it stays";

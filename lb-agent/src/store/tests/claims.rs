@@ -135,3 +135,62 @@ fn a_service_that_is_left_alone_keeps_its_address() {
 fn dialled_by_all() -> Frontend {
     Frontend { address: SocketAddr::new(service("a").addresses[0], 80), protocol: Protocol::Tcp }
 }
+
+/// Service `a` has an endpoint at the address of Service `o`, written as the endpoint `o` of a slice.
+fn with_endpoint_at(name: &str) -> Slice {
+    let mut slice = slice("a-1", "x@n1 y@n2");
+    slice.endpoints[1].address = service(name).addresses[0];
+    slice
+}
+
+#[test]
+fn a_cluster_ip_is_no_endpoint_while_a_service_has_it() {
+    let own = slice("o-1", "z@n1");
+    let mut store =
+        store([service("a").into(), with_endpoint_at("o").into(), own.into(), node("n1", "").into()]);
+    let y = char::from(b'o').to_string();
+    let both = format!("x {y}");
+    let portless = Service { ports: vec![], ..service("o") };
+    let headless = Service { skipped: Some(Skipped::Headless), ..service("o") };
+    let excluded = Service { discarded: true, ..service("o") };
+    let renumbered = Service { ports: vec![port("http", Protocol::Tcp, 81)], ..service("o") };
+    let second =
+        Service { addresses: service("o").addresses, ports: renumbered.ports.clone(), ..service("p") };
+    for (shows, change, touches, says) in [
+        ("nobody has it", now(node("n1", "")), "", both.as_str()),
+        ("a Service gets it, on whatever port", now(renumbered.clone()), "a o", "x"),
+        ("it has another port", now(service("o")), "o", "x"),
+        ("another Service shares it", now(second.clone()), "p", "x"),
+        ("the first goes: the second has it", gone(service("o")), "a o", "x"),
+        ("the second goes", gone(second), "a p", both.as_str()),
+        ("a Service that is left alone", now(excluded), "a o", "x"),
+        ("one that does not count", now(headless), "a o", both.as_str()),
+        ("one without a port", now(portless), "o", both.as_str()),
+        ("a itself", now(with_endpoint_at("a")), "a", "x"),
+    ] {
+        assert_eq!(touched(&mut store, change), touches, "{shows}");
+        assert_eq!(said(&store, "a"), says, "{shows}");
+    }
+}
+
+/// Else the pool would seem to reach a ready endpoint, and nothing would be left of it.
+#[test]
+fn a_cluster_ip_is_left_out_before_the_topology_looks() {
+    let list = "openyurt.io/nodepool, *";
+    let mut far = with_endpoint_at("o");
+    far.endpoints[1].node = Some("n1".into());
+    far.endpoints[0].node = Some("n2".into());
+    let store = store([
+        with_topology("a", list).into(),
+        far.into(),
+        service("o").into(),
+        node("n1", "pool=p1").into(),
+        node("n2", "pool=p2").into(),
+    ]);
+    assert_eq!(said(&store, "a"), "x");
+    let ports = store.ports(&ObjectName::new("default", "a"));
+    let Disposition::Serve(decision) = &ports[0].disposition else { panic!("{:?}", ports[0]) };
+    let (candidate, why) = &decision.excluded[0];
+    let why = why.describe(candidate, store.places());
+    assert_eq!(why, "its address is the cluster IP of Service default/o");
+}
