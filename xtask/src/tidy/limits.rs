@@ -11,15 +11,12 @@ const MOST_LINES: usize = 300;
 
 /// Structs with more than one bool, and why that is not a state in disguise. One that has fewer by now has
 /// to go from here.
-const BOOLS: [(&str, &str); 8] = [
+const BOOLS: [(&str, &str); 5] = [
     ("Conditions", "three conditions of the API that are independent of each other"),
     ("Features", "what a machine has; each by itself"),
     ("Policy", "switches of a Service, each by itself"),
     ("Row", "of a table that is printed"),
     ("Service", "fields of the API object, each by itself"),
-    ("Splitter", "being taken apart"),
-    ("Tracker", "being taken apart"),
-    ("Watch", "being taken apart"),
 ];
 
 pub(crate) fn check(sources: &[Source], of_tests: &BTreeSet<String>) -> Vec<Finding> {

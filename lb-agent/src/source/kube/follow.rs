@@ -19,17 +19,17 @@ pub struct Follower {
 }
 
 /// Follows the API server on the runtime that this is called on, and calls `send` first with
-/// everything, then with each change. It ends when `send` answers false. What goes wrong is in
-/// the batches' reports: it is tried again for ever.
+/// everything, then with each change. It ends when `send` returns false. What fails is in the
+/// batches' reports, and is tried again for ever.
 pub fn follow(
-    link: &ApiClient,
+    client: &ApiClient,
     timing: Timing,
     send: impl FnMut(Batch) -> bool + Send + 'static,
 ) -> Follower {
-    let desk = Arc::new(ChangeSink::new(link.server(), send));
+    let sink = Arc::new(ChangeSink::new(client.server(), send));
     let mut tasks = JoinSet::new();
     for kind in [Kind::Node, Kind::Service, Kind::EndpointSlice] {
-        let watch = Watch::new(kind, link.clone(), timing, Arc::clone(&desk));
+        let watch = Watch::new(kind, client.clone(), timing, Arc::clone(&sink));
         tasks.spawn(watch.run());
     }
     Follower { _tasks: tasks }

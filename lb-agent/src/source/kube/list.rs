@@ -1,4 +1,4 @@
-//! Lists, each object taken in while the rest is still on its way.
+//! Lists, each object taken in while the rest is still to come.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::api::{ApiClient, RequestError, Response};
 
 /// A list, or a part of one, while it arrives.
 pub(super) struct Page {
-    answer: Response,
+    response: Response,
     splitter: Splitter,
 }
 
@@ -47,28 +47,28 @@ impl From<NotAnObject> for RequestError {
 
 impl Page {
     pub(super) async fn ask(
-        link: &ApiClient,
+        client: &ApiClient,
         kind: Kind,
         since: &VersionMatch,
         continued: Option<&str>,
         patience: Duration,
     ) -> Result<Self, RequestError> {
         let path = query::list(kind, since, continued);
-        let answer = link.get(&path, query::accept_list(kind), patience).await?;
-        Ok(Self { answer, splitter: Splitter::default() })
+        let response = client.get(&path, query::accept_list(kind), patience).await?;
+        Ok(Self { response, splitter: Splitter::default() })
     }
 
-    /// Takes in what comes next, and answers whether there was anything.
-    pub(super) async fn more(&mut self, track: &mut Tracker) -> Result<bool, RequestError> {
-        let Some(bytes) = self.answer.next().await? else { return Ok(false) };
+    /// Takes in what comes next. Returns whether there was anything.
+    pub(super) async fn more(&mut self, tracker: &mut Tracker) -> Result<bool, RequestError> {
+        let Some(bytes) = self.response.next().await? else { return Ok(false) };
         self.splitter.feed(&bytes, |item| -> Result<(), RequestError> {
-            track.now(item)?;
+            tracker.apply(item)?;
             Ok(())
         })?;
         Ok(true)
     }
 
-    /// A list that is only half there is none.
+    /// What stands around the items of a whole list; half a list counts as failed.
     pub(super) fn end(self) -> Result<Metadata, RequestError> {
         let head = self.splitter.finish().map_err(|_half| RequestError::Ended)?;
         let Head { mut metadata } =

@@ -1,4 +1,4 @@
-//! An API server asked once.
+//! What an API server has at the moment, read once.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::api::query::VersionMatch;
 use crate::api::{ApiClient, RequestError};
 use crate::api::{ConnectError, KubeConfig};
 
-/// For how long a server that is busy, or cannot be reached, is asked again.
+/// A server that is busy, or cannot be reached, is asked again for this long.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// How long it may say nothing.
+/// It may send nothing for this long.
 const SILENCE: Duration = Duration::from_secs(25);
 
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub enum ApiLoadError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
 
@@ -40,29 +40,29 @@ pub struct Loaded {
     pub objects: Vec<Object>,
     /// Objects that cannot be used, or not as a whole, and why.
     pub problems: Vec<(ObjectKey, String)>,
-    /// None of them is left out altogether.
+    /// Every object is among them, at least in part.
     pub is_complete: bool,
 }
 
 /// Lists Services, slices and Nodes once. It takes the right to list them, and no other.
 ///
 /// # Errors
-/// There is nothing to connect to, or one of the lists cannot be had.
-pub fn load(config: KubeConfig) -> Result<Loaded, LoadError> {
+/// There is nothing to connect to, or a list does not come.
+pub fn load(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(LoadError::Runtime)?.block_on(load_all(config))
+    runtime.map_err(ApiLoadError::Runtime)?.block_on(load_all(config))
 }
 
-async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
-    let link = ApiClient::new(config, None).await?;
-    let server = link.server();
+async fn load_all(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
+    let client = ApiClient::new(config, None).await?;
+    let server = client.server();
     let mut loaded = Loaded { server, objects: Vec::new(), problems: Vec::new(), is_complete: true };
     for kind in Kind::ALL {
-        let failed = |source| LoadError::List { kind, server: link.server(), source };
-        let mut track = load_kind(&link, kind).await.map_err(failed)?;
-        loaded.is_complete &= track.unread() == 0;
-        loaded.problems.extend(track.take_news().unwrap_or_default());
-        let objects = track.take_changes().into_iter().filter_map(|change| match change {
+        let failed = |source| ApiLoadError::List { kind, server: client.server(), source };
+        let mut tracker = load_kind(&client, kind).await.map_err(failed)?;
+        loaded.is_complete &= tracker.unread() == 0;
+        loaded.problems.extend(tracker.take_problems().unwrap_or_default());
+        let objects = tracker.take_changes().into_iter().filter_map(|change| match change {
             Change::Apply(object) => Some(object),
             Change::Delete(_)
             | Change::Unread(_)
@@ -75,35 +75,35 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, LoadError> {
     Ok(loaded)
 }
 
-/// A list that broke off is begun anew.
-async fn load_kind(link: &ApiClient, kind: Kind) -> Result<Tracker, RequestError> {
+/// A list that breaks off is begun again.
+async fn load_kind(client: &ApiClient, kind: Kind) -> Result<Tracker, RequestError> {
     let until = Instant::now() + PATIENCE;
     let mut backoff = Backoff::default();
     loop {
-        let trouble = match list(link, kind).await {
-            Ok(track) => return Ok(track),
-            Err(trouble) => trouble,
+        let error = match list(client, kind).await {
+            Ok(tracker) => return Ok(tracker),
+            Err(error) => error,
         };
-        let wait = backoff.after(&trouble);
-        let may_pass = trouble.is_of_the_link() || matches!(trouble.code(), Some(429 | 500 | 502..=504));
+        let wait = backoff.after(&error);
+        let may_pass = error.is_of_the_link() || matches!(error.code(), Some(429 | 500 | 502..=504));
         if !may_pass || Instant::now() + wait > until {
-            return Err(trouble);
+            return Err(error);
         }
         tokio::time::sleep(wait).await;
     }
 }
 
-async fn list(link: &ApiClient, kind: Kind) -> Result<Tracker, RequestError> {
-    let mut track = Tracker::new(kind);
-    track.begin();
+async fn list(client: &ApiClient, kind: Kind) -> Result<Tracker, RequestError> {
+    let mut tracker = Tracker::new(kind);
+    tracker.begin();
     let mut continued: Option<String> = None;
     loop {
-        let mut page = Page::ask(link, kind, &VersionMatch::Any, continued.as_deref(), SILENCE).await?;
-        while page.more(&mut track).await? {}
+        let mut page = Page::ask(client, kind, &VersionMatch::Any, continued.as_deref(), SILENCE).await?;
+        while page.more(&mut tracker).await? {}
         continued = page.end()?.continued;
         if continued.is_none() {
-            track.end();
-            return Ok(track);
+            tracker.end();
+            return Ok(tracker);
         }
     }
 }

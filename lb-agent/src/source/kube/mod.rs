@@ -4,17 +4,19 @@
 //! soon as its last byte is here, one that cannot be read hurts itself alone, and neither a list
 //! nor a store of API objects is ever held.
 
+mod event;
 mod follow;
 mod list;
 mod load;
 mod report;
 mod sink;
 mod split;
+mod state;
 #[cfg(test)]
 mod tests;
 mod tracker;
 mod watch;
 
 pub use follow::{Follower, follow};
-pub use load::{LoadError, Loaded, load};
+pub use load::{ApiLoadError, Loaded, load};
 pub use sink::Timing;

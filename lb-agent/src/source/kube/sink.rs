@@ -1,4 +1,4 @@
-//! Where the watches hand in what they were told.
+//! Where the watches of all kinds send what they received.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use crate::source::{Backlog, Batch};
 
 use crate::api::{ApiClient, RequestError};
 
-/// So many changes may wait for whoever takes them; then the API server waits as well.
+/// So many changes may wait for the writer; then the API server waits as well.
 const BACKLOG: u32 = 8192;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// How long the API server lets a watch go on before it ends it. Each watch asks for
-    /// something between this and a fifth less, lest all end together.
+    /// How long the API server lets a watch go on before it ends it. Each watch asks for this
+    /// long or up to a fifth less, so that not all end together.
     pub watch: Duration,
     /// A connection on which nothing arrives for so long is dead. Longer than a watch: a watch
     /// on which nothing happens at all still ends in time.
@@ -44,7 +44,7 @@ struct Inner {
     report: ApiReport,
 }
 
-/// Nobody listens any more.
+/// Nothing receives the changes any more.
 #[derive(Debug)]
 pub(super) struct Closed;
 
@@ -59,32 +59,32 @@ impl ChangeSink {
         &self,
         kind: Kind,
         changes: Vec<Change>,
-        said: Option<Vec<(ObjectKey, String)>>,
+        problems: Option<Vec<(ObjectKey, String)>>,
     ) -> Result<(), Closed> {
-        if changes.is_empty() && said.is_none() {
+        if changes.is_empty() && problems.is_none() {
             return Ok(());
         }
         let at = Instant::now();
         let size = u32::try_from(changes.len()).unwrap_or(BACKLOG).clamp(1, BACKLOG);
         let room = Arc::clone(&self.room).acquire_many_owned(size).await.map_err(|_closed| Closed)?;
         let mut inner = self.lock();
-        if let Some(said) = said {
-            for one in &said {
+        if let Some(problems) = problems {
+            for one in &problems {
                 // They are kept sorted.
                 if inner.report.objects.binary_search(one).is_err() {
-                    let (object, text) = one;
-                    tracing::warn!(%object, problem = text, "a part of an object cannot be used");
+                    let (object, problem) = one;
+                    tracing::warn!(%object, problem, "a part of an object cannot be used");
                 }
             }
-            inner.report.set_objects(kind, said.into_iter());
+            inner.report.set_objects(kind, problems.into_iter());
         }
-        inner.tell(changes, at, Backlog::of(room))
+        inner.send_on(changes, at, Backlog::of(room))
     }
 
-    /// Everything of this kind was told, and what changes from now on will be.
-    pub(super) fn in_sync(&self, kind: Kind, link: &ApiClient) -> Result<(), Closed> {
+    /// Everything of this kind has come, and changes come as they happen.
+    pub(super) fn in_sync(&self, kind: Kind, client: &ApiClient) -> Result<(), Closed> {
         let mut inner = self.lock();
-        let notes = if link.is_unclaimed() { vec![UNCLAIMED.to_owned()] } else { Vec::new() };
+        let notes = if client.is_unclaimed() { vec![UNCLAIMED.to_owned()] } else { Vec::new() };
         let is_new_note = inner.report.notes != notes;
         inner.report.notes = notes;
         if inner.report.enter(kind, SourceState::InSync) {
@@ -92,22 +92,22 @@ impl ChangeSink {
         } else if !is_new_note {
             return Ok(());
         }
-        inner.tell(Vec::new(), Instant::now(), Backlog::default())
+        inner.send_on(Vec::new(), Instant::now(), Backlog::default())
     }
 
-    /// What was told last stays, and is as old as this moment.
-    pub(super) fn trouble(&self, kind: Kind, trouble: &RequestError, synced: bool) -> Result<(), Closed> {
+    /// A request failed. What has come stays, and is as old as this moment.
+    pub(super) fn failed(&self, kind: Kind, error: &RequestError, synced: bool) -> Result<(), Closed> {
         let mut inner = self.lock();
         let state = if synced { SourceState::Behind } else { SourceState::Starting };
         let is_new = inner.report.enter(kind, state);
-        inner.report.failed(kind, trouble.to_string());
+        inner.report.failed(kind, error.to_string());
         let server = inner.report.server.clone();
         if is_new {
-            tracing::warn!(kind = kind.label(), server, %trouble, "the API server tells no changes; the last known state holds");
+            tracing::warn!(kind = kind.label(), server, %error, "the API server sends no changes; the last known state holds");
         } else {
-            tracing::debug!(kind = kind.label(), server, %trouble, "the API server still tells nothing");
+            tracing::debug!(kind = kind.label(), server, %error, "the API server still sends nothing");
         }
-        inner.tell(Vec::new(), Instant::now(), Backlog::default())
+        inner.send_on(Vec::new(), Instant::now(), Backlog::default())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -119,7 +119,7 @@ impl ChangeSink {
 const UNCLAIMED: &str = "the agent's own connections are not known to the kernel programs (that takes CAP_NET_ADMIN and CAP_BPF): name an --api-server that is not a Service's address";
 
 impl Inner {
-    fn tell(&mut self, changes: Vec<Change>, at: Instant, backlog: Backlog) -> Result<(), Closed> {
+    fn send_on(&mut self, changes: Vec<Change>, at: Instant, backlog: Backlog) -> Result<(), Closed> {
         let report = SourceReport::Api(self.report.clone());
         if (self.send)(Batch { changes, report, at, backlog }) { Ok(()) } else { Err(Closed) }
     }

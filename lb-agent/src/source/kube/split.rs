@@ -3,7 +3,7 @@
 /// No object of an API server is larger than what etcd takes, 1.5 MB by default.
 const LARGEST: usize = 8 << 20;
 
-/// What arrives is no list.
+/// What arrives is not a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what was sent is not a list of objects")]
 pub(super) struct NotAList;
@@ -14,8 +14,7 @@ pub(super) struct NotAList;
 pub(super) struct Splitter {
     /// Open braces and brackets.
     depth: u32,
-    in_string: bool,
-    escaped: bool,
+    place: Place,
     in_items: bool,
     /// Where in `head` the last string of the outermost object begins, behind its quote.
     string_at: usize,
@@ -25,8 +24,17 @@ pub(super) struct Splitter {
     item: Vec<u8>,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    OutsideString,
+    InString,
+    /// In a string, behind a backslash.
+    Escaped,
+}
+
 impl Splitter {
-    /// Takes the next bytes, and tells `each` of the items that they complete.
+    /// Takes the next bytes, and calls `each` with the items that they complete.
     pub(super) fn feed<E: From<NotAList>>(
         &mut self,
         bytes: &[u8],
@@ -43,13 +51,13 @@ impl Splitter {
 
     /// What stood around the items, with an empty list in their place.
     pub(super) fn finish(self) -> Result<Vec<u8>, NotAList> {
-        if self.depth == 0 && !self.in_string { Ok(self.head) } else { Err(NotAList) }
+        if self.depth == 0 && self.place == Place::OutsideString { Ok(self.head) } else { Err(NotAList) }
     }
 
-    /// Answers whether an item is complete.
+    /// Returns whether an item is complete.
     fn step(&mut self, byte: u8) -> Result<bool, NotAList> {
         let inside_item = self.in_items && self.depth > ITEMS;
-        if self.in_string {
+        if self.place != Place::OutsideString {
             self.keep(byte, inside_item)?;
             self.string(byte);
             return Ok(false);
@@ -74,7 +82,7 @@ impl Splitter {
                 return Ok(inside_item && self.depth == ITEMS);
             }
             b'"' => {
-                self.in_string = true;
+                self.place = Place::InString;
                 self.keep(byte, inside_item)?;
                 self.string_at = self.head.len();
             }
@@ -86,16 +94,14 @@ impl Splitter {
     }
 
     fn string(&mut self, byte: u8) {
-        if self.escaped {
-            self.escaped = false;
-        } else if byte == b'\\' {
-            self.escaped = true;
-        } else if byte == b'"' {
-            self.in_string = false;
-            if self.depth == ITEMS - 1 {
-                let end = self.head.len() - 1;
-                self.last = self.head.get(self.string_at..end).unwrap_or_default().to_vec();
-            }
+        self.place = match (self.place, byte) {
+            (Place::InString, b'\\') => Place::Escaped,
+            (Place::InString, b'"') => Place::OutsideString,
+            _ => Place::InString,
+        };
+        if self.place == Place::OutsideString && self.depth == ITEMS - 1 {
+            let end = self.head.len() - 1;
+            self.last = self.head.get(self.string_at..end).unwrap_or_default().to_vec();
         }
     }
 

@@ -1,4 +1,4 @@
-//! The objects of one kind as the API server tells them, turned into changes. Pure.
+//! The objects of one kind as the API server sends them, turned into changes. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,26 +8,36 @@ use serde_json::Value;
 use crate::convert::{self, Converted, Interner, Nameless, written};
 use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
 
-/// What was told of one kind. Of an object only its name is kept, so that it is known what is
-/// gone when everything has been told again.
+/// What has come of one kind. Of an object only its name is kept, so that it is known what is
+/// gone when everything has come again.
 #[derive(Debug)]
 pub(super) struct Tracker {
     kind: Kind,
-    /// Each object's name, with the number of the list that told it last.
+    /// Each object's name, with the number of the list that sent it last.
     known: HashMap<ObjectName, u32>,
     list: u32,
-    listing: bool,
-    synced: bool,
+    phase: Phase,
     names: Interner,
     changes: Vec<Change>,
-    /// What is to be said of objects, by name.
-    odd: BTreeMap<ObjectName, Vec<String>>,
+    /// What is wrong with objects, by name.
+    problems: BTreeMap<ObjectName, Vec<String>>,
     /// The objects among them of which nothing can be used.
     unread: BTreeSet<ObjectName>,
-    news: bool,
+    /// The problems are not as they were when they were taken last.
+    is_news: bool,
 }
 
-/// What was sent is not JSON, or no object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No list has come to its end yet.
+    First,
+    /// Changes come one by one.
+    Following,
+    /// Everything comes again.
+    Again,
+}
+
+/// What was sent is not JSON, or not an object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct NotAnObject(String);
@@ -52,23 +62,25 @@ impl Tracker {
             kind,
             known: HashMap::new(),
             list: 0,
-            listing: false,
-            synced: false,
+            phase: Phase::First,
             names: Interner::default(),
             changes: Vec::new(),
-            odd: BTreeMap::new(),
+            problems: BTreeMap::new(),
             unread: BTreeSet::new(),
-            news: false,
+            is_news: false,
         }
     }
 
-    /// Everything will be told (again).
+    /// Everything is about to come.
     pub(super) fn begin(&mut self) {
         self.list += 1;
-        self.listing = true;
+        self.phase = match self.phase {
+            Phase::First => Phase::First,
+            Phase::Following | Phase::Again => Phase::Again,
+        };
     }
 
-    /// Everything has been told: what was not is gone.
+    /// Everything has come: what has not is gone.
     pub(super) fn end(&mut self) {
         let (kind, list) = (self.kind, self.list);
         let mut gone: Vec<ObjectName> = Vec::new();
@@ -81,30 +93,31 @@ impl Tracker {
         });
         gone.sort_unstable();
         for name in gone {
-            self.forget_oddities(&name);
+            self.forget_problems(&name);
             self.changes.push(Change::Delete(ObjectKey { kind, name }));
         }
-        self.listing = false;
-        if !self.synced {
-            self.synced = true;
+        if self.phase == Phase::First {
             self.changes.push(Change::Synced(kind));
         }
+        self.phase = Phase::Following;
     }
 
-    pub(super) const fn is_listing(&self) -> bool {
-        self.listing
+    /// A list has begun and has not come to its end, or none has begun yet.
+    pub(super) fn is_listing(&self) -> bool {
+        self.phase != Phase::Following
     }
 
-    pub(super) const fn is_synced(&self) -> bool {
-        self.synced
+    /// A list has come to its end at least once.
+    pub(super) fn is_synced(&self) -> bool {
+        self.phase != Phase::First
     }
 
-    /// An object now reads so. One that cannot be read is named, and the one that was told
-    /// before stays. Answers its resource version.
+    /// An object now reads so. One that cannot be read is named, and stays as it was. Returns its
+    /// resource version.
     ///
     /// # Errors
     /// The text is not JSON, or nothing that has a name.
-    pub(super) fn now(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
+    pub(super) fn apply(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
         let (name, version) = self.named(json)?;
         let problems = match self.convert(json) {
             Ok(Converted { object, problems }) => {
@@ -120,23 +133,23 @@ impl Tracker {
             }
         };
         if problems.is_empty() {
-            self.forget_oddities(&name);
-        } else if self.odd.get(&name) != Some(&problems) {
-            self.odd.insert(name.clone(), problems);
-            self.news = true;
+            self.forget_problems(&name);
+        } else if self.problems.get(&name) != Some(&problems) {
+            self.problems.insert(name.clone(), problems);
+            self.is_news = true;
         }
         self.known.insert(name, self.list);
         Ok(version)
     }
 
-    /// An object was deleted, or is not of those that were asked for any more.
+    /// An object was deleted, or is not one of those that were asked for any more.
     ///
     /// # Errors
     /// The text is not JSON, or nothing that has a name.
-    pub(super) fn gone(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
+    pub(super) fn delete(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
         let (name, version) = self.named(json)?;
         if self.known.remove(&name).is_some() {
-            self.forget_oddities(&name);
+            self.forget_problems(&name);
             self.changes.push(Change::Delete(ObjectKey { kind: self.kind, name }));
         }
         Ok(version)
@@ -155,18 +168,18 @@ impl Tracker {
         self.unread.len()
     }
 
-    /// What is to be said of objects, if that has changed.
-    pub(super) fn take_news(&mut self) -> Option<Vec<(ObjectKey, String)>> {
-        std::mem::take(&mut self.news).then(|| {
+    /// What is wrong with objects, if that has changed since it was taken last.
+    pub(super) fn take_problems(&mut self) -> Option<Vec<(ObjectKey, String)>> {
+        std::mem::take(&mut self.is_news).then(|| {
             let of = |name: &ObjectName| ObjectKey { kind: self.kind, name: name.clone() };
-            let said = self.odd.iter();
-            said.flat_map(|(name, texts)| texts.iter().map(move |text| (of(name), text.clone()))).collect()
+            let all = self.problems.iter();
+            all.flat_map(|(name, texts)| texts.iter().map(move |text| (of(name), text.clone()))).collect()
         })
     }
 
-    fn forget_oddities(&mut self, name: &ObjectName) {
+    fn forget_problems(&mut self, name: &ObjectName) {
         self.unread.remove(name);
-        self.news |= self.odd.remove(name).is_some();
+        self.is_news |= self.problems.remove(name).is_some();
     }
 
     fn named(&mut self, json: &[u8]) -> Result<(ObjectName, Option<String>), NotAnObject> {

@@ -73,12 +73,12 @@ fn both_live_sources_read_an_object_alike() {
         let of_file: Vec<Object> = manifest.objects.into_iter().map(|defined| defined.object).collect();
 
         let mut track = Tracker::new(kind);
-        track.now(text.as_bytes()).unwrap();
+        track.apply(text.as_bytes()).unwrap();
         let changes = track.take_changes();
         let expected: Vec<Change> = of_file.iter().cloned().map(Change::Apply).collect();
         assert_eq!(changes, expected, "{shows}");
 
-        let problems = track.take_news().unwrap_or_default();
+        let problems = track.take_problems().unwrap_or_default();
         let said: Vec<String> = problems.iter().map(|(object, why)| format!("{object}: {why}")).collect();
         let of_file: Vec<String> = manifest.oddities.into_iter().map(|oddity| oddity.text).collect();
         assert_eq!((said.len(), &said), (odd, &of_file), "{shows}");
@@ -113,7 +113,7 @@ fn what_hangs_on_an_unread_object_is_kept_whichever_the_source() {
     ] {
         let text = unread.to_string();
         let mut track = Tracker::new(kind);
-        track.now(text.as_bytes()).unwrap();
+        track.apply(text.as_bytes()).unwrap();
         assert_eq!(kept(track.take_changes()), of_api, "{shows}, from an API server");
 
         let mut folder = Folder::new(vec!["conf".into()]);
