@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod cleanup;
+mod codec;
 mod grace;
 pub mod lock;
 pub mod maps;

@@ -242,7 +242,11 @@ impl Datapath {
     fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Mirror), TakeoverError> {
         let mut maps = Bpf::open(folder)?;
         self.programs = Some(load(self.object, folder, maps.capacity(), self.machine)?);
-        let mirror = Mirror::adopt(&maps.dump()?, maps.capacity());
+        let observed = maps.dump()?;
+        if let Err(error) = maps.repair(&observed) {
+            tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
+        }
+        let mirror = Mirror::adopt(&observed, maps.capacity());
         Ok((maps, mirror))
     }
 

@@ -57,6 +57,27 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Its number in IP headers (IANA).
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+
+    /// The protocol of that number in IP headers.
+    #[must_use]
+    pub const fn of_number(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            132 => Some(Self::Sctp),
+            _ => None,
+        }
+    }
+
     /// As Kubernetes writes it.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -206,6 +227,14 @@ pub struct ServicePortKey {
 pub struct Frontend {
     pub address: SocketAddr,
     pub protocol: Protocol,
+}
+
+impl Frontend {
+    /// No other comes before it.
+    pub const LOWEST: Self = Self {
+        address: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
+        protocol: Protocol::Tcp,
+    };
 }
 
 /// The three kinds of objects a source follows.

@@ -1,140 +1,165 @@
-//! Taking over maps that are in use, and holding the plan against what they really hold.
+//! Taking over maps that are in use, and holding the mirror against what they really hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::element::check;
-use lb_common::family::V4;
-use lb_common::layout::{
-    Backend4, Frontend4, INLINE_BACKENDS, NAME_BYTES, RegionEntry4, Service4, ServiceName,
-};
-
-use crate::model::{Family, ObjectName, Protocol, ServicePortKey};
+use crate::model::{Frontend, ObjectName, ServicePortKey};
 
 use super::capacity::Capacity;
+use super::element::Element;
 use super::maps::MapOp;
-use super::mirror::{Entry, Mirror};
+use super::mirror::{Entry, Hint, Mirror};
 use super::region::Region;
+
+/// Whether an element proves that one write wrote all of it, and its region that it is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Proven,
+    Unproven,
+}
+
+/// One element as it was read. Where it does not prove itself, nothing of it can be relied on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub element: Element,
+    pub proof: Proof,
+}
 
 /// All that the maps hold, read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    pub services: BTreeMap<Frontend4, Service4>,
-    /// The whole backends map, by index.
-    pub backends: Vec<RegionEntry4>,
-    pub names: BTreeMap<u32, ServiceName>,
+    pub services: BTreeMap<Frontend, Held>,
+    /// What service ids mean; `None` where the name cannot be read.
+    pub names: BTreeMap<u32, Option<ServicePortKey>>,
     /// The lowest service id that was never used within this boot.
     pub next_id: u32,
 }
 
 impl Observed {
-    /// The backends in the region of `service`; `None` when they do not prove themselves.
-    #[must_use]
-    pub fn tail(&self, service: &Service4) -> Option<Vec<Backend4>> {
-        let length = usize::from(service.count).saturating_sub(INLINE_BACKENDS);
-        if length == 0 {
-            return Some(Vec::new());
-        }
-        let from = service.region as usize;
-        let entries = self.backends.get(from..from.checked_add(length)?)?;
-        let owned = |entry: &RegionEntry4| entry.id == service.id && entry.revision == service.revision;
-        entries.iter().map(|entry| owned(entry).then_some(entry.backend)).collect()
-    }
-
     /// The service port that the id stands for, as far as its name can be read.
     #[must_use]
-    pub fn key(&self, id: u32) -> Option<ServicePortKey> {
-        let name = self.names.get(&id)?;
-        Some(ServicePortKey {
-            service: ObjectName::new(&text(&name.namespace)?, &text(&name.service)?),
-            port_name: text(&name.port)?.into(),
-            protocol: match name.protocol {
-                6 => Protocol::Tcp,
-                17 => Protocol::Udp,
-                _ => return None,
-            },
-            family: if name.family == 4 { Family::V4 } else { Family::V6 },
-        })
+    pub fn key(&self, id: u32) -> Option<&ServicePortKey> {
+        self.names.get(&id)?.as_ref()
+    }
+
+    fn proven(&self) -> impl Iterator<Item = (&Frontend, &Element)> {
+        let proven = self.services.iter().filter(|(_, held)| held.proof == Proof::Proven);
+        proven.map(|(frontend, held)| (frontend, &held.element))
+    }
+
+    /// The lowest service id that was never used, also by what is there without a promise.
+    fn first_unused_id(&self) -> u32 {
+        let highest = self.proven().map(|(_, element)| element.owner.id).max().unwrap_or(0);
+        self.next_id.max(highest.saturating_add(1))
     }
 }
 
 impl Mirror {
     /// Takes over maps that hold `observed`: what proves itself is kept, the rest is known as
-    /// damaged and is written anew by the first pass.
+    /// damaged and is written anew by the first pass. Free regions are not filled before a grace
+    /// period has passed: programs may still read what the agent before this one gave up.
     #[must_use]
     pub fn adopt(observed: &Observed, capacity: Capacity) -> Self {
-        let highest = observed.services.values().map(|service| service.id).max().unwrap_or(0);
-        let mut mirror = Self::new(capacity, observed.next_id.max(highest.saturating_add(1)));
-        for (frontend, service) in &observed.services {
-            let entry = mirror.adopted(observed, frontend, service);
+        let mut mirror = Self::new(capacity, observed.first_unused_id());
+        for (frontend, held) in &observed.services {
+            let entry = mirror.adopted(observed, held);
             mirror.set(*frontend, Some(entry));
         }
-        mirror.room = false;
+        mirror.take_retryable();
+        mirror.raise_fence();
         mirror
     }
 
-    /// Holds the plan against what the maps hold. Returns the Services to look at again, and the
-    /// writes that mend the names.
+    /// Lets the service ports of a generation that is being replaced keep their ids and the slots
+    /// of their backends, as far as they prove themselves.
+    pub fn inherit(&mut self, observed: &Observed) {
+        self.next_id = self.next_id.max(observed.first_unused_id());
+        self.promised = self.promised.max(self.next_id);
+        for (frontend, element) in observed.proven() {
+            let Some(key) = observed.key(element.owner.id).filter(|_| element.owner.id != 0) else {
+                continue;
+            };
+            let hint = Hint { key: key.clone(), owner: element.owner, slots: element.backends.clone() };
+            self.hints.insert(*frontend, hint);
+        }
+    }
+
+    /// Holds the mirror against what the maps hold. Returns the Services to look at again, and the
+    /// writes that repair the names.
     pub fn compare(&mut self, observed: &Observed) -> (BTreeSet<ObjectName>, Vec<MapOp>) {
         let mut differ = BTreeSet::new();
         for (frontend, entry) in &mut self.entries {
-            let same = observed.services.get(frontend) == Some(&entry.value)
-                && observed.tail(&entry.value).is_some_and(|tail| *tail == *entry.tail);
-            if !same {
+            let held = observed.services.get(frontend);
+            if !held.is_some_and(|held| held.proof == Proof::Proven && held.element == entry.element) {
                 entry.damaged = true;
                 differ.extend(entry.key.as_ref().map(|key| key.service.clone()));
             }
         }
-        let foreign: Vec<_> = observed
+        let foreign: Vec<Frontend> = observed
             .services
-            .iter()
-            .filter(|(frontend, _)| !self.entries.contains_key(frontend))
-            .map(|(frontend, service)| (*frontend, *service))
+            .keys()
+            .filter(|frontend| !self.entries.contains_key(frontend))
+            .copied()
             .collect();
-        for (frontend, value) in foreign {
-            let entry = Entry { key: None, value, tail: Box::default(), damaged: true };
-            self.set(frontend, Some(entry));
+        for frontend in foreign {
+            let element = Element { owner: observed.services[&frontend].element.owner, ..Element::default() };
+            self.set(frontend, Some(Entry { key: None, element, damaged: true }));
         }
-        let gone = |frontend: &Frontend4| !observed.services.contains_key(frontend);
-        let lost: Vec<Frontend4> = self.entries.keys().filter(|frontend| gone(frontend)).copied().collect();
+        let gone = |frontend: &Frontend| !observed.services.contains_key(frontend);
+        let lost: Vec<Frontend> = self.entries.keys().filter(|frontend| gone(frontend)).copied().collect();
         for frontend in lost {
             self.set(frontend, None);
         }
-        (differ, self.mended_names(observed))
+        (differ, self.name_repairs(observed))
     }
 
-    fn mended_names(&self, observed: &Observed) -> Vec<MapOp> {
-        let mut ours: BTreeMap<u32, ServiceName> = BTreeMap::new();
-        for entry in self.entries.values() {
-            if let Some(key) = &entry.key {
-                ours.insert(entry.value.id, super::diff::name(key));
-            }
-        }
-        let missing = ours.iter().filter(|(id, name)| observed.names.get(id) != Some(name));
-        let mut ops: Vec<MapOp> = missing.map(|(id, name)| MapOp::Name { id: *id, name: *name }).collect();
+    fn name_repairs(&self, observed: &Observed) -> Vec<MapOp> {
+        let named =
+            self.entries.values().filter_map(|entry| Some((entry.element.owner.id, entry.key.as_ref()?)));
+        let ours: BTreeMap<u32, &ServicePortKey> = named.collect();
+        let missing = ours.iter().filter(|(id, key)| observed.key(**id) != Some(&as_named(key)));
+        let mut ops: Vec<MapOp> =
+            missing.map(|(id, key)| MapOp::Name { id: *id, key: (*key).clone() }).collect();
         let extra = observed.names.keys().filter(|id| !ours.contains_key(id));
         ops.extend(extra.map(|id| MapOp::Unname { id: *id }));
         ops
     }
 
-    fn adopted(&mut self, observed: &Observed, frontend: &Frontend4, service: &Service4) -> Entry {
-        let proven = check::<V4>(frontend, service) == service.check;
-        let tail = observed.tail(service).filter(|_| proven);
-        let reserved = match &tail {
-            Some(tail) if tail.is_empty() => true,
-            Some(tail) => self.regions.reserve(Region::of(service.region, tail.len())),
-            None => false,
-        };
-        Entry {
-            key: observed.key(service.id).filter(|_| proven),
-            value: *service,
-            tail: tail.filter(|_| reserved).unwrap_or_default().into(),
-            damaged: !(proven && reserved),
+    fn adopted(&mut self, observed: &Observed, held: &Held) -> Entry {
+        let Held { element, proof } = held;
+        let tail = element.tail();
+        let is_whole = *proof == Proof::Proven
+            && element.owner.id != 0
+            && (tail == 0 || self.reserve(Region::of(element.region, tail)));
+        if is_whole {
+            let key = observed.key(element.owner.id).cloned();
+            return Entry { key, element: element.clone(), damaged: false };
         }
+        // Of what does not prove itself only the name of a proven id is of use.
+        let key = observed.key(element.owner.id).filter(|_| *proof == Proof::Proven).cloned();
+        let element =
+            Element { owner: element.owner, has_topology: element.has_topology, ..Element::default() };
+        Entry { key, element, damaged: true }
     }
 }
 
-fn text(bytes: &[i8; NAME_BYTES]) -> Option<String> {
-    let bytes: Vec<u8> =
-        bytes.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
-    String::from_utf8(bytes).ok()
+/// A name in the maps has at most so many bytes. A DNS label fits.
+pub const NAME_LENGTH: usize = 63;
+
+/// The part of `text` that a name in the maps has room for.
+#[must_use]
+pub fn cut(text: &str) -> &str {
+    let mut end = text.len().min(NAME_LENGTH);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// `key` as it reads back from the maps.
+fn as_named(key: &ServicePortKey) -> ServicePortKey {
+    ServicePortKey {
+        service: ObjectName::new(cut(&key.service.namespace), cut(&key.service.name)),
+        port_name: cut(&key.port_name).into(),
+        ..key.clone()
+    }
 }

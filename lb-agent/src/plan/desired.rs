@@ -3,37 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::layout::{Backend4, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS};
-
-use crate::model::{ObjectName, Protocol, ServicePortKey};
+use crate::model::{Frontend, ObjectName, Protocol, ServicePortKey};
 use crate::select::decide::Decision;
 use crate::select::topology::Topology;
 use crate::store::{Disposition, Known, Port, Store};
 
 use super::capacity::Capacity;
+use super::element::{Backend, INLINE};
 use super::mirror::Mirror;
 
 /// The most backends a service port can have: the count in the layout is 16 bits wide.
 const MOST_BACKENDS: usize = u16::MAX as usize;
-const IPPROTO_TCP: u8 = 6;
 
-/// One element of the front end, wanted.
+/// One element of the front end, as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
     pub key: ServicePortKey,
-    /// As in [`lb_common::layout::Service4::flags`].
-    pub flags: u16,
-    /// Seconds; zero without session affinity.
-    pub affinity: u32,
+    pub has_topology: bool,
+    /// Session affinity timeout in seconds; `None` without affinity.
+    pub affinity: Option<u32>,
     /// Sorted, each once. None refuses.
-    pub backends: Vec<Backend4>,
-}
-
-impl Desired {
-    #[must_use]
-    pub const fn has_topology(&self) -> bool {
-        self.flags & FLAG_TOPOLOGY != 0
-    }
+    pub backends: Vec<Backend>,
+    /// How many more there are than an element can count.
+    pub excess: usize,
 }
 
 /// Why the kernel leaves a service port to kube-proxy although it could be decided: the programs
@@ -86,8 +78,8 @@ pub fn wanted(
     store: &Store,
     mirror: &Mirror,
     dirty: &BTreeSet<ObjectName>,
-) -> BTreeMap<Frontend4, Option<Desired>> {
-    let mut wants: BTreeMap<Frontend4, Option<Desired>> = BTreeMap::new();
+) -> BTreeMap<Frontend, Option<Desired>> {
+    let mut wants: BTreeMap<Frontend, Option<Desired>> = BTreeMap::new();
     let mut kept = BTreeSet::new();
     for service in dirty {
         let held = mirror.frontends_of(service);
@@ -131,61 +123,51 @@ pub fn wanted(
 
 /// Whether what is held for `port` stays as it is. Not where it was written without the topology
 /// that the Service has by now, while something narrower can be written.
-fn stays(mirror: &Mirror, frontend: &Frontend4, port: &Port<'_>, has_other: bool) -> bool {
+fn stays(mirror: &Mirror, frontend: &Frontend, port: &Port<'_>, has_other: bool) -> bool {
     let Some(entry) = mirror.entries.get(frontend) else { return false };
     let is_its_own = entry.key.as_ref().is_some_and(|key| key.service == port.key.service);
-    is_its_own && (!has_other || entry.has_topology() || *port.topology == Topology::None)
+    is_its_own && (!has_other || entry.element.has_topology || *port.topology == Topology::None)
 }
 
 /// The order of a pass: what is taken back makes room, what has a topology gets it first.
 #[must_use]
-pub fn topology_first(wants: BTreeMap<Frontend4, Option<Desired>>) -> Vec<(Frontend4, Option<Desired>)> {
+pub fn topology_first(wants: BTreeMap<Frontend, Option<Desired>>) -> Vec<(Frontend, Option<Desired>)> {
     let mut ordered: Vec<_> = wants.into_iter().collect();
-    ordered.sort_by_key(|(_, want)| want.as_ref().map(|want| !want.has_topology()));
+    ordered.sort_by_key(|(_, want)| want.as_ref().map(|want| !want.has_topology));
     ordered
 }
 
 /// The key of `port` in the front end; `None` for what the front end has no key for.
-fn frontend(port: &Port<'_>) -> Option<Frontend4> {
+fn frontend(port: &Port<'_>) -> Option<Frontend> {
     match (port.dialled.address.ip(), port.dialled.protocol) {
-        (IpAddr::V4(address), Protocol::Tcp) => Some(Frontend4 {
-            address: address.octets(),
-            port: port.dialled.address.port().to_be_bytes(),
-            protocol: IPPROTO_TCP,
-            zero: 0,
-        }),
+        (IpAddr::V4(_), Protocol::Tcp) => Some(port.dialled),
         (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
     }
 }
 
 fn want(port: &Port<'_>, decision: &Decision<'_>) -> Desired {
-    let backends = decision.chosen.iter().filter_map(|candidate| match candidate.backend.ip() {
-        IpAddr::V4(address) => Some(Backend4 {
-            address: address.octets(),
-            port: candidate.backend.port().to_be_bytes(),
-            pool: 0,
-        }),
-        IpAddr::V6(_) => None,
-    });
-    let mut backends: Vec<Backend4> = backends.take(MOST_BACKENDS).collect();
+    let mut backends: Vec<Backend> =
+        decision.chosen.iter().map(|candidate| candidate.backend.into()).collect();
     backends.sort_unstable();
-    let topology = if *port.topology == Topology::None { 0 } else { FLAG_TOPOLOGY };
-    let affinity = if port.service.affinity.is_some() { FLAG_AFFINITY } else { 0 };
+    backends.dedup();
+    let excess = backends.len().saturating_sub(MOST_BACKENDS);
+    backends.truncate(MOST_BACKENDS);
     Desired {
         key: port.key.clone(),
-        flags: topology | affinity,
-        affinity: port.service.affinity.unwrap_or(0),
+        has_topology: *port.topology != Topology::None,
+        affinity: port.service.affinity,
         backends,
+        excess,
     }
 }
 
 /// The room that all of `wants` together take.
 #[must_use]
-pub fn need(wants: &BTreeMap<Frontend4, Option<Desired>>) -> Capacity {
+pub fn need(wants: &BTreeMap<Frontend, Option<Desired>>) -> Capacity {
     let mut need = Capacity { frontends: 0, backends: 0 };
     for want in wants.values().flatten() {
         need.frontends += 1;
-        let tail = want.backends.len().saturating_sub(INLINE_BACKENDS);
+        let tail = want.backends.len().saturating_sub(INLINE);
         if tail > 0 {
             need.backends += tail.next_power_of_two() as u32;
         }

@@ -1,51 +1,90 @@
-//! The maps in memory, with planted faults. What it knows of the real ones, `tests/kernel_maps.rs` shows.
+//! The maps in memory, with planted faults. What it knows of the real ones, the kernel tier's
+//! `maps` tests show.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use lb_common::layout::RegionEntry4;
+use crate::model::{Frontend, ServicePortKey};
 
-use crate::plan::{Capacity, MapOp, Observed};
+use super::adopt::{Held, Observed, Proof, cut};
+use super::capacity::Capacity;
+use super::element::{Backend, Backends, Element, INLINE, Owner};
+use super::maps::{MapOp, Maps, Op, ReadError, RepairError, WriteError};
 
-use super::{Maps, Op, ReadError, WriteError};
+/// An element as it is stored: without the backends in its region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// `backends` has the inline ones alone.
+    pub inline: Element,
+    /// How many backends there are in all.
+    pub count: usize,
+    /// Whether its check word fits.
+    pub proof: Proof,
+}
+
+/// What lies in the maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    pub services: BTreeMap<Frontend, Stored>,
+    /// The backends map, by index.
+    pub cells: Vec<(Owner, Option<Backend>)>,
+    pub names: BTreeMap<u32, ServicePortKey>,
+    /// The keys that the Bloom filter lets pass.
+    pub admitted: BTreeSet<Frontend>,
+    pub next_id: u32,
+}
 
 /// Maps in memory.
 #[derive(Debug)]
 pub struct Fake {
-    held: Observed,
+    memory: Memory,
     capacity: Capacity,
-    /// One write in so many fails with EIO; 0 is none.
-    fail_one_in: u64,
-    /// State of the generator that chooses which: xorshift, so that a run can be repeated.
-    chance: u64,
+    faults: Faults,
     writes: u64,
     failed: u64,
+}
+
+/// Which writes fail with EIO.
+#[derive(Clone, Copy, Debug)]
+enum Faults {
+    None,
+    /// One in so many, by a generator (xorshift) whose state is `chance`, so that a run can be
+    /// repeated.
+    OneIn {
+        many: u64,
+        chance: u64,
+    },
 }
 
 impl Fake {
     #[must_use]
     pub fn new(capacity: Capacity) -> Self {
-        let backends = vec![RegionEntry4::default(); capacity.backends as usize];
-        let held = Observed { backends, ..Observed::default() };
-        Self { held, capacity, fail_one_in: 0, chance: 0, writes: 0, failed: 0 }
+        let cells = vec![(Owner::default(), None); capacity.backends as usize];
+        let memory = Memory { cells, ..Memory::default() };
+        Self { memory, capacity, faults: Faults::None, writes: 0, failed: 0 }
     }
 
     /// Lets one write in `one_in` fail, the same ones for the same `seed`.
     #[must_use]
-    pub fn with_faults(mut self, one_in: u64, seed: u64) -> Self {
-        self.fail_one_in = one_in;
-        self.chance = seed | 1;
+    pub const fn with_faults(mut self, one_in: u64, seed: u64) -> Self {
+        self.faults = Faults::OneIn { many: one_in, chance: seed | 1 };
         self
     }
 
-    /// What the maps hold.
     #[must_use]
-    pub const fn held(&self) -> &Observed {
-        &self.held
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
     }
 
-    /// For tests that play someone else who writes into the maps.
-    pub const fn held_mut(&mut self) -> &mut Observed {
-        &mut self.held
+    /// For tests that play another program which writes into the maps.
+    pub const fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    /// What the maps hold, as a dump reads it.
+    #[must_use]
+    pub fn held(&self) -> Observed {
+        self.memory.observed()
     }
 
     /// Writes that were asked for, and how many of them were made to fail.
@@ -54,17 +93,43 @@ impl Fake {
         (self.writes, self.failed)
     }
 
-    fn is_this_one_to_fail(&mut self) -> bool {
+    const fn is_this_one_to_fail(&mut self) -> bool {
         self.writes += 1;
-        if self.fail_one_in == 0 {
-            return false;
-        }
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        let fails = self.chance.is_multiple_of(self.fail_one_in);
-        self.failed += u64::from(fails);
+        let Faults::OneIn { many, chance } = &mut self.faults else { return false };
+        *chance ^= *chance << 13;
+        *chance ^= *chance >> 7;
+        *chance ^= *chance << 17;
+        let fails = chance.is_multiple_of(*many);
+        self.failed += fails as u64;
         fails
+    }
+}
+
+impl Memory {
+    #[must_use]
+    pub fn observed(&self) -> Observed {
+        let services = self.services.iter().map(|(frontend, stored)| (*frontend, self.held(stored)));
+        Observed {
+            services: services.collect(),
+            names: self.names.iter().map(|(id, key)| (*id, Some(key.clone()))).collect(),
+            next_id: self.next_id,
+        }
+    }
+
+    fn held(&self, stored: &Stored) -> Held {
+        let Stored { inline, count, proof } = stored;
+        let from = inline.region as usize;
+        let length = count.saturating_sub(INLINE);
+        let cells = from.checked_add(length).and_then(|to| self.cells.get(from..to)).filter(|_| length > 0);
+        let owned =
+            |(owner, backend): &(Owner, Option<Backend>)| (*owner == inline.owner).then_some(*backend)?;
+        let tail: Option<Vec<Backend>> = match cells {
+            Some(cells) => cells.iter().map(owned).collect(),
+            None => (length == 0).then(Vec::new),
+        };
+        let proof = if tail.is_some() { *proof } else { Proof::Unproven };
+        let backends: Backends = inline.backends.iter().chain(tail.unwrap_or_default()).collect();
+        Held { element: Element { backends, ..inline.clone() }, proof }
     }
 }
 
@@ -74,37 +139,56 @@ impl Maps for Fake {
             let source = io::Error::from_raw_os_error(libc::EIO);
             return Err(WriteError::Syscall { op: Op::Write, map: map_of(op), source });
         }
+        let (memory, most) = (&mut self.memory, self.capacity.frontends as usize);
+        let full = || WriteError::Full { map: map_of(op) };
         match op {
-            MapOp::NextId(id) => self.held.next_id = *id,
-            MapOp::Name { id, name } => {
-                let room = self.held.names.len() < self.capacity.frontends as usize;
-                if !room && !self.held.names.contains_key(id) {
-                    return Err(WriteError::Full { map: map_of(op) });
+            MapOp::NextId(id) => memory.next_id = *id,
+            MapOp::Name { id, key } => {
+                if memory.names.len() >= most && !memory.names.contains_key(id) {
+                    return Err(full());
                 }
-                self.held.names.insert(*id, *name);
+                memory.names.insert(*id, cut_key(key));
             }
-            MapOp::Unname { id } => _ = self.held.names.remove(id),
-            MapOp::Fill { at, entries } => {
+            MapOp::Unname { id } => _ = memory.names.remove(id),
+            MapOp::Fill { at, owner, backends } => {
                 let from = *at as usize;
-                let place = self.held.backends.get_mut(from..from + entries.len());
                 // An array refuses an index past its end with E2BIG.
-                place.ok_or(WriteError::Full { map: map_of(op) })?.copy_from_slice(entries);
-            }
-            MapOp::Put { frontend, service } => {
-                let room = self.held.services.len() < self.capacity.frontends as usize;
-                if !room && !self.held.services.contains_key(frontend) {
-                    return Err(WriteError::Full { map: map_of(op) });
+                let place = memory.cells.get_mut(from..from + backends.len()).ok_or_else(full)?;
+                for (cell, backend) in place.iter_mut().zip(backends) {
+                    *cell = (*owner, Some(*backend));
                 }
-                self.held.services.insert(*frontend, *service);
             }
-            MapOp::Remove { frontend } => _ = self.held.services.remove(frontend),
+            MapOp::Admit { frontend } => _ = memory.admitted.insert(*frontend),
+            MapOp::Put { frontend, element } => {
+                if memory.services.len() >= most && !memory.services.contains_key(frontend) {
+                    return Err(full());
+                }
+                let inline = element.backends.iter().take(INLINE).collect();
+                let stored = Stored {
+                    count: element.backends.len(),
+                    inline: Element { backends: inline, ..element.clone() },
+                    proof: Proof::Proven,
+                };
+                memory.services.insert(*frontend, stored);
+            }
+            MapOp::Remove { frontend } => _ = memory.services.remove(frontend),
         }
         Ok(())
     }
 
     fn dump(&mut self) -> Result<Observed, ReadError> {
-        Ok(self.held.clone())
+        Ok(self.held())
     }
+
+    fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
+        self.memory.admitted = observed.services.keys().copied().collect();
+        Ok(())
+    }
+}
+
+fn cut_key(key: &ServicePortKey) -> ServicePortKey {
+    let service = crate::model::ObjectName::new(cut(&key.service.namespace), cut(&key.service.name));
+    ServicePortKey { service, port_name: cut(&key.port_name).into(), ..key.clone() }
 }
 
 const fn map_of(op: &MapOp) -> &'static str {
@@ -112,6 +196,7 @@ const fn map_of(op: &MapOp) -> &'static str {
         MapOp::NextId(_) => lb_common::layout::CONTROL.pin,
         MapOp::Name { .. } | MapOp::Unname { .. } => lb_common::layout::NAMES.pin,
         MapOp::Fill { .. } => lb_common::layout::BACKENDS4.pin,
+        MapOp::Admit { .. } => lb_common::layout::BLOOM4.pin,
         MapOp::Put { .. } | MapOp::Remove { .. } => lb_common::layout::SERVICES4.pin,
     }
 }

@@ -1,10 +1,11 @@
-//! The seam to the maps: one write, and whoever carries it out.
+//! The seam to the maps: one write, and who carries it out.
 
 use std::io;
 
-use lb_common::layout::{Frontend4, RegionEntry4, Service4, ServiceName};
+use crate::model::{Frontend, ServicePortKey};
 
 use super::adopt::Observed;
+use super::element::{Backend, Element, Owner};
 
 /// One write. Every prefix of a list of them leaves the maps in a state that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,13 +13,15 @@ pub enum MapOp {
     /// Promises that no service id from here on was used within this boot.
     NextId(u32),
     /// Says what a service id means, for people.
-    Name { id: u32, name: ServiceName },
-    /// Writes a region that no front-end element points at.
-    Fill { at: u32, entries: Vec<RegionEntry4> },
+    Name { id: u32, key: ServicePortKey },
+    /// Writes a region that no front-end element points at, from entry `at` on.
+    Fill { at: u32, owner: Owner, backends: Vec<Backend> },
+    /// Lets the Bloom filter pass a key: before its element is written, and for as long as it is there.
+    Admit { frontend: Frontend },
     /// Publishes: the one write that readers act on.
-    Put { frontend: Frontend4, service: Service4 },
+    Put { frontend: Frontend, element: Element },
     /// Takes an address back; one that is not there is no error.
-    Remove { frontend: Frontend4 },
+    Remove { frontend: Frontend },
     /// Forgets a name; one that is not there is no error.
     Unname { id: u32 },
 }
@@ -44,8 +47,13 @@ pub trait Maps {
     /// # Errors
     /// When a map cannot be read.
     fn dump(&mut self) -> Result<Observed, ReadError>;
-}
 
+    /// Brings what only speeds lookups up (the Bloom filter) to what was `observed`.
+    ///
+    /// # Errors
+    /// When a map cannot be read or written.
+    fn repair(&mut self, observed: &Observed) -> Result<(), RepairError>;
+}
 /// What is done to a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -71,6 +79,10 @@ pub enum WriteError {
     #[error("map {map} is full")]
     Full { map: &'static str },
 
+    /// The maps have no key for such an address or protocol.
+    #[error("map {map} has no key for this address")]
+    NoKey { map: &'static str },
+
     #[error("could not {} map {map}", op.label())]
     Syscall {
         op: Op,
@@ -86,4 +98,13 @@ pub struct ReadError {
     pub map: &'static str,
     #[source]
     pub source: io::Error,
+}
+
+/// A repair that could not be done; the next audit tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }

@@ -2,93 +2,77 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, Service4};
-
-use crate::model::{ObjectName, ServicePortKey};
+use crate::model::{Frontend, ObjectName, ServicePortKey};
 
 use super::capacity::Capacity;
+use super::element::{Backends, Element, Owner};
 use super::region::{Region, Regions};
+use super::starved::{Shortages, Starved};
 
 /// One element of the front end with the backends behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Whose it is; `None` where the maps do not say.
     pub key: Option<ServicePortKey>,
-    pub value: Service4,
-    /// The backends in its region.
-    pub tail: Box<[Backend4]>,
-    /// The kernel was seen to hold something else: written again whatever is wanted.
+    pub element: Element,
+    /// The kernel was seen to hold something else: written again whatever is desired.
     pub(super) damaged: bool,
 }
 
 impl Entry {
-    pub fn backends(&self) -> impl Iterator<Item = &Backend4> {
-        let inline = usize::from(self.value.count).min(INLINE_BACKENDS);
-        self.value.inline[..inline].iter().chain(&self.tail)
-    }
-
     pub(super) fn region(&self) -> Option<Region> {
-        (!self.tail.is_empty()).then(|| Region::of(self.value.region, self.tail.len()))
-    }
-
-    pub(super) const fn has_topology(&self) -> bool {
-        self.value.flags & FLAG_TOPOLOGY != 0
+        let tail = self.element.tail();
+        (tail > 0).then(|| Region::of(self.element.region, tail))
     }
 }
 
-/// Why a Service is not served as wanted.
+/// What a service port had in maps that are being replaced.
+#[derive(Clone, Debug)]
+pub(super) struct Hint {
+    pub(super) key: ServicePortKey,
+    pub(super) owner: Owner,
+    pub(super) slots: Backends,
+}
+
+/// Whether regions that are free may be filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Starved {
-    /// The front end is full: the Service is untouched.
-    Frontends,
-    /// The backends map has no region that large: the Service keeps what is still right of its
-    /// last set.
-    Backends,
-}
-
-impl Starved {
-    /// One sentence without a full stop.
-    #[must_use]
-    pub const fn describe(self) -> &'static str {
-        match self {
-            Self::Frontends => {
-                "map services4 is full: not served; start the agent with a larger --max-services"
-            }
-            Self::Backends => {
-                "map backends4 has no room for its backends: served by those of its last set that are still right, \
-                 refused while there are none; \
-                 start the agent with a larger --max-backends"
-            }
-        }
-    }
+pub(super) enum Fence {
+    Open,
+    /// After a takeover: programs may still read what the agent before this one gave up. The number
+    /// of the grace period that ends it.
+    Until(u64),
 }
 
 /// The agent's picture of the maps, and the room in them.
 #[derive(Debug)]
 pub struct Mirror {
     /// Boxed, for a tree's nodes are half empty.
-    pub(super) entries: BTreeMap<Frontend4, Box<Entry>>,
-    pub(super) by_service: BTreeMap<ObjectName, BTreeSet<Frontend4>>,
+    pub(super) entries: BTreeMap<Frontend, Box<Entry>>,
+    pub(super) by_service: BTreeMap<ObjectName, Vec<Frontend>>,
     /// Elements of Services without a topology: they give way when room is short.
-    pub(super) without_topology: BTreeSet<Frontend4>,
-    /// Elements of which nobody knows whose they are.
-    pub(super) orphans: BTreeSet<Frontend4>,
-    pub(super) regions: Regions,
-    /// Regions that nobody points at any more, by the age of the flip.
-    pub(super) in_grace: Vec<(u64, Region)>,
+    pub(super) without_topology: BTreeSet<Frontend>,
+    /// Elements of which the maps do not say whose they are.
+    pub(super) orphans: BTreeSet<Frontend>,
+    pub(super) hints: BTreeMap<Frontend, Hint>,
+    regions: Regions,
+    fence: Fence,
+    /// Regions that no element points at any more, by the grace period that frees them.
+    in_grace: Vec<(u64, Region)>,
     /// The number of the grace period that the next flip waits for.
-    pub(super) grace_period: u64,
+    grace_period: u64,
     pub(super) next_id: u32,
     /// Ids below it are promised in the maps already.
     pub(super) promised: u32,
-    pub(super) capacity: Capacity,
-    pub(super) starved: BTreeMap<ObjectName, BTreeMap<Frontend4, Starved>>,
-    /// Something was given back since the Services that are short were last tried.
-    pub(super) room: bool,
+    capacity: Capacity,
+    pub(super) shortages: Shortages,
 }
 
+/// Past this many service ids no more are given out: an honest agent does not get there within a
+/// boot, so the maps were written by something else.
+const LAST_ID: u32 = u32::MAX - (1 << 20);
+
 impl Mirror {
-    /// The plan over empty maps. `next_id` is the first service id that was never used within
+    /// The picture of empty maps. `next_id` is the first service id that was never used within
     /// this boot.
     #[must_use]
     pub fn new(capacity: Capacity, next_id: u32) -> Self {
@@ -98,18 +82,32 @@ impl Mirror {
             by_service: BTreeMap::new(),
             without_topology: BTreeSet::new(),
             orphans: BTreeSet::new(),
+            hints: BTreeMap::new(),
             regions: Regions::new(capacity.backends),
+            fence: Fence::Open,
             in_grace: Vec::new(),
             grace_period: 0,
             next_id,
             promised: next_id,
             capacity,
-            starved: BTreeMap::new(),
-            room: false,
+            shortages: Shortages::default(),
         }
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = (&Frontend4, &Entry)> {
+    /// The picture of empty maps of `capacity` that take the place of these. Each service port
+    /// keeps its id and the slots of its backends, and its revision goes on: session affinity
+    /// names both. Grace periods go on counting: one that still runs frees nothing in the new maps.
+    #[must_use]
+    pub fn successor(&self, capacity: Capacity) -> Self {
+        let hints = self.entries.iter().filter_map(|(frontend, entry)| {
+            let Entry { key, element, .. } = &**entry;
+            let (owner, slots) = (element.owner, element.backends.clone());
+            Some((*frontend, Hint { key: key.clone()?, owner, slots }))
+        });
+        Self { hints: hints.collect(), grace_period: self.grace_period, ..Self::new(capacity, self.next_id) }
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = (&Frontend, &Entry)> {
         self.entries.iter().map(|(frontend, entry)| (frontend, &**entry))
     }
 
@@ -123,6 +121,19 @@ impl Mirror {
         self.next_id
     }
 
+    /// Whether there are no service ids left: the next maps begin anew.
+    #[must_use]
+    pub const fn is_out_of_ids(&self) -> bool {
+        self.next_id >= LAST_ID
+    }
+
+    /// Entries of the backends map that no region takes, not counting those that wait for a grace
+    /// period.
+    #[must_use]
+    pub fn free_backends(&self) -> u32 {
+        self.regions.free()
+    }
+
     /// What is in use: elements, and entries of regions as they are allocated, those in a grace
     /// period too.
     #[must_use]
@@ -131,27 +142,21 @@ impl Mirror {
         Capacity { frontends: self.entries.len() as u32, backends }
     }
 
-    /// Entries of the backends map that hold no region, those in a grace period not counted.
+    /// The Services that are not served as desired for lack of room, and where.
     #[must_use]
-    pub fn free_backends(&self) -> u32 {
-        self.regions.free()
-    }
-
-    /// The Services that are not served as wanted for lack of room, and where.
-    #[must_use]
-    pub const fn starved(&self) -> &BTreeMap<ObjectName, BTreeMap<Frontend4, Starved>> {
-        &self.starved
+    pub const fn shortages(&self) -> &Shortages {
+        &self.shortages
     }
 
     /// Whether something was given back since the Services that lack room were last tried.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.room && !self.starved.is_empty()
+        self.shortages.has_retryable()
     }
 
     /// The Services that lack room, once something was given back: worth another try.
     pub fn take_retryable(&mut self) -> Vec<ObjectName> {
-        if std::mem::take(&mut self.room) { self.starved.keys().cloned().collect() } else { Vec::new() }
+        self.shortages.take_retryable()
     }
 
     /// The Services that the maps hold something for.
@@ -159,91 +164,135 @@ impl Mirror {
         self.by_service.keys()
     }
 
+    /// The elements that `service` has.
+    pub fn held_by(&self, service: &ObjectName) -> impl Iterator<Item = Frontend> {
+        self.by_service.get(service).into_iter().flatten().copied()
+    }
+
     /// The elements that `service` has, and those that it lacks room for.
     #[must_use]
-    pub fn frontends_of(&self, service: &ObjectName) -> BTreeSet<Frontend4> {
-        let held = self.by_service.get(service).into_iter().flatten();
-        held.chain(self.starved.get(service).into_iter().flat_map(BTreeMap::keys)).copied().collect()
+    pub fn frontends_of(&self, service: &ObjectName) -> BTreeSet<Frontend> {
+        self.held_by(service).chain(self.shortages.of(service).map(|(frontend, _)| frontend)).collect()
     }
 
     #[must_use]
-    pub fn owner(&self, frontend: &Frontend4) -> Option<&ObjectName> {
+    pub fn owner(&self, frontend: &Frontend) -> Option<&ObjectName> {
         Some(&self.entries.get(frontend)?.key.as_ref()?.service)
     }
 
-    /// Elements of which nobody knows whose they are.
+    /// Elements of which the maps do not say whose they are.
     #[must_use]
-    pub const fn orphans(&self) -> &BTreeSet<Frontend4> {
+    pub const fn orphans(&self) -> &BTreeSet<Frontend> {
         &self.orphans
-    }
-
-    /// Counts grace periods on from `old`, whose maps this plan's take the place of: one that still
-    /// runs began before anything here was given up.
-    pub const fn follow(&mut self, old: &Self) {
-        self.grace_period = old.grace_period;
     }
 
     /// Starts a grace period over everything that was given up so far: its number, for
     /// [`release`](Self::release) when it has passed. `None` when nothing waits.
     pub fn start_grace(&mut self) -> Option<u64> {
-        if self.in_grace.is_empty() {
+        if !self.waits_for_grace() {
             return None;
         }
         self.grace_period += 1;
         Some(self.grace_period - 1)
     }
 
-    /// The grace period `grace_period` has passed: what was given up before it began can be used again.
-    pub fn release(&mut self, grace_period: u64) {
-        let (over, waiting) =
-            std::mem::take(&mut self.in_grace).into_iter().partition(|(at, _)| *at <= grace_period);
+    /// The grace period of this number has passed: what was given up before it began can be used
+    /// again.
+    pub fn release(&mut self, passed: u64) {
+        let (over, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.in_grace).into_iter().partition(|(at, _)| *at <= passed);
         self.in_grace = waiting;
-        let over: Vec<(u64, Region)> = over;
-        self.room |= !over.is_empty();
+        let mut room = !over.is_empty();
         for (_, region) in over {
             self.regions.release(region);
         }
+        if matches!(self.fence, Fence::Until(at) if at <= passed) {
+            self.fence = Fence::Open;
+            room = true;
+        }
+        if room {
+            self.shortages.give_room();
+        }
+    }
+
+    /// Whether a grace period gives room back.
+    pub(super) const fn waits_for_grace(&self) -> bool {
+        !self.in_grace.is_empty() || matches!(self.fence, Fence::Until(_))
+    }
+
+    /// Keeps free regions from being filled until a grace period has passed that begins from now on.
+    pub(super) const fn raise_fence(&mut self) {
+        self.fence = Fence::Until(self.grace_period);
+    }
+
+    /// A region with room for `entries` entries; `None` when no free part is that large, or none
+    /// may be filled yet.
+    pub(super) fn allocate(&mut self, entries: usize) -> Option<Region> {
+        if self.fence == Fence::Open { self.regions.allocate(entries) } else { None }
+    }
+
+    /// How many regions with room for `entries` entries could be allocated, one after the other.
+    pub(super) fn allocatable(&self, entries: usize) -> u32 {
+        if self.fence == Fence::Open { self.regions.count(entries) } else { 0 }
+    }
+
+    /// The entries of the largest region that could be allocated.
+    pub(super) fn largest_region(&self) -> usize {
+        if self.fence == Fence::Open { self.regions.largest() } else { 0 }
+    }
+
+    /// Takes exactly `region`, which an element that was read back points at.
+    pub(super) fn reserve(&mut self, region: Region) -> bool {
+        self.regions.reserve(region)
+    }
+
+    /// Gives a region back that no element ever pointed at.
+    pub(super) fn free_unused(&mut self, region: Region) {
+        self.regions.release(region);
     }
 
     /// Replaces what is known of `frontend`, and gives up the region behind the old element.
-    pub(super) fn set(&mut self, frontend: Frontend4, entry: Option<Entry>) {
+    pub(super) fn set(&mut self, frontend: Frontend, entry: Option<Entry>) {
+        self.hints.remove(&frontend);
+        let mut had_topology = false;
         if let Some(old) = self.entries.remove(&frontend) {
+            had_topology = old.element.has_topology;
             self.in_grace.extend(old.region().map(|region| (self.grace_period, region)));
             self.unlink(&frontend, &old);
         }
         let Some(entry) = entry else {
-            self.room = true;
+            self.shortages.give_room();
             return;
         };
         if let Some(key) = &entry.key {
-            self.by_service.entry(key.service.clone()).or_default().insert(frontend);
+            let frontends = self.by_service.entry(key.service.clone()).or_default();
+            frontends.reserve_exact(1);
+            frontends.push(frontend);
         } else {
             self.orphans.insert(frontend);
         }
-        if !entry.has_topology() {
+        if !entry.element.has_topology {
             self.without_topology.insert(frontend);
+            if had_topology {
+                // From now on it gives way to those with a topology.
+                self.shortages.give_room();
+            }
         }
         self.entries.insert(frontend, Box::new(entry));
     }
 
-    /// Notes that `service` is not served as wanted at `frontend`, or (`None`) that it is.
-    pub(super) fn set_starved(&mut self, service: &ObjectName, frontend: Frontend4, short: Option<Starved>) {
-        if let Some(short) = short {
-            self.starved.entry(service.clone()).or_default().insert(frontend, short);
-        } else if let Some(frontends) = self.starved.get_mut(service) {
-            frontends.remove(&frontend);
-            if frontends.is_empty() {
-                self.starved.remove(service);
-            }
-        }
+    /// Notes that `service` is not served as desired at `frontend`, or (`None`) that what is there
+    /// is as desired, whose it ever was.
+    pub(super) fn set_starved(&mut self, service: &ObjectName, frontend: Frontend, why: Option<Starved>) {
+        self.shortages.set(frontend, why.map(|why| (service, why)));
     }
 
-    fn unlink(&mut self, frontend: &Frontend4, old: &Entry) {
+    fn unlink(&mut self, frontend: &Frontend, old: &Entry) {
         self.without_topology.remove(frontend);
         self.orphans.remove(frontend);
         let Some(key) = &old.key else { return };
         if let Some(frontends) = self.by_service.get_mut(&key.service) {
-            frontends.remove(frontend);
+            frontends.retain(|held| held != frontend);
             if frontends.is_empty() {
                 self.by_service.remove(&key.service);
             }

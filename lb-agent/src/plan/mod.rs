@@ -4,18 +4,22 @@ mod adopt;
 mod capacity;
 mod desired;
 mod diff;
+mod element;
 pub mod fake;
 mod maps;
 mod mirror;
 mod region;
 mod slots;
+mod starved;
 
-pub use adopt::Observed;
+pub use adopt::{Held, NAME_LENGTH, Observed, Proof, cut};
 pub use capacity::{Capacity, Sizes};
 pub use desired::{Desired, NotYet, need, not_yet, topology_first, wanted};
 pub use diff::Step;
-pub use maps::{MapOp, Maps, Op, ReadError, WriteError};
-pub use mirror::{Entry, Mirror, Starved};
+pub use element::{Backend, Backends, Element, Owner};
+pub use maps::{MapOp, Maps, Op, ReadError, RepairError, WriteError};
+pub use mirror::{Entry, Mirror};
+pub use starved::{Shortages, Starved};
 
 #[cfg(test)]
 mod tests;

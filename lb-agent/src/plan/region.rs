@@ -18,7 +18,7 @@ impl Region {
         Self { at, order: order(entries) }
     }
 
-    const fn size(self) -> u32 {
+    pub(super) const fn size(self) -> u32 {
         1 << self.order
     }
 }
@@ -82,6 +82,18 @@ impl Regions {
             order += 1;
         }
         self.free[usize::from(order)].insert(at);
+    }
+
+    /// How many regions with room for `entries` entries could be allocated, one after the other.
+    pub(super) fn count(&self, entries: usize) -> u32 {
+        let wanted = usize::from(order(entries));
+        let larger = self.free.iter().enumerate().skip(wanted);
+        larger.map(|(order, places)| (places.len() as u32) << (order - wanted)).sum()
+    }
+
+    /// The entries of the largest region that could be allocated; 0 when all is taken.
+    pub(super) fn largest(&self) -> usize {
+        self.free.iter().rposition(|places| !places.is_empty()).map_or(0, |order| 1 << order)
     }
 
     /// How many entries are free.

@@ -1,15 +1,15 @@
 //! The order of a Service's backends: survivors keep their slot.
 
-use lb_common::layout::Backend4;
+use super::element::Backend;
 
 /// Puts the backends `new` (sorted, each once) in order: one that was in `old` keeps its slot
 /// while that slot still exists, the others fill the holes. Session affinity finds its backend
 /// again with one compare because of this.
-pub(super) fn settle(old: &[Backend4], new: &[Backend4]) -> Vec<Backend4> {
-    let mut slots: Vec<Option<Backend4>> = (0..new.len())
+pub(super) fn settle(old: &[Backend], new: &[Backend]) -> Vec<Backend> {
+    let mut slots: Vec<Option<Backend>> = (0..new.len())
         .map(|slot| old.get(slot).copied().filter(|backend| new.binary_search(backend).is_ok()))
         .collect();
-    let mut seated: Vec<Backend4> = slots.iter().copied().flatten().collect();
+    let mut seated: Vec<Backend> = slots.iter().copied().flatten().collect();
     seated.sort_unstable();
     let mut waiting = new.iter().filter(|backend| seated.binary_search(backend).is_err());
     for slot in slots.iter_mut().filter(|slot| slot.is_none()) {
@@ -19,11 +19,8 @@ pub(super) fn settle(old: &[Backend4], new: &[Backend4]) -> Vec<Backend4> {
 }
 
 /// Whether `old`, in any order, is the set `new` (sorted, each once).
-pub(super) fn is_same_set(old: &[Backend4], new: &[Backend4]) -> bool {
-    if old.len() != new.len() {
-        return false;
-    }
-    let mut sorted = old.to_vec();
+pub(super) fn is_same_set(old: impl Iterator<Item = Backend>, new: &[Backend]) -> bool {
+    let mut sorted: Vec<Backend> = old.collect();
     sorted.sort_unstable();
     sorted == new
 }
@@ -32,11 +29,8 @@ pub(super) fn is_same_set(old: &[Backend4], new: &[Backend4]) -> bool {
 mod tests {
     use super::*;
 
-    fn backends(numbers: &[u8]) -> Vec<Backend4> {
-        numbers
-            .iter()
-            .map(|number| Backend4 { address: [10, 0, 0, *number], ..Backend4::default() })
-            .collect()
+    fn backends(numbers: &[u8]) -> Vec<Backend> {
+        numbers.iter().map(|number| Backend { ip: [10, 0, 0, *number].into(), port: 80 }).collect()
     }
 
     #[test]
@@ -46,7 +40,7 @@ mod tests {
             ("a newcomer goes last", &[3, 1], &[1, 2, 3], &[3, 1, 2]),
             ("a newcomer takes the place of the one that left", &[3, 1, 2], &[2, 3, 4], &[3, 4, 2]),
             ("one whose slot is gone moves up", &[1, 2, 3], &[1, 3], &[1, 3]),
-            ("nobody left", &[1, 2], &[], &[]),
+            ("all left", &[1, 2], &[], &[]),
             ("all others", &[1, 2], &[3, 4, 5], &[3, 4, 5]),
         ] {
             assert_eq!(settle(&backends(old), &backends(new)), backends(settled), "{shows}");
@@ -55,8 +49,9 @@ mod tests {
 
     #[test]
     fn the_order_does_not_make_another_set() {
-        assert!(is_same_set(&backends(&[3, 1, 2]), &backends(&[1, 2, 3])));
-        assert!(!is_same_set(&backends(&[3, 1, 1]), &backends(&[1, 2, 3])));
-        assert!(!is_same_set(&backends(&[3, 1]), &backends(&[1, 2, 3])));
+        let same = |old: &[u8], new: &[u8]| is_same_set(backends(old).into_iter(), &backends(new));
+        assert!(same(&[3, 1, 2], &[1, 2, 3]));
+        assert!(!same(&[3, 1, 1], &[1, 2, 3]));
+        assert!(!same(&[3, 1], &[1, 2, 3]));
     }
 }

@@ -10,7 +10,7 @@ use crate::datapath::lock;
 use crate::datapath::maps::pinned::{OpenError, PinnedMaps, folder};
 use crate::datapath::programs::attach::attached;
 use crate::plan::ReadError;
-use crate::view::kernel::{FillView, HookView, KernelView, OutcomeView, in_region, services};
+use crate::view::kernel::{FillView, HookView, KernelView, OutcomeView, in_regions, services};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
@@ -29,7 +29,7 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
     let observed = maps.dump()?;
     let counters = maps.counters()?;
     let capacity = maps.capacity();
-    let in_regions: u64 = observed.services.values().map(in_region).sum();
+    let in_regions = in_regions(&observed);
     let fill = |map: &str, used: u64, max_entries: u32| FillView {
         map: map.to_owned(),
         used,

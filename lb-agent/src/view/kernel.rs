@@ -1,13 +1,11 @@
 //! What the kernel holds right now, as a value. Pure.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::plan::Observed;
-use lb_common::element::check;
-use lb_common::family::V4;
-use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, Service4};
+use crate::model::Frontend;
+use crate::plan::{Held, Observed, Proof};
 
 /// The kernel's side of `lb-agent status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -74,51 +72,39 @@ pub struct FillView {
 #[must_use]
 pub fn services(observed: &Observed) -> Vec<ServiceView> {
     let mut services: Vec<ServiceView> =
-        observed.services.iter().map(|(frontend, value)| service(observed, frontend, value)).collect();
+        observed.services.iter().map(|(frontend, held)| service(observed, frontend, held)).collect();
     services.sort();
     services
 }
 
-fn service(observed: &Observed, frontend: &Frontend4, value: &Service4) -> ServiceView {
-    let key = observed.key(value.id);
-    let inline = usize::from(value.count).min(INLINE_BACKENDS);
-    let proven = check::<V4>(frontend, value) == value.check;
-    let tail = observed.tail(value).filter(|_| proven);
-    let outcome = match (&tail, value.count) {
-        (None, _) => "unproven",
-        (Some(_), 0) => "refuse",
-        (Some(_), _) => "forward",
+fn service(observed: &Observed, frontend: &Frontend, held: &Held) -> ServiceView {
+    let Held { element, proof } = held;
+    let key = observed.key(element.owner.id);
+    let outcome = match (proof, element.backends.is_empty()) {
+        (Proof::Unproven, _) => "unproven",
+        (Proof::Proven, true) => "refuse",
+        (Proof::Proven, false) => "forward",
     };
-    let tail = tail.unwrap_or_default();
-    let mut backends: Vec<String> = value.inline[..inline].iter().chain(&tail).map(backend).collect();
+    let mut backends: Vec<String> =
+        element.backends.iter().map(|backend| SocketAddr::from(backend).to_string()).collect();
     backends.sort();
     ServiceView {
-        namespace: key.as_ref().map(|key| key.service.namespace.to_string()).unwrap_or_default(),
-        service: key.as_ref().map(|key| key.service.name.to_string()).unwrap_or_default(),
-        port_name: key.as_ref().map(|key| key.port_name.to_string()).unwrap_or_default(),
-        protocol: if frontend.protocol == 17 { "UDP" } else { "TCP" }.to_owned(),
-        address: socket(frontend.address, frontend.port).to_string(),
-        id: value.id,
-        revision: value.revision,
-        topology: value.flags & FLAG_TOPOLOGY != 0,
+        namespace: key.map(|key| key.service.namespace.to_string()).unwrap_or_default(),
+        service: key.map(|key| key.service.name.to_string()).unwrap_or_default(),
+        port_name: key.map(|key| key.port_name.to_string()).unwrap_or_default(),
+        protocol: frontend.protocol.label().to_owned(),
+        address: frontend.address.to_string(),
+        id: element.owner.id,
+        revision: element.owner.revision,
+        topology: element.has_topology,
         outcome: outcome.to_owned(),
         backends,
     }
 }
 
-fn backend(backend: &Backend4) -> String {
-    socket(backend.address, backend.port).to_string()
-}
-
-fn socket(address: [u8; 4], port: [u8; 2]) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::from(address)), u16::from_be_bytes(port))
-}
-
-/// Entries of the region behind `service`, as it is allocated.
+/// Entries of the regions behind all elements, as they are allocated.
 #[must_use]
-pub fn in_region(service: &Service4) -> u64 {
-    match usize::from(service.count).saturating_sub(INLINE_BACKENDS) {
-        0 => 0,
-        length => length.next_power_of_two() as u64,
-    }
+pub fn in_regions(observed: &Observed) -> u64 {
+    let tails = observed.services.values().map(|held| held.element.tail()).filter(|tail| *tail > 0);
+    tails.map(|tail| tail.next_power_of_two() as u64).sum()
 }

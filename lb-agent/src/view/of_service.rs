@@ -23,9 +23,9 @@ pub fn of_service(
         let text = format!("{}: it keeps what it had and is tried again", failed);
         found.push((Reason::WriteFailed, text));
     }
-    let starved = mirror.and_then(|mirror| mirror.starved().get(name));
-    for starved in starved.into_iter().flat_map(std::collections::BTreeMap::values) {
-        found.push((Reason::NoRoom, starved.describe().to_owned()));
+    let starved = mirror.into_iter().flat_map(|mirror| mirror.shortages().of(name));
+    for text in starved.filter_map(|(_, why)| why.describe()) {
+        found.push((Reason::NoRoom, text.to_owned()));
     }
     let is_held = mirror.is_some_and(|mirror| !mirror.frontends_of(name).is_empty());
     if is_held && !store.has_service(name) && store.keeps(name) {

@@ -167,7 +167,8 @@ impl Lifecycle {
     /// more or fewer do.
     pub(super) fn is_to_resize(&mut self, store: &Store) -> bool {
         let Some(kernel) = self.kernel.as_ref().filter(|_| self.is_attached()) else { return false };
-        let (now, sizes, short) = (kernel.mirror.capacity(), self.sizes, kernel.mirror.starved().len());
+        let (now, sizes, short) =
+            (kernel.mirror.capacity(), self.sizes, kernel.mirror.shortages().lacking_room());
         if short == 0 {
             self.short = 0;
         }
@@ -188,7 +189,7 @@ impl Lifecycle {
         let next_id = self.kernel.as_ref().map_or(1, |kernel| kernel.mirror.next_id());
         let (maps, mut mirror) = self.datapath.renew(self.sizes.fresh(room(store)), next_id)?;
         if let Some(kernel) = &self.kernel {
-            mirror.follow(&kernel.mirror);
+            mirror = kernel.mirror.successor(mirror.capacity());
         }
         let kernel = Reconciler { maps, mirror };
         kernel.start(store);

@@ -54,11 +54,11 @@ impl Notices {
     /// Looks at the Services that a pass can have changed: those it went through, and those that
     /// lack room now and did not before, or the other way round.
     pub(super) fn after(&mut self, pass: &Pass, store: &Store, mirror: &Mirror) {
-        let starved = mirror.starved();
-        let (had, has) = (&self.starved, |service: &ObjectName| starved.contains_key(service));
+        let starved: BTreeSet<&ObjectName> = mirror.shortages().services().collect();
+        let (had, has) = (&self.starved, |service: &ObjectName| starved.contains(service));
         let fed: Vec<ObjectName> = had.iter().filter(|service| !has(service)).cloned().collect();
         let new: Vec<ObjectName> =
-            starved.keys().filter(|service| !had.contains(*service)).cloned().collect();
+            starved.iter().filter(|service| !had.contains(**service)).copied().cloned().collect();
         let changed: BTreeSet<&ObjectName> = pass.touched.iter().chain(&fed).chain(&new).collect();
         for service in changed {
             self.service(service, pass, store, mirror);

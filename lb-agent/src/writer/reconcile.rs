@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::ObjectName;
-use crate::plan::{Desired, Mirror, Step, topology_first, wanted};
 use crate::plan::{Maps, ReadError, WriteError};
+use crate::plan::{Mirror, Step, topology_first, wanted};
 use crate::store::Store;
 
 /// The maps, and the plan that mirrors them. The one writer.
@@ -39,20 +39,31 @@ impl<M: Maps> Reconciler<M> {
         if store.take_sweep() {
             dirty.extend(self.mirror.services().cloned());
         }
-        dirty.extend(self.mirror.take_retryable());
-        let wants = wanted(store, &self.mirror, &dirty);
-        for (frontend, want) in topology_first(wants) {
-            let service = want.as_ref().map_or_else(|| self.mirror.owner(&frontend).cloned(), owner);
-            let steps = self.mirror.steps(frontend, want.as_ref());
+        self.bring(store, dirty, &mut pass);
+        // What gave room in this pass is used in this pass.
+        let retryable: BTreeSet<ObjectName> = self.mirror.take_retryable().into_iter().collect();
+        if !retryable.is_empty() {
+            self.bring(store, retryable, &mut pass);
+        }
+        pass
+    }
+
+    fn bring(&mut self, store: &mut Store, dirty: BTreeSet<ObjectName>, pass: &mut Pass) {
+        let desired = wanted(store, &self.mirror, &dirty);
+        for (frontend, desired) in topology_first(desired) {
+            let holder = self.mirror.owner(&frontend).cloned();
+            let steps = self.mirror.steps(frontend, desired.as_ref());
             pass.written += steps.len();
             if let Err(error) = self.carry_out(steps) {
-                let service = service.unwrap_or_else(|| ObjectName::new("", ""));
-                store.mark_dirty([service.clone()]);
+                // The holder as well: what is desired may be gone before the next try.
+                let wants = desired.map(|desired| desired.key.service);
+                let concerned: Vec<ObjectName> = wants.into_iter().chain(holder).collect();
+                let service = concerned.first().cloned().unwrap_or_else(|| ObjectName::new("", ""));
+                store.mark_dirty(concerned);
                 pass.failed.insert(service, error);
             }
         }
-        pass.touched = dirty;
-        pass
+        pass.touched.extend(dirty);
     }
 
     /// Everything is to be looked at again: after a start, and over new maps.
@@ -69,10 +80,16 @@ impl<M: Maps> Reconciler<M> {
     /// When the maps cannot be read.
     pub fn audit(&mut self, store: &mut Store) -> Result<usize, ReadError> {
         let observed = self.maps.dump()?;
+        if let Err(error) = self.maps.repair(&observed) {
+            tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
+        }
         let (differ, names) = self.mirror.compare(&observed);
         let orphans = self.mirror.orphans().len();
         let found = differ.len() + names.len() + orphans;
         store.mark_dirty(differ);
+        let absent: Vec<ObjectName> =
+            self.mirror.services().filter(|service| !store.has_service(service)).cloned().collect();
+        store.mark_dirty(absent);
         for op in &names {
             if let Err(error) = self.maps.write(op) {
                 tracing::warn!(%error, "could not mend a name; the next audit tries again");
@@ -113,18 +130,14 @@ impl<M: Maps> Reconciler<M> {
     }
 }
 
-fn owner(want: &Desired) -> Option<ObjectName> {
-    Some(want.key.service.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
     use crate::model::{Change, Kind, Object, Protocol, Service, ServicePort};
-    use crate::plan::fake::Fake;
-    use crate::plan::{Capacity, Observed};
+    use crate::plan::Capacity;
+    use crate::plan::fake::{Fake, Memory};
     use crate::store::Rules;
 
     #[test]
@@ -164,23 +177,27 @@ mod tests {
 
     #[test]
     fn an_audit_mends_what_someone_else_changed() {
-        type Spoil = fn(&mut Observed);
+        type Spoil = fn(&mut Memory);
         let cases: [(&str, Spoil); 3] = [
             ("an element gone", |held| held.services.clear()),
-            ("an element changed", |held| held.services.values_mut().for_each(|value| value.count = 9)),
+            ("an element changed", |held| held.services.values_mut().for_each(|stored| stored.count = 9)),
             ("a name gone", |held| held.names.clear()),
         ];
         for (shows, spoil) in cases {
             let (mut served, mut store) = (converged(), served_store());
             store.take_dirty();
-            spoil(served.maps.held_mut());
+            spoil(served.maps.memory_mut());
 
             assert!(served.audit(&mut store).unwrap() > 0, "{shows}");
             served.converge(&mut store);
 
             let held = served.maps.held();
             assert_eq!((held.services.len(), held.names.len()), (1, 1), "{shows}");
-            assert_eq!(held.services.values().map(|value| value.count).max(), Some(0), "{shows}");
+            assert_eq!(
+                held.services.values().map(|held| held.element.backends.len()).max(),
+                Some(0),
+                "{shows}"
+            );
             assert_eq!(served.audit(&mut store).unwrap(), 0, "{shows}");
         }
     }

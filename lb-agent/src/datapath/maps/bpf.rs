@@ -3,9 +3,14 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use lb_common::layout::{BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, RegionEntry4};
+use lb_common::family::V4;
+use lb_common::layout::{
+    BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, Frontend4, RegionEntry4, SERVICES4,
+};
 
-use crate::plan::{Capacity, MapOp, Maps, Observed, ReadError, WriteError};
+use crate::datapath::codec::{self, Codec};
+use crate::model::Frontend;
+use crate::plan::{Backend, Capacity, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError};
 
 use super::bloom::Filter;
 use super::map::Page;
@@ -65,14 +70,19 @@ impl Bpf {
                 self.control.next_service_id().store(*id, Ordering::Relaxed);
                 Ok(())
             }
-            MapOp::Name { id, name } => self.maps.names.put(id, name),
+            MapOp::Name { id, key } => self.maps.names.put(id, &codec::name(key)),
             MapOp::Unname { id } => self.maps.names.remove(id),
-            MapOp::Fill { at, entries } => self.fill(*at, entries),
-            MapOp::Put { frontend, service } => {
-                self.write_filter(self.filter.lacks(frontend))?;
-                self.epoch.while_odd(|| self.maps.services.put(frontend, service))
+            MapOp::Fill { at, owner, backends } => self.fill(*at, *owner, backends),
+            MapOp::Admit { frontend } => self.write_filter(self.filter.lacks(&key(frontend)?)),
+            MapOp::Put { frontend, element } => {
+                let key = key(frontend)?;
+                let service = V4::service(&key, element);
+                self.epoch.while_odd(|| self.maps.services.put(&key, &service))
             }
-            MapOp::Remove { frontend } => self.epoch.while_odd(|| self.maps.services.remove(frontend)),
+            MapOp::Remove { frontend } => {
+                let key = key(frontend)?;
+                self.epoch.while_odd(|| self.maps.services.remove(&key))
+            }
         }
     }
 
@@ -84,23 +94,17 @@ impl Bpf {
         Ok(())
     }
 
-    /// Brings the Bloom filter to the front end as it was read.
-    fn repair_filter(&mut self, observed: &Observed) -> Result<(), ReadError> {
-        self.filter = Filter::new(self.maps.bloom.all()?);
-        let (writes, lacked) = self.filter.differences(observed.services.keys());
-        if lacked {
-            tracing::warn!("bits of a service port were missing from map bloom4: another program writes it");
-        }
-        if let Err(error) = self.write_filter(writes) {
-            tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
-        }
-        Ok(())
-    }
-
-    fn fill(&self, at: u32, entries: &[RegionEntry4]) -> Result<(), WriteError> {
+    fn fill(&self, at: u32, owner: Owner, backends: &[Backend]) -> Result<(), WriteError> {
+        let entries: Vec<RegionEntry4> =
+            backends.iter().filter_map(|backend| V4::region_entry(owner, backend)).collect();
         let keys: Vec<u32> = (at..).take(entries.len()).collect();
-        self.maps.backends.put_all(&keys, entries)
+        self.maps.backends.put_all(&keys, &entries)
     }
+}
+
+/// The plan desires nothing that the maps have no key for.
+fn key(frontend: &Frontend) -> Result<Frontend4, WriteError> {
+    V4::frontend(frontend).ok_or(WriteError::NoKey { map: SERVICES4.pin })
 }
 
 impl Maps for Bpf {
@@ -108,11 +112,18 @@ impl Maps for Bpf {
         self.carry_out(op)
     }
 
-    /// Brings the Bloom filter to the front end that it finds, as well.
     fn dump(&mut self) -> Result<Observed, ReadError> {
-        let observed = self.maps.dump()?;
-        self.repair_filter(&observed)?;
-        Ok(observed)
+        self.maps.dump()
+    }
+
+    fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
+        self.filter = Filter::new(self.maps.bloom.all()?);
+        let keys: Vec<Frontend4> = observed.services.keys().filter_map(V4::frontend).collect();
+        let (writes, lacked) = self.filter.differences(keys.iter());
+        if lacked {
+            tracing::warn!("bits of a service port were missing from map bloom4: another program writes it");
+        }
+        Ok(self.write_filter(writes)?)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lb_common::family::V4;
 use lb_common::hook::Hook;
 use lb_common::layout::{
     AGENT_SOCKETS, AgentSocket, BACKENDS4, BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, Frontend4,
@@ -11,6 +12,7 @@ use lb_common::layout::{
 };
 use lb_common::outcome::{Counter, Event, Outcome};
 
+use crate::datapath::codec::{self, Codec};
 use crate::plan::{Capacity, Observed, ReadError};
 
 use super::map::Map;
@@ -149,10 +151,14 @@ impl PinnedMaps {
     pub fn dump(&self) -> Result<Observed, ReadError> {
         let mut backends: Vec<(u32, RegionEntry4)> = self.backends.all()?;
         backends.sort_unstable_by_key(|(at, _)| *at);
+        let region: Vec<RegionEntry4> = backends.into_iter().map(|(_, entry)| entry).collect();
+        let services = self.services.all()?.into_iter().filter_map(|(key, service)| {
+            // A key that no agent writes is not one that a program asks for.
+            Some((V4::dialled(&key)?, V4::held(&key, &service, &region)))
+        });
         Ok(Observed {
-            services: self.services.all()?.into_iter().collect(),
-            backends: backends.into_iter().map(|(_, entry)| entry).collect(),
-            names: self.names.all()?.into_iter().collect(),
+            services: services.collect(),
+            names: self.names.all()?.into_iter().map(|(id, name)| (id, codec::key(&name))).collect(),
             next_id: self.control.first()?.next_service_id,
         })
     }

@@ -1,6 +1,7 @@
-//! Taking over, and noticing what someone else changed.
+//! Taking over, and noticing what another program changed.
 
-use super::super::{MapOp, Observed};
+use super::super::fake::Memory;
+use super::super::{MapOp, Owner};
 use super::*;
 
 fn filled() -> Bench {
@@ -12,15 +13,21 @@ fn filled() -> Bench {
     bench
 }
 
-/// A new agent over the maps of an old one.
-fn restarted(bench: Bench) -> Bench {
-    let mirror = Mirror::adopt(bench.maps.held(), bench.mirror.capacity());
+/// A new agent over the maps of an old one, before its first grace period has passed.
+fn just_restarted(bench: Bench) -> Bench {
+    let mirror = Mirror::adopt(&bench.maps.held(), bench.mirror.capacity());
     Bench { mirror, maps: bench.maps }
+}
+
+fn restarted(bench: Bench) -> Bench {
+    let mut bench = just_restarted(bench);
+    bench.grace();
+    bench
 }
 
 #[test]
 fn a_restart_finds_everything_and_writes_nothing() {
-    let mut bench = restarted(filled());
+    let mut bench = just_restarted(filled());
     for (number, wanted) in [(1, want("a", 1..=10)), (2, with_topology(want("b", [1]))), (3, want("c", []))] {
         assert!(bench.mirror.steps(frontend(number), Some(&wanted)).is_empty(), "{number}");
     }
@@ -31,87 +38,105 @@ fn a_restart_finds_everything_and_writes_nothing() {
 #[test]
 fn a_restart_goes_on_counting_and_keeps_off_regions_in_use() {
     let before = filled();
-    let old = before.maps.held().services[&frontend(1)];
+    let old = before.element(1).unwrap();
     let mut bench = restarted(before);
     bench.bring(frontend(4), Some(&want("d", 1..=20)));
-    let new = bench.maps.held().services[&frontend(4)];
-    assert_eq!(bench.mirror.next_id(), new.id + 1);
-    assert!(new.id >= 1024, "ids below what was promised may have been used: {}", new.id);
+    let new = bench.element(4).unwrap();
+    assert_eq!(bench.mirror.next_id(), new.owner.id + 1);
+    assert!(new.owner.id >= 1024, "ids below what was promised may have been used: {:?}", new.owner);
     assert!(new.region >= old.region + 4 || new.region + 16 <= old.region, "{new:?} {old:?}");
     bench.bring(frontend(1), Some(&want("a", [1])));
-    let again = bench.maps.held().services[&frontend(1)];
-    assert_eq!((again.id, again.revision), (old.id, old.revision + 1));
+    let again = bench.element(1).unwrap().owner;
+    assert_eq!(again, Owner { id: old.owner.id, revision: old.owner.revision + 1 });
+}
+
+/// Programs may still read a region that the agent before gave up in its last moment.
+#[test]
+fn a_restart_fills_no_region_before_a_grace_period_has_passed() {
+    let mut bench = just_restarted(filled());
+    bench.bring(frontend(1), Some(&want("a", 1..=11)));
+    assert_eq!(bench.backends(1), Some((1..=10).collect()), "what grows waits");
+    bench.bring(frontend(4), Some(&with_topology(want("d", 1..=7))));
+    assert_eq!(bench.backends(4), Some(vec![]), "what is new is refused for that moment");
+    bench.bring(frontend(3), Some(&want("c", [1, 2])));
+    assert_eq!(bench.backends(3), Some(vec![1, 2]), "what needs no region does not wait");
+
+    let begun = bench.mirror.start_grace().unwrap();
+    bench.mirror.release(begun);
+    assert_eq!(bench.mirror.take_retryable(), [name("a"), name("d")]);
+    bench.bring(frontend(1), Some(&want("a", 1..=11)));
+    bench.bring(frontend(4), Some(&with_topology(want("d", 1..=7))));
+    assert_eq!(bench.backends(1), Some((1..=11).collect()));
+    assert_eq!(bench.backends(4), Some((1..=7).collect()));
 }
 
 #[test]
 fn what_does_not_prove_itself_is_written_anew() {
-    type Harm = fn(&mut Observed);
-    let harms: [(&str, Harm); 6] = [
-        ("an older revision's region", |held| held.backends.iter_mut().for_each(|entry| entry.revision += 1)),
-        ("a torn value", |held| held.services.get_mut(&frontend(1)).unwrap().count = 3),
-        ("another's region", |held| held.backends.iter_mut().for_each(|entry| entry.id += 1)),
-        ("a region past the end", |held| {
-            let service = held.services.get_mut(&frontend(1)).unwrap();
-            service.region = u32::MAX - 1;
-            service.check = lb_common::element::check::<lb_common::family::V4>(&frontend(1), service);
+    type Harm = fn(&mut Memory);
+    let harms: [(&str, Harm); 7] = [
+        ("an older revision's region", |memory| {
+            memory.cells.iter_mut().for_each(|(owner, _)| owner.revision += 1)
         }),
-        ("a region that is not well placed", |held| {
-            let mut service = held.services[&frontend(1)];
-            let entries: Vec<_> = held.backends[service.region as usize..][..4].to_vec();
-            service.region = 33;
-            service.check = lb_common::element::check::<lb_common::family::V4>(&frontend(1), &service);
-            held.backends[33..37].copy_from_slice(&entries);
-            held.services.insert(frontend(1), service);
+        ("a torn value", |memory| stored(memory).proof = Proof::Unproven),
+        ("another's region", |memory| memory.cells.iter_mut().for_each(|(owner, _)| owner.id += 1)),
+        ("a region past the end", |memory| stored(memory).inline.region = u32::MAX - 1),
+        ("a region that is not well placed", |memory| {
+            let from = stored(memory).inline.region as usize;
+            let cells = memory.cells[from..from + 4].to_vec();
+            memory.cells[33..37].clone_from_slice(&cells);
+            stored(memory).inline.region = 33;
         }),
-        ("no name", |held| held.names.clear()),
+        ("no name", |memory| memory.names.clear()),
+        ("an id that no agent gives", |memory| {
+            stored(memory).inline.owner.id = 0;
+            memory.cells.iter_mut().for_each(|(owner, _)| owner.id = 0);
+        }),
     ];
     for (shows, harm) in harms {
         let mut bench = filled();
-        harm(bench.maps.held_mut());
-        let mirror = Mirror::adopt(bench.maps.held(), bench.mirror.capacity());
-        let mut bench = Bench { mirror, maps: bench.maps };
+        harm(bench.maps.memory_mut());
+        let mut bench = restarted(bench);
         bench.bring_unchecked(frontend(1), &want("a", 1..=10));
         assert_eq!(bench.backends(1), Some((1..=10).collect()), "{shows}");
+        assert_ne!(bench.element(1).unwrap().owner.id, 0, "{shows}");
     }
 }
 
+/// What does not prove itself says nothing about ids either.
 #[test]
-fn an_element_whose_region_is_lost_is_written_also_when_its_inline_backends_are_what_is_wanted() {
+fn garbage_ends_no_start_and_no_id() {
     let mut bench = filled();
-    let mut service = bench.maps.held().services[&frontend(1)];
-    service.region = 33;
-    service.check = lb_common::element::check::<lb_common::family::V4>(&frontend(1), &service);
-    bench.maps.held_mut().services.insert(frontend(1), service);
+    stored(bench.maps.memory_mut()).inline.owner.id = u32::MAX;
+    stored(bench.maps.memory_mut()).proof = Proof::Unproven;
     let mut bench = restarted(bench);
-    assert_eq!(bench.mirror.entries().count(), 3);
-    bench.bring_unchecked(frontend(1), &want("a", 1..=6));
-    assert_eq!(bench.backends(1), Some((1..=6).collect()));
+    assert!(!bench.mirror.is_out_of_ids());
+    bench.bring_unchecked(frontend(1), &want("a", 1..=10));
+    assert_eq!(bench.backends(1), Some((1..=10).collect()));
+
+    bench.maps.memory_mut().next_id = u32::MAX;
+    let mut bench = restarted(bench);
+    assert!(bench.mirror.is_out_of_ids(), "the next maps begin anew");
+    bench.bring(frontend(4), Some(&want("d", [1])));
+    assert_eq!(bench.backends(4), None);
+    assert_eq!(bench.mirror.shortages().of(&name("d")).count(), 1);
+    bench.bring(frontend(1), Some(&want("a", [1])));
+    assert_eq!(bench.backends(1), Some(vec![1]), "what has an id goes on");
 }
 
 #[test]
-fn names_read_back_as_the_service_ports_they_were() {
-    let mut held = filled().maps.held().clone();
-    let id = *held.names.keys().next().unwrap();
-    for (protocol, reads) in [(6, Some(Protocol::Tcp)), (17, Some(Protocol::Udp)), (132, None), (0, None)] {
-        held.names.get_mut(&id).unwrap().protocol = protocol;
-        assert_eq!(held.key(id).map(|key| key.protocol), reads, "{protocol}");
-    }
-}
-
-#[test]
-fn the_audit_finds_what_someone_else_changed() {
-    type Harm = fn(&mut Observed);
+fn the_audit_finds_what_another_program_changed() {
+    type Harm = fn(&mut Memory);
     let harms: [(&str, Harm, &[&str]); 5] = [
         ("nothing", |_| {}, &[]),
-        ("a value", |held| held.services.get_mut(&frontend(2)).unwrap().count = 9, &["b"]),
-        ("a region", |held| held.backends.fill(Default::default()), &["a"]),
-        ("an element is gone", |held| _ = held.services.remove(&frontend(2)), &["b"]),
-        ("all are gone", |held| held.services.clear(), &["a", "b", "c"]),
+        ("a value", |memory| memory.services.get_mut(&frontend(2)).unwrap().count = 9, &["b"]),
+        ("a region", |memory| memory.cells.fill(Default::default()), &["a"]),
+        ("an element is gone", |memory| _ = memory.services.remove(&frontend(2)), &["b"]),
+        ("all are gone", |memory| memory.services.clear(), &["a", "b", "c"]),
     ];
     for (shows, harm, services) in harms {
         let mut bench = filled();
-        harm(bench.maps.held_mut());
-        let (differ, names) = bench.mirror.compare(bench.maps.held());
+        harm(bench.maps.memory_mut());
+        let (differ, names) = bench.mirror.compare(&bench.maps.held());
         assert_eq!(
             differ.into_iter().collect::<Vec<_>>(),
             services.iter().map(|s| name(s)).collect::<Vec<_>>(),
@@ -128,27 +153,70 @@ fn the_audit_finds_what_someone_else_changed() {
         assert_eq!(bench.backends(2), Some(vec![1]), "{shows}");
         assert_eq!(bench.backends(3), Some(vec![]), "{shows}");
         bench.grace();
-        let (differ, names) = bench.mirror.compare(bench.maps.held());
+        let (differ, names) = bench.mirror.compare(&bench.maps.held());
         assert!(differ.is_empty() && names.is_empty() && bench.mirror.orphans().is_empty(), "{shows}");
     }
 }
 
 #[test]
-fn the_audit_finds_elements_and_names_that_nobody_wrote() {
+fn the_audit_finds_elements_and_names_that_no_agent_wrote() {
     let mut bench = filled();
-    let foreign = bench.maps.held().services[&frontend(2)];
-    bench.maps.held_mut().services.insert(frontend(9), foreign);
-    let names = &mut bench.maps.held_mut().names;
-    let lost = *names.keys().next().unwrap();
-    let extra = names[&lost];
-    names.remove(&lost);
-    names.insert(77, extra);
+    let memory = bench.maps.memory_mut();
+    let foreign = memory.services[&frontend(2)].clone();
+    memory.services.insert(frontend(9), foreign);
+    let lost = *memory.names.keys().next().unwrap();
+    let extra = memory.names.remove(&lost).unwrap();
+    memory.names.insert(77, extra.clone());
 
-    let (differ, ops) = bench.mirror.compare(bench.maps.held());
+    let (differ, ops) = bench.mirror.compare(&bench.maps.held());
     assert!(differ.is_empty());
     assert_eq!(bench.mirror.orphans().len(), 1);
-    assert_eq!(ops, [MapOp::Name { id: lost, name: extra }, MapOp::Unname { id: 77 }]);
+    assert_eq!(ops, [MapOp::Name { id: lost, key: extra }, MapOp::Unname { id: 77 }]);
     bench.bring(frontend(9), None);
     assert_eq!(bench.backends(9), None);
     assert_eq!(bench.mirror.orphans().len(), 0);
+}
+
+#[test]
+fn maps_that_take_the_place_of_others_keep_ids_and_slots() {
+    type Renew = fn(&Bench, Capacity) -> Mirror;
+    let ways: [(&str, Renew); 2] = [
+        ("grown by the same agent", |old, capacity| old.mirror.successor(capacity)),
+        ("made by another version, from what it reads", |old, capacity| {
+            let mut mirror = Mirror::new(capacity, 1);
+            mirror.inherit(&old.maps.held());
+            mirror
+        }),
+    ];
+    for (shows, renew) in ways {
+        let mut old = Bench::new(8, 64);
+        old.bring(frontend(1), Some(&want("a", [20, 30])));
+        // The slots are 40, 20, 30 in no order of their own.
+        old.bring(frontend(1), Some(&want("a", [40])));
+        old.bring(frontend(1), Some(&want("a", [20, 30, 40])));
+        old.bring(frontend(2), Some(&want("b", 1..=9)));
+        let (before, of_b) = (old.element(1).unwrap(), old.element(2).unwrap().owner);
+
+        let mut new = Bench::new(16, 128);
+        new.mirror = renew(&old, new.mirror.capacity());
+        new.bring(frontend(1), Some(&want("a", [20, 30, 40])));
+        new.bring(frontend(3), Some(&want("c", [1])));
+        new.bring(frontend(2), Some(&want("z", [1])));
+
+        let after = new.element(1).unwrap();
+        assert_eq!(after.backends, before.backends, "{shows}");
+        assert_eq!(
+            after.owner,
+            Owner { id: before.owner.id, revision: before.owner.revision + 1 },
+            "{shows}"
+        );
+        let fresh = new.element(3).unwrap().owner;
+        assert!(fresh.id > before.owner.id && fresh.id > of_b.id, "{shows}: {fresh:?}");
+        assert!(new.element(2).unwrap().owner.id > of_b.id, "{shows}: another Service, another id");
+        assert_eq!(new.names()[&before.owner.id].service, name("a"), "{shows}");
+    }
+}
+
+fn stored(memory: &mut Memory) -> &mut super::super::fake::Stored {
+    memory.services.get_mut(&frontend(1)).unwrap()
 }

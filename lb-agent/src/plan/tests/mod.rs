@@ -7,17 +7,14 @@ mod wants;
 
 use std::collections::BTreeMap;
 
-use lb_common::layout::{Backend4, FLAG_TOPOLOGY, Frontend4};
-
-use crate::model::{Family, ObjectName, Protocol, ServicePortKey};
-use crate::plan::Maps;
+use crate::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
 use crate::plan::fake::Fake;
 
-use super::{Capacity, Desired, Mirror, Step};
+use super::{Backend, Capacity, Desired, Element, Maps, Mirror, Proof, Step};
 
 /// The address of Service number `number`.
-fn frontend(number: u8) -> Frontend4 {
-    Frontend4 { address: [10, 96, 0, number], port: [0, 80], protocol: 6, zero: 0 }
+fn frontend(number: u8) -> Frontend {
+    Frontend { address: std::net::SocketAddr::from(([10, 96, 0, number], 80)), protocol: Protocol::Tcp }
 }
 
 fn name(service: &str) -> ObjectName {
@@ -26,7 +23,7 @@ fn name(service: &str) -> ObjectName {
 
 /// A Service with these backends, numbered.
 fn want(service: &str, backends: impl IntoIterator<Item = u16>) -> Desired {
-    let mut backends: Vec<Backend4> = backends.into_iter().map(backend).collect();
+    let mut backends: Vec<Backend> = backends.into_iter().map(backend).collect();
     backends.sort_unstable();
     let key = ServicePortKey {
         service: name(service),
@@ -34,16 +31,16 @@ fn want(service: &str, backends: impl IntoIterator<Item = u16>) -> Desired {
         protocol: Protocol::Tcp,
         family: Family::V4,
     };
-    Desired { key, flags: 0, affinity: 0, backends }
+    Desired { key, has_topology: false, affinity: None, backends, excess: 0 }
 }
 
 fn with_topology(want: Desired) -> Desired {
-    Desired { flags: FLAG_TOPOLOGY, ..want }
+    Desired { has_topology: true, ..want }
 }
 
-fn backend(number: u16) -> Backend4 {
+fn backend(number: u16) -> Backend {
     let [high, low] = number.to_be_bytes();
-    Backend4 { address: [10, 244, high, low], port: [0x24, 0xa0], pool: 0 }
+    Backend { ip: [10, 244, high, low].into(), port: 9376 }
 }
 
 /// The plan over maps in memory, both kept in step.
@@ -59,14 +56,14 @@ impl Bench {
     }
 
     /// Brings one element to what is wanted.
-    fn bring(&mut self, frontend: Frontend4, want: Option<&Desired>) {
+    fn bring(&mut self, frontend: Frontend, want: Option<&Desired>) {
         for step in self.mirror.steps(frontend, want) {
             self.carry_out(step);
         }
     }
 
     /// The same over maps that someone has harmed: what is written along the way may dangle.
-    fn bring_unchecked(&mut self, frontend: Frontend4, want: &Desired) {
+    fn bring_unchecked(&mut self, frontend: Frontend, want: &Desired) {
         for step in self.mirror.steps(frontend, Some(want)) {
             for op in &step.ops {
                 self.maps.write(op).unwrap();
@@ -89,33 +86,34 @@ impl Bench {
         }
     }
 
+    /// The element of Service number `number`, proven.
+    fn element(&self, number: u8) -> Option<Element> {
+        let held = self.maps.held().services.remove(&frontend(number))?;
+        assert_eq!(held.proof, Proof::Proven, "{held:?}");
+        Some(held.element)
+    }
+
     /// The backends that a connection to Service number `number` can get; `None`: untouched.
     fn backends(&self, number: u8) -> Option<Vec<u16>> {
-        let held = self.maps.held();
-        let service = held.services.get(&frontend(number))?;
-        let inline = usize::from(service.count).min(6);
-        let mut backends: Vec<u16> = service.inline[..inline]
-            .iter()
-            .chain(&held.tail(service).unwrap())
-            .map(|backend| u16::from_be_bytes([backend.address[2], backend.address[3]]))
-            .collect();
+        let mut backends: Vec<u16> = self.element(number)?.backends.iter().map(|at| number_of(&at)).collect();
         backends.sort_unstable();
         Some(backends)
     }
 
     fn names(&self) -> BTreeMap<u32, ServicePortKey> {
-        let held = self.maps.held();
-        held.names.keys().map(|id| (*id, held.key(*id).unwrap())).collect()
+        self.maps.memory().names.clone()
     }
 }
 
-/// An element that points at what is not its own, if there is one.
-fn dangling(maps: &Fake) -> Option<Frontend4> {
-    let held = maps.held();
-    let broken = |frontend: &Frontend4| {
-        let service = &held.services[frontend];
-        let proven = lb_common::element::check::<lb_common::family::V4>(frontend, service) == service.check;
-        !proven || held.tail(service).is_none()
+fn number_of(backend: &Backend) -> u16 {
+    let std::net::IpAddr::V4(ip) = backend.ip else { panic!("{backend:?}") };
+    u16::from_be_bytes([ip.octets()[2], ip.octets()[3]])
+}
+
+/// An element that points at what is not its own, or that the Bloom filter hides, if there is one.
+fn dangling(maps: &Fake) -> Option<Frontend> {
+    let is_broken = |(frontend, held): &(Frontend, super::Held)| {
+        held.proof == Proof::Unproven || !maps.memory().admitted.contains(frontend)
     };
-    held.services.keys().find(|frontend| broken(frontend)).copied()
+    maps.held().services.into_iter().find(is_broken).map(|(frontend, _)| frontend)
 }

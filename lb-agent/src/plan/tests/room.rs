@@ -4,7 +4,7 @@ use super::super::Starved;
 use super::*;
 
 fn short(bench: &Bench, service: &str) -> Option<Starved> {
-    bench.mirror.starved().get(&name(service))?.values().next().copied()
+    bench.mirror.shortages().of(&name(service)).next().map(|(_, why)| why)
 }
 
 #[test]
@@ -140,7 +140,110 @@ fn what_lacks_room_is_said_with_the_map_and_the_flag() {
         (Starved::Frontends, "services4", "--max-services"),
         (Starved::Backends, "backends4", "--max-backends"),
     ] {
-        let text = short.describe();
+        let text = short.describe().unwrap();
         assert!(text.contains(map) && text.contains(flag), "{text}");
     }
+}
+
+/// A pass over one Service after the other, as often as room is given back.
+fn settle(bench: &mut Bench, all: &[(u8, &Desired)]) {
+    for _ in 0..2 {
+        for (number, desired) in all {
+            bench.bring(frontend(*number), Some(desired));
+        }
+        bench.grace();
+    }
+}
+
+#[test]
+fn a_shortage_at_an_address_ends_when_another_service_is_published_there() {
+    let mut bench = Bench::new(1, 8);
+    bench.bring(frontend(1), Some(&want("a", [1])));
+    bench.bring(frontend(2), Some(&want("late", [2])));
+    assert_eq!(short(&bench, "late"), Some(Starved::Frontends));
+    bench.bring(frontend(1), None);
+    bench.bring(frontend(2), Some(&want("heir", [3])));
+
+    assert_eq!(short(&bench, "late"), None);
+    assert_eq!(bench.mirror.frontends_of(&name("late")).len(), 0, "nothing of heir's is late's to take back");
+    assert_eq!(bench.backends(2), Some(vec![3]));
+}
+
+/// Its own old element is in the way of the room that it asks for.
+#[test]
+fn a_service_that_gets_a_topology_while_the_map_is_full_does_not_give_way_to_itself() {
+    let mut bench = Bench::new(8, 4);
+    bench.bring(frontend(1), Some(&want("a", 1..=10)));
+    let wanted = with_topology(want("a", 11..=20));
+    let steps = bench.mirror.steps(frontend(1), Some(&wanted));
+    assert_eq!(steps.len(), 1, "one step for one address");
+    for step in steps {
+        bench.carry_out(step);
+    }
+    assert_eq!(bench.backends(1), Some(vec![]), "never a backend of the set before");
+    bench.grace();
+    bench.bring(frontend(1), Some(&wanted));
+    assert_eq!(bench.backends(1), Some((11..=20).collect()));
+}
+
+#[test]
+fn a_service_that_loses_its_topology_gives_way_to_one_that_lacks_room() {
+    let mut bench = Bench::new(1, 8);
+    bench.bring(frontend(1), Some(&with_topology(want("a", [1]))));
+    bench.bring(frontend(2), Some(&with_topology(want("b", [2]))));
+    assert_eq!(short(&bench, "b"), Some(Starved::Frontends));
+    bench.mirror.take_retryable();
+
+    bench.bring(frontend(1), Some(&want("a", [1])));
+    assert_eq!(bench.mirror.take_retryable(), [name("b")]);
+    bench.bring(frontend(2), Some(&with_topology(want("b", [2]))));
+    assert_eq!((bench.backends(1), bench.backends(2)), (None, Some(vec![2])));
+}
+
+/// A map that is nearly empty, but for regions that wait for a grace period.
+#[test]
+fn room_that_a_grace_period_gives_back_is_no_shortage() {
+    let mut bench = Bench::new(8, 32);
+    bench.bring(frontend(1), Some(&want("a", 1..=14)));
+    for turn in 2..40 {
+        bench.bring(frontend(1), Some(&want("a", 1..=13 + turn % 2)));
+        let left = bench.backends(1).unwrap();
+        assert!(left.len() >= 13, "{} of 13, in turn {turn}", left.len());
+        assert_ne!(short(&bench, "a"), Some(Starved::Backends));
+        if turn % 4 == 0 {
+            bench.grace();
+        }
+    }
+    settle(&mut bench, &[(1, &want("a", 1..=14))]);
+    assert_eq!((bench.backends(1), short(&bench, "a")), (Some((1..=14).collect()), None));
+}
+
+#[test]
+fn what_grows_leaves_the_last_free_region_to_what_shrinks() {
+    let mut bench = Bench::new(8, 16);
+    bench.bring(frontend(1), Some(&want("a", 1..=10)));
+    for last in 11..=13 {
+        bench.bring(frontend(1), Some(&want("a", 1..=last)));
+    }
+    // One backend is gone: the set without it needs a region at once.
+    bench.bring(frontend(1), Some(&want("a", 2..=10)));
+    assert_eq!(bench.backends(1), Some((2..=10).collect()));
+}
+
+#[test]
+fn an_element_counts_up_to_65535_backends_and_says_that_there_are_more() {
+    let all = |count: u32| -> Desired {
+        let backend =
+            |number: u32| Backend { ip: std::net::Ipv4Addr::from(0x0a00_0000 + number).into(), port: 80 };
+        Desired { backends: (1..=count.min(65_535)).map(backend).collect(), ..want("a", []) }
+    };
+    let mut bench = Bench::new(2, 1 << 18);
+    bench.bring(frontend(1), Some(&all(65_535)));
+    assert_eq!((bench.element(1).unwrap().backends.len(), short(&bench, "a")), (65_535, None));
+    bench.grace();
+    bench.bring(frontend(1), Some(&Desired { excess: 1, ..all(65_536) }));
+    assert_eq!(
+        (bench.element(1).unwrap().backends.len(), short(&bench, "a")),
+        (65_535, Some(Starved::Excess))
+    );
 }

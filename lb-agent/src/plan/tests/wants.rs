@@ -1,7 +1,7 @@
 //! What is wanted, from what the store says.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::model::{
     Change, Conditions, Endpoint, Kind, Node, Object, ObjectKey, Service, ServicePort, Slice, SliceOwner,
@@ -69,7 +69,7 @@ fn all_wanted(store: &Store, mirror: &Mirror) -> Vec<(u8, Option<usize>)> {
     let mut dirty: BTreeSet<ObjectName> = store.services().map(|(service, _)| service.name.clone()).collect();
     dirty.extend(mirror.services().cloned());
     let wants = wanted(store, mirror, &dirty);
-    wants.into_iter().map(|(at, want)| (at.address[3], want.map(|want| want.backends.len()))).collect()
+    wants.into_iter().map(|(at, want)| (last_byte(&at), want.map(|want| want.backends.len()))).collect()
 }
 
 fn unread_slice(service: &str) -> Change {
@@ -130,7 +130,7 @@ fn a_topology_is_carried_out_on_what_was_read_where_the_maps_hold_nothing_as_nar
     assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror), [(1, Some(0))], "nothing is held");
     assert_eq!(all_wanted(&store, &holding().mirror), [(1, Some(0)), (2, None)], "held without the topology");
     let mut bench = Bench::new(8, 8);
-    bench.bring(frontend(1), Some(&Desired { flags: FLAG_TOPOLOGY, ..want("a", [1]) }));
+    bench.bring(frontend(1), Some(&with_topology(want("a", [1]))));
     assert_eq!(all_wanted(&store, &bench.mirror), [], "held with it");
 }
 
@@ -182,18 +182,17 @@ fn affinity_stays_with_kube_proxy_unless_a_topology_asks_for_the_loop() {
 }
 
 #[test]
-fn what_a_service_asks_for_stands_in_its_flags() {
-    const BOTH: u16 = FLAG_TOPOLOGY | lb_common::layout::FLAG_AFFINITY;
-    for (shows, topology, affinity, flags) in [
-        ("nothing", None, None, 0),
-        ("a topology", Some("kubernetes.io/hostname"), None, FLAG_TOPOLOGY),
-        ("a topology and affinity", Some("kubernetes.io/hostname"), Some(60), BOTH),
+fn what_a_service_asks_for_is_desired_of_its_element() {
+    for (shows, topology, affinity, has_topology) in [
+        ("nothing", None, None, false),
+        ("a topology", Some("kubernetes.io/hostname"), None, true),
+        ("a topology and affinity", Some("kubernetes.io/hostname"), Some(60), true),
     ] {
         let asks = Service { topology: topology.map(Into::into), affinity, ..service("a", 1) };
         let store = store([Object::Service(asks), Object::Slice(slice("a", [1]))]);
         let wants = wanted(&store, &Bench::new(8, 8).mirror, &[name("a")].into());
         let want = wants[&frontend(1)].as_ref().unwrap();
-        assert_eq!((want.flags, want.affinity), (flags, affinity.unwrap_or(0)), "{shows}");
+        assert_eq!((want.has_topology, want.affinity), (has_topology, affinity), "{shows}");
     }
 }
 
@@ -208,8 +207,8 @@ fn a_service_that_waits_keeps_nothing_that_is_another_ones() {
 #[test]
 fn an_element_without_a_name_goes_once_all_is_known() {
     let mut bench = holding();
-    bench.maps.held_mut().names.clear();
-    let mirror = Mirror::adopt(bench.maps.held(), bench.mirror.capacity());
+    bench.maps.memory_mut().names.clear();
+    let mirror = Mirror::adopt(&bench.maps.held(), bench.mirror.capacity());
     let with = |change: Option<Change>| {
         let mut store = store([Object::Service(service("a", 1)), Object::Slice(slice("a", [1]))]);
         change.into_iter().for_each(|change| store.apply(change));
@@ -243,7 +242,7 @@ fn a_pass_takes_back_first_then_serves_what_has_a_topology() {
         (frontend(2), None),
         (frontend(3), Some(with_topology(want("strict", [1])))),
     ]);
-    let order: Vec<u8> = topology_first(wants).into_iter().map(|(at, _)| at.address[3]).collect();
+    let order: Vec<u8> = topology_first(wants).into_iter().map(|(at, _)| last_byte(&at)).collect();
     assert_eq!(order, [2, 3, 1]);
 }
 
@@ -255,6 +254,9 @@ fn the_room_that_is_needed_counts_regions_as_they_are_allocated() {
         (frontend(3), None),
     ]);
     assert_eq!(need(&wants), Capacity { frontends: 2, backends: 8 });
-    let port = SocketAddr::from(([10, 244, 0, 1], 9376));
-    assert_eq!(port.port().to_be_bytes(), backend(1).port);
+}
+
+fn last_byte(at: &Frontend) -> u8 {
+    let IpAddr::V4(ip) = at.address.ip() else { panic!("{at:?}") };
+    ip.octets()[3]
 }
