@@ -63,6 +63,11 @@ impl Shortages {
         those.filter_map(|(_, frontend)| Some((*frontend, self.at.get(frontend)?.1)))
     }
 
+    /// The Services that are not served as desired; one with several addresses more than once.
+    pub fn services(&self) -> impl Iterator<Item = &ObjectName> {
+        self.by_service.iter().map(|(service, _)| service)
+    }
+
     /// How many addresses lack room that larger maps would have.
     #[must_use]
     pub fn lacking_room(&self) -> usize {

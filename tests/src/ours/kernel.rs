@@ -7,16 +7,12 @@ use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
 use lb_agent::datapath::takeover::Datapath;
 use lb_agent::datapath::{Grace, cgroup, grace_period, lock};
-use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
-use lb_agent::plan::{Capacity, Desired, Mirror};
-use lb_agent::plan::{Maps, Sizes};
-use lb_common::layout::{Backend4, Frontend4};
+use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::{Backend, Capacity, Desired, Maps, Mirror, Sizes};
+use lb_common::layout::Frontend4;
 use lb_common::outcome::Outcome;
 
 use crate::harness::node::Node;
-
-/// TCP, as in the front end's key.
-const TCP: u8 = 6;
 
 /// Attached to a node's cgroup, and pinned below its pin root.
 pub struct Kernel {
@@ -55,7 +51,7 @@ impl Kernel {
 
     /// The same under a name of the Service's own.
     pub fn publish_as(&mut self, service: &str, address: &str, backends: &[SocketAddr]) -> Result<()> {
-        let mut backends = backends.iter().map(backend).collect::<Result<Vec<_>>>()?;
+        let mut backends: Vec<Backend> = backends.iter().copied().map(Backend::from).collect();
         backends.sort_unstable();
         let key = ServicePortKey {
             service: ObjectName::new("default", service),
@@ -63,7 +59,10 @@ impl Kernel {
             protocol: Protocol::Tcp,
             family: Family::V4,
         };
-        self.carry_out(frontend(address)?, Some(&Desired { key, flags: 0, affinity: 0, backends }))
+        self.carry_out(
+            frontend(address)?,
+            Some(&Desired { key, has_topology: false, affinity: None, backends, excess: 0 }),
+        )
     }
 
     /// Leaves `address` alone from now on.
@@ -78,14 +77,14 @@ impl Kernel {
         found.map(|(_, times)| *times).context("an outcome without a counter")
     }
 
-    fn carry_out(&mut self, frontend: Frontend4, want: Option<&Desired>) -> Result<()> {
+    fn carry_out(&mut self, frontend: Frontend, want: Option<&Desired>) -> Result<()> {
         for step in self.mirror.steps(frontend, want) {
             for op in &step.ops {
                 self.maps.write(op)?;
             }
             self.mirror.commit(step);
         }
-        ensure!(self.mirror.starved().is_empty(), "the maps are too small for this test");
+        ensure!(self.mirror.shortages().is_empty(), "the maps are too small for this test");
         if let Some(age) = self.mirror.start_grace() {
             grace_period(Grace::Rcu);
             self.mirror.release(age);
@@ -94,17 +93,14 @@ impl Kernel {
     }
 }
 
-/// The key of a TCP address in the front end.
-pub fn frontend(address: &str) -> Result<Frontend4> {
-    let backend = backend(&address.parse().with_context(|| format!("not ADDRESS:PORT: {address}"))?)?;
-    Ok(Frontend4 { address: backend.address, port: backend.port, protocol: TCP, zero: 0 })
+/// A TCP address in the front end.
+pub fn frontend(address: &str) -> Result<Frontend> {
+    let address = address.parse().with_context(|| format!("not ADDRESS:PORT: {address}"))?;
+    Ok(Frontend { address, protocol: Protocol::Tcp })
 }
 
-fn backend(at: &SocketAddr) -> Result<Backend4> {
-    match at {
-        SocketAddr::V4(at) => {
-            Ok(Backend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), pool: 0 })
-        }
-        SocketAddr::V6(at) => anyhow::bail!("not an IPv4 address: {at}"),
-    }
+/// The same as bytes: a key of the map `services4`.
+pub fn key(address: &str) -> Result<Frontend4> {
+    let SocketAddr::V4(at) = frontend(address)?.address else { anyhow::bail!("not IPv4: {address}") };
+    Ok(Frontend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), protocol: 6, zero: 0 })
 }

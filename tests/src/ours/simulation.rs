@@ -1,20 +1,18 @@
 //! Objects in, map writes out, without an agent around it: the loop's body on any kernel's maps.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use lb_agent::convert::Interner;
 use lb_agent::datapath::{Grace, grace_period};
 use lb_agent::manifest::{Format, read};
-use lb_agent::model::{Change, Kind, Object, ObjectKey, ObjectName};
-use lb_agent::plan::{Capacity, MapOp, Mirror, Observed};
-use lb_agent::plan::{Maps, ReadError, WriteError};
+use lb_agent::model::{Change, Frontend, Kind, Object, ObjectKey, ObjectName};
+use lb_agent::plan::{
+    Capacity, Held, MapOp, Maps, Mirror, Observed, Proof, ReadError, RepairError, WriteError,
+};
 use lb_agent::store::{Rules, Store};
 use lb_agent::writer::reconcile::Reconciler;
-use lb_common::element::check;
-use lb_common::family::V4;
-use lb_common::layout::{Backend4, Frontend4, INLINE_BACKENDS};
 
 use crate::harness::manifests::manifests;
 
@@ -66,16 +64,13 @@ pub type State = BTreeMap<SocketAddr, Route>;
 
 /// What the maps hold; an error when an element does not prove itself, or points at what is not its own.
 pub fn state(observed: &Observed) -> Result<State> {
-    let element = |(frontend, value): (&Frontend4, &lb_common::layout::Service4)| {
-        let at = socket(frontend.address, frontend.port);
-        ensure!(check::<V4>(frontend, value) == value.check, "{at} does not prove itself: {value:?}");
-        let tail = observed.tail(value).with_context(|| format!("the region of {at} is not its own"))?;
-        let inline = usize::from(value.count).min(INLINE_BACKENDS);
-        let backends = value.inline[..inline].iter().chain(&tail);
-        let to: BTreeSet<SocketAddr> =
-            backends.map(|Backend4 { address, port, .. }| socket(*address, *port)).collect();
-        ensure!(to.len() == usize::from(value.count), "{at} has a backend twice");
-        let service = observed.key(value.id).map(|key| key.service.name.to_string()).unwrap_or_default();
+    let element = |(frontend, held): (&Frontend, &Held)| {
+        let (at, element) = (frontend.address, &held.element);
+        ensure!(held.proof == Proof::Proven, "{at} does not prove itself: {held:?}");
+        let to: BTreeSet<SocketAddr> = element.backends.iter().map(SocketAddr::from).collect();
+        ensure!(to.len() == element.backends.len(), "{at} has a backend twice");
+        let service =
+            observed.key(element.owner.id).map(|key| key.service.name.to_string()).unwrap_or_default();
         Ok((at, Route { service, to }))
     };
     observed.services.iter().map(element).collect()
@@ -132,6 +127,10 @@ impl<M: Maps> Maps for Guarded<M> {
         self.writes.1 += 1;
         self.look(op);
         Ok(())
+    }
+
+    fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
+        self.maps.repair(observed)
     }
 
     fn dump(&mut self) -> Result<Observed, ReadError> {
@@ -222,18 +221,13 @@ impl<M: Maps> SimulatedAgent<M> {
         }
         let held = self.kernel.maps.dump()?;
         ensure!(held.names.len() == held.services.len(), "names: {:?}", held.names.keys());
-        let tails =
-            held.services.values().map(|value| usize::from(value.count).saturating_sub(INLINE_BACKENDS));
+        let tails = held.services.values().map(|held| held.element.tail());
         let taken: usize = tails.filter(|tail| *tail > 0).map(usize::next_power_of_two).sum();
         let (mirror, capacity) = (&self.kernel.mirror, self.kernel.mirror.capacity());
         let free = mirror.free_backends() as usize;
         ensure!(free + taken == capacity.backends as usize, "{free} free and {taken} taken of {capacity:?}");
         state(&held)
     }
-}
-
-fn socket(address: [u8; 4], port: [u8; 2]) -> SocketAddr {
-    SocketAddr::new(IpAddr::from(address), u16::from_be_bytes(port))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The agent's own rooms over maps of the proof's sizes: programs, maps and the mirror over them.
 
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -9,11 +9,10 @@ use lb_agent::datapath::maps::pinned::{Counters, folder};
 use lb_agent::datapath::programs::links::Links;
 use lb_agent::datapath::programs::load::{Features, Programs, load};
 use lb_agent::datapath::{cgroup, cleanup, lock};
-use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
-use lb_agent::plan::Maps;
-use lb_agent::plan::{Capacity, Desired, MapOp, Mirror};
+use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::{Backend, Capacity, Desired, MapOp, Maps, Mirror};
 use lb_agent::writer::reconcile::Reconciler;
-use lb_common::layout::{Backend4, Frontend4, SERVICES4};
+use lb_common::layout::{Frontend4, SERVICES4};
 use lb_common::outcome::Outcome;
 
 use super::bucket;
@@ -127,15 +126,15 @@ impl Writer {
     /// Those of `candidates` that share a bucket with the Service under test.
     pub(super) fn mates(&self, candidates: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>> {
         let pinned = folder(&self.pin_root).join(SERVICES4.pin);
-        let mates = bucket::mates(&pinned, CAPACITY.frontends, frontend(CLUSTER))?;
-        Ok(candidates.iter().filter(|at| mates.contains(&frontend(**at))).copied().collect())
+        let mates = bucket::mates(&pinned, CAPACITY.frontends, key(CLUSTER))?;
+        Ok(candidates.iter().filter(|at| mates.contains(&key(**at))).copied().collect())
     }
 
     pub(super) fn count(&mut self) -> Result<Count> {
         let observed = self.kernel.maps.dump()?;
         let service = observed.services.get(&frontend(CLUSTER)).context("the Service is not in the map")?;
         Ok(Count {
-            publications: service.revision.into(),
+            publications: service.element.owner.revision.into(),
             writes: u64::from(self.kernel.maps.sequence()) / 2,
             counters: self.kernel.maps.counters()?,
         })
@@ -148,14 +147,17 @@ impl Count {
     }
 }
 
-fn frontend(at: SocketAddrV4) -> Frontend4 {
+fn frontend(at: SocketAddrV4) -> Frontend {
+    Frontend { address: at.into(), protocol: Protocol::Tcp }
+}
+
+/// The key of an address in the map.
+fn key(at: SocketAddrV4) -> Frontend4 {
     Frontend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), protocol: 6, zero: 0 }
 }
 
 fn want(at: SocketAddrV4, backends: &[SocketAddrV4]) -> Desired {
-    let backend =
-        |at: &SocketAddrV4| Backend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), pool: 0 };
-    let mut backends: Vec<Backend4> = backends.iter().map(backend).collect();
+    let mut backends: Vec<Backend> = backends.iter().map(|at| SocketAddr::from(*at).into()).collect();
     backends.sort_unstable();
     let [_, _, high, low] = at.ip().octets();
     let key = ServicePortKey {
@@ -164,33 +166,29 @@ fn want(at: SocketAddrV4, backends: &[SocketAddrV4]) -> Desired {
         protocol: Protocol::Tcp,
         family: Family::V4,
     };
-    Desired { key, flags: 0, affinity: 0, backends }
+    Desired { key, has_topology: false, affinity: None, backends, excess: 0 }
 }
 
 /// The set of the Service under test after `ops`, if they publish it: what is written counts, not what was
 /// asked for, which may lack room.
-fn published<'o>(ops: impl Iterator<Item = &'o MapOp>) -> Option<Set> {
-    let mut tail: Vec<Backend4> = Vec::new();
-    for op in ops {
-        match op {
-            MapOp::Fill { entries, .. } => tail = entries.iter().map(|entry| entry.backend).collect(),
-            MapOp::Put { frontend: at, service } if *at == frontend(CLUSTER) => {
-                let count = usize::from(service.count);
-                let all = service.inline.iter().take(count).chain(&tail);
-                return Some(all.map(bit).fold(0, |set, bit| set | bit));
-            }
-            MapOp::Put { .. }
-            | MapOp::NextId(_)
-            | MapOp::Name { .. }
-            | MapOp::Remove { .. }
-            | MapOp::Unname { .. } => {}
+fn published<'o>(mut ops: impl Iterator<Item = &'o MapOp>) -> Option<Set> {
+    ops.find_map(|op| match op {
+        MapOp::Put { frontend: at, element } if *at == frontend(CLUSTER) => {
+            Some(element.backends.iter().map(|backend| bit(&backend)).fold(0, |set, bit| set | bit))
         }
-    }
-    None
+        MapOp::Put { .. }
+        | MapOp::NextId(_)
+        | MapOp::Name { .. }
+        | MapOp::Fill { .. }
+        | MapOp::Admit { .. }
+        | MapOp::Remove { .. }
+        | MapOp::Unname { .. } => None,
+    })
 }
 
-fn bit(backend: &Backend4) -> Set {
-    match Reached::at(0, SocketAddrV4::new(backend.address.into(), u16::from_be_bytes(backend.port))) {
+fn bit(backend: &Backend) -> Set {
+    let SocketAddr::V4(at) = SocketAddr::from(*backend) else { return 0 };
+    match Reached::at(0, at) {
         Reached::Backend(number) => 1 << number,
         Reached::Neighbour | Reached::Decoy | Reached::Unknown => 0,
     }

@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 
 use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, wait_for};
-use edgeloop_tests::kernel::frontend;
+use edgeloop_tests::kernel::{frontend, key};
 use edgeloop_tests::{Pair, bpf};
 use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
-use lb_agent::plan::Observed;
+use lb_agent::plan::{Element, Observed};
 use lb_common::element::check;
 use lb_common::family::V4;
 use lb_common::layout::{Backend4, RegionEntry4, Service4, ServiceName};
@@ -24,7 +24,7 @@ type Tamper = fn(&World);
 fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
     let tampers: [(&str, Tamper); 9] = [
         ("an element is deleted", |world| {
-            bpf::delete(&world.map("services4"), &frontend(Pair::SERVICE).unwrap()).unwrap()
+            bpf::delete(&world.map("services4"), &key(Pair::SERVICE).unwrap()).unwrap()
         }),
         ("an element points elsewhere, and proves itself", |world| {
             world.change(|value| value.inline[0].address = [10, 66, 66, 66]);
@@ -32,20 +32,20 @@ fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
         ("an element does not prove itself", |world| world.change_unproven(|value| value.check ^= 1)),
         ("an element refuses", |world| world.change(|value| value.count = 0)),
         ("an element is of nobody", |world| {
-            let key = frontend("10.96.66.66:80").unwrap();
+            let key = key("10.96.66.66:80").unwrap();
             let mut value = Service4 { id: 66_666, revision: 1, count: 1, ..Service4::default() };
             value.inline[0] = Backend4 { address: [10, 66, 66, 66], port: [0, 80], pool: 0 };
             value.check = check::<V4>(&key, &value);
             bpf::update(&world.map("services4"), &key, &value).unwrap();
         }),
         ("a region entry points elsewhere", |world| {
-            let large = world.held().services[&frontend(LARGE).unwrap()];
+            let large = world.large();
             let backend = Backend4 { address: [10, 66, 66, 66], port: [0, 80], pool: 0 };
-            let entry = RegionEntry4 { id: large.id, revision: large.revision, backend };
+            let entry = RegionEntry4 { id: large.owner.id, revision: large.owner.revision, backend };
             bpf::update(&world.map("backends4"), &large.region, &entry).unwrap();
         }),
         ("a region is of another", |world| {
-            let large = world.held().services[&frontend(LARGE).unwrap()];
+            let large = world.large();
             bpf::update(&world.map("backends4"), &large.region, &RegionEntry4::default()).unwrap();
         }),
         ("a name is deleted", |world| {
@@ -78,7 +78,7 @@ fn status_shows_an_element_that_does_not_prove_itself() {
     let world = World::new();
     drop(world.agent);
     let map = folder(&world.pair.client.node().pin_root()).join("services4");
-    let key = frontend(Pair::SERVICE).unwrap();
+    let key = key(Pair::SERVICE).unwrap();
     bpf::update(&map, &key, &Service4 { id: 7, count: 1, ..Service4::default() }).unwrap();
 
     let shown = element(world.pair.client.node(), Pair::SERVICE).unwrap().unwrap();
@@ -112,6 +112,10 @@ impl World {
         PinnedMaps::open(&folder(&self.pair.client.node().pin_root())).unwrap().dump().unwrap()
     }
 
+    fn large(&self) -> Element {
+        self.held().services[&frontend(LARGE).unwrap()].element.clone()
+    }
+
     /// What is in the kernel for whom, whatever its revision and place.
     fn meaning(&self) -> Vec<(String, String, String, Vec<String>, usize)> {
         let names = self.held().names.len();
@@ -122,13 +126,14 @@ impl World {
     fn change(&self, change: impl FnOnce(&mut Service4)) {
         self.change_unproven(|value| {
             change(value);
-            value.check = check::<V4>(&frontend(Pair::SERVICE).unwrap(), value);
+            value.check = check::<V4>(&key(Pair::SERVICE).unwrap(), value);
         });
     }
 
     fn change_unproven(&self, change: impl FnOnce(&mut Service4)) {
-        let key = frontend(Pair::SERVICE).unwrap();
-        let mut value = self.held().services[&key];
+        let key = key(Pair::SERVICE).unwrap();
+        let mut value: Service4 =
+            bpf::Pinned::open(&self.map("services4")).unwrap().read(&key).unwrap().unwrap();
         change(&mut value);
         bpf::update(&self.map("services4"), &key, &value).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use aya::maps::{Array, Map, MapData};
-use edgeloop_tests::kernel::{Kernel, frontend};
+use edgeloop_tests::kernel::{Kernel, key};
 use edgeloop_tests::{Node, Site};
 use lb_agent::datapath::maps::pinned;
 use lb_agent::plan::Maps;
@@ -12,11 +12,11 @@ use lb_common::layout::{BLOOM4, BloomWord};
 
 const SERVICE: &str = "10.96.0.10:80";
 
-/// Without its marks a service is not seen by the programs, which shows that they are asked; what
-/// reads the maps back sets them again, and clears those of a service that is gone.
+/// Without its bits a Service is not seen by the programs, which shows that they ask for them; an
+/// audit sets them again, and clears those of a Service that is gone.
 #[test]
 #[ignore = "needs root"]
-fn marks_that_a_stranger_clears_come_back_and_those_of_a_gone_service_go() {
+fn bits_that_another_program_clears_come_back_and_those_of_a_gone_service_go() {
     let site = Site::new().unwrap();
     let node = site.node("n1").unwrap();
     let web = node.pod("web", "10.244.0.3").unwrap();
@@ -28,22 +28,24 @@ fn marks_that_a_stranger_clears_come_back_and_those_of_a_gone_service_go() {
     kernel.publish(SERVICE, &[backend]).unwrap();
     assert!(dial().is_from("web"));
 
-    let (word, bits) = place::<V4>(&frontend(SERVICE).unwrap());
-    let mut marks: Array<_, BloomWord> = Array::try_from(open_marks(&node).unwrap()).unwrap();
-    assert_eq!(marks.get(&word, 0).unwrap().bits, bits);
-    marks.set(word, BloomWord::default(), 0).unwrap();
+    let (word, bits) = place::<V4>(&key(SERVICE).unwrap());
+    let mut bits_held: Array<_, BloomWord> = Array::try_from(open_filter(&node).unwrap()).unwrap();
+    assert_eq!(bits_held.get(&word, 0).unwrap().bits, bits);
+    bits_held.set(word, BloomWord::default(), 0).unwrap();
     assert!(dial().failed_with("ENETUNREACH"));
 
-    kernel.maps.dump().unwrap();
+    let observed = kernel.maps.dump().unwrap();
+    kernel.maps.repair(&observed).unwrap();
     assert!(dial().is_from("web"));
 
     kernel.unpublish(SERVICE).unwrap();
-    assert_eq!(marks.get(&word, 0).unwrap().bits, bits, "they cost nothing but time");
-    kernel.maps.dump().unwrap();
-    assert_eq!(marks.get(&word, 0).unwrap().bits, 0);
+    assert_eq!(bits_held.get(&word, 0).unwrap().bits, bits, "they cost nothing but time");
+    let observed = kernel.maps.dump().unwrap();
+    kernel.maps.repair(&observed).unwrap();
+    assert_eq!(bits_held.get(&word, 0).unwrap().bits, 0);
 }
 
-fn open_marks(node: &Node) -> Result<Map> {
+fn open_filter(node: &Node) -> Result<Map> {
     let path = pinned::folder(&node.pin_root()).join(BLOOM4.pin);
     Ok(Map::from_map_data(MapData::from_pin(path)?)?)
 }

@@ -6,10 +6,10 @@ use anyhow::Result;
 use edgeloop_tests::Site;
 use edgeloop_tests::kernel::{Kernel, frontend};
 use lb_agent::datapath::programs::load::Features;
+use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::fake::Fake;
-use lb_agent::plan::{Capacity, MapOp};
-use lb_agent::plan::{Maps, WriteError};
-use lb_common::layout::{BACKENDS4, Backend4, NAMES, RegionEntry4, SERVICES4, Service4, ServiceName};
+use lb_agent::plan::{Backend, Capacity, Element, MapOp, Maps, Owner, Proof, WriteError};
+use lb_common::layout::{BACKENDS4, NAMES, SERVICES4};
 
 /// So small that the kernel counts exactly (it does near the limit in larger ones, too).
 const CAPACITY: Capacity = Capacity { frontends: 4, backends: 8 };
@@ -47,7 +47,7 @@ fn a_full_hash_takes_another_value_for_a_key_that_it_has() {
         maps.write(&put(2, 77)).unwrap();
         maps.write(&named(2)).unwrap();
         let held = maps.dump().unwrap();
-        assert_eq!(held.services[&frontend("10.96.0.2:80").unwrap()].id, 77);
+        assert_eq!(held.services[&frontend("10.96.0.2:80").unwrap()].element.owner.id, 77);
     });
 }
 
@@ -92,17 +92,24 @@ fn removing_what_is_not_there_is_no_error() {
 fn what_was_written_is_read_back() {
     on_both(CAPACITY, |maps| {
         maps.write(&MapOp::NextId(1025)).unwrap();
-        maps.write(&put(1, 7)).unwrap();
         maps.write(&named(7)).unwrap();
-        maps.write(&region(2, 3)).unwrap();
+        let element = Element {
+            owner: Owner { id: 7, revision: 3 },
+            has_topology: true,
+            affinity: Some(60),
+            backends: (0..9).map(backend).collect(),
+            region: 2,
+        };
+        let put = MapOp::Put { frontend: at(1), element: element.clone() };
+        maps.write(&put).unwrap();
+        assert_eq!(maps.dump().unwrap().services[&at(1)].proof, Proof::Unproven, "its region is not its own");
+        maps.write(&MapOp::Fill { at: 2, owner: element.owner, backends: (6..9).map(backend).collect() })
+            .unwrap();
         let held = maps.dump().unwrap();
-        assert_eq!(held.next_id, 1025);
-        assert_eq!(held.services.len(), 1);
-        assert_eq!(held.services[&at(1)].id, 7);
-        assert_eq!(held.names.len(), 1);
+        assert_eq!((held.next_id, held.services.len(), held.names.len()), (1025, 1, 1));
+        assert_eq!(held.services[&at(1)].element, element);
+        assert_eq!(held.services[&at(1)].proof, Proof::Proven);
         assert_eq!(&*held.key(7).unwrap().service.name, "web");
-        let ids: Vec<u32> = held.backends.iter().map(|entry| entry.id).collect();
-        assert_eq!(ids, [0, 0, 9, 9, 9, 0, 0, 0]);
     });
 }
 
@@ -145,22 +152,29 @@ fn is_full(result: Result<(), WriteError>, of: &str) -> bool {
 }
 
 fn put(number: u32, id: u32) -> MapOp {
-    MapOp::Put { frontend: at(number), service: Service4 { id, ..Service4::default() } }
+    let owner = Owner { id, revision: 1 };
+    MapOp::Put { frontend: at(number), element: Element { owner, ..Element::default() } }
 }
 
-fn at(number: u32) -> lb_common::layout::Frontend4 {
+fn at(number: u32) -> Frontend {
     frontend(&format!("10.96.{}.{}:80", number / 256, number % 256)).unwrap()
 }
 
-fn named(id: u32) -> MapOp {
-    let mut name: ServiceName = bytemuck::Zeroable::zeroed();
-    for (to, from) in name.service.iter_mut().zip(b"web") {
-        *to = from.cast_signed();
-    }
-    MapOp::Name { id, name: ServiceName { protocol: 6, family: 4, ..name } }
+fn backend(number: u8) -> Backend {
+    Backend { ip: [10, 244, 0, number].into(), port: 9376 }
 }
 
-fn region(from: u32, entries: usize) -> MapOp {
-    let entry = RegionEntry4 { id: 9, revision: 1, backend: Backend4::default() };
-    MapOp::Fill { at: from, entries: vec![entry; entries] }
+fn named(id: u32) -> MapOp {
+    let key = ServicePortKey {
+        service: ObjectName::new("default", "web"),
+        port_name: "".into(),
+        protocol: Protocol::Tcp,
+        family: Family::V4,
+    };
+    MapOp::Name { id, key }
+}
+
+fn region(from: u32, entries: u8) -> MapOp {
+    let owner = Owner { id: 9, revision: 1 };
+    MapOp::Fill { at: from, owner, backends: (0..entries).map(backend).collect() }
 }

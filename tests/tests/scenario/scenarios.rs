@@ -114,7 +114,7 @@ impl Scenario {
 
             assert_eq!(now, step.state, "{at}");
             assert_eq!(agent.kernel.maps.wrong, Vec::<String>::new(), "{at}");
-            let short = agent.kernel.mirror.starved().keys().map(|service| service.name.to_string());
+            let short = agent.kernel.mirror.shortages().services().map(|service| service.name.to_string());
             assert_eq!(short.collect::<BTreeSet<_>>(), step.short, "{at}: short");
             if is_faultless {
                 assert_eq!(agent.repaired, 0, "{at}: an audit found what nobody had spoilt");

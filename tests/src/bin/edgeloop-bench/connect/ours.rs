@@ -1,7 +1,7 @@
 //! Ours, set up as the agent does it: sizes, maps and programs by its datapath, elements by its plan.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -13,9 +13,8 @@ use lb_agent::datapath::programs::attach;
 use lb_agent::datapath::programs::load::OBJECT;
 use lb_agent::datapath::takeover::Datapath;
 use lb_agent::datapath::{cgroup, lock};
-use lb_agent::model::{Family, ObjectName, Protocol, ServicePortKey};
-use lb_agent::plan::{self, Desired};
-use lb_agent::plan::{Maps, Sizes};
+use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::{self, Backend, Desired, Maps, Sizes};
 use lb_common::layout::{Backend4, CATALOGUE, Frontend4};
 use lb_common::outcome::Outcome;
 
@@ -31,8 +30,12 @@ pub(crate) struct Ours {
 
 /// Publishes `services` services of `each` backends, and attaches at the node's cgroup.
 pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
-    let wants: BTreeMap<Frontend4, Option<Desired>> =
-        (0..services).map(|index| (frontend(dials::service(index)), Some(want(index, each)))).collect();
+    let wants: BTreeMap<Frontend, Option<Desired>> = (0..services)
+        .map(|index| {
+            let address = dials::service(index).into();
+            (Frontend { address, protocol: Protocol::Tcp }, Some(want(index, each)))
+        })
+        .collect();
     let cgroup = cgroup::find(Some(node.cgroup()))?;
     let mut datapath = Datapath::new(lock::acquire(&node.pin_root())?, cgroup, OBJECT);
     let (mut maps, mut plan) = datapath.open(plan::need(&wants), Sizes::default())?;
@@ -44,7 +47,7 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
             plan.commit(step);
         }
     }
-    ensure!(plan.starved().is_empty(), "the maps have no room for {services} services");
+    ensure!(plan.shortages().is_empty(), "the maps have no room for {services} services");
     datapath.attach()?;
 
     let attached = attach::attached(&node.pin_root(), None);
@@ -72,8 +75,8 @@ pub(crate) fn memory(pin_root: &Path) -> Result<u64> {
 }
 
 fn want(index: u32, each: u32) -> Desired {
-    let backends = (0..each).map(|slot| backend4(dials::backend(index, slot, each)));
-    let mut backends: Vec<Backend4> = backends.collect();
+    let backends = (0..each).map(|slot| SocketAddr::from(dials::backend(index, slot, each)).into());
+    let mut backends: Vec<Backend> = backends.collect();
     backends.sort_unstable();
     let key = ServicePortKey {
         service: ObjectName::new("bench", &format!("service-{index}")),
@@ -81,7 +84,7 @@ fn want(index: u32, each: u32) -> Desired {
         protocol: Protocol::Tcp,
         family: Family::V4,
     };
-    Desired { key, flags: 0, affinity: 0, backends }
+    Desired { key, has_topology: false, affinity: None, backends, excess: 0 }
 }
 
 /// As a key of the front end; the reference shapes have the same one.
