@@ -31,7 +31,8 @@ impl Mirror {
     ///    others stay untouched.
     /// 3. No region is large enough: the backends of the last good set that are still right stay,
     ///    as many as there is room for; with none left the Service is refused. Where a grace
-    ///    period gives room back, that is all until then. Else, for a Service with a topology
+    ///    period gives room back, that is all until then, and with none left the first backends
+    ///    that need no region are used. Else, for a Service with a topology
     ///    others give up their regions, and it is tried again when a grace period has passed.
     pub fn steps(&mut self, frontend: Frontend, desired: Option<&Desired>) -> Vec<Step> {
         let Some(desired) = desired else { return self.removal(frontend).into_iter().collect() };
@@ -203,9 +204,13 @@ impl Mirror {
         if !last.is_empty() && right.len() == last.len() && !is_damaged {
             return None;
         }
+        if right.is_empty() && self.waits_for_grace() {
+            // For a moment those that need no region, rather than none.
+            right = desired.backends.iter().take(INLINE).copied().collect();
+        }
         let mut slots = settle(&last, &right);
         let reduced = Desired { backends: right, ..desired.clone() };
-        if last.is_empty() && self.holds(&frontend, &reduced) {
+        if self.holds(&frontend, &reduced) {
             return None;
         }
         let tail = slots.len().saturating_sub(INLINE);
