@@ -1,4 +1,4 @@
-//! Says on Services what is wrong with them: one Event each, in its own time.
+//! Makes one Event of each warning, in its own time.
 
 use std::time::Duration;
 
@@ -6,26 +6,25 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::announce::warning::TopologyWarning;
+use crate::api::{ApiClient, Backoff, RequestError, jitter};
 
 use super::event;
 use super::queue::EventQueue;
-use crate::api::{ApiClient, RequestError};
-use crate::api::{Backoff, jitter};
+use super::warning::TopologyWarning;
 
 /// How fast Events are made.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimit {
-    /// Every agent notices a mistake in the same moment: each speaks of it somewhere within this.
+    /// Every agent notices a mistake in the same moment: each makes its Event somewhere within this.
     pub spread: Duration,
-    /// Between two Events, as long as they are this agent's to make.
+    /// Between two Events, as long as this agent is the one that makes them.
     pub gap: Duration,
-    /// Twice as long after each one that another agent has made, and after each failure, up to
-    /// this: what is there to do is being done.
+    /// The gap doubles after each Event that another agent has made, and after each failure, up to
+    /// this: the work is done elsewhere.
     pub most: Duration,
     /// How long the lack of the right to make Events is taken for granted.
     pub without_right: Duration,
-    /// How long the API server may say nothing.
+    /// How long the API server may send nothing.
     pub silence: Duration,
 }
 
@@ -41,20 +40,20 @@ impl Default for RateLimit {
     }
 }
 
-/// Makes Events of what `outbox` holds, on the runtime that this is called on and in the name of the
-/// agent on `node`. Aborted when dropped.
+/// Makes Events of the warnings in `queue`, on the runtime that this is called on and in the name of
+/// the agent on `node`. Ends when dropped.
 #[must_use]
-pub fn publish(link: &ApiClient, outbox: EventQueue, node: &str, pace: RateLimit) -> JoinSet<()> {
+pub fn publish(client: &ApiClient, queue: EventQueue, node: &str, rate: RateLimit) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(EventPublisher::new(link.clone(), outbox, node.to_owned(), pace).run());
+    tasks.spawn(EventPublisher::new(client.clone(), queue, node.to_owned(), rate).run());
     tasks
 }
 
 struct EventPublisher {
-    link: ApiClient,
-    outbox: EventQueue,
+    client: ApiClient,
+    queue: EventQueue,
     node: String,
-    pace: RateLimit,
+    rate: RateLimit,
     backoff: Backoff,
     gap: Duration,
     not_before: Instant,
@@ -74,14 +73,14 @@ enum Posted {
 }
 
 impl EventPublisher {
-    fn new(link: ApiClient, outbox: EventQueue, node: String, pace: RateLimit) -> Self {
+    fn new(client: ApiClient, queue: EventQueue, node: String, rate: RateLimit) -> Self {
         Self {
-            link,
-            outbox,
+            client,
+            queue,
             node,
-            pace,
+            rate,
             backoff: Backoff::default(),
-            gap: pace.gap,
+            gap: rate.gap,
             not_before: Instant::now(),
             was_refused: false,
         }
@@ -90,50 +89,50 @@ impl EventPublisher {
     /// Goes on for ever.
     async fn run(mut self) {
         loop {
-            let Some((due, complaint)) = self.outbox.next(self.pace.spread) else {
-                self.outbox.news().await;
+            let Some((due, warning)) = self.queue.next(self.rate.spread) else {
+                self.queue.news().await;
                 continue;
             };
             tokio::select! {
-                () = sleep_until(due.max(self.not_before)) => self.say(&complaint).await,
-                // Meanwhile something may be due sooner, or this be mended.
-                () = self.outbox.news() => {}
+                () = sleep_until(due.max(self.not_before)) => self.post(&warning).await,
+                // Meanwhile another may be due sooner, or this be corrected.
+                () = self.queue.news() => {}
             }
         }
     }
 
-    async fn say(&mut self, complaint: &TopologyWarning) {
-        if !self.outbox.holds(complaint) {
+    async fn post(&mut self, warning: &TopologyWarning) {
+        if !self.queue.holds(warning) {
             return;
         }
-        let body = event::body(complaint, &self.node, Timestamp::now());
-        let answer = self.link.post(&event::path(&complaint.service), body, self.pace.silence).await;
-        let fate = fate(&answer);
-        let trouble = answer.err();
-        self.log(fate, complaint, trouble.as_ref());
-        let wait = self.wait(fate, trouble.as_ref());
+        let body = event::body(warning, &self.node, Timestamp::now());
+        let response = self.client.post(&event::path(&warning.service), body, self.rate.silence).await;
+        let posted = Posted::by(&response);
+        let error = response.err();
+        self.log(posted, warning, error.as_ref());
+        let wait = self.wait(posted, error.as_ref());
         self.not_before = Instant::now() + wait;
-        match fate {
-            Posted::Made | Posted::Known | Posted::Moot => self.outbox.settle(complaint),
-            Posted::NoRight | Posted::Again => self.outbox.put_off(complaint, self.not_before),
+        match posted {
+            Posted::Made | Posted::Known | Posted::Moot => self.queue.settle(warning),
+            Posted::NoRight | Posted::Again => self.queue.put_off(warning, self.not_before),
         }
-        if trouble.is_some_and(|trouble| trouble.asks_for_new_credentials())
-            && let Err(error) = self.link.renew().await
+        if error.is_some_and(|error| error.asks_for_new_credentials())
+            && let Err(error) = self.client.renew().await
         {
             tracing::debug!(%error, "could not read the credentials again; the last ones are used");
         }
     }
 
-    fn wait(&mut self, fate: Posted, trouble: Option<&RequestError>) -> Duration {
-        self.gap = match fate {
-            Posted::Made => self.pace.gap,
+    fn wait(&mut self, posted: Posted, error: Option<&RequestError>) -> Duration {
+        self.gap = match posted {
+            Posted::Made => self.rate.gap,
             Posted::Known | Posted::Moot | Posted::NoRight | Posted::Again => {
-                (self.gap * 2).min(self.pace.most)
+                (self.gap * 2).min(self.rate.most)
             }
         };
-        let asked = match (fate, trouble) {
-            (Posted::NoRight, _) => self.pace.without_right,
-            (Posted::Again, Some(trouble)) => self.backoff.after(trouble),
+        let asked = match (posted, error) {
+            (Posted::NoRight, _) => self.rate.without_right,
+            (Posted::Again, Some(error)) => self.backoff.after(error),
             (Posted::Made | Posted::Known | Posted::Moot | Posted::Again, _) => {
                 self.backoff.reset();
                 Duration::ZERO
@@ -142,48 +141,52 @@ impl EventPublisher {
         asked.max(jitter(self.gap))
     }
 
-    fn log(&mut self, fate: Posted, complaint: &TopologyWarning, trouble: Option<&RequestError>) {
-        let service = &complaint.service;
-        let trouble = trouble.map(ToString::to_string).unwrap_or_default();
-        match fate {
+    fn log(&mut self, posted: Posted, warning: &TopologyWarning, error: Option<&RequestError>) {
+        let service = &warning.service;
+        let error = error.map(ToString::to_string).unwrap_or_default();
+        match posted {
             Posted::Made => tracing::debug!(%service, "an Event was made"),
             Posted::Known => tracing::debug!(%service, "another agent has made the Event"),
-            Posted::Moot => tracing::debug!(%service, trouble, "no Event can be made"),
-            Posted::Again => tracing::debug!(%service, trouble, "could not make an Event; it is tried again"),
+            Posted::Moot => tracing::debug!(%service, error, "no Event can be made"),
+            Posted::Again => tracing::debug!(%service, error, "could not make an Event; it is tried again"),
             Posted::NoRight if self.was_refused => {}
             Posted::NoRight => {
                 self.was_refused = true;
                 tracing::info!(
-                    trouble,
-                    "no right to make Events: what is wrong with a Service stands in the log and in status alone"
+                    error,
+                    "no right to make Events: what is wrong with a Service is in the log and in status alone"
                 );
             }
         }
     }
 }
 
-/// 1. An Event of that name: another agent was first, or this one before it was started anew.
-/// 2. A namespace that goes takes no Events, and soon needs none; one that is gone, neither.
-/// 3. Other refusals are for ever, but for missing rights, which may be given later.
-/// 4. What may pass is tried again.
-fn fate(answer: &Result<(), RequestError>) -> Posted {
-    let Err(trouble) = answer else { return Posted::Made };
-    match trouble {
-        RequestError::Response { code: 409, .. } => Posted::Known,
-        RequestError::Response { code: 403, message, .. } if message.contains(TERMINATING) => Posted::Moot,
-        RequestError::Response { code: 403, .. } => Posted::NoRight,
-        RequestError::Response { code: 401 | 408 | 429, .. } => Posted::Again,
-        RequestError::Response { code, .. } if (400..500).contains(code) => Posted::Moot,
-        RequestError::Response { .. }
-        | RequestError::Unreachable(_)
-        | RequestError::Untrusted(_)
-        | RequestError::Silent { .. }
-        | RequestError::Ended
-        | RequestError::Garbage(_) => Posted::Again,
+impl Posted {
+    /// What a response means for the Event.
+    ///
+    /// 1. An Event of that name exists: another agent was first, or this one before it restarted.
+    /// 2. A namespace that is going takes no Events and soon needs none; nor does one that is gone.
+    /// 3. Other refusals last, except for missing rights, which may be given later.
+    /// 4. What may pass is tried again.
+    fn by(response: &Result<(), RequestError>) -> Self {
+        let Err(error) = response else { return Self::Made };
+        match error {
+            RequestError::Response { code: 409, .. } => Self::Known,
+            RequestError::Response { code: 403, message, .. } if message.contains(TERMINATING) => Self::Moot,
+            RequestError::Response { code: 403, .. } => Self::NoRight,
+            RequestError::Response { code: 401 | 408 | 429, .. } => Self::Again,
+            RequestError::Response { code, .. } if (400..500).contains(code) => Self::Moot,
+            RequestError::Response { .. }
+            | RequestError::Unreachable(_)
+            | RequestError::Untrusted(_)
+            | RequestError::Silent { .. }
+            | RequestError::Ended
+            | RequestError::Garbage(_) => Self::Again,
+        }
     }
 }
 
-/// How API servers word it. Taken for a missing right, it would only be waited for in vain.
+/// How API servers word it. Taken for a missing right, it would be waited for in vain.
 const TERMINATING: &str = "because it is being terminated";
 
 #[cfg(test)]
@@ -192,24 +195,24 @@ mod tests {
 
     #[test]
     fn what_an_answer_means_for_the_event() {
-        let answered = |code, message: &str| {
+        let responded = |code, message: &str| {
             Err(RequestError::Response { code, message: message.to_owned(), retry_after: None })
         };
         let gone =
             "events is forbidden: unable to create new content in namespace a because it is being terminated";
-        for (shows, answer, expected) in [
+        for (shows, response, expected) in [
             ("made", Ok(()), Posted::Made),
-            ("there already", answered(409, "already exists"), Posted::Known),
-            ("no right", answered(403, "forbidden"), Posted::NoRight),
-            ("the namespace goes", answered(403, gone), Posted::Moot),
-            ("the namespace is gone", answered(404, "not found"), Posted::Moot),
-            ("not taken for an Event", answered(422, "invalid"), Posted::Moot),
-            ("a token that has expired", answered(401, ""), Posted::Again),
-            ("busy", answered(429, ""), Posted::Again),
-            ("in trouble", answered(500, ""), Posted::Again),
-            ("no link", Err(RequestError::Ended), Posted::Again),
+            ("there already", responded(409, "already exists"), Posted::Known),
+            ("no right", responded(403, "forbidden"), Posted::NoRight),
+            ("the namespace goes", responded(403, gone), Posted::Moot),
+            ("the namespace is gone", responded(404, "not found"), Posted::Moot),
+            ("not taken for an Event", responded(422, "invalid"), Posted::Moot),
+            ("a token that has expired", responded(401, ""), Posted::Again),
+            ("busy", responded(429, ""), Posted::Again),
+            ("in error", responded(500, ""), Posted::Again),
+            ("no client", Err(RequestError::Ended), Posted::Again),
         ] {
-            assert_eq!(fate(&answer), expected, "{shows}");
+            assert_eq!(Posted::by(&response), expected, "{shows}");
         }
     }
 }

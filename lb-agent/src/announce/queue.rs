@@ -1,4 +1,5 @@
-//! What is to be said of Services: the agent keeps it as it is now, and the herald reads it.
+//! The warnings that are to become Events: the writer keeps them as they are now, and the publisher
+//! reads them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,13 +8,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::announce::warning::TopologyWarning;
+use crate::api::jitter;
 use crate::model::ObjectName;
 
-use crate::api::jitter;
+use super::warning::TopologyWarning;
 
-/// The complaint of each Service that has one: no queue, so what is mended before its turn is
-/// never said, and nothing piles up behind an API server that does not answer.
+/// The warning of each Service that has one: a mistake that is corrected before its turn never
+/// becomes an Event, and nothing piles up behind an API server that does not respond.
 #[derive(Clone, Debug, Default)]
 pub struct EventQueue(Arc<Shared>);
 
@@ -25,7 +26,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Entry {
-    complaint: TopologyWarning,
+    warning: TopologyWarning,
     /// When it was noticed.
     at: Instant,
     due: Due,
@@ -35,19 +36,19 @@ struct Entry {
 enum Due {
     New,
     At(Instant),
-    /// It has been said, or cannot be.
+    /// The Event was made, or cannot be.
     Settled,
 }
 
 impl EventQueue {
-    /// This is to be said of the Service from now on. Never waits.
-    pub fn set(&self, service: &ObjectName, complaint: Option<TopologyWarning>) {
+    /// Puts `warning` in the place of the Service's last one. Never waits.
+    pub fn set(&self, service: &ObjectName, warning: Option<TopologyWarning>) {
         let mut waiting = self.lock();
-        match complaint {
+        match warning {
             None => drop(waiting.remove(service)),
-            Some(complaint) if waiting.get(service).is_some_and(|known| known.complaint == complaint) => {}
-            Some(complaint) => {
-                let entry = Entry { complaint, at: Instant::now(), due: Due::New };
+            Some(warning) if waiting.get(service).is_some_and(|known| known.warning == warning) => {}
+            Some(warning) => {
+                let entry = Entry { warning, at: Instant::now(), due: Due::New };
                 waiting.insert(service.clone(), entry);
                 drop(waiting);
                 self.0.news.notify_one();
@@ -55,46 +56,46 @@ impl EventQueue {
         }
     }
 
-    /// Returns when something new is to be said.
+    /// Returns when a warning is new.
     pub(super) async fn news(&self) {
         self.0.news.notified().await;
     }
 
-    /// What is to be said next, and when: each at some moment within `spread` of when it was
+    /// The next warning, and when it is due: each at some moment within `spread` of when it was
     /// noticed, for all agents notice it at once.
     pub(super) fn next(&self, spread: Duration) -> Option<(Instant, TopologyWarning)> {
         let mut waiting = self.lock();
         let mut next: Option<(Instant, &TopologyWarning)> = None;
-        for Entry { complaint, at, due } in waiting.values_mut() {
+        for Entry { warning, at, due } in waiting.values_mut() {
             if *due == Due::New {
                 *due = Due::At(*at + jitter(spread).saturating_sub(spread / 2));
             }
             match *due {
-                Due::At(at) if next.is_none_or(|(earliest, _)| at < earliest) => next = Some((at, complaint)),
+                Due::At(at) if next.is_none_or(|(earliest, _)| at < earliest) => next = Some((at, warning)),
                 Due::New | Due::At(_) | Due::Settled => {}
             }
         }
-        next.map(|(at, complaint)| (at, complaint.clone()))
+        next.map(|(at, warning)| (at, warning.clone()))
     }
 
-    /// Whether this is still to be said.
-    pub(super) fn holds(&self, complaint: &TopologyWarning) -> bool {
-        self.lock().get(&complaint.service).is_some_and(|entry| entry.complaint == *complaint)
+    /// Whether this is still the Service's warning.
+    pub(super) fn holds(&self, warning: &TopologyWarning) -> bool {
+        self.lock().get(&warning.service).is_some_and(|entry| entry.warning == *warning)
     }
 
-    /// Nothing more is to be said of this, unless something else is by now.
-    pub(super) fn settle(&self, said: &TopologyWarning) {
-        self.put(said, Due::Settled);
+    /// There is no more to do, unless the Service has another warning by now.
+    pub(super) fn settle(&self, warning: &TopologyWarning) {
+        self.put(warning, Due::Settled);
     }
 
-    /// It is tried again, behind what is due until then.
-    pub(super) fn put_off(&self, unsaid: &TopologyWarning, until: Instant) {
-        self.put(unsaid, Due::At(until));
+    /// It is tried again, after what is due until then.
+    pub(super) fn put_off(&self, warning: &TopologyWarning, until: Instant) {
+        self.put(warning, Due::At(until));
     }
 
-    fn put(&self, complaint: &TopologyWarning, due: Due) {
-        if let Some(entry) = self.lock().get_mut(&complaint.service)
-            && entry.complaint == *complaint
+    fn put(&self, warning: &TopologyWarning, due: Due) {
+        if let Some(entry) = self.lock().get_mut(&warning.service)
+            && entry.warning == *warning
         {
             entry.due = due;
         }
@@ -112,50 +113,50 @@ mod tests {
 
     const SPREAD: Duration = Duration::from_secs(10);
 
-    fn complaint(service: &str, written: &str) -> TopologyWarning {
+    fn warning(service: &str, written: &str) -> TopologyWarning {
         let service = ObjectName::new("default", service);
         TopologyWarning { service, uid: None, written: written.into(), text: String::new() }
     }
 
-    fn next(outbox: &EventQueue) -> Option<String> {
-        let (_, complaint) = outbox.next(SPREAD)?;
-        Some(format!("{} {}", complaint.service.name, complaint.written))
+    fn next(queue: &EventQueue) -> Option<String> {
+        let (_, warning) = queue.next(SPREAD)?;
+        Some(format!("{} {}", warning.service.name, warning.written))
     }
 
     #[test]
-    fn what_was_said_is_said_again_only_when_it_reads_otherwise() {
-        let outbox = EventQueue::default();
-        let (one, other) = (complaint("a", "rack"), complaint("a", "row"));
-        let set = |complaint: &TopologyWarning| outbox.set(&complaint.service, Some(complaint.clone()));
-        assert_eq!(next(&outbox), None);
+    fn a_warning_is_due_again_only_when_it_reads_otherwise() {
+        let queue = EventQueue::default();
+        let (one, other) = (warning("a", "rack"), warning("a", "row"));
+        let set = |warning: &TopologyWarning| queue.set(&warning.service, Some(warning.clone()));
+        assert_eq!(next(&queue), None);
         set(&one);
-        assert_eq!(next(&outbox).as_deref(), Some("a rack"));
-        outbox.settle(&one);
+        assert_eq!(next(&queue).as_deref(), Some("a rack"));
+        queue.settle(&one);
         set(&one);
-        assert_eq!(next(&outbox), None);
+        assert_eq!(next(&queue), None);
         set(&other);
-        outbox.settle(&one);
-        assert_eq!(next(&outbox).as_deref(), Some("a row"), "settled was the other");
-        outbox.set(&other.service, None);
-        assert_eq!(next(&outbox), None, "mended in time");
+        queue.settle(&one);
+        assert_eq!(next(&queue).as_deref(), Some("a row"), "settled was the other");
+        queue.set(&other.service, None);
+        assert_eq!(next(&queue), None, "corrected in time");
         set(&one);
-        assert_eq!(next(&outbox).as_deref(), Some("a rack"), "broken again");
+        assert_eq!(next(&queue).as_deref(), Some("a rack"), "wrong again");
     }
 
     #[test]
     fn each_is_put_off_by_chance_and_by_no_more_than_the_spread() {
-        let outbox = EventQueue::default();
+        let queue = EventQueue::default();
         let start = Instant::now();
         let mut dues = Vec::new();
         for number in 0..50 {
-            let complaint = complaint(&format!("s-{number}"), "rack");
-            outbox.set(&complaint.service, Some(complaint.clone()));
+            let warning = warning(&format!("s-{number}"), "rack");
+            queue.set(&warning.service, Some(warning.clone()));
         }
         let end = Instant::now();
-        while let Some((due, complaint)) = outbox.next(SPREAD) {
-            assert_eq!(outbox.next(SPREAD), Some((due, complaint.clone())), "and it stays at that");
+        while let Some((due, warning)) = queue.next(SPREAD) {
+            assert_eq!(queue.next(SPREAD), Some((due, warning.clone())), "and it stays at that");
             dues.push(due);
-            outbox.settle(&complaint);
+            queue.settle(&warning);
         }
         assert_eq!(dues.len(), 50);
         assert!(dues.is_sorted() && dues[0] >= start && dues[49] <= end + SPREAD);

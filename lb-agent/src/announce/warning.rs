@@ -1,4 +1,4 @@
-//! What the owner of a Service is told on the Service itself. Pure.
+//! What the owner of a Service reads on the Service itself. Pure.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::suggest::suggest;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopologyWarning {
     pub service: ObjectName,
-    /// `None` where nobody gave the object one.
+    /// `None` where the object has none.
     pub uid: Option<Arc<str>>,
     /// The annotation as written.
     pub written: Arc<str>,
@@ -19,14 +19,14 @@ pub struct TopologyWarning {
     pub text: String,
 }
 
-/// What is to be said on a Service.
+/// The warning that is due on a Service, if one is.
 ///
-/// 1. Only a topology that is not understood is complained of: whatever else is marked may be
-///    as its owner wants it, or differ from node to node.
-/// 2. Nothing is said of a Service that is left alone: its topology decides nothing.
+/// 1. Only of a topology that is not understood: any other diagnostic may be as the owner wants
+///    it, or differ from node to node.
+/// 2. Not of a Service that is left alone: its topology decides nothing.
 /// 3. The text is the same on every node under the same rules, and of a bounded length.
 #[must_use]
-pub fn complaint(store: &Store, service: &ObjectName) -> Option<TopologyWarning> {
+pub fn topology_warning(store: &Store, service: &ObjectName) -> Option<TopologyWarning> {
     let (service, topology) = store.service(service)?;
     let Topology::Invalid(invalid) = topology else { return None };
     if store.is_left_alone(service) {
@@ -34,9 +34,9 @@ pub fn complaint(store: &Store, service: &ObjectName) -> Option<TopologyWarning>
     }
     let meanwhile = match store.on_invalid() {
         OnInvalid::Unfiltered => {
-            "Until it is mended, this Service is not filtered: connections may leave their node pool."
+            "Until it is corrected, this Service is not filtered: connections may leave their node pool."
         }
-        OnInvalid::Refuse => "Until it is mended, connections to this Service are refused.",
+        OnInvalid::Refuse => "Until it is corrected, connections to this Service are refused.",
     };
     let instead = instead(invalid);
     let invalid = Invalid { item: shortened(&invalid.item), ..invalid.clone() };
@@ -63,7 +63,7 @@ fn instead(invalid: &Invalid) -> String {
             "Write keys with one comma between them, such as kubernetes.io/hostname, openyurt.io/nodepool."
                 .to_owned()
         }
-        InvalidWhy::AnyNotLast => "Move * to the end, or remove what stands behind it.".to_owned(),
+        InvalidWhy::AnyNotLast => "Move * to the end, or remove what follows it.".to_owned(),
         InvalidWhy::Repeated => {
             "Name each key once; openyurt.io/nodepool and kubernetes.io/zone are the same key.".to_owned()
         }
@@ -78,7 +78,7 @@ fn shortened(item: &str) -> String {
     }
 }
 
-/// No key is longer that someone may have meant.
+/// No key that someone may have meant is longer.
 const LONGEST: usize = 60;
 
 #[cfg(test)]
@@ -91,8 +91,8 @@ mod tests {
     use crate::store::Rules;
 
     #[test]
-    fn a_topology_that_is_not_understood_is_complained_of_and_what_to_write_is_said() {
-        for (shows, keys, says) in [
+    fn a_topology_that_is_not_understood_is_a_warning_with_what_to_write_instead() {
+        for (shows, keys, ends) in [
             ("none", "", ""),
             ("good", "openyurt.io/nodepool", ""),
             ("a good list", "kubernetes.io/hostname, *", ""),
@@ -109,31 +109,31 @@ mod tests {
                 "kubernetes.io/hostname,,*",
                 "Write keys with one comma between them, such as kubernetes.io/hostname, openyurt.io/nodepool.",
             ),
-            ("any first", "*, kubernetes.io/hostname", "Move * to the end, or remove what stands behind it."),
+            ("any first", "*, kubernetes.io/hostname", "Move * to the end, or remove what follows it."),
             (
                 "twice",
                 "kubernetes.io/zone, openyurt.io/nodepool",
                 "Name each key once; openyurt.io/nodepool and kubernetes.io/zone are the same key.",
             ),
         ] {
-            let said = said(keys, &json!({}), Rules::default());
-            assert_eq!(said.is_empty(), says.is_empty(), "{shows}: {said}");
-            assert!(said.ends_with(says), "{shows}: {said}");
+            let text = text(keys, &json!({}), Rules::default());
+            assert_eq!(text.is_empty(), ends.is_empty(), "{shows}: {text}");
+            assert!(text.ends_with(ends), "{shows}: {text}");
         }
     }
 
     #[test]
     fn what_is_done_meanwhile_is_what_the_operator_settled() {
         let refuse = Rules { on_invalid: OnInvalid::Refuse, ..Rules::default() };
-        assert!(said("rack", &json!({}), Rules::default()).contains(
+        assert!(text("rack", &json!({}), Rules::default()).contains(
             "\"rack\" (item 1) is neither a known key nor a node label allowed by --topology-label. \
-             Until it is mended, this Service is not filtered: connections may leave their node pool."
+             Until it is corrected, this Service is not filtered: connections may leave their node pool."
         ));
-        assert!(said("rack", &json!({}), refuse).contains(" connections to this Service are refused."));
+        assert!(text("rack", &json!({}), refuse).contains(" connections to this Service are refused."));
     }
 
     #[test]
-    fn of_a_service_that_is_left_alone_nothing_is_said() {
+    fn a_service_that_is_left_alone_has_no_warning() {
         let excluded = Rules { excluded: [name()].into(), ..Rules::default() };
         let allowed = Rules { topology_labels: vec!["rack".into()], ..Rules::default() };
         for (shows, spec, rules) in [
@@ -141,20 +141,20 @@ mod tests {
             ("excluded", json!({}), excluded),
             ("allowed by this agent", json!({}), allowed),
         ] {
-            assert_eq!(said("rack", &spec, rules), "", "{shows}");
+            assert_eq!(text("rack", &spec, rules), "", "{shows}");
         }
     }
 
     #[test]
     fn however_long_an_annotation_is_the_text_fits_an_event() {
         for item in ["x".repeat(5000), "\u{10ffff}".repeat(5000), "\"".repeat(5000)] {
-            let said = said(&item, &json!({}), Rules::default());
-            assert!(said.len() <= 1024, "{} bytes", said.len());
+            let text = text(&item, &json!({}), Rules::default());
+            assert!(text.len() <= 1024, "{} bytes", text.len());
         }
     }
 
     #[test]
-    fn a_service_keeps_its_uid_only_beside_a_topology() {
+    fn a_service_keeps_its_uid_only_with_a_topology() {
         for (keys, uid) in [("rack", Some("u-1")), ("openyurt.io/nodepool", Some("u-1"))] {
             let store = store(keys, &json!({}), Rules::default());
             assert_eq!(store.service(&name()).unwrap().0.uid.as_deref(), uid, "{keys}");
@@ -168,9 +168,9 @@ mod tests {
         ObjectName::new("default", "web")
     }
 
-    /// The complaint of a Service with this topology, or "".
-    fn said(keys: &str, spec: &Value, rules: Rules) -> String {
-        complaint(&store(keys, spec, rules), &name()).map(|complaint| complaint.text).unwrap_or_default()
+    /// The text of the warning of a Service with this topology, or "".
+    fn text(keys: &str, spec: &Value, rules: Rules) -> String {
+        topology_warning(&store(keys, spec, rules), &name()).map(|warning| warning.text).unwrap_or_default()
     }
 
     fn store(keys: &str, spec: &Value, rules: Rules) -> Store {

@@ -5,6 +5,8 @@ mod client;
 mod config;
 mod dial;
 pub(crate) mod query;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use backoff::{Backoff, jitter};
 pub use client::{ApiClient, RequestError};

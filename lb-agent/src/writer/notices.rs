@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::announce::EventQueue;
-use crate::announce::warning::complaint;
+use crate::announce::warning::topology_warning;
 use crate::model::ObjectName;
 use crate::plan::Mirror;
 use crate::store::Store;
@@ -70,7 +70,7 @@ impl Notices {
     /// Logs what is new about a Service, and queues what its owner should know.
     fn service(&mut self, service: &ObjectName, pass: &Pass, store: &Store, mirror: &Mirror) {
         if let Some(outbox) = &self.outbox {
-            outbox.set(service, complaint(store, service));
+            outbox.set(service, topology_warning(store, service));
         }
         let now = of_service(store, Some(mirror), pass.failed.get(service), service);
         let known = self.diagnostics.of(service);

@@ -1,23 +1,25 @@
-//! What is followed: lists, watches, bookmarks, and what is gone after a list told again.
+//! What is followed: lists, watches, bookmarks, and what is gone after a list that comes again.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::server::{Client, Server, of, service, state};
+use crate::api::testing::server::{Server, service};
 use crate::model::{Kind, SourceState};
 
+use super::client::{Client, of, state};
+
 #[tokio::test]
-async fn a_list_told_by_a_watch_is_followed_by_its_changes() {
+async fn a_list_sent_by_a_watch_is_followed_by_its_changes() {
     let server = Server::start().await;
     let watch = server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "5")]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    assert_eq!(client.changes(Kind::Service, 3).await, "+a +b synced");
 
-    watch.tell("MODIFIED", &service("b", "11"));
-    watch.tell("ADDED", &service("c", "12"));
-    watch.tell("DELETED", &service("a", "13"));
-    assert_eq!(client.told(Kind::Service, 3).await, "+b +c -a");
+    watch.send("MODIFIED", &service("b", "11"));
+    watch.send("ADDED", &service("c", "12"));
+    watch.send("DELETED", &service("a", "13"));
+    assert_eq!(client.changes(Kind::Service, 3).await, "+b +c -a");
     let asked = server.asked(Kind::Service);
     assert!(asked[0].contains("sendInitialEvents=true&resourceVersion=0&"), "{asked:?}");
 }
@@ -39,15 +41,15 @@ async fn slices_are_selected_as_kube_proxy_selects_them_and_nodes_come_as_metada
 }
 
 #[tokio::test]
-async fn a_server_that_tells_no_lists_by_watches_is_asked_for_plain_ones() {
+async fn a_server_that_sends_no_lists_by_watches_is_asked_for_plain_ones() {
     for code in [400, 403, 405, 422] {
         let server = Server::start().await;
         server.refuse(Kind::Service, code, "");
         server.list(Kind::Service, "10", &[service("a", "3")]);
         let watch = server.watch(Kind::Service);
         let mut client = Client::new(&server).await;
-        assert_eq!(client.told(Kind::Service, 2).await, "+a synced", "{code}");
-        watch.tell("ADDED", &service("b", "11"));
+        assert_eq!(client.changes(Kind::Service, 2).await, "+a synced", "{code}");
+        watch.send("ADDED", &service("b", "11"));
         assert_eq!(client.next(Kind::Service).await, "+b");
 
         let asked = server.asked(Kind::Service);
@@ -61,10 +63,10 @@ async fn an_error_in_the_watch_is_a_refusal_too() {
     let server = Server::start().await;
     let refusal = server.watch(Kind::Service);
     refusal
-        .tell("ERROR", &json!({"kind": "Status", "code": 500, "message": "sendInitialEvents is forbidden"}));
+        .send("ERROR", &json!({"kind": "Status", "code": 500, "message": "sendInitialEvents is forbidden"}));
     server.list(Kind::Service, "10", &[service("a", "3")]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+    assert_eq!(client.changes(Kind::Service, 2).await, "+a synced");
     assert_eq!(of(&client.report, Kind::Service).unwrap().last_failure, None, "this is no trouble");
 }
 
@@ -77,7 +79,7 @@ async fn a_watch_that_ends_goes_on_from_the_last_bookmark() {
     let next = server.watch(Kind::Service);
     let mut client = Client::new(&server).await;
     assert_eq!(client.next(Kind::Service).await, "synced");
-    next.tell("ADDED", &service("a", "26"));
+    next.send("ADDED", &service("a", "26"));
     assert_eq!(client.next(Kind::Service).await, "+a");
     let asked = server.asked(Kind::Service);
     assert!(asked[1].ends_with("&resourceVersion=10"), "{asked:?}");
@@ -90,12 +92,12 @@ async fn a_version_that_is_gone_leads_to_a_list_that_removes_exactly_what_is_gon
     let server = Server::start().await;
     let watch =
         server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "4"), service("c", "5")]);
-    watch.tell("ERROR", &json!({"kind": "Status", "code": 410, "reason": "Expired"}));
+    watch.send("ERROR", &json!({"kind": "Status", "code": 410, "reason": "Expired"}));
     drop(watch);
     let _again = server.stream(Kind::Service, "90", &[service("b", "4"), service("d", "80")]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 4).await, "+a +b +c synced");
-    assert_eq!(client.told(Kind::Service, 4).await, "+b +d -a -c");
+    assert_eq!(client.changes(Kind::Service, 4).await, "+a +b +c synced");
+    assert_eq!(client.changes(Kind::Service, 4).await, "+b +d -a -c");
     let asked = server.asked(Kind::Service);
     assert!(asked[2].contains("&resourceVersion=10&"), "no way back in time: {asked:?}");
 }
@@ -107,33 +109,33 @@ async fn another_servers_version_leads_to_a_list_of_what_this_server_has() {
     server.refuse(Kind::Service, 504, "");
     let _this = server.stream(Kind::Service, "12", &[service("b", "11")]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
-    assert_eq!(client.told(Kind::Service, 2).await, "+b -a");
+    assert_eq!(client.changes(Kind::Service, 3).await, "+a +b synced");
+    assert_eq!(client.changes(Kind::Service, 2).await, "+b -a");
     client.until(|report| state(report, Kind::Service) == Some(SourceState::InSync)).await;
     let asked = server.asked(Kind::Service);
     assert!(asked[3].contains("&resourceVersion=&"), "whatever this server has: {asked:?}");
 }
 
-/// Such a server tells nothing of what happens, and not even bookmarks, until its own versions
+/// Such a server sends nothing of what happens, and not even bookmarks, until its own versions
 /// are as high as ours.
 #[tokio::test]
-async fn a_watch_that_told_nothing_to_its_end_may_be_another_servers() {
+async fn a_watch_that_sent_nothing_to_its_end_may_be_another_servers() {
     let server = Server::start().await;
     let watch = server.stream(Kind::Service, "9000", &[service("a", "3"), service("b", "4")]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    assert_eq!(client.changes(Kind::Service, 3).await, "+a +b synced");
     server.refuse(Kind::Service, 504, "");
     let _this = server.stream(Kind::Service, "12", &[service("b", "11")]);
     tokio::time::sleep(Duration::from_millis(600)).await;
     drop(watch);
-    assert_eq!(client.told(Kind::Service, 2).await, "+b -a");
+    assert_eq!(client.changes(Kind::Service, 2).await, "+b -a");
     let asked = server.asked(Kind::Service);
     assert!(asked[2].contains("fieldSelector=metadata.name%3D-&resourceVersion=9000&"), "{asked:?}");
     assert!(asked[3].contains("&resourceVersion=&"), "{asked:?}");
 }
 
 #[tokio::test]
-async fn a_watch_may_tell_nothing_of_a_server_that_knows_the_version() {
+async fn a_watch_may_be_silent_although_the_server_knows_the_version() {
     let server = Server::start().await;
     server.refuse(Kind::Service, 422, "");
     server.list(Kind::Service, "10", &[service("a", "3")]);
@@ -141,10 +143,10 @@ async fn a_watch_may_tell_nothing_of_a_server_that_knows_the_version() {
     server.list(Kind::Service, "10", &[]);
     let next = server.watch(Kind::Service);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 2).await, "+a synced");
+    assert_eq!(client.changes(Kind::Service, 2).await, "+a synced");
     tokio::time::sleep(Duration::from_millis(600)).await;
     drop(watch);
-    next.tell("ADDED", &service("b", "11"));
+    next.send("ADDED", &service("b", "11"));
     assert_eq!(client.next(Kind::Service).await, "+b");
     let asked = server.asked(Kind::Service);
     let is_list = |path: &&String| !path.contains("watch=true") && !path.contains("fieldSelector");
@@ -152,15 +154,15 @@ async fn a_watch_may_tell_nothing_of_a_server_that_knows_the_version() {
 }
 
 #[tokio::test]
-async fn a_version_that_a_server_does_not_know_yet_is_no_refusal_of_lists_told_by_watches() {
+async fn a_version_that_a_server_does_not_know_yet_is_no_refusal_of_lists_sent_by_watches() {
     let server = Server::start().await;
     drop(server.stream(Kind::Service, "10", &[service("a", "3")]));
     server.refuse(Kind::Service, 410, "");
     let too_high = server.watch(Kind::Service);
-    too_high.tell("ERROR", &json!({"kind": "Status", "code": 504, "message": "Too large resource version"}));
+    too_high.send("ERROR", &json!({"kind": "Status", "code": 504, "message": "Too large resource version"}));
     let _again = server.stream(Kind::Service, "12", &[service("b", "11")]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 4).await, "+a synced +b -a");
+    assert_eq!(client.changes(Kind::Service, 4).await, "+a synced +b -a");
     let asked = server.asked(Kind::Service);
     assert_eq!(asked.iter().filter(|path| path.contains("sendInitialEvents")).count(), 3, "{asked:?}");
 }
@@ -169,12 +171,12 @@ async fn a_version_that_a_server_does_not_know_yet_is_no_refusal_of_lists_told_b
 async fn a_list_in_parts_is_whole_when_its_last_part_is() {
     let server = Server::start().await;
     server.refuse(Kind::Service, 422, "");
-    let mut first = super::server::list("10", &[service("a", "3")]);
+    let mut first = crate::api::testing::server::list("10", &[service("a", "3")]);
     first["metadata"]["continue"] = json!("next/1");
     server.body(Kind::Service, &first.to_string());
     server.list(Kind::Service, "10", &[service("b", "4")]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    assert_eq!(client.changes(Kind::Service, 3).await, "+a +b synced");
     assert!(server.asked(Kind::Service)[2].contains("continue=next%2F1"));
 }
 
@@ -183,12 +185,12 @@ async fn an_object_that_cannot_be_read_hurts_itself_alone_and_is_named() {
     let server = Server::start().await;
     let watch = server.stream(Kind::Service, "10", &[service("a", "3"), service("b", "4")]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::Service, 3).await, "+a +b synced");
+    assert_eq!(client.changes(Kind::Service, 3).await, "+a +b synced");
 
     let mut broken = service("b", "11");
     broken["spec"]["ports"] = json!("eighty");
-    watch.tell("MODIFIED", &broken);
-    watch.tell("ADDED", &service("c", "12"));
+    watch.send("MODIFIED", &broken);
+    watch.send("ADDED", &service("c", "12"));
     assert_eq!(client.next(Kind::Service).await, "?b", "b stays as it was");
     assert_eq!(client.next(Kind::Service).await, "+c");
     client.until(|report| !report.objects.is_empty()).await;
@@ -196,7 +198,7 @@ async fn an_object_that_cannot_be_read_hurts_itself_alone_and_is_named() {
     assert_eq!(object.to_string(), "Service default/b");
     assert!(why.contains("spec.ports: invalid type: string \"eighty\""), "{why}");
 
-    watch.tell("MODIFIED", &service("b", "13"));
+    watch.send("MODIFIED", &service("b", "13"));
     assert_eq!(client.next(Kind::Service).await, "+b");
     client.until(|report| report.objects.is_empty()).await;
 }
@@ -208,6 +210,6 @@ async fn null_where_a_list_should_be_is_normal() {
     let server = Server::start().await;
     let _watch = server.stream(Kind::EndpointSlice, "10", &[slice]);
     let mut client = Client::new(&server).await;
-    assert_eq!(client.told(Kind::EndpointSlice, 2).await, "+s-1 synced");
+    assert_eq!(client.changes(Kind::EndpointSlice, 2).await, "+s-1 synced");
     assert_eq!(client.report.objects, []);
 }

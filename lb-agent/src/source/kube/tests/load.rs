@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::server::{Server, config_of, kubeconfig, service};
+use crate::api::testing::server::{Server, config_of, kubeconfig, service};
 use crate::api::{Credentials, KubeConfig};
 use crate::model::Kind;
 use crate::source::kube::load;

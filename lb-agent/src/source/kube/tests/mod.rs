@@ -1,10 +1,8 @@
-//! Against an API server of our own, that says what each test wants to hear.
+//! Against a small API server that responds as each test lines up.
 
-mod events;
+mod client;
 mod faults;
 mod follow;
 mod load;
-mod publisher;
 mod rights;
 mod same;
-mod server;

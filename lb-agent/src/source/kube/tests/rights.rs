@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::announce::event;
 use crate::api::query::{self, VersionMatch};
-use crate::model::ApiReport;
 use crate::model::{Kind, ObjectName};
 
 /// From the folder of the package, where tests run.
@@ -19,14 +18,14 @@ type Rights = BTreeSet<String>;
 #[test]
 fn the_agent_may_do_exactly_what_it_does() {
     let service = ObjectName::new("default", "web");
-    let mut asked: Rights = kinds().iter().flat_map(|kind| [list(*kind), watch(*kind)]).collect();
+    let mut asked: Rights = Kind::ALL.into_iter().flat_map(|kind| [list(kind), watch(kind)]).collect();
     asked.insert(right("create", &event::path(&service)));
     assert_eq!(granted("edgeloop-agent"), asked);
 }
 
 #[test]
-fn whoever_plans_may_list_and_nothing_else() {
-    let asked: Rights = kinds().into_iter().map(list).collect();
+fn a_viewer_may_list_and_nothing_else() {
+    let asked: Rights = Kind::ALL.into_iter().map(list).collect();
     assert_eq!(granted("edgeloop-viewer"), asked);
 }
 
@@ -43,15 +42,11 @@ fn the_agents_account_has_the_agents_role() {
     assert_eq!(account["metadata"]["namespace"], "kube-system");
 }
 
-fn kinds() -> Vec<Kind> {
-    ApiReport::new(String::new()).kinds.iter().map(|of| of.kind).collect()
-}
-
 fn list(kind: Kind) -> String {
     right("list", &query::list(kind, &VersionMatch::Any, None))
 }
 
-/// A list that a watch tells is a watch as well.
+/// A list that a watch sends is a watch as well.
 fn watch(kind: Kind) -> String {
     let watch = right("watch", &query::watch(kind, "1", Duration::from_secs(1)));
     assert_eq!(right("watch", &query::stream(kind, &VersionMatch::Any, Duration::from_secs(1))), watch);

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::server::{Client, PATIENCE, Server};
-use crate::announce::warning::TopologyWarning;
-use crate::announce::{EventQueue, RateLimit};
+use crate::api::ApiClient;
+use crate::api::query;
+use crate::api::testing::server::{PATIENCE, Server};
 use crate::model::{Kind, ObjectName};
+
+use super::warning::TopologyWarning;
+use super::{EventQueue, RateLimit, publish};
 
 const FAST: RateLimit = RateLimit {
     spread: Duration::from_millis(20),
@@ -16,10 +21,10 @@ const FAST: RateLimit = RateLimit {
     without_right: Duration::from_millis(300),
     silence: PATIENCE,
 };
-/// Long enough for anything that is to be said.
+/// Long enough for any Event that is due.
 const QUIET: Duration = Duration::from_millis(400);
 
-fn complaint(service: &str, written: &str) -> TopologyWarning {
+fn warning(service: &str, written: &str) -> TopologyWarning {
     let service = ObjectName::new("default", service);
     TopologyWarning {
         service,
@@ -29,28 +34,30 @@ fn complaint(service: &str, written: &str) -> TopologyWarning {
     }
 }
 
-fn set(outbox: &EventQueue, complaint: &TopologyWarning) {
-    outbox.set(&complaint.service, Some(complaint.clone()));
+fn set(queue: &EventQueue, warning: &TopologyWarning) {
+    queue.set(&warning.service, Some(warning.clone()));
 }
 
-async fn agent(server: &Server, node: &str, pace: RateLimit) -> (Client, EventQueue) {
-    let outbox = EventQueue::default();
-    (Client::telling(server, outbox.clone(), node, pace).await, outbox)
+/// An agent's publisher, which ends when dropped, and its queue.
+async fn agent(server: &Server, node: &str, rate: RateLimit) -> (JoinSet<()>, EventQueue) {
+    let queue = EventQueue::default();
+    let client = ApiClient::new(server.config(), None).await.unwrap();
+    (publish(&client, queue.clone(), node, rate), queue)
 }
 
-/// What was answered so far.
-fn answers(server: &Server) -> Vec<u16> {
+/// The codes of all responses so far.
+fn codes(server: &Server) -> Vec<u16> {
     server.events().into_iter().map(|(code, _)| code).collect()
 }
 
 /// Waits for so many attempts, and that there are no more.
 async fn attempts(server: &Server, count: usize) -> Vec<u16> {
     let until = Instant::now() + PATIENCE;
-    while answers(server).len() < count && Instant::now() < until {
+    while codes(server).len() < count && Instant::now() < until {
         sleep(Duration::from_millis(5)).await;
     }
     sleep(QUIET).await;
-    answers(server)
+    codes(server)
 }
 
 #[tokio::test]
@@ -58,8 +65,8 @@ async fn two_agents_make_one_event_and_neither_repeats_it() {
     let server = Server::start().await;
     let (_one, first) = agent(&server, "n1", FAST).await;
     let (_other, second) = agent(&server, "n2", FAST).await;
-    for outbox in [&first, &second, &first] {
-        set(outbox, &complaint("web", "rack"));
+    for queue in [&first, &second, &first] {
+        set(queue, &warning("web", "rack"));
     }
     assert_eq!(attempts(&server, 2).await, [201, 409]);
     let (_, event) = &server.events()[0];
@@ -70,28 +77,28 @@ async fn two_agents_make_one_event_and_neither_repeats_it() {
     assert!(made.starts_with("POST /api/v1/namespaces/default/events HTTP/1.1\r\n"), "{made}");
 
     let (_again, third) = agent(&server, "n1", FAST).await;
-    set(&third, &complaint("web", "rack"));
+    set(&third, &warning("web", "rack"));
     assert_eq!(attempts(&server, 3).await, [201, 409, 409], "once more after a restart");
 }
 
 #[tokio::test]
-async fn another_mistake_is_another_event_and_what_is_mended_in_time_is_none() {
+async fn another_mistake_is_another_event_and_one_that_is_corrected_in_time_makes_none() {
     let server = Server::start().await;
     let slow = RateLimit { spread: Duration::from_millis(300), ..FAST };
-    let (_agent, outbox) = agent(&server, "n1", slow).await;
-    let web = complaint("web", "rack");
-    set(&outbox, &web);
-    outbox.set(&web.service, None);
-    assert_eq!(attempts(&server, 0).await, [0; 0], "mended before its turn");
+    let (_agent, queue) = agent(&server, "n1", slow).await;
+    let web = warning("web", "rack");
+    set(&queue, &web);
+    queue.set(&web.service, None);
+    assert_eq!(attempts(&server, 0).await, [0; 0], "corrected before its turn");
     for written in ["rack", "row"] {
-        set(&outbox, &complaint("web", written));
+        set(&queue, &warning("web", written));
         sleep(QUIET).await;
     }
     assert_eq!(attempts(&server, 2).await, [201, 201]);
-    outbox.set(&web.service, None);
-    assert_eq!(attempts(&server, 2).await.len(), 2, "mended");
-    set(&outbox, &complaint("web", "row"));
-    assert_eq!(attempts(&server, 3).await, [201, 201, 409], "broken as before");
+    queue.set(&web.service, None);
+    assert_eq!(attempts(&server, 2).await.len(), 2, "corrected");
+    set(&queue, &warning("web", "row"));
+    assert_eq!(attempts(&server, 3).await, [201, 201, 409], "wrong as before");
 }
 
 #[tokio::test]
@@ -100,13 +107,13 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_left() {
         ("in trouble, and busy", &[(500, ""), (429, "")][..], &[500, 429, 201][..]),
         ("the namespace goes", &[(403, "because it is being terminated")], &[403]),
         ("the namespace is gone", &[(404, "")], &[404]),
-        ("it is taken for no Event", &[(422, "")], &[422]),
+        ("it is not taken for an Event", &[(422, "")], &[422]),
         ("no right, until it is given", &[(403, "forbidden")], &[403, 201]),
     ] {
         let server = Server::start().await;
         server.refuse_events(refusals);
-        let (_agent, outbox) = agent(&server, "n1", FAST).await;
-        set(&outbox, &complaint("web", "rack"));
+        let (_agent, queue) = agent(&server, "n1", FAST).await;
+        set(&queue, &warning("web", "rack"));
         assert_eq!(attempts(&server, expected.len()).await, expected, "{shows}");
     }
 }
@@ -116,9 +123,9 @@ async fn without_the_right_the_api_server_is_left_in_peace() {
     let server = Server::start().await;
     server.refuse_events(&[(403, "forbidden")]);
     let hour = RateLimit { without_right: Duration::from_secs(3600), ..FAST };
-    let (_agent, outbox) = agent(&server, "n1", hour).await;
+    let (_agent, queue) = agent(&server, "n1", hour).await;
     for number in 0..50 {
-        set(&outbox, &complaint(&format!("s-{number}"), "rack"));
+        set(&queue, &warning(&format!("s-{number}"), "rack"));
     }
     assert_eq!(attempts(&server, 1).await, [403], "one attempt for all");
 }
@@ -126,30 +133,34 @@ async fn without_the_right_the_api_server_is_left_in_peace() {
 #[tokio::test]
 async fn one_event_that_fails_for_ever_holds_up_no_other() {
     let server = Server::start().await;
-    let (_agent, outbox) = agent(&server, "n1", FAST).await;
+    let (_agent, queue) = agent(&server, "n1", FAST).await;
     server.refuse_events(&[(500, ""); 3]);
-    set(&outbox, &complaint("a", "rack"));
-    set(&outbox, &complaint("b", "rack"));
+    set(&queue, &warning("a", "rack"));
+    set(&queue, &warning("b", "rack"));
     let all = attempts(&server, 5).await;
     assert_eq!((all.len(), all[3], all[4]), (5, 201, 201), "{all:?}");
 }
 
-/// The API server takes connections and answers nobody: watches and their changes go on.
+/// The Events and a watch share one client.
 #[tokio::test]
 async fn many_mistakes_are_no_burst_and_delay_no_watch() {
     let server = Server::start().await;
-    let watch = server.stream(Kind::Service, "10", &[]);
+    let watch = server.watch(Kind::Service);
+    let client = ApiClient::new(server.config(), None).await.unwrap();
+    let path = query::watch(Kind::Service, "10", PATIENCE);
+    let mut response = client.get(&path, query::accept_watch(Kind::Service), PATIENCE).await.unwrap();
     let gap = Duration::from_millis(50);
-    let (mut client, outbox) = agent(&server, "n1", RateLimit { gap, most: gap, ..FAST }).await;
-    assert_eq!(client.next(Kind::Service).await, "synced");
+    let queue = EventQueue::default();
+    let _publisher = publish(&client, queue.clone(), "n1", RateLimit { gap, most: gap, ..FAST });
     let start = Instant::now();
     for number in 0..1000 {
-        set(&outbox, &complaint(&format!("s-{number}"), "rack"));
+        set(&queue, &warning(&format!("s-{number}"), "rack"));
     }
-    watch.tell("ADDED", &super::server::service("a", "11"));
-    assert_eq!(client.next(Kind::Service).await, "+a");
+    watch.send("ADDED", &json!({"a": 1}));
+    assert!(response.next().await.unwrap().is_some());
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     sleep(Duration::from_secs(1)).await;
-    let made = answers(&server).len();
+    let made = codes(&server).len();
     let most = start.elapsed().as_millis() / (gap.as_millis() / 2) + 1;
     assert!(made >= 5 && made as u128 <= most, "{made} of at most {most}");
 }
@@ -157,17 +168,17 @@ async fn many_mistakes_are_no_burst_and_delay_no_watch() {
 #[tokio::test]
 async fn where_others_are_at_work_an_agent_slows_down() {
     let server = Server::start().await;
-    let pace = RateLimit { gap: Duration::from_millis(10), most: Duration::from_secs(3600), ..FAST };
-    let (_first, one) = agent(&server, "n1", pace).await;
+    let rate = RateLimit { gap: Duration::from_millis(10), most: Duration::from_secs(3600), ..FAST };
+    let (_first, one) = agent(&server, "n1", rate).await;
     for number in 0..20 {
-        set(&one, &complaint(&format!("s-{number}"), "rack"));
+        set(&one, &warning(&format!("s-{number}"), "rack"));
     }
     assert_eq!(attempts(&server, 20).await, [201; 20]);
-    let (_second, other) = agent(&server, "n2", pace).await;
+    let (_second, other) = agent(&server, "n2", rate).await;
     for number in 0..20 {
-        set(&other, &complaint(&format!("s-{number}"), "rack"));
+        set(&other, &warning(&format!("s-{number}"), "rack"));
     }
     sleep(Duration::from_secs(1)).await;
-    let made = answers(&server).len() - 20;
+    let made = codes(&server).len() - 20;
     assert!((2..=9).contains(&made), "{made}: each gap is twice the last");
 }
