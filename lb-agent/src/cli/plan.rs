@@ -180,7 +180,7 @@ fn print(
     for object in objects {
         store.apply(Change::Apply(object));
     }
-    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+    for kind in Kind::ALL {
         store.apply(Change::Synced(kind));
     }
     let [open, between, close] = match shape {

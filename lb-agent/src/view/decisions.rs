@@ -37,7 +37,7 @@ pub struct ServicePort {
     pub port: u16,
     /// The annotation as written.
     pub topology: Option<String>,
-    pub outcome: Outcome,
+    pub outcome: Action,
     /// Why it is left alone, waits, or is decided on a part of what it reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -58,7 +58,7 @@ pub struct ServicePort {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum Action {
     Forward,
     /// The set is empty.
     Refuse,
@@ -113,17 +113,17 @@ fn service_port(port: &Port<'_>, places: &NodeIndex) -> ServicePort {
     let Port { key, dialled, service, topology, disposition } = port;
     let (decision, why) = match disposition {
         Disposition::Serve(decision) => (Ok(decision), None),
-        Disposition::Leave(why) => (Err(Outcome::Leave), Some(why.describe())),
+        Disposition::Leave(why) => (Err(Action::Leave), Some(why.describe())),
         Disposition::Keep { unknown: Unknown::OwnNode, .. } => {
-            (Err(Outcome::Wait), Some(NODE_UNKNOWN.to_owned()))
+            (Err(Action::Wait), Some(NODE_UNKNOWN.to_owned()))
         }
         Disposition::Keep { unknown, otherwise } => {
-            (otherwise.as_ref().ok_or(Outcome::Wait), Some(unknown.to_string()))
+            (otherwise.as_ref().ok_or(Action::Wait), Some(unknown.to_string()))
         }
     };
     let (outcome, (backends, excluded)) = match decision {
-        Ok(decision) if decision.chosen.is_empty() => (Outcome::Refuse, sets(decision, places)),
-        Ok(decision) => (Outcome::Forward, sets(decision, places)),
+        Ok(decision) if decision.chosen.is_empty() => (Action::Refuse, sets(decision, places)),
+        Ok(decision) => (Action::Forward, sets(decision, places)),
         Err(outcome) => (outcome, (Vec::new(), Vec::new())),
     };
     let left_alone = matches!(disposition, Disposition::Leave(_));
@@ -228,11 +228,11 @@ mod tests {
             store.apply(Change::Apply(defined.object));
         }
         let port = &decisions(&store).service_ports[0];
-        assert_eq!((port.outcome, port.why.as_deref()), (Outcome::Wait, Some(NODE_UNKNOWN)));
+        assert_eq!((port.outcome, port.why.as_deref()), (Action::Wait, Some(NODE_UNKNOWN)));
 
         store.apply(Change::Apply(Object::Node(Node { name: "n1".into(), labels: [].into() })));
         store.apply(Change::Synced(Kind::Node));
-        assert_eq!(decisions(&store).service_ports[0].outcome, Outcome::Refuse);
+        assert_eq!(decisions(&store).service_ports[0].outcome, Action::Refuse);
     }
 
     #[test]

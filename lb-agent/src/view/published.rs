@@ -226,7 +226,7 @@ mod tests {
         let files = SourceReport::Files(FileReport::default());
         let [starting, in_sync, behind] =
             [SourceState::Starting, SourceState::InSync, SourceState::Behind].map(api);
-        let all = [Kind::Service, Kind::EndpointSlice, Kind::Node];
+        let all = Kind::ALL;
         for (shows, synced, report, is_attached, waits_for) in [
             ("nothing yet", &all[..0], &files, false, &[WaitsFor::Source, WaitsFor::Programs][..]),
             ("no slices yet", &all[..1], &starting, false, &[WaitsFor::Source, WaitsFor::Programs]),

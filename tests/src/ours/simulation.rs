@@ -194,7 +194,7 @@ impl<M: Maps> SimulatedAgent<M> {
         }
         self.seen.clone_from(cluster);
         if first {
-            let kinds = [Kind::Service, Kind::EndpointSlice, Kind::Node];
+            let kinds = Kind::ALL;
             kinds.map(Change::Synced).into_iter().for_each(|change| self.store.apply(change));
             self.kernel.start(&mut self.store);
         }

@@ -153,7 +153,7 @@ impl World {
         let (next, _changes) = self.draw.next(&self.held);
         self.announce(&next);
         let all = (0..ADDRESSES).flat_map(|address| objects(address, next[usize::from(address)]));
-        let synced = [Kind::Service, Kind::EndpointSlice, Kind::Node].map(Change::Synced);
+        let synced = Kind::ALL.map(Change::Synced);
         send(&wake, all.map(Change::Apply).chain(synced).collect())?;
         let give_up = Instant::now() + PATIENCE;
         let map = folder(&pin_root).join(SERVICES4.pin);

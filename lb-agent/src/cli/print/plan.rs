@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use comfy_table::{Table, presets};
 
-use crate::view::decisions::{Decisions, Outcome, ServicePort};
+use crate::view::decisions::{Action, Decisions, ServicePort};
 
 /// More backends than these are only counted: the JSON has them all.
 const MOST_SHOWN: usize = 6;
@@ -84,20 +84,20 @@ fn dialled(port: &ServicePort) -> String {
     if cluster_ip.contains(':') { format!("[{cluster_ip}]:{port}") } else { format!("{cluster_ip}:{port}") }
 }
 
-const fn outcome(outcome: Outcome) -> &'static str {
+const fn outcome(outcome: Action) -> &'static str {
     match outcome {
-        Outcome::Forward => "forward",
-        Outcome::Refuse => "refuse",
-        Outcome::Leave => "leave",
-        Outcome::Wait => "wait",
+        Action::Forward => "forward",
+        Action::Refuse => "refuse",
+        Action::Leave => "leave",
+        Action::Wait => "wait",
     }
 }
 
 fn backends(port: &ServicePort) -> String {
     match port.outcome {
-        Outcome::Forward => format!("{}: {}", port.backends.len(), some(&port.backends)),
-        Outcome::Refuse => "none".to_owned(),
-        Outcome::Leave | Outcome::Wait => "-".to_owned(),
+        Action::Forward => format!("{}: {}", port.backends.len(), some(&port.backends)),
+        Action::Refuse => "none".to_owned(),
+        Action::Leave | Action::Wait => "-".to_owned(),
     }
 }
 

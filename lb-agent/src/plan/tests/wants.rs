@@ -50,7 +50,7 @@ fn store(objects: impl IntoIterator<Item = Object>) -> Store {
     for object in objects {
         store.apply(Change::Apply(object));
     }
-    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+    for kind in Kind::ALL {
         store.apply(Change::Synced(kind));
     }
     store

@@ -13,7 +13,7 @@ use crate::model::{Change, FileProblem, FileReport, Kind};
 
 use super::disk::{Disk, Scan};
 use super::folder::{FileId, Folder, Seen};
-use super::load::LoadError;
+use super::load::FolderError;
 use super::watch::{Signal, Watch};
 
 /// Events this close together are one batch.
@@ -45,7 +45,7 @@ pub struct Batch {
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
     #[error(transparent)]
-    Folder(#[from] LoadError),
+    Folder(#[from] FolderError),
 
     #[error("could not watch the folder {}", folder.display())]
     Watch {
@@ -82,7 +82,7 @@ pub fn follow(
     folder: PathBuf,
     send: impl FnMut(Batch) -> bool + Send + 'static,
 ) -> Result<Follower, FollowError> {
-    let unlistable = |error| LoadError::new(folder.clone(), error);
+    let unlistable = |error| FolderError::new(folder.clone(), error);
     std::fs::read_dir(&folder).map_err(unlistable)?;
     let absolute = std::path::absolute(&folder).map_err(unlistable)?;
     let (stop, inbox) = channel();

@@ -9,7 +9,7 @@ use super::disk::{Disk, Scan};
 use super::folder::Folder;
 
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub enum FolderError {
     #[error("the folder {} does not exist: create it, or name another", folder.display())]
     Missing { folder: PathBuf },
 
@@ -24,7 +24,7 @@ pub enum LoadError {
     },
 }
 
-impl LoadError {
+impl FolderError {
     pub(super) fn new(folder: PathBuf, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::NotFound {
             Self::Missing { folder }
@@ -41,11 +41,11 @@ impl LoadError {
 ///
 /// # Errors
 /// A folder cannot be listed. A file that cannot be used is no error: the report names it.
-pub fn load(folders: &[PathBuf]) -> Result<(Vec<Object>, FileReport), LoadError> {
+pub fn load(folders: &[PathBuf]) -> Result<(Vec<Object>, FileReport), FolderError> {
     let mut seen = Vec::new();
     for (index, path) in folders.iter().enumerate() {
         let found = Disk::new(index, path.clone()).scan(Scan::All);
-        seen.extend(found.map_err(|error| LoadError::new(path.clone(), error))?.0);
+        seen.extend(found.map_err(|error| FolderError::new(path.clone(), error))?.0);
     }
     let mut folder = Folder::new(folders.to_vec());
     folder.take(seen);

@@ -13,4 +13,4 @@ mod watch;
 
 pub use folder::{FileId, Folder, Seen};
 pub use follow::{Batch, FollowError, Follower, follow};
-pub use load::{LoadError, load};
+pub use load::{FolderError, load};

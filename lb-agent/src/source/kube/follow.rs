@@ -28,7 +28,7 @@ pub fn follow(
 ) -> Follower {
     let sink = Arc::new(ChangeSink::new(client.server(), send));
     let mut tasks = JoinSet::new();
-    for kind in [Kind::Node, Kind::Service, Kind::EndpointSlice] {
+    for kind in Kind::ALL {
         let watch = Watch::new(kind, client.clone(), timing, Arc::clone(&sink));
         tasks.spawn(watch.run());
     }

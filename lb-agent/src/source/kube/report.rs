@@ -6,7 +6,7 @@ use crate::model::{ApiReport, Failure, Kind, KindState, ObjectKey, SourceState};
 
 impl ApiReport {
     pub(super) fn new(server: String) -> Self {
-        let kinds = [Kind::Service, Kind::EndpointSlice, Kind::Node];
+        let kinds = Kind::ALL;
         let starting =
             |kind| KindState { kind, state: SourceState::Starting, since: now(), last_failure: None };
         Self { server, kinds: kinds.map(starting).into(), ..Self::default() }

@@ -168,7 +168,7 @@ fn tell(store: &mut Store, objects: Vec<Object>) {
     for object in objects {
         store.apply(Change::Apply(object));
     }
-    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Node] {
+    for kind in Kind::ALL {
         store.apply(Change::Synced(kind));
     }
 }
