@@ -1,9 +1,11 @@
-//! Other builds of this project, which `cargo xtask` makes and names in the environment.
+//! Other builds of this project, which `cargo xtask` makes. Whole agents it names in the environment.
 
-use std::env;
 use std::path::PathBuf;
+use std::{env, fs};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+
+use crate::checkout;
 
 /// This tree's agent under the next layout version, with the same bytes.
 ///
@@ -27,6 +29,18 @@ pub fn previous_agent() -> Result<PathBuf> {
 /// As those of [`previous_agent`].
 pub fn previous_object() -> Result<PathBuf> {
     named("EDGELOOP_PREVIOUS_OBJECT")
+}
+
+/// A kernel object with a planted bug: a file in `lb-ebpf/target`. It stays in memory to the end, as the agent's
+/// own does.
+///
+/// # Errors
+/// When it was not built.
+pub fn planted_object(name: &str) -> Result<&'static [u8]> {
+    let path = checkout::folder()?.join("lb-ebpf/target").join(name);
+    let object = fs::read(&path)
+        .with_context(|| format!("no {}: run `cargo xtask build-ebpf --planted` first", path.display()))?;
+    Ok(object.leak())
 }
 
 /// Whether there is a build of the last landed version.

@@ -14,6 +14,8 @@ use lb_common::outcome::Outcome;
 
 use crate::harness::node::Node;
 
+const ROOM: Capacity = Capacity { frontends: 64, backends: 8192 };
+
 /// Attached to a node's cgroup, and pinned below its pin root.
 pub struct Kernel {
     pub maps: Bpf,
@@ -24,24 +26,36 @@ pub struct Kernel {
 impl Kernel {
     /// With room for 64 service ports and 8,192 backends.
     pub fn attach(node: &Node) -> Result<Self> {
-        Self::attach_on(node, Features::THIS, Capacity { frontends: 64, backends: 8192 })
+        Self::attach_on(node, Features::THIS, ROOM)
     }
 
     /// As if the programs ran on this machine, over maps of these limits.
     pub fn attach_on(node: &Node, machine: Features, capacity: Capacity) -> Result<Self> {
-        let mut kernel = Self::open(node, machine, capacity)?;
-        kernel.datapath.attach().context("could not attach")?;
-        Ok(kernel)
+        Self::load(node, OBJECT, machine, capacity)?.attached()
+    }
+
+    /// The programs of another object, such as one with a planted bug.
+    pub fn attach_object(node: &Node, object: &'static [u8]) -> Result<Self> {
+        Self::load(node, object, Features::THIS, ROOM)?.attached()
     }
 
     /// The maps alone; the programs are loaded and not attached.
     pub fn open(node: &Node, machine: Features, capacity: Capacity) -> Result<Self> {
+        Self::load(node, OBJECT, machine, capacity)
+    }
+
+    fn load(node: &Node, object: &'static [u8], machine: Features, capacity: Capacity) -> Result<Self> {
         let cgroup = cgroup::find(Some(node.cgroup()))?;
         let lock = lock::acquire(&node.pin_root())?;
-        let mut datapath = Datapath::new(lock, cgroup, OBJECT).on(machine);
+        let mut datapath = Datapath::new(lock, cgroup, object).on(machine);
         let sizes = Sizes { frontends: Some(capacity.frontends), backends: Some(capacity.backends) };
         let (maps, mirror) = datapath.open(Capacity { frontends: 0, backends: 0 }, sizes)?;
         Ok(Self { maps, mirror, datapath })
+    }
+
+    fn attached(mut self) -> Result<Self> {
+        self.datapath.attach().context("could not attach")?;
+        Ok(self)
     }
 
     /// Sends connections to `address` to `backends` from now on; none refuses.

@@ -7,13 +7,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use edgeloop_tests::builds::planted_object;
 use edgeloop_tests::kernel::Kernel;
 use edgeloop_tests::{Call, Pod, Site, Talk};
+use lb_agent::datapath::programs::load::OBJECT;
 use lb_common::outcome::Outcome;
 
 const SERVICE: &str = "10.96.0.11:80";
 const EMPTY: &str = "10.96.0.12:80";
 const MAPPED: &str = "[::ffff:10.96.0.11]:80";
+/// IPv6 addresses that end as an IPv4-mapped one does: the service, twice, and the empty one.
+const LOOKS_MAPPED: [&str; 3] =
+    ["[2001:db8::ffff:10.96.0.11]:80", "[0:1::ffff:10.96.0.11]:80", "[1::ffff:10.96.0.12]:80"];
 
 /// Dials a service address that nothing listens on, and is answered by the backend: the address
 /// was rewritten inside `connect(2)`.
@@ -107,16 +112,39 @@ fn a_socket_with_the_agents_mark_alone_is_not_the_agents() {
     assert_eq!(world.counts(), Counts { forwarded: 2, no_backends: 1, ..Counts::default() });
 }
 
+/// A planted bug that the test above must catch.
+#[test]
+#[ignore = "needs root"]
+fn by_its_mark_alone_a_socket_passes_for_the_agents() {
+    let world = World::of(planted_object("edgeloop-mark-alone.o").unwrap()).unwrap();
+    for target in [SERVICE, MAPPED, EMPTY] {
+        let answer = world.client.call(Call::Marked, target).unwrap();
+        assert!(answer.failed_with("ENETUNREACH"), "{target}: {answer:?}");
+    }
+    assert_eq!(world.counts(), Counts { agent_socket: 3, ..Counts::default() });
+}
+
 /// Only `::ffff:a.b.c.d` is an IPv4 address: others that end alike are IPv6 addresses of their own.
 #[test]
 #[ignore = "needs root"]
 fn an_ipv6_address_that_only_looks_mapped_is_untouched() {
     let world = World::new().unwrap();
-    for target in ["[2001:db8::ffff:10.96.0.11]:80", "[0:1::ffff:10.96.0.11]:80", "[1::ffff:10.96.0.12]:80"] {
+    for target in LOOKS_MAPPED {
         let answer = world.client.dial(target, 1).unwrap().remove(0);
         assert!(!answer.is_from("web") && !answer.failed_with("ECONNREFUSED"), "{target}: {answer:?}");
     }
     assert_eq!(world.counts(), Counts { not_a_service: 3, ..Counts::default() });
+}
+
+/// A planted bug that the test above must catch.
+#[test]
+#[ignore = "needs root"]
+fn by_its_third_word_alone_an_ipv6_address_passes_for_a_service() {
+    let world = World::of(planted_object("edgeloop-third-word.o").unwrap()).unwrap();
+    for target in LOOKS_MAPPED {
+        world.client.dial(target, 1).unwrap();
+    }
+    assert_eq!(world.counts(), Counts { forwarded: 2, no_backends: 1, ..Counts::default() });
 }
 
 #[test]
@@ -218,13 +246,18 @@ struct Counts {
 impl World {
     /// `SERVICE` has one backend, `EMPTY` none. The backend is on another node, where nothing is attached.
     fn new() -> Result<Self> {
+        Self::of(OBJECT)
+    }
+
+    /// The same with the programs of another object.
+    fn of(object: &'static [u8]) -> Result<Self> {
         let site = Site::new()?;
         let node = site.node("n1")?;
         let client = node.pod("client", "10.244.1.2")?;
         let web = site.node("n3")?.pod("web", "10.244.1.3")?;
         let backend = web.serve_name(9376)?;
         let pin_root = node.pin_root();
-        let mut kernel = Kernel::attach(&node)?;
+        let mut kernel = Kernel::attach_object(&node, object)?;
         kernel.publish(SERVICE, &[backend])?;
         kernel.publish(EMPTY, &[])?;
         Ok(Self { kernel, backend, client, web, pin_root, site })

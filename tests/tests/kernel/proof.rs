@@ -1,12 +1,11 @@
 //! No connection goes astray while its Service is published, and with a safeguard taken out some do.
 
-use std::fs;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use edgeloop_tests::alone;
-use edgeloop_tests::checkout;
+use edgeloop_tests::builds::planted_object;
 use edgeloop_tests::proof::{Experiment, Finding, Publishing, Regions, Testbed, Until, Way};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
@@ -110,7 +109,7 @@ fn no_connection_goes_astray_with_the_agent_in_the_loop() {
 #[ignore = "needs root"]
 fn the_agent_waits_for_slow_programs_and_without_its_grace_periods_the_proof_fails() {
     let _alone = alone();
-    let object = planted("edgeloop-slow.o").unwrap();
+    let object = planted_object("edgeloop-slow.o").unwrap();
     let with = |grace, name: &str| {
         let publishing = Publishing::Agent { object, grace };
         run_alone(&Experiment { publishing, within: SHORT, until: Until::AstrayOrStale, ..quick(name) })
@@ -131,7 +130,7 @@ fn without_the_revision_a_region_that_is_used_again_passes_for_the_old_one() {
     let _alone = alone();
     let stale = |object, name: &str| {
         let publishing = Publishing::Plan {
-            object: planted(object).unwrap(),
+            object: planted_object(object).unwrap(),
             machine: Features::THIS,
             grace: Grace::None,
             per_second: None,
@@ -150,7 +149,7 @@ fn without_the_revision_a_region_that_is_used_again_passes_for_the_old_one() {
 #[ignore = "needs root"]
 fn without_the_check_word_the_proof_fails() {
     let _alone = alone();
-    let object = planted("edgeloop-no-check.o").unwrap();
+    let object = planted_object("edgeloop-no-check.o").unwrap();
     let found = run_alone(&storm(object, Grace::Rcu, "planted bug: no check word")).unwrap();
 
     assert_eq!((found.all.astray() > 0, found.all.failed), (true, 0));
@@ -160,7 +159,7 @@ fn without_the_check_word_the_proof_fails() {
 #[ignore = "needs root"]
 fn without_the_epoch_the_proof_fails() {
     let _alone = alone();
-    let object = planted("edgeloop-no-epoch.o").unwrap();
+    let object = planted_object("edgeloop-no-epoch.o").unwrap();
     let found = run_alone(&storm(object, Grace::Rcu, "planted bug: no epoch")).unwrap();
 
     assert_eq!((found.all.astray() > 0, found.all.failed), (true, 0));
@@ -209,12 +208,4 @@ fn storm(object: &'static [u8], grace: Grace, name: &str) -> Experiment {
     let publishing =
         Publishing::Plan { object, machine: Features::THIS, grace, per_second: None, regions: Regions::All };
     Experiment { publishing, until: Until::Astray, ..quick(name) }
-}
-
-/// An object with a planted bug. It stays in memory to the end, as the agent's own does.
-fn planted(object: &str) -> Result<&'static [u8]> {
-    let path = checkout::folder()?.join("lb-ebpf/target").join(object);
-    let object = fs::read(&path)
-        .with_context(|| format!("no {}: run `cargo xtask build-ebpf --planted` first", path.display()))?;
-    Ok(object.leak())
 }

@@ -66,7 +66,7 @@ fn without_bpf_set_retval_a_socket_bound_to_a_device_gets_eperm() {
 #[ignore = "needs root"]
 fn with_load_fences_every_way_out_is_the_same() {
     let mut world = World::new(ARM64).unwrap();
-    // Its marks stay, so that the front end itself is asked.
+    // Its bits in the filter stay, so that the front end itself is asked.
     world.kernel.publish(GONE, &[]).unwrap();
     world.kernel.unpublish(GONE).unwrap();
 

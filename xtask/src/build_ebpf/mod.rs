@@ -33,11 +33,13 @@ struct Build {
 }
 
 const EDGELOOP: Build = Build { folder: "lb-ebpf", binary: "lb-ebpf", features: &[], object: "edgeloop.o" };
-const PLANTED: [Build; 4] = [
+const PLANTED: [Build; 6] = [
     Build { features: &["plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
     Build { features: &["plant-no-epoch"], object: "edgeloop-no-epoch.o", ..EDGELOOP },
     Build { features: &["plant-slow"], object: "edgeloop-slow.o", ..EDGELOOP },
     Build { features: &["plant-slow", "plant-no-revision"], object: "edgeloop-no-revision.o", ..EDGELOOP },
+    Build { features: &["plant-mark-alone"], object: "edgeloop-mark-alone.o", ..EDGELOOP },
+    Build { features: &["plant-mapped-by-third-word"], object: "edgeloop-third-word.o", ..EDGELOOP },
 ];
 const REFERENCE: Build =
     Build { folder: "tests/reference-ebpf", binary: "reference-ebpf", features: &[], object: "reference.o" };
@@ -148,4 +150,23 @@ fn rustflags(source: &Path) -> String {
         format!("--remap-path-prefix={}=edgeloop", source.display()),
     ];
     flags.into_iter().chain(home).collect::<Vec<_>>().join("\u{1f}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_planted_bug_of_the_programs_is_in_an_object_of_its_own_name() {
+        let manifest = std::fs::read_to_string(shell::root().join("lb-ebpf/Cargo.toml")).unwrap();
+        let features = manifest.lines().filter(|line| line.starts_with("plant-"));
+        let features: BTreeSet<&str> = features.filter_map(|line| line.split_whitespace().next()).collect();
+        let built: BTreeSet<&str> = PLANTED.iter().flat_map(|build| build.features).copied().collect();
+        assert_eq!(built, features);
+        let names: BTreeSet<&str> = PLANTED.iter().map(|build| build.object).collect();
+        assert_eq!(names.len(), PLANTED.len());
+        assert!(!names.contains(EDGELOOP.object), "it would be embedded in the agent");
+    }
 }
