@@ -24,7 +24,7 @@ impl Filter {
     }
 
     /// The write that must succeed before the element of `frontend` is written; none where the
-    /// key is filter.
+    /// key has its bits.
     pub(super) fn lacks(&self, frontend: &Frontend4) -> Option<(u32, BloomWord)> {
         let (index, bits) = place::<V4>(frontend);
         let word = self.words[index as usize];
@@ -39,7 +39,7 @@ impl Filter {
     }
 
     /// The writes after which the bits are those of `frontends`, all that there are, and whether
-    /// one of them was unfilter.
+    /// one of them lacked its bits.
     pub(super) fn differences<'f>(
         &self,
         frontends: impl Iterator<Item = &'f Frontend4>,

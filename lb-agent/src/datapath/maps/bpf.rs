@@ -26,7 +26,8 @@ pub struct Bpf {
 }
 
 impl Bpf {
-    /// Opens the maps in `folder` for writing.
+    /// Opens the maps in `folder` for writing. A sequence counter that a killed agent left odd is
+    /// made even: its last write ended with it, and lookups that find nothing are repeated no more.
     ///
     /// # Errors
     /// When one is missing, is not the catalogue's, or cannot be opened.
@@ -35,6 +36,7 @@ impl Bpf {
         let failed = |pin: &str, source| OpenError::Syscall { path: folder.join(pin), source };
         let words = maps.bloom.all().map_err(|error| failed(BLOOM4.pin, error.source))?;
         let epoch = EpochPage(maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?);
+        epoch.settle();
         let control = ControlPage(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
         Ok(Self { maps, filter: Filter::new(words), epoch, control })
     }
@@ -132,8 +134,15 @@ impl Maps for Bpf {
 struct EpochPage(Page<Epoch>);
 
 impl EpochPage {
-    /// Makes the counter odd, writes, makes it even. One that a killed agent left odd is made even
-    /// by the first write.
+    /// Makes the counter even.
+    fn settle(&self) {
+        let writes = self.writes();
+        let now = writes.load(Ordering::Relaxed);
+        writes.store(now.wrapping_add(now & 1), Ordering::Release);
+    }
+
+    /// Makes the counter odd, writes, makes it even. Also one that another program made odd is even
+    /// afterwards.
     fn while_odd<T>(&self, write: impl FnOnce() -> T) -> T {
         let writes = self.writes();
         let odd = writes.load(Ordering::Relaxed).wrapping_add(1) | 1;
