@@ -66,7 +66,8 @@ fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
         }
         // SAFETY: the helper takes no arguments and cannot fail.
         let random = unsafe { bpf_get_prandom_u32() };
-        if cfg!(feature = "plant-slow") && random % 64 == 0 {
+        #[cfg(feature = "plant-slow")]
+        if random.is_multiple_of(64) {
             dawdle();
         }
         if let Ok(backend) = maps::backend::<F>(&service, pick(random, service.count())) {
@@ -77,10 +78,14 @@ fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
     Err(Outcome::Unproven)
 }
 
-/// About a millisecond.
-fn dawdle() {
+/// Takes about a millisecond. A function of its own, which the verifier goes through once.
+#[cfg(feature = "plant-slow")]
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn dawdle() -> u32 {
     for _ in 0..20_000 {
         // SAFETY: the helper takes no arguments and cannot fail.
         unsafe { aya_ebpf::helpers::bpf_ktime_get_ns() };
     }
+    0
 }

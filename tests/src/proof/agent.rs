@@ -1,6 +1,7 @@
 //! Publishes by way of the agent's own writer: Services come, go, change and hand their address on, and the
 //! agent is started anew over other maps.
 
+use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -30,12 +31,10 @@ use crate::ours::pins::assert_one_generation;
 const BATCHES: u32 = 200;
 /// How long a batch may take until the kernel has it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Often enough to run beside everything else.
-const AUDIT: Duration = Duration::from_millis(50);
+/// Often enough to be a part of it.
+const AUDIT: Duration = Duration::from_millis(500);
 /// Room for the regions that wait for a grace period.
-const ROOM: u32 = 65_536;
-/// Without that wait: little, so that a region is used again at once.
-const LITTLE_ROOM: u32 = 512;
+const ROOM: u32 = 16_384;
 
 pub(super) struct AgentPublisher {
     histories: Histories,
@@ -121,7 +120,7 @@ impl World {
         }
         self.stop_agent()?;
         self.counted.take(&self.node)?;
-        let lock = lock::acquire(&self.node.pin_root())?;
+        let lock = locked(&self.node.pin_root())?;
         cleanup::remove_all(&lock)?;
         let Totals { forwarded, lookup_retries, stale_region_reads, .. } = self.counted;
         let (publications, writes) = (self.publications, self.publications);
@@ -131,12 +130,11 @@ impl World {
     /// Starts the agent's writer over maps of another size than before, with all that there is. It changes over.
     fn start_agent(&mut self) -> Result<()> {
         let pin_root = self.node.pin_root();
-        let lock = lock::acquire(&pin_root)?;
+        let lock = locked(&pin_root)?;
         let cgroup = cgroup::find(Some(self.node.cgroup()))?;
-        let room = if self.grace == Grace::None { LITTLE_ROOM } else { ROOM };
         let config = WriterConfig {
             source: "the proof".to_owned(),
-            sizes: Sizes { frontends: Some(64 + self.starts % 8), backends: Some(room) },
+            sizes: Sizes { frontends: Some(64 + self.starts % 8), backends: Some(ROOM) },
             audit: AUDIT,
             grace: self.grace,
             outbox: None,
@@ -235,6 +233,17 @@ impl World {
         }
         self.held = *next;
         Ok(())
+    }
+}
+
+/// A child that another thread of this process starts holds our lock, too, until it has become its program.
+fn locked(pin_root: &Path) -> Result<lock::Lock> {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        match lock::acquire(pin_root) {
+            Err(_) if Instant::now() < give_up => thread::sleep(Duration::from_millis(1)),
+            acquired => return Ok(acquired?),
+        }
     }
 }
 

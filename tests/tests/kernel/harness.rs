@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use edgeloop_tests::{Child, Pod, Site, Tally, checkout, leftovers, now, tally};
+use edgeloop_tests::{Child, Pod, Site, Tally, alone, checkout, leftovers, now, tally};
 use nix::sys::signal::Signal;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -124,6 +124,7 @@ fn what_runs_in_a_pod_is_in_its_nodes_cgroup() {
 #[test]
 #[ignore = "needs root"]
 fn a_load_keeps_its_rate_and_accounts_for_every_connection() {
+    let _alone = alone();
     let (_site, web, client) = web_and_client().unwrap();
     web.serve_name(80).unwrap();
 
