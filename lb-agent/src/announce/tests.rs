@@ -158,7 +158,7 @@ async fn many_mistakes_are_no_burst_and_delay_no_watch() {
     }
     watch.send("ADDED", &json!({"a": 1}));
     assert!(response.next().await.unwrap().is_some());
-    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}: one by one they take 50 s", start.elapsed());
     sleep(Duration::from_secs(1)).await;
     let made = codes(&server).len();
     let most = start.elapsed().as_millis() / (gap.as_millis() / 2) + 1;

@@ -19,6 +19,9 @@ struct Claimant {
 pub(super) struct Claims {
     /// Sorted: the first is the owner. Hardly ever more than one.
     by_address: BTreeMap<Frontend, Vec<Claimant>>,
+    /// Every address that was claimed since there was none lies between these two.
+    v4: Option<(IpAddr, IpAddr)>,
+    v6: Option<(IpAddr, IpAddr)>,
 }
 
 impl Claims {
@@ -27,6 +30,7 @@ impl Claims {
         let claimant = claimant(service);
         let mut lost = Vec::new();
         for dialled in dialled(service) {
+            self.widen(dialled.address.ip());
             let claimants = self.by_address.entry(dialled).or_default();
             let before = claimants.first().cloned();
             if let Err(place) = claimants.binary_search(&claimant) {
@@ -56,15 +60,30 @@ impl Claims {
                 }
             }
         }
+        if self.by_address.is_empty() {
+            (self.v4, self.v6) = (None, None);
+        }
         heirs
     }
 
     /// The Service that owns a port of this address, on whatever port: the first by port and
     /// protocol, where there are several.
+    ///
+    /// This is asked of every endpoint, and pods mostly have addresses far from those of Services.
     pub(super) fn owner_of_address(&self, address: IpAddr) -> Option<&ObjectName> {
+        let (lowest, highest) = if address.is_ipv4() { self.v4? } else { self.v6? };
+        if address < lowest || address > highest {
+            return None;
+        }
         let from = Frontend { address: SocketAddr::new(address, 0), protocol: Protocol::Tcp };
         let (frontend, claimants) = self.by_address.range(from..).next()?;
         (frontend.address.ip() == address).then(|| claimants.first().map(|first| &first.service))?
+    }
+
+    fn widen(&mut self, address: IpAddr) {
+        let span = if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        let (lowest, highest) = span.unwrap_or((address, address));
+        *span = Some((lowest.min(address), highest.max(address)));
     }
 
     /// The Service that owns `dialled`.
