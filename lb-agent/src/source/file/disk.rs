@@ -38,7 +38,7 @@ impl Disk {
         &self.folder
     }
 
-    /// Looks through the whole folder, and answers whether any manifest is there.
+    /// Looks through the whole folder. Also returns whether any manifest is there.
     ///
     /// # Errors
     /// The folder cannot be listed. Nothing is said about its files then.
@@ -60,7 +60,7 @@ impl Disk {
         self.look(Arc::clone(name), Scan::All)
     }
 
-    /// The files that someone had open for writing when they were looked at.
+    /// The files that a process had open for writing when they were looked at.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = Arc<str>> {
         self.unfinished.iter().cloned()
     }
@@ -101,7 +101,7 @@ fn manifests(folder: &Path) -> io::Result<Vec<Arc<str>>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        // A name that is not UTF-8 cannot be told to anyone; its suffix is no manifest's.
+        // A name that is not UTF-8 cannot be printed; its suffix is not a manifest's.
         if let Some(name) = name.to_str().filter(|name| Format::of(name).is_some()) {
             found.push(name.into());
         }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_is_told_until_it_is_forgotten() {
+    fn a_file_that_is_gone_is_reported_until_it_is_forgotten() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("a.yaml"), "1").unwrap();
         let mut disk = Disk::new(0, root.path().to_owned());

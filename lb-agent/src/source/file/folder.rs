@@ -1,4 +1,4 @@
-//! What all files together define, and what changed. Pure: told about files, never reads one.
+//! What all files together define, and what changed. Pure: it gets texts, and never reads a file.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,7 +26,7 @@ pub enum Seen {
     Text(String),
     /// It is there and cannot be read as a text, for this reason.
     Unreadable(String),
-    /// Someone has it open for writing.
+    /// A process has it open for writing.
     BeingWritten,
     Gone,
 }
@@ -286,7 +286,7 @@ impl Good {
     }
 }
 
-/// A power cut leaves files of length zero: that is no proof that nothing was to be defined.
+/// A power cut leaves files of length zero: that does not prove that nothing was to be defined.
 fn usable(text: &str) -> Result<&str, Rejected> {
     if text.is_empty() {
         let message = "is empty, as a half-written file is; one that is to define nothing holds a comment";

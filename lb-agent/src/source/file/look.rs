@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::folder::Seen;
 
-/// Tells a file that may have changed from one that has not.
+/// Differs between a file that may have changed and one that has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -40,8 +40,8 @@ pub(super) enum Look {
 
 /// Looks at the file at `path`; does not read it if its stamp is `known`.
 ///
-/// A text that may be half of what someone writes is never returned: nobody may have the file
-/// open for writing before and after it is read, and it must not change in between.
+/// A text that may be half written is never returned: no process may have the file open for
+/// writing before and after it is read, and it must not change in between.
 pub(super) fn look(path: &Path, known: Option<Stamp>) -> Look {
     match try_look(path, known) {
         Ok(look) => look,
@@ -79,7 +79,7 @@ fn try_look(path: &Path, known: Option<Stamp>) -> io::Result<Look> {
         Ok(text) => Look::Now(Seen::Text(text), Some(stamp)),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            unreadable(format!("is not UTF-8 text: the byte at {at} is none"))
+            unreadable(format!("is not UTF-8 text: the byte at {at} does not fit"))
         }
     })
 }
@@ -91,13 +91,13 @@ fn unreadable(why: String) -> Look {
 /// `fcntl` command of Linux, the same on all its architectures that this runs on.
 const F_SETSIG: libc::c_int = 10;
 
-/// Whether someone has the file open for writing. A read lease is refused then. Where leases
-/// are not to be had (another owner's file, a network file system) the answer is no: the watch
-/// and the comparison of stamps have to do.
+/// Whether a process has the file open for writing. A read lease is refused then. Where there
+/// are no leases (another owner's file, a network file system) this is false: the watch and the
+/// comparison of stamps have to do.
 fn has_writer(file: &File) -> bool {
     let fd = file.as_raw_fd();
     // A writer that opens the file while the lease is held makes the kernel send a signal. Its
-    // default, SIGIO, would end the process; SIGURG is ignored where nobody asks for it.
+    // default, SIGIO, would end the process; SIGURG is ignored by default.
     // SAFETY: the descriptor is open, and F_SETSIG takes an int.
     if unsafe { libc::fcntl(fd, F_SETSIG, libc::SIGURG) } < 0 {
         return false;

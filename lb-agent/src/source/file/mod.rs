@@ -7,6 +7,7 @@ mod follow;
 mod load;
 mod look;
 mod report;
+mod scanner;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -1,4 +1,4 @@
-//! The kernel's word that something in or around the folder has changed.
+//! The kernel's signals that something in the folder, or on the way to it, has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::manifest::Format;
 
-/// What the follower is told.
+/// What the follower receives.
 #[derive(Debug)]
 pub(super) enum Signal {
     /// This manifest may have changed.
@@ -33,14 +33,14 @@ pub(super) struct Watch {
     watcher: RecommendedWatcher,
     /// Watched directories by real path, with what is watched under that path.
     watched: BTreeMap<PathBuf, Identity>,
-    places: Arc<Mutex<NodeIndex>>,
+    paths: Arc<Mutex<Paths>>,
 }
 
 /// Device and inode: the same path may lead to another directory.
 type Identity = (u64, u64);
 
 #[derive(Debug, Default)]
-struct NodeIndex {
+struct Paths {
     /// The folder's real path, where every manifest counts.
     folder: Option<PathBuf>,
     /// Names that decide where a path leads, by their directory's real path.
@@ -51,23 +51,23 @@ struct NodeIndex {
 }
 
 impl Watch {
-    pub(super) fn new(folder: PathBuf, tell: Sender<Signal>) -> notify::Result<Self> {
-        let places = Arc::new(Mutex::new(NodeIndex::default()));
-        let asked = Arc::clone(&places);
+    pub(super) fn new(folder: PathBuf, sender: Sender<Signal>) -> notify::Result<Self> {
+        let paths = Arc::new(Mutex::new(Paths::default()));
+        let shared = Arc::clone(&paths);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            for signal in signals(&event, &mut lock(&asked)) {
-                // The follower may have ended already; nobody is left to be told then.
-                drop(tell.send(signal));
+            for signal in signals(&event, &mut lock(&shared)) {
+                // The follower may have ended already.
+                drop(sender.send(signal));
             }
         })?;
-        Ok(Self { folder, watcher, watched: BTreeMap::new(), places })
+        Ok(Self { folder, watcher, watched: BTreeMap::new(), paths })
     }
 
-    /// Watches what has to be watched now, given the manifests that are links, and answers
-    /// whether anything new is watched: what happened there before is not known.
+    /// Watches what has to be watched now, given the manifests that are links. Returns whether
+    /// anything new is watched: what happened there before is not known.
     ///
     /// # Errors
-    /// The folder is there and cannot be watched. NodeIndex around it are watched where possible.
+    /// The folder is there and cannot be watched. Other directories are watched where possible.
     pub(super) fn refresh(&mut self, links: impl Iterator<Item = PathBuf>) -> notify::Result<bool> {
         let mut steps: BTreeMap<PathBuf, BTreeSet<OsString>> = BTreeMap::new();
         for (directory, name) in links.chain([self.folder.clone()]).flat_map(|path| steps_of(&path)) {
@@ -76,8 +76,8 @@ impl Watch {
         let folder = fs::canonicalize(&self.folder).ok().filter(|path| path.is_dir());
         let wanted: BTreeMap<PathBuf, Identity> =
             steps.keys().chain(&folder).filter_map(|path| Some((path.clone(), identity(path)?))).collect();
-        let new = NodeIndex { folder: folder.clone(), steps, lost: BTreeSet::new() };
-        let lost = std::mem::replace(&mut *lock(&self.places), new).lost;
+        let new = Paths { folder: folder.clone(), steps, lost: BTreeSet::new() };
+        let lost = std::mem::replace(&mut *lock(&self.paths), new).lost;
 
         let stale = self.watched.iter().filter(|(path, identity)| {
             wanted.get(*path) != Some(identity) || lost.iter().any(|lost| path.starts_with(lost))
@@ -96,7 +96,7 @@ impl Watch {
             match self.watcher.watch(&path, RecursiveMode::NonRecursive) {
                 Ok(()) => any_new |= self.watched.insert(path, identity).is_none(),
                 Err(error) if Some(&path) == folder.as_ref() => return Err(error),
-                Err(error) => tracing::debug!(%error, path = %path.display(), "could not watch a place"),
+                Err(error) => tracing::debug!(%error, path = %path.display(), "could not watch a directory"),
             }
         }
         Ok(any_new)
@@ -108,28 +108,28 @@ fn identity(directory: &Path) -> Option<Identity> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-fn lock(places: &Mutex<NodeIndex>) -> MutexGuard<'_, NodeIndex> {
+fn lock(paths: &Mutex<Paths>) -> MutexGuard<'_, Paths> {
     // The value is replaced as a whole, so it is good even if a holder panicked.
-    places.lock().unwrap_or_else(PoisonError::into_inner)
+    paths.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn signals(event: &notify::Result<Event>, places: &mut NodeIndex) -> Vec<Signal> {
+fn signals(event: &notify::Result<Event>, paths: &mut Paths) -> Vec<Signal> {
     let at = Instant::now();
     match event {
         Err(_) => vec![Signal::Everything(at)],
         Ok(event) if event.need_rescan() => vec![Signal::Everything(at)],
         Ok(event) if is_reading(event.kind) => Vec::new(),
         Ok(event) if event.kind == EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {
-            // Both ends were told before, each by itself.
-            places.renamed(&event.paths, at).into_iter().collect()
+            // Both ends came before, each by itself.
+            paths.renamed(&event.paths, at).into_iter().collect()
         }
         Ok(event) => {
             if is_of_names(event.kind) {
-                let directories = event.paths.iter().filter(|path| places.is_watched(path));
+                let directories = event.paths.iter().filter(|path| paths.is_watched(path));
                 let lost: Vec<PathBuf> = directories.cloned().collect();
-                places.lost.extend(lost);
+                paths.lost.extend(lost);
             }
-            event.paths.iter().filter_map(|path| places.signal(path, at)).collect()
+            event.paths.iter().filter_map(|path| paths.signal(path, at)).collect()
         }
     }
 }
@@ -144,7 +144,7 @@ fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
-impl NodeIndex {
+impl Paths {
     fn is_watched(&self, directory: &Path) -> bool {
         self.folder.as_deref() == Some(directory) || self.steps.contains_key(directory)
     }

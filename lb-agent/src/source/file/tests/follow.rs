@@ -140,7 +140,7 @@ fn what_is_not_text_or_not_a_file_is_a_problem_of_that_file_alone() {
     assert_eq!(
         problems(&first),
         [
-            "is not UTF-8 text: the byte at 2 is none",
+            "is not UTF-8 text: the byte at 2 does not fit",
             "is a link that leads nowhere",
             "is not an ordinary file"
         ]
