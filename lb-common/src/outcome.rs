@@ -101,13 +101,22 @@ impl Event {
     }
 }
 
+impl Hook {
+    /// The index in [`Outcomes`] of the word of its first outcome; the others follow in order.
+    #[must_use]
+    #[inline(always)]
+    pub const fn first_word(self) -> usize {
+        self as usize * (size_of::<HookOutcomes>() / 8)
+    }
+}
+
 impl Counter {
     /// The index of its word in [`Outcomes`].
     #[must_use]
     #[inline(always)]
     pub const fn word(self) -> usize {
         match self {
-            Self::Run(hook, outcome) => hook as usize * (size_of::<HookOutcomes>() / 8) + outcome as usize,
+            Self::Run(hook, outcome) => hook.first_word() + outcome as usize,
             Self::Event(event) => Hook::ALL.len() * (size_of::<HookOutcomes>() / 8) + event as usize,
         }
     }

@@ -4,7 +4,7 @@
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use lb_common::family::V4;
-use lb_common::outcome::{Counter, Event, OWN_MARK, Outcome};
+use lb_common::outcome::{Event, OWN_MARK, Outcome};
 use lb_common::pick::pick;
 
 use crate::call::Call;
@@ -73,7 +73,7 @@ fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
         if let Ok(backend) = maps::backend::<F>(&service, pick(random, service.count())) {
             return Ok(backend);
         }
-        maps::count(Counter::Event(Event::StaleRegionRead));
+        maps::count_event(Event::StaleRegionRead);
     }
     Err(Outcome::Unproven)
 }

@@ -11,7 +11,6 @@ mod settings;
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use lb_common::hook::Hook;
-use lb_common::outcome::Counter;
 
 use call::Call;
 
@@ -23,7 +22,7 @@ macro_rules! programs {
         fn $name(ctx: SockAddrContext) -> i32 {
             let call = Call::new(&ctx);
             let outcome = $does(&call).unwrap_or_else(|way_out| way_out);
-            maps::count(Counter::Run(Hook::$hook, outcome));
+            maps::count_run(Hook::$hook, outcome);
             $refuses(&call, outcome.verdict())
         }
     )*};

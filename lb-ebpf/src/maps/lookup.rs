@@ -4,10 +4,10 @@ use lb_common::bloom;
 use lb_common::element::Element;
 use lb_common::family::Words;
 use lb_common::layout::INLINE_BACKENDS;
-use lb_common::outcome::{Counter, Event, Outcome};
+use lb_common::outcome::{Event, Outcome};
 
 use super::tables::{EPOCH, FENCES, Maps};
-use crate::maps::count;
+use crate::maps::count_event;
 use crate::settings::loads_reorder;
 
 /// How often a lookup is repeated while the agent writes.
@@ -44,7 +44,7 @@ pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Out
         if reordered {
             load_fence();
         }
-        count(Counter::Event(Event::LookupRetry));
+        count_event(Event::LookupRetry);
     }
     Err(way_out)
 }
@@ -143,7 +143,7 @@ fn load_fence() {
     let bucket = unsafe { aya_ebpf::helpers::bpf_get_smp_processor_id() };
     for _ in 0..2 {
         if FENCES.remove(bucket).is_ok() {
-            count(Counter::Event(Event::LookupRetry));
+            count_event(Event::LookupRetry);
         }
     }
 }

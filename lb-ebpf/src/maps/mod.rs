@@ -6,18 +6,34 @@ mod tables;
 pub(crate) use lookup::{backend, service};
 pub(crate) use tables::Maps;
 
+use lb_common::hook::Hook;
 use lb_common::layout::AgentSocket;
-use lb_common::outcome::Counter;
+use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::call::Call;
 
-/// Adds one to a counter of this CPU. A plain add: nothing preempts between two CPUs' copies,
-/// and a lost count under preemption costs less than an atomic on every connection.
+/// Counts how a run at `hook` ended. Not by a [`Counter`], whose two kinds would be told apart again
+/// on every connection.
 #[inline(always)]
-pub(crate) fn count(counter: Counter) {
+pub(crate) fn count_run(hook: Hook, outcome: Outcome) {
+    add_one(hook.first_word(), outcome as usize);
+}
+
+/// Counts what else happened.
+#[inline(always)]
+pub(crate) fn count_event(event: Event) {
+    add_one(Counter::Event(event).word(), 0);
+}
+
+/// Adds one to word `first + further` of this CPU's counters. A plain add: nothing preempts between
+/// two CPUs' copies, and a lost count under preemption costs less than an atomic on every connection.
+#[inline(always)]
+fn add_one(first: usize, further: usize) {
     if let Some(outcomes) = tables::OUTCOMES.get_ptr_mut(0) {
-        // SAFETY: the word of a counter lies within the element.
-        let times = unsafe { outcomes.cast::<u64>().add(counter.word()) };
+        // SAFETY: the words of a hook's outcomes and of the events lie within the element.
+        let first = unsafe { outcomes.cast::<u64>().add(first) };
+        // SAFETY: as above.
+        let times = unsafe { first.add(further) };
         // SAFETY: the element is this CPU's own.
         let old = unsafe { times.read_volatile() };
         // SAFETY: as above.
