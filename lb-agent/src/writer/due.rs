@@ -53,6 +53,11 @@ impl Due {
         self.retry.is_some_and(|(at, _)| now >= at)
     }
 
+    /// Whether something failed that is to be tried again.
+    pub(super) const fn has_retry(&self) -> bool {
+        self.retry.is_some()
+    }
+
     /// Sets the next try after a pass, of which something `failed` or nothing.
     pub(super) fn set_retry(&mut self, failed: bool, now: Instant) {
         let wait = self.retry.map_or(RETRY, |(_, wait)| (wait * 2).min(RETRY_AT_MOST));

@@ -173,9 +173,10 @@ impl Writer {
         }
     }
 
-    /// Whether a Service that lacks room may find some now.
+    /// Whether a Service that lacks room may find some now. Not while a write is to be tried again:
+    /// the room is for that.
     fn has_room_again(&self) -> bool {
-        self.lifecycle.mirror().is_some_and(Mirror::is_retryable)
+        !self.due.has_retry() && self.lifecycle.mirror().is_some_and(Mirror::is_retryable)
     }
 
     fn converge(&mut self) {

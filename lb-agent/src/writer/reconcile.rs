@@ -40,6 +40,10 @@ impl<M: Maps> Reconciler<M> {
             dirty.extend(self.mirror.services().cloned());
         }
         self.bring(store, dirty, &mut pass);
+        if !pass.failed.is_empty() {
+            // The room is for what failed: it comes first in the next pass.
+            return pass;
+        }
         // What gave room in this pass is used in this pass.
         let retryable: BTreeSet<ObjectName> = self.mirror.take_retryable().into_iter().collect();
         if !retryable.is_empty() {

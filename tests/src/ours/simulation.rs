@@ -209,7 +209,8 @@ impl<M: Maps> SimulatedAgent<M> {
         }
         let found = self.kernel.audit(&mut self.store)?;
         self.repaired += found;
-        Ok(pass.written == 0 && pass.failed.is_empty() && found == 0)
+        let is_idle = pass.written == 0 && pass.failed.is_empty() && found == 0;
+        Ok(is_idle && !self.kernel.mirror.is_retryable())
     }
 
     /// Passes until there is nothing to do, and says what the maps then hold. Nothing is left behind.
