@@ -9,6 +9,6 @@ pub mod topology;
 mod why;
 
 #[cfg(test)]
-mod notation;
+pub(crate) mod notation;
 #[cfg(test)]
 mod properties;

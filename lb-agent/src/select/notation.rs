@@ -1,4 +1,5 @@
-//! The language of this room's tests: a fixed cast of nodes, and endpoints written as words.
+//! The language of the tests of this room and of `store`: a fixed cast of nodes, and endpoints and
+//! labels written as words.
 //!
 //! The client is on `here`. `near` is in its pool, `far` in another, `loose` in none, and
 //! `ghost` is a node that nothing is known of.
@@ -40,7 +41,7 @@ pub(super) fn cast_with(own: &str) -> NodeIndex {
 }
 
 /// Labels by their short names.
-pub(super) fn labels(text: &str) -> Labels {
+pub(crate) fn labels(text: &str) -> Labels {
     text.split_whitespace()
         .filter_map(|label| label.split_once('='))
         .map(|(name, value)| (Arc::from(label_key(name)), Arc::from(value)))
@@ -97,7 +98,7 @@ pub(super) fn slice(family: Family, text: &str) -> Slice {
     }
 }
 
-pub(super) fn endpoint(family: Family, word: &str) -> Endpoint {
+pub(crate) fn endpoint(family: Family, word: &str) -> Endpoint {
     let (word, hints) = word.split_once('>').map_or((word, ""), |(word, hints)| (word, hints));
     let (word, conditions) = match word.chars().last() {
         Some('!') => (&word[..word.len() - 1], conditions(false, false, false)),

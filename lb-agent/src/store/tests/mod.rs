@@ -2,8 +2,8 @@
 //!
 //! Services, endpoints and slices have names of one letter before a dash: Service `a` is
 //! `default/a` on 10.96.0.97 with the port `http` = 80/TCP, and the slice `a-1` is one of its
-//! slices, on port 8080. An endpoint is written `x@n1`, or `x` alone where it names no node;
-//! `!` behind it makes it unready. The client is on `n1`.
+//! slices, on port 8080. Endpoints and labels are written as in `select::notation`. The client is
+//! on `n1`.
 
 mod claims;
 mod dirty;
@@ -12,14 +12,14 @@ mod ports;
 mod unread;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use crate::model::{
-    Change, Conditions, Endpoint, Family, Kind, Labels, Node, Object, ObjectName, Protocol, Service,
-    ServicePort, Slice, SlicePort,
+    Change, Family, Kind, Node, Object, ObjectName, Protocol, Service, ServicePort, Slice, SlicePort,
 };
 
 use crate::select::decide::Decision;
+
+use crate::select::notation::{endpoint, labels};
 
 use super::{Disposition, Port, Rules, Store};
 
@@ -80,40 +80,13 @@ fn slice(name: &str, endpoints: &str) -> Slice {
         family: Some(Family::V4),
         headless: false,
         ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
-        endpoints: endpoints.split_whitespace().map(endpoint).collect(),
-    }
-}
-
-fn endpoint(word: &str) -> Endpoint {
-    let ready = !word.ends_with('!');
-    let (name, node) = word.trim_end_matches('!').split_once('@').unwrap_or((word, ""));
-    Endpoint {
-        address: Ipv4Addr::new(10, 0, 0, name.as_bytes()[0]).into(),
-        conditions: Conditions { ready, serving: ready, terminating: false },
-        node: (!node.is_empty()).then(|| node.into()),
-        hints: None,
+        endpoints: endpoints.split_whitespace().map(|word| endpoint(Family::V4, word)).collect(),
     }
 }
 
 /// Labels are written `pool=p1 zone=z1`.
-fn node(name: &str, labels: &str) -> Node {
-    let labels: Labels = labels
-        .split_whitespace()
-        .filter_map(|label| label.split_once('='))
-        .map(|(key, value)| (label_key(key), Arc::from(value)))
-        .collect();
-    Node { name: name.into(), labels }
-}
-
-fn label_key(short: &str) -> Arc<str> {
-    let key = match short {
-        "pool" => "apps.openyurt.io/nodepool",
-        "desired" => "apps.openyurt.io/desired-nodepool",
-        "zone" => ZONE,
-        "rack" => RACK,
-        other => other,
-    };
-    key.into()
+fn node(name: &str, text: &str) -> Node {
+    Node { name: name.into(), labels: labels(text) }
 }
 
 /// Takes the change in and tells the Services that it touched.
