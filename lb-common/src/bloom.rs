@@ -8,7 +8,7 @@ use crate::layout::BLOOM_WORDS;
 ///
 /// A word that lacks one of them proves that `key` is not in the front end. All may be set for
 /// the sake of other keys: then only the front end itself can say. With 10,000 keys that is so
-/// for two strangers in a hundred.
+/// for less than one stranger in a hundred.
 #[must_use]
 #[inline(always)]
 pub fn place<F: Family>(key: &F::Frontend) -> (u32, u64) {
@@ -20,8 +20,9 @@ pub fn place<F: Family>(key: &F::Frontend) -> (u32, u64) {
         hash = (hash ^ words.word(at)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         at += 1;
     }
-    let word = (hash >> (64 - BLOOM_WORDS.trailing_zeros())) as u32;
-    (word, 1 << (hash >> 47 & 63) | 1 << (hash >> 41 & 63) | 1 << (hash >> 35 & 63))
+    // The upper half as a part of all words: multiply and shift (Lemire 2016).
+    let word = (((hash >> 32) * BLOOM_WORDS as u64) >> 32) as u32;
+    (word, 1 << (hash >> 46 & 63) | 1 << (hash >> 40 & 63) | 1 << (hash >> 34 & 63))
 }
 
 #[cfg(test)]
@@ -56,7 +57,7 @@ mod tests {
                 words[word as usize] & bits == bits
             });
             let taken = taken.count();
-            assert!(taken < 4 * KEYS as usize / 50, "{shows}: {taken} of {}", 4 * KEYS);
+            assert!(taken < 4 * KEYS as usize / 100, "{shows}: {taken} of {}", 4 * KEYS);
         }
     }
 }

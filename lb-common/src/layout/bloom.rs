@@ -4,8 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{Life, MapKind, MapSpec, Size};
 
-/// How many words the filter has: 16 KB, which stay in the processor's cache.
-pub const BLOOM_WORDS: u32 = 2048;
+/// How many words the filter has: 31 KB, which stay in the processor's cache. With what the kernel
+/// adds to a map it fits into 32 KB, beyond which the kernel would scatter it over small pages.
+pub const BLOOM_WORDS: u32 = 3968;
 
 /// Which keys may be in [`SERVICES4`](super::SERVICES4): [`BloomWord`] by index, see [`bloom`](crate::bloom).
 pub const BLOOM4: MapSpec = MapSpec {
