@@ -1,15 +1,15 @@
-//! How long to wait after something went wrong.
+//! How long to wait after a failure.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use super::client::RequestError;
 
-/// While the link is down: short, for being caught up again must not wait for it.
+/// While the link is down: short, so that the agent is soon up to date once it is back.
 const LINK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(600));
-/// While it is only busy, as a proxy is that has just started: it will say when it is not.
+/// While it is only busy, as a proxy that has just started is: it says when it is not.
 const BUSY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
-/// While the API server answers, but not with what was asked for: it needs to be left in peace.
+/// While the API server responds with errors: it needs a rest.
 const SERVER: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 
 /// The waits between attempts: twice as long each time up to a limit, and each somewhere
@@ -27,9 +27,9 @@ impl Backoff {
         *self = Self::default();
     }
 
-    pub(crate) fn after(&mut self, trouble: &RequestError) -> Duration {
-        let of_link = trouble.is_of_the_link();
-        let ((first, most), failures) = match trouble.code() {
+    pub(crate) fn after(&mut self, error: &RequestError) -> Duration {
+        let of_link = error.is_of_the_link();
+        let ((first, most), failures) = match error.code() {
             _ if of_link => (LINK, &mut self.link),
             Some(429) => (BUSY, &mut self.server),
             Some(_) | None => (SERVER, &mut self.server),
@@ -39,7 +39,7 @@ impl Backoff {
         if !of_link {
             self.link = 0;
         }
-        let asked = match trouble {
+        let asked = match error {
             RequestError::Response { retry_after, .. } => retry_after.unwrap_or_default(),
             RequestError::Unreachable(_)
             | RequestError::Untrusted(_)
@@ -51,12 +51,12 @@ impl Backoff {
     }
 }
 
-/// However long a server asks to be left alone.
+/// The longest wait that a server can ask for.
 const MOST_ASKED: Duration = Duration::from_secs(30);
 
-/// Between the half and one and a half of `wait`.
+/// Between half of `wait` and one and a half of it.
 pub(crate) fn jitter(wait: Duration) -> Duration {
-    // Hash maps must not be predictable either: each new one is keyed from the kernel's chance.
+    // Each new hasher is keyed by chance, so that hash maps cannot be predicted.
     let chance = RandomState::new().build_hasher().finish();
     let thousandths = 500 + u32::try_from(chance % 1001).unwrap_or_default();
     wait * thousandths / 1000
@@ -70,18 +70,18 @@ mod tests {
     fn waits_grow_to_a_limit_that_depends_on_who_is_in_trouble() {
         let answer = RequestError::Response { code: 500, message: String::new(), retry_after: None };
         let busy = RequestError::Response { code: 429, message: String::new(), retry_after: None };
-        for (shows, trouble, most) in [
+        for (shows, error, most) in [
             ("a dead link is tried again within a second", RequestError::Ended, LINK.1),
-            ("a server in trouble is left in peace", answer, SERVER.1),
+            ("a server in error is left in peace", answer, SERVER.1),
             ("a busy one less so", busy, BUSY.1),
         ] {
             let mut backoff = Backoff::default();
-            let waits: Vec<Duration> = (0..40).map(|_| backoff.after(&trouble)).collect();
+            let waits: Vec<Duration> = (0..40).map(|_| backoff.after(&error)).collect();
             assert!(waits[0] < most, "{shows}");
             assert!(waits.iter().all(|wait| *wait <= most * 3 / 2), "{shows}");
             assert!(waits[30..].iter().all(|wait| *wait >= most / 2), "{shows}");
             backoff.reset();
-            assert!(backoff.after(&trouble) < most, "{shows}");
+            assert!(backoff.after(&error) < most, "{shows}");
         }
     }
 

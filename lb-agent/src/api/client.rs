@@ -26,17 +26,17 @@ pub enum RequestError {
     #[error("is not trusted: {0}")]
     Untrusted(String),
 
-    /// The link may be dead, or whoever is at its other end.
-    #[error("said nothing for {} s", after.as_secs())]
+    /// The link may be dead, or the other end of it.
+    #[error("no data for {} s", after.as_secs())]
     Silent { after: Duration },
 
     #[error("answered {code}: {message}")]
     Response { code: u16, message: String, retry_after: Option<Duration> },
 
-    #[error("broke off in the middle of its answer")]
+    #[error("broke off in the middle of a response")]
     Ended,
 
-    #[error("sent what is not understood: {0}")]
+    #[error("sent something that is not understood: {0}")]
     Garbage(String),
 }
 
@@ -88,7 +88,7 @@ struct Details {
 
 impl Status {
     /// Disposition by a server that was asked for what it does not do, unless it is only busy or the
-    /// version is none that it knows (any more, or yet).
+    /// version is unknown to it (by now, or still).
     pub(crate) fn refusal(mut self) -> RequestError {
         if !matches!(self.code, 401 | 410 | 429 | 504) {
             self.code = 422;
@@ -153,15 +153,15 @@ impl ApiClient {
         self.own.failed()
     }
 
-    /// Forgets all connections, and reads the credentials again: of connections that wait for
-    /// their next use nobody knows whether they are still alive.
+    /// Forgets all connections, and reads the credentials again: a connection that waits for its
+    /// next use may be dead.
     pub(crate) async fn renew(&mut self) -> Result<(), ConnectError> {
         let Connection { client, server, held_back: _ } = client(&self.config, &self.own).await?;
         (self.client, self.server) = (client, server);
         Ok(())
     }
 
-    /// Asks for `path`, and answers with the body as far as it has arrived.
+    /// Asks for `path`. Returns the body as it arrives.
     pub(crate) async fn get(
         &self,
         path: &str,
@@ -263,7 +263,7 @@ struct Connection {
 }
 
 /// `kube`'s own stack but for the connections, which are ours, and for repeating requests,
-/// which whoever asks does.
+/// which the caller does.
 async fn client(config: &KubeConfig, own: &OwnSockets) -> Result<Connection, ConnectError> {
     let mut config = config.read().await?;
     let held_back = hold_secrets_back(&mut config);

@@ -6,7 +6,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 /// Where a pod finds its token and the cluster's CA.
 const POD_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// What tells a program that it runs in a pod.
+/// Set in every pod.
 const POD_SIGN: &str = "KUBERNETES_SERVICE_HOST";
 
 /// Which API server to follow, and with whose credentials.
@@ -87,9 +87,9 @@ impl KubeConfig {
     }
 }
 
-/// Takes out what could be stolen on the way, and answers whether there was any: over plain
-/// http a token or a password never leaves this machine, whoever named it. (kubectl sends none
-/// over http at all.)
+/// Takes out what could be stolen on the way. Returns whether there was any: over plain http a
+/// token or a password never leaves this machine, wherever it came from. (kubectl sends none over
+/// http at all.)
 pub(crate) fn hold_secrets_back(config: &mut kube::Config) -> bool {
     let server = &config.cluster_url;
     if server.scheme_str() == Some("https") || is_this_machine(server) {

@@ -9,14 +9,14 @@ use crate::model::Kind;
 pub(crate) enum VersionMatch {
     /// As the API server has it at hand.
     Any,
-    /// At least as new as what was told before: no way back in time.
+    /// At least as new as what came before: never back in time.
     NotOlderThan(String),
-    /// As etcd has it, whatever was told before: by a server that knows nothing of it.
+    /// As etcd has it, whatever came before: by a server that knows nothing of that.
     Newest,
 }
 
-/// Only of a list that etcd itself answers: what is at hand comes whole, and is read piece by
-/// piece.
+/// Only of a list that comes from etcd itself: what the server has in memory comes whole, and is
+/// read piece by piece.
 const PAGE: u32 = 500;
 
 pub(crate) fn list(kind: Kind, since: &VersionMatch, continued: Option<&str>) -> String {
@@ -28,7 +28,7 @@ pub(crate) fn list(kind: Kind, since: &VersionMatch, continued: Option<&str>) ->
     format!("{}{more}", path(kind))
 }
 
-/// A list as a watch tells it: each object is an event, and a bookmark ends it.
+/// A list as a watch sends it: each object is an event, and a bookmark ends it.
 pub(crate) fn stream(kind: Kind, since: &VersionMatch, most: Duration) -> String {
     let version = version(since);
     let watch = watching(most);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Interner {
     known: HashSet<Arc<str>>,
-    /// Names that nobody uses any more are dropped when there are this many.
+    /// Names that are not used any more are dropped when there are this many.
     tidy_at: usize,
 }
 

@@ -28,7 +28,7 @@ pub struct Converted<T> {
     pub problems: Vec<String>,
 }
 
-/// Without a name an object cannot be told from others: nothing of it can be used.
+/// Without a name an object is not one of its kind: nothing of it can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("every {} needs a name", kind.label())]
 pub struct Nameless {
@@ -71,7 +71,7 @@ fn port(number: i32) -> Result<u16, String> {
 }
 
 /// Reads an address as kube-proxy does: leading zeros of an IPv4 address are decimal, and an
-/// IPv4 address in IPv6 clothes is the IPv4 address.
+/// IPv4-mapped IPv6 address is the IPv4 address.
 fn address(written: &str) -> Result<IpAddr, String> {
     written
         .parse::<IpAddr>()

@@ -74,7 +74,7 @@ fn addresses(spec: &written::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpA
     found
 }
 
-/// The cluster IPs as written, each with its field. An empty one is none.
+/// The cluster IPs as written, each with its field; empty ones do not count.
 fn cluster_ips(spec: &written::ServiceSpec) -> Vec<(String, &str)> {
     let many = spec.cluster_ips.as_deref().unwrap_or_default();
     if many.is_empty() {

@@ -59,7 +59,7 @@ fn cluster_ips_win_over_the_cluster_ip_and_each_family_has_one() {
         ("empty is absent", json!({"clusterIP": "10.0.0.1", "clusterIPs": []}), "10.0.0.1", vec![]),
         ("dual-stack", json!({"clusterIPs": ["fd00::1", "10.0.0.1"]}), "fd00::1 10.0.0.1", vec![]),
         ("leading zeros are decimal", json!({"clusterIP": "010.000.0.08"}), "10.0.0.8", vec![]),
-        ("IPv4 in IPv6 clothes", json!({"clusterIP": "::ffff:10.0.0.1"}), "10.0.0.1", vec![]),
+        ("an IPv4-mapped address", json!({"clusterIP": "::ffff:10.0.0.1"}), "10.0.0.1", vec![]),
         (
             "a second one of a family",
             json!({"clusterIPs": ["10.0.0.1", "10.0.0.2", "fd00::1"]}),

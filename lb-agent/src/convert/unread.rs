@@ -59,13 +59,13 @@ mod tests {
         for (shows, labels, owner) in [
             ("the label", json!({SERVICE_NAME: "web"}), of("web")),
             ("the label among others", json!({"app": "a", SERVICE_NAME: "web"}), of("web")),
-            ("an unreadable label beside it", json!({"app": 5, SERVICE_NAME: "web"}), of("web")),
+            ("an unreadable label next to it", json!({"app": 5, SERVICE_NAME: "web"}), of("web")),
             ("no label", json!({}), SliceOwner::None),
             ("an empty one", json!({SERVICE_NAME: ""}), SliceOwner::None),
             ("null", json!(null), SliceOwner::None),
             ("headless", json!({SERVICE_NAME: "web", HEADLESS: ""}), SliceOwner::None),
             ("a label that is no text", json!({SERVICE_NAME: 5}), SliceOwner::Unknown),
-            ("labels that are none", json!("web"), SliceOwner::Unknown),
+            ("labels that are no map", json!("web"), SliceOwner::Unknown),
         ] {
             let object = json!({"metadata": {"namespace": "shop", "name": "web-1", "labels": labels}});
             let name = ObjectName::new("shop", "web-1");

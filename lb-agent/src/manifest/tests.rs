@@ -63,7 +63,7 @@ fn documents_are_divided_and_counted_by_their_dividers() {
         ("Windows lines", format!("{SERVICE}---\n{NODE}").replace('\n', "\r\n"), both),
         ("a byte order mark", format!("\u{feff}{SERVICE}"), "1 Service default/s"),
         (
-            "a divider inside a text is none",
+            "a divider inside a text does not divide",
             SERVICE.to_owned() + "x: |\n  a\n  ---\n  b\n",
             "1 Service default/s",
         ),
@@ -143,7 +143,7 @@ fn one_malformed_document_makes_the_file_unusable_and_is_named() {
         ("a text", "hello\n".to_owned(), "is not a Kubernetes object: apiVersion and kind are expected"),
         ("half of a file", "apiVersion: v1\n".to_owned(), "kind: is missing"),
         ("the other half", "kind: Service\n".to_owned(), "apiVersion: is missing"),
-        ("a kind that is none", "apiVersion: v1\nkind: [Service]\n".to_owned(), "kind: is not a text"),
+        ("a kind that is no text", "apiVersion: v1\nkind: [Service]\n".to_owned(), "kind: is not a text"),
         ("no name", named("Node", "{}"), "metadata.name: every Node needs a name"),
         ("an empty name", named("Service", "{name: \"\"}"), "metadata.name: every Service needs a name"),
         (

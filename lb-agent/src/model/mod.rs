@@ -105,13 +105,13 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// The annotation `openyurt.io/topologyKeys` as written.
     pub topology: Option<Arc<str>>,
-    /// `metadata.uid`, kept only beside a topology: what is said of it on the object needs it.
+    /// `metadata.uid`, kept only with a topology: an Event about it needs the uid.
     pub uid: Option<Arc<str>>,
     /// `internalTrafficPolicy: Local`.
     pub internal_local: bool,
     /// `sessionAffinity: ClientIP` with its timeout in seconds.
     pub affinity: Option<u32>,
-    /// Addresses beside the cluster IP (`externalIPs`, load balancer ingress, node ports) lead
+    /// Addresses besides the cluster IP (`externalIPs`, load balancer ingress, node ports) lead
     /// around the loop: they are not served yet.
     pub reachable_around: bool,
 }

@@ -18,7 +18,7 @@ pub struct Candidate<'a> {
 ///
 /// 1. Slices count that name the Service, are of the family and are not marked headless.
 /// 2. The port number is the slice port's, matched by name and protocol. Several ports of
-///    that name are all taken; a port 0 is none.
+///    that name are all taken; port 0 does not count.
 /// 3. Endpoints of another family than their slice says are not used.
 /// 4. Of several copies of a backend, one that is not terminating wins over one that is.
 #[must_use]
@@ -55,7 +55,7 @@ struct Copy<'a> {
 }
 
 fn at(endpoint: &Endpoint, port: u16, family: Family) -> Option<Copy<'_>> {
-    // kube-proxy takes an IPv4 address in IPv6 dress for IPv4, and so does the kernel.
+    // kube-proxy takes an IPv4-mapped address for IPv4, and so does the kernel.
     let address = endpoint.address.to_canonical();
     (Family::of(address) == family).then(|| Copy {
         candidate: Candidate {
@@ -161,7 +161,7 @@ mod tests {
         let mut v6 = slice(Family::V6, "a@here");
         v6.endpoints
             .push(Endpoint { address: "::ffff:10.0.0.98".parse().unwrap(), ..v6.endpoints[0].clone() });
-        assert_eq!(names(&candidates([&v6], &key(Family::V6))), "a", "IPv4 in IPv6 dress is IPv4");
+        assert_eq!(names(&candidates([&v6], &key(Family::V6))), "a", "an IPv4-mapped address is IPv4");
     }
 
     /// Each case is one backend in two slices, tried in both orders.

@@ -65,7 +65,7 @@ pub(super) fn topology(short: &str) -> Topology {
     Topology::parse(Some(&items.join(",")), &["example.com/rack".into()])
 }
 
-/// Blanks around the item stay: they tell a list of one from a hard key.
+/// Blanks around the item stay: they make it a list of one instead of a hard key.
 fn long_key(item: &str) -> String {
     let key = match item.trim() {
         "" => return item.to_owned(),

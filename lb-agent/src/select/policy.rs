@@ -106,7 +106,7 @@ mod tests {
     fn ready_ones_are_used_and_draining_ones_when_there_are_none() {
         for (shows, endpoints, used) in [
             ("every ready one, wherever it is", "a@here b@near c@far d@loose e@ghost f", "a b c d e f"),
-            ("not the unready and the draining beside them", "a@here b@near! c@far~", "a"),
+            ("not the unready and draining ones next to them", "a@here b@near! c@far~", "a"),
             ("ready and terminating counts as ready", "a@here b@near^ c@far~", "a b"),
             ("ready and terminating keeps draining ones out", "b@near^ c@far~", "b"),
             ("all draining ones when none is ready", "a@here! b@near~ c@far~", "b c"),
@@ -166,7 +166,7 @@ mod tests {
             ("all of them", "a@here b@here c@far", "a b"),
             ("none here: nothing", "b@near c@far d@ghost e", ""),
             ("draining ones here when none here is ready", "a@here~ b@here! c@far", "a"),
-            ("not beside a ready one here", "a@here~ b@here", "b"),
+            ("not next to a ready one here", "a@here~ b@here", "b"),
             ("never draining ones elsewhere", "a@here! b@near~", ""),
             ("hints are ignored", "a@here>z2+near b@near>z1+here", "a"),
             ("hints of others are ignored", "a@here>near b@here>here c@near>near", "a b"),

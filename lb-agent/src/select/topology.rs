@@ -15,7 +15,7 @@ const POOL_KEY: &str = "openyurt.io/nodepool";
 const POOL_KEY_AS_ZONE: &str = "kubernetes.io/zone";
 const ANY_KEY: &str = "*";
 
-/// The keys that every list may name, beside `*`.
+/// The keys that every list may name, besides `*`.
 pub const KEYS: &[&str] = &[HOST_KEY, POOL_KEY, POOL_KEY_AS_ZONE, ZONE_LABEL, REGION_LABEL];
 
 /// Step one of a Service, as its annotation asks for it.
@@ -76,7 +76,7 @@ impl Topology {
     ///
     /// 1. Absent or empty: no topology.
     /// 2. One of OpenYurt's three values to the letter: a hard key.
-    /// 3. Anything else, a single key with a blank beside it too: a list, blanks around its
+    /// 3. Anything else, a single key with a blank around it too: a list, blanks around its
     ///    items trimmed. The first item that is not understood makes all of it invalid.
     #[must_use]
     pub fn parse(raw: Option<&str>, allowed: &[Arc<str>]) -> Self {

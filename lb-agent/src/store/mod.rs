@@ -25,7 +25,7 @@ pub use ports::{Disposition, LeaveWhy, Port};
 pub struct Rules {
     /// Services to leave alone.
     pub excluded: BTreeSet<ObjectName>,
-    /// Node label keys that ordered topologies may name beside the known ones.
+    /// Node label keys that ordered topologies may name besides the known ones.
     pub topology_labels: Vec<Arc<str>>,
     pub on_invalid: OnInvalid,
     pub pool_keys: PoolKeys,
@@ -123,7 +123,7 @@ impl Store {
         self.mark_all_dirty();
     }
 
-    /// Hands out the dirty Services and forgets them: whoever fails one marks it again.
+    /// Hands out the dirty Services and forgets them: a caller that fails one marks it again.
     pub fn take_dirty(&mut self) -> BTreeSet<ObjectName> {
         self.mark_moved();
         std::mem::take(&mut self.dirty)

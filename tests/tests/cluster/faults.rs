@@ -27,7 +27,7 @@ fn a_link_that_falls_silent_is_noticed_within_30_s_and_caught_up_with_within_2()
 
     proxy.plant(Fault::Freeze);
     stage.cluster.apply_lines(LATER).unwrap();
-    assert_is_behind(&agent, "said nothing for 25 s").unwrap();
+    assert_is_behind(&agent, "no data for 25 s").unwrap();
     assert_eq!(stage.holds("10.96.0.12:80").unwrap(), "untouched", "nothing came through");
     assert!(proxy.report().planted >= 3, "{:?}", proxy.report());
     assert_eq!(proxy.report().bytes, 0);
@@ -76,8 +76,8 @@ fn whatever_an_api_server_in_trouble_says_the_last_good_state_holds() {
         (answer(500, None), "answered 500: planted"),
         (answer(503, Some(1)), "answered 503: planted"),
         (answer(410, None), "answered 410: planted"),
-        (Fault::HalfBody(20), "broke off in the middle of its answer"),
-        (Fault::Garbage, "sent what is not understood"),
+        (Fault::HalfBody(20), "broke off in the middle of a response"),
+        (Fault::Garbage, "sent something that is not understood"),
         (Fault::Drop, "cannot be reached"),
     ]) {
         let made = format!("10.96.0.{number}:80");
@@ -174,7 +174,7 @@ fn an_api_server_that_stands_still_is_noticed_and_caught_up_with() {
     let load = stage.load().unwrap();
 
     stage.cluster.signal(Part::ApiServer, Signal::SIGSTOP).unwrap();
-    assert_is_behind(&agent, "said nothing for 25 s").unwrap();
+    assert_is_behind(&agent, "no data for 25 s").unwrap();
     stage.cluster.signal(Part::ApiServer, Signal::SIGCONT).unwrap();
     stage.cluster.wait_until_ready().unwrap();
     assert_change_arrives(&stage, 50).unwrap();

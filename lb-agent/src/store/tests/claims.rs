@@ -118,7 +118,7 @@ fn a_service_is_not_in_conflict_with_itself() {
     assert_eq!(said(&store, "b"), "refuse");
 }
 
-/// Its address is not ours to touch, so nobody else's connections to it are either.
+/// Its address is not ours to touch, so connections to it are not served for another Service either.
 #[test]
 fn a_service_that_is_left_alone_keeps_its_address() {
     let discarded = Service { discarded: true, ..claimant("a", 1) };
@@ -157,7 +157,7 @@ fn a_cluster_ip_is_no_endpoint_while_a_service_has_it() {
     let second =
         Service { addresses: service("o").addresses, ports: renumbered.ports.clone(), ..service("p") };
     for (shows, change, touches, says) in [
-        ("nobody has it", now(node("n1", "")), "", both.as_str()),
+        ("no Service has it", now(node("n1", "")), "", both.as_str()),
         ("a Service gets it, on whatever port", now(renumbered.clone()), "a o", "x"),
         ("it has another port", now(service("o")), "o", "x"),
         ("another Service shares it", now(second.clone()), "p", "x"),

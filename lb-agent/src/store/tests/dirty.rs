@@ -63,7 +63,7 @@ fn a_slice_that_goes_over_to_another_service_touches_both() {
     assert_eq!((said(&store, "a"), said(&store, "b")), ("refuse".to_owned(), "x".to_owned()));
 
     assert_eq!(touched(&mut store, now(to_b)), "");
-    assert_eq!(touched(&mut store, gone(slice("a-1", ""))), "b", "it goes by its name, whoever has it");
+    assert_eq!(touched(&mut store, gone(slice("a-1", ""))), "b", "it goes by its name, whatever its Service");
     assert_eq!(said(&store, "b"), "refuse");
 }
 

@@ -89,7 +89,7 @@ fn node(name: &str, text: &str) -> Node {
     Node { name: name.into(), labels: labels(text) }
 }
 
-/// Takes the change in and tells the Services that it touched.
+/// Takes the change in. Returns the Services that it touched.
 fn touched(store: &mut Store, change: Change) -> String {
     store.apply(change);
     dirty(store)

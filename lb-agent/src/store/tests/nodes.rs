@@ -38,7 +38,7 @@ fn a_label_touches_those_that_read_it_and_have_an_endpoint_on_the_node() {
         ("the other pool's node", now(node("n3", "pool=p1 zone=z1 rack=r1")), "b"),
         ("another zone: hints compare the client's alone", now(node("n2", "pool=p1 zone=z2 rack=r1")), "z"),
         ("another rack", now(node("n2", "pool=p1 zone=z1 rack=r2")), "r"),
-        ("a label that nobody reads", now(node("n2", "pool=p1 zone=z1 rack=r1 row=w1")), ""),
+        ("a label that no topology reads", now(node("n2", "pool=p1 zone=z1 rack=r1 row=w1")), ""),
         ("two labels", now(node("n2", "zone=z2 rack=r1")), "a z"),
         ("the node goes", gone(node("n2", "")), "a r z"),
         ("a node without endpoints", now(node("n4", "pool=p1 zone=z1 rack=r1")), ""),
@@ -53,7 +53,7 @@ fn a_label_touches_those_that_read_it_and_have_an_endpoint_on_the_node() {
         ),
         ("the client's node loses its zone", now(node("n1", "pool=p1 rack=r1")), "a b h o r w z"),
         (
-            "a label of the client's node that nobody reads",
+            "a label of the client's node that no topology reads",
             now(node("n1", "pool=p1 zone=z1 rack=r1 row=w1")),
             "",
         ),
@@ -208,7 +208,7 @@ fn readiness_waits_for_services_and_slices_whatever_they_read() {
 }
 
 #[test]
-fn a_service_that_is_left_alone_keeps_nobody_waiting() {
+fn a_service_that_is_left_alone_keeps_no_node_waiting() {
     let reader = with_topology("a", POOL);
     let headless = Service { skipped: Some(Skipped::Headless), ..reader.clone() };
     let discarded = Service { discarded: true, ..reader.clone() };

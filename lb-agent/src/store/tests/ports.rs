@@ -23,7 +23,7 @@ fn a_service_port_is_known_by_name_protocol_and_family() {
     };
     let store = store([dual.into()]);
     let ports = store.ports(&ObjectName::new("default", "a"));
-    let told: Vec<String> = ports
+    let found: Vec<String> = ports
         .iter()
         .map(|port| {
             assert_eq!(port.key.service, port.service.name);
@@ -33,7 +33,7 @@ fn a_service_port_is_known_by_name_protocol_and_family() {
         })
         .collect();
     assert_eq!(
-        told,
+        found,
         [
             "dns/UDP V4 10.96.0.97:53",
             "dns/TCP V4 10.96.0.97:53",

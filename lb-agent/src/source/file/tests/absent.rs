@@ -4,7 +4,7 @@ use std::fs;
 
 use super::super::follow::{FollowError, follow};
 use super::site::{Site, problems};
-use super::{service, told};
+use super::{service, words};
 
 #[test]
 fn a_folder_that_is_removed_changes_nothing_until_it_is_back() {
@@ -15,11 +15,11 @@ fn a_folder_that_is_removed_changes_nothing_until_it_is_back() {
 
     fs::remove_dir_all(site.path("conf")).unwrap();
     let batch = site.next();
-    assert_eq!(told(&batch.changes), "");
+    assert_eq!(words(&batch.changes), "");
     assert_eq!(batch.report.problems[0].file, site.path("conf"));
 
     fs::create_dir(site.path("conf")).unwrap();
-    assert_eq!(told(&site.next().changes), "", "an empty folder that has just come back tells nothing");
+    assert_eq!(words(&site.next().changes), "", "an empty folder that has just come back changes nothing");
     site.put("conf/a.yaml", &service("a", "10.0.0.3"));
     site.expect("+a=10.0.0.3 -b");
     site.put("conf/b.yaml", &service("b", "10.0.0.4"));
@@ -37,7 +37,7 @@ fn a_folder_without_any_manifest_takes_nothing_back() {
     site.expect("-a");
     fs::remove_file(site.path("conf/b.yaml")).unwrap();
     let batch = site.next();
-    assert_eq!(told(&batch.changes), "");
+    assert_eq!(words(&batch.changes), "");
     assert!(problems(&batch)[0].starts_with("holds no manifest; to take back"), "{:?}", problems(&batch));
     assert_eq!(batch.report.problems[0].file, site.path("conf"));
     site.expect_quiet();
@@ -48,19 +48,19 @@ fn a_folder_without_any_manifest_takes_nothing_back() {
     assert_eq!(problems(&site.next()).len(), 1, "said again");
     site.put("conf/b.yaml", &service("b", "10.0.0.3"));
     let batch = site.next();
-    assert_eq!((told(&batch.changes).as_str(), problems(&batch).len()), ("+b=10.0.0.3", 0));
+    assert_eq!((words(&batch.changes).as_str(), problems(&batch).len()), ("+b=10.0.0.3", 0));
 }
 
 #[test]
 fn a_folder_that_is_empty_at_the_start_is_not_known_to_define_nothing() {
     let mut site = Site::new();
     let first = site.follow();
-    assert_eq!(told(&first.changes), "incomplete Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "incomplete Service EndpointSlice Node");
     assert_eq!((first.report.incomplete, first.report.problems.len()), (vec![site.path("conf")], 1));
     site.write("conf/none.yaml", "# nothing\n");
     let batch = site.next();
     assert_eq!(batch.report, crate::model::FileReport::default());
-    assert_eq!(told(&batch.changes), "complete");
+    assert_eq!(words(&batch.changes), "complete");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_folder_that_is_moved_away_and_back_changes_nothing() {
     assert_eq!(problems(&site.next()).len(), 1);
     fs::rename(site.path("away"), site.path("conf")).unwrap();
     let batch = site.next();
-    assert_eq!((told(&batch.changes).as_str(), problems(&batch).len()), ("", 0));
+    assert_eq!((words(&batch.changes).as_str(), problems(&batch).len()), ("", 0));
     site.put("conf/a.yaml", &service("a", "10.0.0.2"));
     site.expect("+a=10.0.0.2");
 }

@@ -1,7 +1,7 @@
-//! The folder as a state machine: what is told for what is seen.
+//! The folder as a state machine: which changes follow from what is seen.
 
 use super::super::folder::{FileId, Folder, Seen};
-use super::{service, told};
+use super::{service, words};
 use crate::model::FileReport;
 
 fn folder() -> Folder {
@@ -46,7 +46,7 @@ fn only_what_changed_is_told() {
         ("a file that is gone takes its objects along", gone("s.yaml"), "-a"),
         ("a file that never was is nothing", gone("s.yaml"), ""),
     ] {
-        assert_eq!(told(&folder.take(vec![sighting])), expected, "{shows}");
+        assert_eq!(words(&folder.take(vec![sighting])), expected, "{shows}");
     }
     assert!(folder.is_empty());
 }
@@ -57,10 +57,10 @@ fn sightings_taken_together_are_one_change() {
     folder.take(vec![text("a.yaml", &service("a", "10.0.0.1"))]);
 
     let moved = vec![gone("a.yaml"), text("b.yaml", &service("a", "10.0.0.1"))];
-    assert_eq!(told(&folder.take(moved)), "", "an object that moves to another file stays");
+    assert_eq!(words(&folder.take(moved)), "", "an object that moves to another file stays");
 
     let back = vec![text("a.yaml", &service("a", "10.0.0.2")), gone("b.yaml")];
-    assert_eq!(told(&folder.take(back)), "+a=10.0.0.2");
+    assert_eq!(words(&folder.take(back)), "+a=10.0.0.2");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn of_two_files_that_define_an_object_the_first_by_name_wins() {
         ("until it is the last", gone("c.yaml"), "+s=10.0.0.4"),
         ("the last one out", gone("more/a.yaml"), "-s"),
     ] {
-        assert_eq!(told(&folder.take(vec![sighting])), expected, "{shows}");
+        assert_eq!(words(&folder.take(vec![sighting])), expected, "{shows}");
     }
 }
 
@@ -103,7 +103,7 @@ fn a_duplicate_names_both_files_and_the_object_until_it_is_over() {
 fn twice_in_one_file_the_first_wins_and_it_is_said() {
     let mut folder = folder();
     let twice = service("s", "10.0.0.1") + "---\n" + &service("s", "10.0.0.2");
-    assert_eq!(told(&folder.take(vec![text("a.yaml", &twice)])), "+s=10.0.0.1");
+    assert_eq!(words(&folder.take(vec![text("a.yaml", &twice)])), "+s=10.0.0.1");
     assert_eq!(
         duplicates(&folder.report()),
         ["Service default/s stands twice in conf/a.yaml; the first is used"]
@@ -117,7 +117,7 @@ fn a_malformed_file_changes_nothing_until_it_is_mended() {
     let bad = good.clone() + "---\napiVersion: v1\nkind: Service\nmetadata: {name: c}\nspec: {ports: 5}\n";
     folder.take(vec![text("s.yaml", &good)]);
 
-    assert_eq!(told(&folder.take(vec![text("s.yaml", &bad)])), "?c");
+    assert_eq!(words(&folder.take(vec![text("s.yaml", &bad)])), "?c");
     let report = folder.report();
     assert_eq!(
         problems(&report),
@@ -125,11 +125,11 @@ fn a_malformed_file_changes_nothing_until_it_is_mended() {
     );
     assert!(report.incomplete.is_empty(), "what it defined is known");
 
-    assert_eq!(told(&folder.take(vec![text("s.yaml", &good)])), "-c", "back to what it was");
+    assert_eq!(words(&folder.take(vec![text("s.yaml", &good)])), "-c", "back to what it was");
     assert!(folder.report().problems.is_empty());
 
     folder.take(vec![text("s.yaml", &bad)]);
-    assert_eq!(told(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.9"))])), "+a=10.0.0.9 -b -c");
+    assert_eq!(words(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.9"))])), "+a=10.0.0.9 -b -c");
     assert_eq!(folder.report(), FileReport::default());
 }
 
@@ -152,7 +152,7 @@ fn what_an_unusable_file_names_exists_until_it_is_defined_or_gone() {
             "+a=10.0.0.1",
         ),
     ] {
-        assert_eq!(told(&folder().take(seen)), expected, "{shows}");
+        assert_eq!(words(&folder().take(seen)), expected, "{shows}");
     }
     let mut folder = folder();
     folder.take(vec![text("s.yaml", &service("a", "10.0.0.1")), text("t.yaml", &service("b", "10.0.0.2"))]);
@@ -165,7 +165,7 @@ fn what_an_unusable_file_names_exists_until_it_is_defined_or_gone() {
         ("the second goes", vec![gone("u.yaml")], "-b"),
         ("the file goes with what it named", vec![text("s.yaml", &both("a")), gone("s.yaml")], "-a"),
     ] {
-        assert_eq!(told(&folder.take(seen)), expected, "{shows}");
+        assert_eq!(words(&folder.take(seen)), expected, "{shows}");
     }
 }
 
@@ -187,7 +187,7 @@ fn a_file_that_was_never_usable_makes_the_folder_incomplete() {
         assert_eq!(problems(&report), [format!("conf/s.yaml: {problem}")], "{shows}");
         assert_eq!(report.incomplete, ["conf/s.yaml".into()] as [std::path::PathBuf; 1], "{shows}");
 
-        assert_eq!(told(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.1"))])), "+a=10.0.0.1");
+        assert_eq!(words(&folder.take(vec![text("s.yaml", &service("a", "10.0.0.1"))])), "+a=10.0.0.1");
         assert_eq!(folder.report(), FileReport::default(), "{shows}");
     }
 }
@@ -196,7 +196,7 @@ fn a_file_that_was_never_usable_makes_the_folder_incomplete() {
 fn a_file_that_was_never_usable_and_goes_leaves_nothing_unknown() {
     let mut folder = folder();
     folder.take(vec![text("s.yaml", "a: [")]);
-    assert_eq!(told(&folder.take(vec![gone("s.yaml")])), "");
+    assert_eq!(words(&folder.take(vec![gone("s.yaml")])), "");
     assert_eq!(folder.report(), FileReport::default());
 }
 
@@ -210,7 +210,7 @@ fn a_usable_file_stays_as_it_was_while_it_is_written_truncated_or_unreadable() {
         ("unreadable", Seen::Unreadable("could not be read: no".to_owned()), 1),
         ("the same text again", Seen::Text(service("a", "10.0.0.1")), 0),
     ] {
-        assert_eq!(told(&folder.take(vec![(file("s.yaml"), seen)])), "", "{shows}");
+        assert_eq!(words(&folder.take(vec![(file("s.yaml"), seen)])), "", "{shows}");
         let report = folder.report();
         assert_eq!(report.problems.len(), problems, "{shows}");
         assert!(report.incomplete.is_empty(), "{shows}");
@@ -221,8 +221,8 @@ fn a_usable_file_stays_as_it_was_while_it_is_written_truncated_or_unreadable() {
 fn a_malformed_file_keeps_its_place_among_duplicates() {
     let mut folder = folder();
     folder.take(vec![text("a.yaml", &service("s", "10.0.0.1")), text("b.yaml", &service("s", "10.0.0.2"))]);
-    assert_eq!(told(&folder.take(vec![text("a.yaml", "a: [")])), "", "a still defines it");
-    assert_eq!(told(&folder.take(vec![gone("a.yaml")])), "+s=10.0.0.2");
+    assert_eq!(words(&folder.take(vec![text("a.yaml", "a: [")])), "", "a still defines it");
+    assert_eq!(words(&folder.take(vec![gone("a.yaml")])), "+s=10.0.0.2");
 }
 
 #[test]

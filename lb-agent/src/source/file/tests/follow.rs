@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::super::follow::follow;
 use super::site::{PATIENCE, QUIET, Site, problems};
-use super::{service, told};
+use super::{service, words};
 
 #[test]
 fn the_first_batch_tells_everything_and_then_that_it_was_all() {
@@ -17,7 +17,7 @@ fn the_first_batch_tells_everything_and_then_that_it_was_all() {
     site.write("conf/a.yaml", &service("a", "10.0.0.1"));
     site.write("conf/b.yml", &service("b", "10.0.0.2"));
     let first = site.follow();
-    assert_eq!(told(&first.changes), "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node");
     assert!(first.report.incomplete.is_empty());
 }
 
@@ -80,14 +80,14 @@ fn a_file_that_is_being_written_at_the_start_is_waited_for() {
     writer.write_all(service("a", "10.0.0.1").as_bytes()).unwrap();
 
     let first = site.follow();
-    assert_eq!(told(&first.changes), "incomplete Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "incomplete Service EndpointSlice Node");
     assert_eq!(problems(&first), ["is still being written"]);
     assert_eq!(first.report.incomplete, [site.path("conf/s.yaml")]);
 
     writer.write_all(format!("---\n{}", service("b", "10.0.0.2")).as_bytes()).unwrap();
     drop(writer);
     let batch = site.next();
-    assert_eq!(told(&batch.changes), "+a=10.0.0.1 +b=10.0.0.2 complete");
+    assert_eq!(words(&batch.changes), "+a=10.0.0.1 +b=10.0.0.2 complete");
     assert!(batch.report.incomplete.is_empty());
 }
 
@@ -112,7 +112,7 @@ fn a_malformed_file_is_reported_once_and_taken_up_when_mended() {
 
     site.put("conf/s.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: 5}\n");
     let batch = site.next();
-    assert_eq!(told(&batch.changes), "");
+    assert_eq!(words(&batch.changes), "");
     assert_eq!(
         batch.report.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [format!(
@@ -125,7 +125,7 @@ fn a_malformed_file_is_reported_once_and_taken_up_when_mended() {
 
     site.put("conf/s.yaml", &service("a", "10.0.0.1"));
     let batch = site.next();
-    assert_eq!((told(&batch.changes).as_str(), batch.report.problems.len()), ("", 0));
+    assert_eq!((words(&batch.changes).as_str(), batch.report.problems.len()), ("", 0));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_is_not_text_or_not_a_file_is_a_problem_of_that_file_alone() {
     site.link("nowhere", "conf/c.yaml");
     site.link("/dev/zero", "conf/d.yaml");
     let first = site.follow();
-    assert_eq!(told(&first.changes), "incomplete +a=10.0.0.1 Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "incomplete +a=10.0.0.1 Service EndpointSlice Node");
     assert_eq!(
         problems(&first),
         [
@@ -156,7 +156,7 @@ fn a_config_map_volume_is_followed_through_its_swap() {
     site.link("..1", "conf/..data");
     site.link("..data/a.yaml", "conf/a.yaml");
     site.link("..data/b.yaml", "conf/b.yaml");
-    assert_eq!(told(&site.follow().changes), "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node");
+    assert_eq!(words(&site.follow().changes), "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node");
 
     fs::create_dir(site.path("conf/..2")).unwrap();
     site.write("conf/..2/a.yaml", &service("a", "10.0.0.11"));
@@ -201,7 +201,7 @@ fn a_folder_that_is_a_link_is_followed_when_it_is_swapped() {
     }
     site.write("one/b.yaml", &service("b", "10.0.0.9"));
     site.link("one", "conf");
-    assert_eq!(told(&site.follow().changes), "+a=10.0.0.1 +b=10.0.0.9 Service EndpointSlice Node");
+    assert_eq!(words(&site.follow().changes), "+a=10.0.0.1 +b=10.0.0.9 Service EndpointSlice Node");
 
     site.swap("two", "conf");
     site.expect("+a=10.0.0.2 -b");

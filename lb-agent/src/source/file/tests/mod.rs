@@ -18,8 +18,8 @@ fn service(name: &str, address: &str) -> String {
 
 /// `+name=address` for each Service that now reads so, `-name` for each that is gone, `?name` for
 /// each object that cannot be read, the kind for what is synced.
-fn told(changes: &[Change]) -> String {
-    let words = changes.iter().map(|change| match change {
+fn words(changes: &[Change]) -> String {
+    let all = changes.iter().map(|change| match change {
         Change::Apply(Object::Service(service)) => {
             let addresses: Vec<String> = service.addresses.iter().map(ToString::to_string).collect();
             format!("+{}={}", service.name.name, addresses.join(","))
@@ -31,5 +31,5 @@ fn told(changes: &[Change]) -> String {
         Change::Incomplete => "incomplete".to_owned(),
         Change::Complete => "complete".to_owned(),
     });
-    words.collect::<Vec<_>>().join(" ")
+    all.collect::<Vec<_>>().join(" ")
 }

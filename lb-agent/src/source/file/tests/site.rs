@@ -1,4 +1,4 @@
-//! A real folder and whoever follows it.
+//! A real folder and its follower.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::super::follow::{Batch, Follower, follow};
-use super::told;
+use super::words;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Longer than anything that is told at once takes, shorter than the looks without an event.
+/// Longer than anything that is sent at once takes, shorter than the looks without an event.
 pub(super) const QUIET: Duration = Duration::from_millis(300);
 
 pub(super) struct Site {
@@ -36,7 +36,7 @@ impl Site {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// Writes beside the folder, then renames into it.
+    /// Writes outside the folder, then renames into it.
     pub(super) fn put(&self, name: &str, text: &str) {
         self.write("new", text);
         fs::rename(self.path("new"), self.path(name)).unwrap();
@@ -64,15 +64,15 @@ impl Site {
         self.batches.as_ref().unwrap().recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Batches until the changes told so far read `expected`.
+    /// Waits until all changes since then read `expected`.
     pub(super) fn expect(&self, expected: &str) {
         let until = Instant::now() + PATIENCE;
         let mut all = Vec::new();
-        while told(&all) != expected {
+        while words(&all) != expected {
             let left = until.saturating_duration_since(Instant::now());
             match self.batches.as_ref().unwrap().recv_timeout(left) {
                 Ok(batch) => all.extend(batch.changes),
-                Err(_) => panic!("told {:?} instead of {expected:?}", told(&all)),
+                Err(_) => panic!("{:?} instead of {expected:?}", words(&all)),
             }
         }
     }
@@ -80,7 +80,7 @@ impl Site {
     pub(super) fn expect_quiet(&self) {
         match self.batches.as_ref().unwrap().recv_timeout(QUIET) {
             Err(RecvTimeoutError::Timeout) => {}
-            other => panic!("nothing was to be told: {other:?}"),
+            other => panic!("nothing was to be sent: {other:?}"),
         }
     }
 }

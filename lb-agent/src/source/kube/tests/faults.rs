@@ -99,9 +99,9 @@ async fn watches_that_end_as_they_begin_do_not_look_like_being_in_sync_in_betwee
 async fn whatever_a_server_says_in_trouble_the_last_good_state_stays() {
     for (shows, says) in [
         ("answered 500: no", None),
-        ("sent what is not understood", Some("this is not JSON\n")),
-        ("sent what is not understood", Some("{\"type\":\"ADDED\",\"object\":{}}\n")),
-        ("broke off in the middle of its answer", Some("{\"type\":\"ADDED\",\"obj")),
+        ("sent something that is not understood", Some("this is not JSON\n")),
+        ("sent something that is not understood", Some("{\"type\":\"ADDED\",\"object\":{}}\n")),
+        ("broke off in the middle of a response", Some("{\"type\":\"ADDED\",\"obj")),
     ] {
         let server = Server::start().await;
         let watch = server.stream(Kind::Service, "10", &[service("a", "3")]);
@@ -172,7 +172,7 @@ async fn a_dead_link_is_noticed_and_a_live_one_caught_up_with() {
     let start = Instant::now();
     client.until(|report| state(report, Kind::Service) == Some(SourceState::Behind)).await;
     assert!(start.elapsed() < 3 * silence, "{:?}", start.elapsed());
-    assert!(trouble(&client).starts_with("said nothing for"), "{}", trouble(&client));
+    assert!(trouble(&client).starts_with("no data for"), "{}", trouble(&client));
 
     tokio::time::sleep(5 * silence).await;
     let next = server.watch(Kind::Service);

@@ -32,7 +32,7 @@ fn cases() -> Vec<(&'static str, Kind, Value, usize)> {
             0,
         ),
         (
-            "a Service with an address and a port that are none",
+            "a Service with an address and a port that cannot be used",
             Kind::Service,
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "labels": null},
                 "spec": {"clusterIPs": ["ten"], "ports": [{"port": 0}]}}),
@@ -105,7 +105,7 @@ fn what_hangs_on_an_unread_object_is_kept_whichever_the_source() {
     // A file may hold more than can be read of it: all that is not known to be complete is kept.
     for (shows, kind, unread, of_api, of_file) in [
         ("a Service", Kind::Service, service, "s", "b e s t"),
-        ("a slice beside another one", Kind::EndpointSlice, of("a"), "a", "a b e s t"),
+        ("a slice next to another one", Kind::EndpointSlice, of("a"), "a", "a b e s t"),
         ("the only slice", Kind::EndpointSlice, of("e"), "e", "b e s t"),
         ("a slice of none", Kind::EndpointSlice, slice(json!({})), "", "b e s t"),
         ("a slice of an unknown one", Kind::EndpointSlice, slice(json!(5)), "e", "b e s t"),
