@@ -32,14 +32,14 @@ pub fn decide<'a>(
     topology: &Topology,
     on_invalid: OnInvalid,
     internal_local: bool,
-    places: &NodeIndex,
+    nodes: &NodeIndex,
     candidates: Vec<Candidate<'a>>,
 ) -> Decision<'a> {
-    let filter = Filter::new(topology, on_invalid, places, &candidates);
+    let filter = Filter::new(topology, on_invalid, nodes, &candidates);
     let mut excluded = Vec::new();
-    let left = keep(candidates, &mut excluded, |candidate| filter.excludes(candidate, places));
-    let policy = Policy::new(internal_local, places, &left);
-    let mut chosen = keep(left, &mut excluded, |candidate| policy.excludes(candidate, places));
+    let left = keep(candidates, &mut excluded, |candidate| filter.excludes(candidate, nodes));
+    let policy = Policy::new(internal_local, nodes, &left);
+    let mut chosen = keep(left, &mut excluded, |candidate| policy.excludes(candidate, nodes));
 
     chosen.sort_unstable_by_key(|candidate| candidate.backend);
     excluded.sort_unstable_by_key(|(candidate, _)| candidate.backend);

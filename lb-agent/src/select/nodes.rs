@@ -32,7 +32,7 @@ pub struct NodeIndex {
     /// The client node's labels as last known; `None` while they were never known.
     pub own: Option<Labels>,
     /// The nodes known now, the client node among them while its object exists.
-    pub nodes: BTreeMap<Arc<str>, Labels>,
+    pub by_name: BTreeMap<Arc<str>, Labels>,
     pub pool_keys: PoolKeys,
 }
 
@@ -46,7 +46,7 @@ impl NodeIndex {
     /// The labels of `node`: the last known ones for the client node, none for an unknown node.
     #[must_use]
     pub fn labels(&self, node: &str) -> Option<&Labels> {
-        if self.is_here(node) { self.own.as_ref() } else { self.nodes.get(node) }
+        if self.is_here(node) { self.own.as_ref() } else { self.by_name.get(node) }
     }
 
     /// The value of one label of `node`; an empty one counts as lacking.
@@ -85,41 +85,41 @@ mod tests {
             ("other labels name no pool", "zone=z1 openyurt.io/nodepool=p1", None),
             ("no label", "", None),
         ] {
-            let mut places = cast();
-            places.nodes.insert("near".into(), labels(on_near));
-            assert_eq!(places.pool("near").map(|pool| &**pool), pool, "{shows}");
+            let mut nodes = cast();
+            nodes.by_name.insert("near".into(), labels(on_near));
+            assert_eq!(nodes.pool("near").map(|pool| &**pool), pool, "{shows}");
         }
     }
 
     #[test]
     fn the_label_keys_that_name_a_pool_can_be_chosen() {
-        let mut places = cast_with("example.com/site=s1 pool=p1 desired=p2");
-        places.pool_keys = PoolKeys { preferred: "example.com/site".into(), fallback: None };
-        assert_eq!(places.own_pool().map(|pool| &**pool), Some("s1"));
+        let mut nodes = cast_with("example.com/site=s1 pool=p1 desired=p2");
+        nodes.pool_keys = PoolKeys { preferred: "example.com/site".into(), fallback: None };
+        assert_eq!(nodes.own_pool().map(|pool| &**pool), Some("s1"));
 
-        places.own = Some(labels("pool=p1 desired=p2"));
-        assert_eq!(places.own_pool(), None, "OpenYurt's labels are not read then");
+        nodes.own = Some(labels("pool=p1 desired=p2"));
+        assert_eq!(nodes.own_pool(), None, "OpenYurt's labels are not read then");
     }
 
     #[test]
     fn of_the_client_node_the_last_known_labels_hold() {
-        let mut places = cast_with("pool=p1");
-        places.nodes.remove("here");
-        assert_eq!(places.own_pool().map(|pool| &**pool), Some("p1"), "its object is gone");
+        let mut nodes = cast_with("pool=p1");
+        nodes.by_name.remove("here");
+        assert_eq!(nodes.own_pool().map(|pool| &**pool), Some("p1"), "its object is gone");
 
-        places.nodes.insert("here".into(), labels("pool=p2"));
-        assert_eq!(places.own_pool().map(|pool| &**pool), Some("p1"), "not what the list of nodes says");
+        nodes.by_name.insert("here".into(), labels("pool=p2"));
+        assert_eq!(nodes.own_pool().map(|pool| &**pool), Some("p1"), "not what the list of nodes says");
 
-        places.own = None;
-        assert_eq!(places.own_pool(), None, "never known");
+        nodes.own = None;
+        assert_eq!(nodes.own_pool(), None, "never known");
     }
 
     #[test]
     fn nothing_is_known_of_an_unknown_node() {
-        let places = cast();
-        assert_eq!(places.labels("ghost"), None);
-        assert_eq!(places.pool("ghost"), None);
-        assert_eq!(places.label("ghost", "topology.kubernetes.io/zone"), None);
-        assert!(places.is_here("here") && !places.is_here("near"));
+        let nodes = cast();
+        assert_eq!(nodes.labels("ghost"), None);
+        assert_eq!(nodes.pool("ghost"), None);
+        assert_eq!(nodes.label("ghost", "topology.kubernetes.io/zone"), None);
+        assert!(nodes.is_here("here") && !nodes.is_here("near"));
     }
 }

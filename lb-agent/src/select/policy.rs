@@ -33,20 +33,20 @@ impl<'a> Policy<'a> {
     /// 2. Ready ones are used; when there are none, the draining ones, whatever their hints.
     /// 3. Hints are obeyed when every ready endpoint has one and some hint names the client:
     ///    those for nodes first, then those for zones.
-    pub(super) fn new(local: bool, places: &'a NodeIndex, left: &[Candidate<'_>]) -> Self {
+    pub(super) fn new(local: bool, nodes: &'a NodeIndex, left: &[Candidate<'_>]) -> Self {
         let is_ready = |candidate: &&Candidate<'_>| candidate.health == Health::Ready;
-        let hints = if local { Obeyed::None } else { Obeyed::by(left, places) };
-        let any_ready = left.iter().filter(is_ready).any(|candidate| !local || is_here(candidate, places));
+        let hints = if local { Obeyed::None } else { Obeyed::by(left, nodes) };
+        let any_ready = left.iter().filter(is_ready).any(|candidate| !local || is_here(candidate, nodes));
         Self { local, any_ready, hints }
     }
 
     /// Why `candidate` is not used; `None` when it is.
-    pub(super) fn excludes(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> Option<Why> {
-        if self.local && !is_here(candidate, places) {
+    pub(super) fn excludes(&self, candidate: &Candidate<'_>, nodes: &NodeIndex) -> Option<Why> {
+        if self.local && !is_here(candidate, nodes) {
             return Some(Why::NotLocal);
         }
         match candidate.health {
-            Health::Ready => self.hints.excludes(candidate, places),
+            Health::Ready => self.hints.excludes(candidate, nodes),
             Health::Draining => self.any_ready.then_some(Why::Draining),
             Health::Unready => Some(Why::NotReady),
         }
@@ -54,21 +54,21 @@ impl<'a> Policy<'a> {
 }
 
 impl<'a> Obeyed<'a> {
-    fn by(left: &[Candidate<'_>], places: &'a NodeIndex) -> Self {
-        if all_or_nothing(left, |hints| &hints.nodes, &places.here) {
+    fn by(left: &[Candidate<'_>], nodes: &'a NodeIndex) -> Self {
+        if all_or_nothing(left, |hints| &hints.nodes, &nodes.here) {
             return Self::Nodes;
         }
-        match places.label(&places.here, ZONE_LABEL) {
+        match nodes.label(&nodes.here, ZONE_LABEL) {
             Some(zone) if all_or_nothing(left, |hints| &hints.zones, zone) => Self::Zones(zone),
             _ => Self::None,
         }
     }
 
-    fn excludes(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> Option<Why> {
+    fn excludes(&self, candidate: &Candidate<'_>, nodes: &NodeIndex) -> Option<Why> {
         match self {
             Self::None => None,
             Self::Nodes => {
-                (!names(candidate, |hints| &hints.nodes, &places.here)).then_some(Why::HintedToOtherNodes)
+                (!names(candidate, |hints| &hints.nodes, &nodes.here)).then_some(Why::HintedToOtherNodes)
             }
             Self::Zones(zone) => {
                 (!names(candidate, |hints| &hints.zones, zone)).then_some(Why::HintedToOtherZones)
@@ -91,8 +91,8 @@ fn names(candidate: &Candidate<'_>, kind: Kind, own: &str) -> bool {
     candidate.hints.is_some_and(|hints| kind(hints).iter().any(|hint| **hint == *own))
 }
 
-fn is_here(candidate: &Candidate<'_>, places: &NodeIndex) -> bool {
-    candidate.node.is_some_and(|node| places.is_here(node))
+fn is_here(candidate: &Candidate<'_>, nodes: &NodeIndex) -> bool {
+    candidate.node.is_some_and(|node| nodes.is_here(node))
 }
 
 #[cfg(test)]
@@ -176,10 +176,10 @@ mod tests {
         }
     }
 
-    fn uses(local: bool, places: &NodeIndex, endpoints: &str) -> String {
+    fn uses(local: bool, nodes: &NodeIndex, endpoints: &str) -> String {
         let slice = slice(Family::V4, endpoints);
         let left = all(&slice);
-        let policy = Policy::new(local, places, &left);
-        names(left.iter().filter(|candidate| policy.excludes(candidate, places).is_none()))
+        let policy = Policy::new(local, nodes, &left);
+        names(left.iter().filter(|candidate| policy.excludes(candidate, nodes).is_none()))
     }
 }

@@ -32,24 +32,24 @@ impl<'a> Filter<'a> {
     pub(super) fn new(
         topology: &'a Topology,
         on_invalid: OnInvalid,
-        places: &'a NodeIndex,
+        nodes: &'a NodeIndex,
         candidates: &[Candidate<'_>],
     ) -> Self {
         match (topology, on_invalid) {
             (Topology::None, _) | (Topology::Invalid(_), OnInvalid::Unfiltered) => Self::Everything,
             (Topology::Invalid(_), OnInvalid::Refuse) => Self::Refused,
-            (Topology::Hard(key), _) => Self::Within(Reach::new(key, places)),
-            (Topology::Ordered(keys), _) => Self::nearest(keys, places, candidates),
+            (Topology::Hard(key), _) => Self::Within(Reach::new(key, nodes)),
+            (Topology::Ordered(keys), _) => Self::nearest(keys, nodes, candidates),
         }
     }
 
-    fn nearest(keys: &'a [Key], places: &'a NodeIndex, candidates: &[Candidate<'_>]) -> Self {
-        let mut reaches: Vec<Reach<'a>> = keys.iter().map(|key| Reach::new(key, places)).collect();
+    fn nearest(keys: &'a [Key], nodes: &'a NodeIndex, candidates: &[Candidate<'_>]) -> Self {
+        let mut reaches: Vec<Reach<'a>> = keys.iter().map(|key| Reach::new(key, nodes)).collect();
         for health in [Health::Ready, Health::Draining] {
             let winner = reaches.iter().position(|reach| {
-                candidates.iter().any(|candidate| {
-                    candidate.health == health && reach.excludes(candidate, places).is_none()
-                })
+                candidates
+                    .iter()
+                    .any(|candidate| candidate.health == health && reach.excludes(candidate, nodes).is_none())
             });
             if let Some(winner) = winner {
                 return Self::Within(reaches.swap_remove(winner));
@@ -59,15 +59,15 @@ impl<'a> Filter<'a> {
     }
 
     /// Why `candidate` does not stay; `None` when it does.
-    pub(super) fn excludes(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> Option<Why> {
+    pub(super) fn excludes(&self, candidate: &Candidate<'_>, nodes: &NodeIndex) -> Option<Why> {
         match self {
             Self::Everything => None,
-            Self::Within(reach) => reach.excludes(candidate, places),
+            Self::Within(reach) => reach.excludes(candidate, nodes),
             Self::Nothing(reaches) => {
                 // An endpoint that some key does reach is out for its health alone.
                 let mut widest = Why::NotReady;
                 for reach in reaches {
-                    match reach.excludes(candidate, places) {
+                    match reach.excludes(candidate, nodes) {
                         Some(why) => widest = why,
                         None => return Some(Why::NotReady),
                     }
@@ -95,11 +95,11 @@ pub(super) enum Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    fn new(key: &'a Key, places: &'a NodeIndex) -> Self {
+    fn new(key: &'a Key, nodes: &'a NodeIndex) -> Self {
         match key {
             Key::Host => Self::Host,
-            Key::Pool => Self::Pool(places.own_pool()),
-            Key::Label(key) => match places.label(&places.here, key) {
+            Key::Pool => Self::Pool(nodes.own_pool()),
+            Key::Label(key) => match nodes.label(&nodes.here, key) {
                 Some(value) => Self::Label { key, value },
                 None => Self::Lacking(key),
             },
@@ -107,18 +107,18 @@ impl<'a> Reach<'a> {
         }
     }
 
-    fn excludes(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> Option<Why> {
+    fn excludes(&self, candidate: &Candidate<'_>, nodes: &NodeIndex) -> Option<Why> {
         let node = candidate.node.map(|node| &**node);
-        let is_here = node.is_some_and(|node| places.is_here(node));
+        let is_here = node.is_some_and(|node| nodes.is_here(node));
         match self {
             Self::Any => None,
             Self::Host => (!is_here).then_some(Why::OtherHost),
             Self::Pool(own) => {
-                let shares = own.is_some() && node.and_then(|node| places.pool(node)) == *own;
+                let shares = own.is_some() && node.and_then(|node| nodes.pool(node)) == *own;
                 (!is_here && !shares).then_some(Why::OtherPool)
             }
             Self::Label { key, value } => {
-                let found = node.and_then(|node| places.label(node, key));
+                let found = node.and_then(|node| nodes.label(node, key));
                 (found != Some(*value)).then(|| Why::OtherLabel(Arc::clone(key)))
             }
             Self::Lacking(key) => Some(Why::NoLabelHere(Arc::clone(key))),
@@ -226,54 +226,54 @@ mod tests {
 
     #[test]
     fn before_the_client_node_was_ever_known_it_is_a_pool_of_one() {
-        let mut places = cast();
-        places.own = None;
-        assert_eq!(stays("pool", &places, EVERYWHERE), "a");
-        assert_eq!(stays("host", &places, EVERYWHERE), "a");
+        let mut nodes = cast();
+        nodes.own = None;
+        assert_eq!(stays("pool", &nodes, EVERYWHERE), "a");
+        assert_eq!(stays("host", &nodes, EVERYWHERE), "a");
     }
 
     #[test]
     fn a_node_that_changes_its_pool_takes_its_endpoints_along() {
-        let mut places = cast();
-        places.nodes.insert("far".into(), labels("pool=hangzhou"));
-        places.nodes.insert("near".into(), labels("zone=z1"));
-        assert_eq!(stays("pool", &places, EVERYWHERE), "a c");
+        let mut nodes = cast();
+        nodes.by_name.insert("far".into(), labels("pool=hangzhou"));
+        nodes.by_name.insert("near".into(), labels("zone=z1"));
+        assert_eq!(stays("pool", &nodes, EVERYWHERE), "a c");
 
-        places.nodes.remove("far");
-        assert_eq!(stays("pool", &places, EVERYWHERE), "a", "an unknown node never matches");
+        nodes.by_name.remove("far");
+        assert_eq!(stays("pool", &nodes, EVERYWHERE), "a", "an unknown node never matches");
     }
 
     #[test]
     fn what_is_not_understood_filters_nothing_or_everything() {
-        let places = cast();
+        let nodes = cast();
         let slice = slice(Family::V4, EVERYWHERE);
         let topology = topology("pool, nonsense");
         for (on_invalid, stay) in [(OnInvalid::Unfiltered, "a b c d e f"), (OnInvalid::Refuse, "")] {
-            let filter = Filter::new(&topology, on_invalid, &places, &all(&slice));
-            assert_eq!(left_by(&filter, &places, &all(&slice)), stay, "{on_invalid:?}");
+            let filter = Filter::new(&topology, on_invalid, &nodes, &all(&slice));
+            assert_eq!(left_by(&filter, &nodes, &all(&slice)), stay, "{on_invalid:?}");
         }
         assert_eq!(OnInvalid::default(), OnInvalid::Unfiltered, "as OpenYurt does");
     }
 
     #[test]
     fn what_is_understood_does_not_heed_how_nonsense_is_treated() {
-        let places = cast();
+        let nodes = cast();
         let slice = slice(Family::V4, EVERYWHERE);
         for (keys, stay) in [("", "a b c d e f"), ("pool", "a b"), ("pool, *", "a b")] {
             let topology = topology(keys);
-            let filter = Filter::new(&topology, OnInvalid::Refuse, &places, &all(&slice));
-            assert_eq!(left_by(&filter, &places, &all(&slice)), stay, "{keys:?}");
+            let filter = Filter::new(&topology, OnInvalid::Refuse, &nodes, &all(&slice));
+            assert_eq!(left_by(&filter, &nodes, &all(&slice)), stay, "{keys:?}");
         }
     }
 
-    fn stays(keys: &str, places: &NodeIndex, endpoints: &str) -> String {
+    fn stays(keys: &str, nodes: &NodeIndex, endpoints: &str) -> String {
         let slice = slice(Family::V4, endpoints);
         let topology = topology(keys);
-        let filter = Filter::new(&topology, OnInvalid::Unfiltered, places, &all(&slice));
-        left_by(&filter, places, &all(&slice))
+        let filter = Filter::new(&topology, OnInvalid::Unfiltered, nodes, &all(&slice));
+        left_by(&filter, nodes, &all(&slice))
     }
 
-    fn left_by(filter: &Filter<'_>, places: &NodeIndex, candidates: &[Candidate<'_>]) -> String {
-        names(candidates.iter().filter(|candidate| filter.excludes(candidate, places).is_none()))
+    fn left_by(filter: &Filter<'_>, nodes: &NodeIndex, candidates: &[Candidate<'_>]) -> String {
+        names(candidates.iter().filter(|candidate| filter.excludes(candidate, nodes).is_none()))
     }
 }

@@ -35,9 +35,9 @@ proptest! {
     fn a_topology_never_reaches_further_than_it_was_asked_to(case in case()) {
         let decision = case.decide();
         let here = decision.chosen.iter().all(|one| one.node.is_some_and(|node| **node == *"here"));
-        let own_pool = case.places.own_pool();
+        let own_pool = case.nodes.own_pool();
         let pool = decision.chosen.iter().all(|one| one.node.is_some_and(|node| {
-            **node == *"here" || (own_pool.is_some() && case.places.pool(node) == own_pool)
+            **node == *"here" || (own_pool.is_some() && case.nodes.pool(node) == own_pool)
         }));
         match case.keys.trim() {
             "host" => prop_assert!(here),
@@ -97,7 +97,7 @@ proptest! {
     #[test]
     fn every_exclusion_has_a_sentence(case in case()) {
         for (candidate, why) in case.decide().excluded {
-            let sentence = why.describe(&candidate, &case.places);
+            let sentence = why.describe(&candidate, &case.nodes);
             prop_assert!(!sentence.trim().is_empty() && !sentence.ends_with('.'), "{}", sentence);
         }
     }
@@ -108,7 +108,7 @@ proptest! {
 struct Case {
     keys: &'static str,
     local: bool,
-    places: NodeIndex,
+    nodes: NodeIndex,
     slices: Vec<Slice>,
 }
 
@@ -118,7 +118,7 @@ impl Case {
     }
 
     fn decide(&self) -> Decision<'_> {
-        decide(&topology(self.keys), OnInvalid::Refuse, self.local, &self.places, self.candidates())
+        decide(&topology(self.keys), OnInvalid::Refuse, self.local, &self.nodes, self.candidates())
     }
 }
 
@@ -147,7 +147,7 @@ fn case_of(keys: &'static [&'static str]) -> impl Strategy<Value = Case> {
     (select(keys), any::<bool>(), own, slices).prop_map(|(keys, local, own, slices)| Case {
         keys,
         local,
-        places: cast_with(own),
+        nodes: cast_with(own),
         slices: slices.iter().map(|words| slice(Family::V4, &words.join(" "))).collect(),
     })
 }

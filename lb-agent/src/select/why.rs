@@ -35,20 +35,18 @@ pub enum Why {
 impl Why {
     /// One sentence about `candidate`, which was excluded for this reason, without a full stop.
     #[must_use]
-    pub fn describe(&self, candidate: &Candidate<'_>, places: &NodeIndex) -> String {
+    pub fn describe(&self, candidate: &Candidate<'_>, nodes: &NodeIndex) -> String {
         match self {
             Self::ClusterIp(owner) => format!("its address is the cluster IP of Service {owner}"),
             Self::OtherHost => not_this_node(candidate),
-            Self::OtherPool => on_a_known_node(candidate, places, |node| match places.pool(node) {
+            Self::OtherPool => on_a_known_node(candidate, nodes, |node| match nodes.pool(node) {
                 Some(pool) => format!("node {node} is in pool {pool}"),
                 None => format!("node {node} is in no pool"),
             }),
-            Self::OtherLabel(key) => {
-                on_a_known_node(candidate, places, |node| match places.label(node, key) {
-                    Some(value) => format!("node {node} has {key}={value}"),
-                    None => format!("node {node} has no label {key}"),
-                })
-            }
+            Self::OtherLabel(key) => on_a_known_node(candidate, nodes, |node| match nodes.label(node, key) {
+                Some(value) => format!("node {node} has {key}={value}"),
+                None => format!("node {node} has no label {key}"),
+            }),
             Self::NoLabelHere(key) => format!("this node has no label {key}"),
             Self::NotUnderstood => "the topology is not understood".to_owned(),
             Self::NotReady => "it is not ready".to_owned(),
@@ -73,11 +71,11 @@ fn not_this_node(candidate: &Candidate<'_>) -> String {
 
 fn on_a_known_node(
     candidate: &Candidate<'_>,
-    places: &NodeIndex,
+    nodes: &NodeIndex,
     describe: impl FnOnce(&str) -> String,
 ) -> String {
     match candidate.node {
-        Some(node) if places.labels(node).is_some() => describe(node),
+        Some(node) if nodes.labels(node).is_some() => describe(node),
         Some(node) => format!("node {node} is not known"),
         None => NO_NODE.to_owned(),
     }
@@ -158,10 +156,10 @@ mod tests {
         }
     }
 
-    fn sentence(keys: &str, local: bool, places: &NodeIndex, endpoints: &str) -> String {
+    fn sentence(keys: &str, local: bool, nodes: &NodeIndex, endpoints: &str) -> String {
         let slice = slice(Family::V4, endpoints);
-        let decision = decide(&topology(keys), OnInvalid::Refuse, local, places, all(&slice));
+        let decision = decide(&topology(keys), OnInvalid::Refuse, local, nodes, all(&slice));
         let (candidate, why) = &decision.excluded[0];
-        why.describe(candidate, places)
+        why.describe(candidate, nodes)
     }
 }

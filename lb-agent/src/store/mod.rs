@@ -48,7 +48,7 @@ pub struct Store {
     slices: BTreeMap<ObjectName, Vec<Slice>>,
     /// Which Service a slice belongs to.
     slice_service: HashMap<ObjectName, ObjectName>,
-    places: NodeIndex,
+    nodes: NodeIndex,
     /// The Services that are not left alone and whose topology reads a node label.
     readers: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
     claims: Claims,
@@ -64,14 +64,14 @@ pub struct Store {
 impl Store {
     #[must_use]
     pub fn new(here: &str, rules: Rules) -> Self {
-        let places =
+        let nodes =
             NodeIndex { here: here.into(), pool_keys: rules.pool_keys.clone(), ..NodeIndex::default() };
         Self {
             rules,
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
             slice_service: HashMap::new(),
-            places,
+            nodes,
             readers: BTreeMap::new(),
             claims: Claims::default(),
             synced: BTreeSet::new(),
@@ -118,8 +118,8 @@ impl Store {
 
     /// The same picture as `here` sees it.
     pub fn look_from(&mut self, here: &str) {
-        self.places.here = here.into();
-        self.places.own = self.places.nodes.get(here).cloned();
+        self.nodes.here = here.into();
+        self.nodes.own = self.nodes.by_name.get(here).cloned();
         self.mark_all_dirty();
     }
 
@@ -157,7 +157,7 @@ impl Store {
     /// decided no wider than asked, and one object must not take every node out.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.is_synced() && (self.readers.is_empty() || self.knows_places())
+        self.is_synced() && (self.readers.is_empty() || self.knows_nodes())
     }
 
     /// How much is known of all that decides.
@@ -189,21 +189,21 @@ impl Store {
     }
 
     #[must_use]
-    pub fn places(&self) -> &NodeIndex {
-        &self.places
+    pub fn nodes(&self) -> &NodeIndex {
+        &self.nodes
     }
 
     /// The client node's object exists right now; its last known labels hold while it does not.
     #[must_use]
     pub fn own_node_exists(&self) -> bool {
-        self.places.nodes.contains_key(&self.places.here)
+        self.nodes.by_name.contains_key(&self.nodes.here)
     }
 
     /// There is no Node of the client node's name, and never was: it may be misspelt.
     #[must_use]
     pub fn is_nowhere(&self) -> bool {
-        let here = &self.places.here;
-        self.synced.contains(&Kind::Node) && self.places.own.is_none() && !self.unread.may_be_node(here)
+        let here = &self.nodes.here;
+        self.synced.contains(&Kind::Node) && self.nodes.own.is_none() && !self.unread.may_be_node(here)
     }
 
     /// Every Service that exists, also those that do not count.
@@ -245,8 +245,8 @@ impl Store {
 
     /// Node labels can be read: the client node's were known at least once, and the others are
     /// complete.
-    fn knows_places(&self) -> bool {
-        self.synced.contains(&Kind::Node) && self.places.own.is_some()
+    fn knows_nodes(&self) -> bool {
+        self.synced.contains(&Kind::Node) && self.nodes.own.is_some()
     }
 }
 

@@ -18,10 +18,10 @@ impl Store {
     pub(super) fn apply_node(&mut self, node: Node) {
         let before = self.known_of(&node.name);
         self.unread.remove_node(&node.name);
-        if self.places.is_here(&node.name) {
-            self.places.own = Some(node.labels.clone());
+        if self.nodes.is_here(&node.name) {
+            self.nodes.own = Some(node.labels.clone());
         }
-        self.places.nodes.insert(Arc::clone(&node.name), node.labels);
+        self.nodes.by_name.insert(Arc::clone(&node.name), node.labels);
         self.node_changed(&node.name, &before);
     }
 
@@ -29,13 +29,13 @@ impl Store {
     pub(super) fn delete_node(&mut self, name: &str) {
         let before = self.known_of(name);
         self.unread.remove_node(name);
-        self.places.nodes.remove(name);
+        self.nodes.by_name.remove(name);
         self.node_changed(name, &before);
     }
 
     /// What was read of it before stays.
     pub(super) fn unread_node(&mut self, name: Arc<str>) {
-        if self.places.labels(&name).is_none() {
+        if self.nodes.labels(&name).is_none() {
             let before = self.known_of(&name);
             self.unread.insert_node(Arc::clone(&name));
             self.node_changed(&name, &before);
@@ -44,19 +44,19 @@ impl Store {
 
     /// Whether a Node of this name exists, or may, and its labels were never read.
     pub(super) fn is_unknown_node(&self, name: &str) -> bool {
-        self.places.labels(name).is_none() && self.unread.may_be_node(name)
+        self.nodes.labels(name).is_none() && self.unread.may_be_node(name)
     }
 
     fn known_of(&self, node: &str) -> Before {
-        Before { labels: self.places.labels(node).cloned(), is_unknown: self.is_unknown_node(node) }
+        Before { labels: self.nodes.labels(node).cloned(), is_unknown: self.is_unknown_node(node) }
     }
 
     /// Marks the Services that read a label of `node` which is not as it was `before`.
     fn node_changed(&mut self, node: &str, before: &Before) {
         let Before { labels: before, is_unknown } = before;
         let (before, was_unknown) = (before.as_ref(), *is_unknown);
-        let now = self.places.labels(node);
-        let is_here = self.places.is_here(node);
+        let now = self.nodes.labels(node);
+        let is_here = self.nodes.is_here(node);
         if is_here && before.is_none() && now.is_some() {
             self.mark_all_dirty();
             return;

@@ -106,7 +106,7 @@ impl Store {
     ///    for it, what was read decides, which is never wider than asked. But a Service without a
     ///    topology is not refused for that: kube-proxy serves it, which loses no connection.
     fn decide<'a>(&'a self, entry: &'a Entry, key: &ServicePortKey) -> Disposition<'a> {
-        if entry.topology.reads_labels() && !self.knows_places() {
+        if entry.topology.reads_labels() && !self.knows_nodes() {
             return Disposition::Keep { unknown: Unknown::OwnNode, otherwise: None };
         }
         let decision = self.decision(entry, key);
@@ -134,7 +134,7 @@ impl Store {
         });
         let pods = pods.collect();
         let local = entry.service.internal_local;
-        let mut decision = decide(&entry.topology, self.rules.on_invalid, local, &self.places, pods);
+        let mut decision = decide(&entry.topology, self.rules.on_invalid, local, &self.nodes, pods);
         decision.exclude(out);
         decision
     }

@@ -86,13 +86,13 @@ pub struct Ignored {
 /// What the node of `store` does with every service port, and which objects have no say.
 #[must_use]
 pub fn decisions(store: &Store) -> Decisions {
-    let places = store.places();
+    let nodes = store.nodes();
     let services = store.services().map(|(service, _)| &service.name);
     let mut ports: Vec<ServicePort> = services.flat_map(|name| service_ports(store, name)).collect();
     ports.sort_by(|one, other| place(one).cmp(&place(other)));
     Decisions {
-        node: places.here.to_string(),
-        pool: places.own_pool().map(ToString::to_string),
+        node: nodes.here.to_string(),
+        pool: nodes.own_pool().map(ToString::to_string),
         service_ports: ports,
         ignored: ignored(store),
     }
@@ -101,7 +101,7 @@ pub fn decisions(store: &Store) -> Decisions {
 /// The service ports of one Service, in the order of its object.
 #[must_use]
 pub fn service_ports(store: &Store, service: &ObjectName) -> Vec<ServicePort> {
-    store.ports(service).iter().map(|port| service_port(port, store.places())).collect()
+    store.ports(service).iter().map(|port| service_port(port, store.nodes())).collect()
 }
 
 fn place(port: &ServicePort) -> impl Ord + use<'_> {
@@ -109,7 +109,7 @@ fn place(port: &ServicePort) -> impl Ord + use<'_> {
     (namespace, service, port_name, *protocol, cluster_ip, *port)
 }
 
-fn service_port(port: &Port<'_>, places: &NodeIndex) -> ServicePort {
+fn service_port(port: &Port<'_>, nodes: &NodeIndex) -> ServicePort {
     let Port { key, dialled, service, topology, disposition } = port;
     let (decision, why) = match disposition {
         Disposition::Serve(decision) => (Ok(decision), None),
@@ -122,8 +122,8 @@ fn service_port(port: &Port<'_>, places: &NodeIndex) -> ServicePort {
         }
     };
     let (outcome, (backends, excluded)) = match decision {
-        Ok(decision) if decision.chosen.is_empty() => (Action::Refuse, sets(decision, places)),
-        Ok(decision) => (Action::Forward, sets(decision, places)),
+        Ok(decision) if decision.chosen.is_empty() => (Action::Refuse, sets(decision, nodes)),
+        Ok(decision) => (Action::Forward, sets(decision, nodes)),
         Err(outcome) => (outcome, (Vec::new(), Vec::new())),
     };
     let left_alone = matches!(disposition, Disposition::Leave(_));
@@ -152,13 +152,13 @@ fn service_port(port: &Port<'_>, places: &NodeIndex) -> ServicePort {
 const NODE_UNKNOWN: &str = "the topology reads node labels, and this node's are not known yet";
 const AROUND: &str = "external addresses, load balancer addresses and node ports are not filtered";
 
-fn sets(decision: &Decision<'_>, places: &NodeIndex) -> (Vec<String>, Vec<Excluded>) {
+fn sets(decision: &Decision<'_>, nodes: &NodeIndex) -> (Vec<String>, Vec<Excluded>) {
     let mut backends: Vec<String> =
         decision.chosen.iter().map(|candidate| candidate.backend.to_string()).collect();
     backends.sort_unstable();
     let excluded = decision.excluded.iter().map(|(candidate, why)| Excluded {
         backend: candidate.backend.to_string(),
-        why: why.describe(candidate, places),
+        why: why.describe(candidate, nodes),
     });
     let mut excluded: Vec<Excluded> = excluded.collect();
     excluded.sort_by(|one, other| one.backend.cmp(&other.backend));

@@ -194,13 +194,13 @@ fn follows(report: &SourceReport) -> bool {
 impl NodeFacts {
     #[must_use]
     pub fn of(store: &Store) -> Self {
-        let places = store.places();
-        let labels = match (store.own_node_exists(), &places.own) {
+        let nodes = store.nodes();
+        let labels = match (store.own_node_exists(), &nodes.own) {
             (true, _) => NodeLabels::Current,
             (false, Some(_)) => NodeLabels::LastKnown,
             (false, None) => NodeLabels::NeverKnown,
         };
-        Self { name: Arc::clone(&places.here), pool: places.own_pool().cloned(), labels }
+        Self { name: Arc::clone(&nodes.here), pool: nodes.own_pool().cloned(), labels }
     }
 }
 

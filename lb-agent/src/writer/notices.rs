@@ -41,12 +41,12 @@ impl Notices {
             return;
         }
         self.is_missed = true;
-        let places = store.places();
-        let known: Vec<&str> = places.nodes.keys().map(|name| &**name).collect();
+        let nodes = store.nodes();
+        let known: Vec<&str> = nodes.by_name.keys().map(|name| &**name).collect();
         tracing::warn!(
-            node = %places.here,
+            node = %nodes.here,
             nodes = known.len(),
-            near = suggest(&places.here, &known).join(", "),
+            near = suggest(&nodes.here, &known).join(", "),
             "there is no Node of this name: what reads its labels waits until there is one"
         );
     }

@@ -191,6 +191,6 @@ fn a_cluster_ip_is_left_out_before_the_topology_looks() {
     let ports = store.ports(&ObjectName::new("default", "a"));
     let Disposition::Serve(decision) = &ports[0].disposition else { panic!("{:?}", ports[0]) };
     let (candidate, why) = &decision.excluded[0];
-    let why = why.describe(candidate, store.places());
+    let why = why.describe(candidate, store.nodes());
     assert_eq!(why, "its address is the cluster IP of Service default/o");
 }

@@ -241,5 +241,5 @@ fn all_that_exists_can_be_looked_at() {
     let mut all: Vec<&str> = store.slices().map(|slice| &*slice.name.name).collect();
     all.sort_unstable();
     assert_eq!(all, ["a-1", "a-2", "b-1", "s-1"]);
-    assert_eq!((&*store.places().here, store.places().own_pool().map(|pool| &**pool)), ("n1", Some("p1")));
+    assert_eq!((&*store.nodes().here, store.nodes().own_pool().map(|pool| &**pool)), ("n1", Some("p1")));
 }
