@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // With stderr gone there is nobody to tell.
+            // With stderr gone there is no reader.
             drop(writeln!(stderr(), "\nedgeloop-demo: {error:#}"));
             ExitCode::FAILURE
         }

@@ -18,7 +18,7 @@ use super::{Api, Cluster, is_refused, is_unreachable};
 /// How often it looks at the API server.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// A pod that is told to go serves for so long before its object goes, and for as long again: where all
+/// A pod that is to go serves for so long before its object goes, and for as long again: where all
 /// endpoints of a Service are on their way out, clients get these until the last node has heard.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -28,8 +28,8 @@ const PODS: &str = "/api/v1/pods";
 pub struct Kubelet {
     pods: Pods,
     seen: History,
-    /// Its end tells the thread.
-    tell: Option<Sender<()>>,
+    /// Its end reaches the thread.
+    end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,8 +41,8 @@ type History = Arc<Mutex<BTreeMap<String, String>>>;
 
 struct Running {
     pod: Arc<Pod>,
-    /// Since when it is told to.
-    told: Option<Instant>,
+    /// Since when it is to end.
+    ending: Option<Instant>,
 }
 
 /// A pod that runs here, or did.
@@ -50,7 +50,7 @@ struct Running {
 pub struct Seen {
     pub name: String,
     pub node: String,
-    /// It runs and has not been told to end.
+    /// It runs and is not to end.
     pub runs: bool,
 }
 
@@ -72,14 +72,14 @@ impl Kubelet {
             cluster.register(node.name(), labels)?;
             grounds.insert(node.name().to_owned(), Ground { node: node.clone(), next: 1, net });
         }
-        let (tell, told) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
         let pods = Pods::default();
         let seen = History::default();
         let (api, of_work) = (cluster.api().clone(), Arc::clone(&seen));
         let work = Work { api, grounds, pods: Arc::clone(&pods), seen: of_work };
         // Programs that it starts end with this thread.
-        let thread = Some(thread::spawn(move || work.run(&told)));
-        Ok(Self { pods, seen, tell: Some(tell), thread })
+        let thread = Some(thread::spawn(move || work.run(&ended)));
+        Ok(Self { pods, seen, end: Some(end), thread })
     }
 
     /// A pod that runs here.
@@ -94,7 +94,7 @@ impl Kubelet {
         let (pods, seen) = (lock(&self.pods), lock(&self.seen));
         seen.iter()
             .map(|(name, node)| {
-                let runs = pods.get(name).is_some_and(|running| running.told.is_none());
+                let runs = pods.get(name).is_some_and(|running| running.ending.is_none());
                 Seen { name: name.clone(), node: node.clone(), runs }
             })
             .collect()
@@ -109,7 +109,7 @@ impl Kubelet {
 
 impl Drop for Kubelet {
     fn drop(&mut self) {
-        self.tell = None;
+        self.end = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -126,9 +126,9 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, told: &Receiver<()>) {
+    fn run(mut self, ended: &Receiver<()>) {
         let mut last = String::new();
-        while let Err(RecvTimeoutError::Timeout) = told.recv_timeout(PERIOD) {
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(PERIOD) {
             // An API server that is away comes back; what is said once needs no saying twice.
             if let Err(error) = self.look()
                 && !is_unreachable(&error)
@@ -148,7 +148,7 @@ impl Work {
         let names: Vec<&str> = pods.iter().filter_map(|pod| objects::name(pod).ok()).collect();
         lock(&self.pods).retain(|name, running| {
             names.contains(&name.as_str())
-                || running.told.get_or_insert_with(Instant::now).elapsed() < GRACE * 2
+                || running.ending.get_or_insert_with(Instant::now).elapsed() < GRACE * 2
         });
         for pod in &pods {
             let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
@@ -173,7 +173,7 @@ impl Work {
             None => {
                 let pod = Arc::new(self.run_pod(object, name, bound)?);
                 lock(&self.seen).insert(name.to_owned(), bound.to_owned());
-                lock(&self.pods).insert(name.to_owned(), Running { pod: Arc::clone(&pod), told: None });
+                lock(&self.pods).insert(name.to_owned(), Running { pod: Arc::clone(&pod), ending: None });
                 pod
             }
         };
@@ -196,7 +196,7 @@ impl Work {
     fn end(&self, object: &Value) -> Result<()> {
         let name = objects::name(object)?;
         if let Some(running) = lock(&self.pods).get_mut(name)
-            && running.told.get_or_insert_with(Instant::now).elapsed() < GRACE
+            && running.ending.get_or_insert_with(Instant::now).elapsed() < GRACE
         {
             return Ok(());
         }

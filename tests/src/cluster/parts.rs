@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Ports on 127.0.0.1 of the control plane's own network namespace: nobody else is there.
+/// Ports on 127.0.0.1 of the control plane's own network namespace: nothing else listens there.
 pub(super) const ETCD_PORT: u16 = 2379;
 pub const API_SERVER_PORT: u16 = 6443;
 const ETCD_PEER_PORT: u16 = 2380;

@@ -19,7 +19,7 @@ pub struct Playground {
     site: Site,
 }
 
-/// What somebody needs to know who wants to use it.
+/// What a user of it needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Whereabouts {
     /// Of the process that holds it.

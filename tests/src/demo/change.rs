@@ -55,7 +55,7 @@ impl Change {
     }
 }
 
-/// Makes a change while the client on `node` dials the annotated Service, and tells how long after the moment
+/// Makes a change while the client on `node` dials the annotated Service, and gives how long after the moment
 /// that `act` returns the first connection ended that was answered as `after` says. Until then all are as
 /// `before`.
 pub(super) fn show(

@@ -29,12 +29,12 @@ pub(super) fn run(screen: &Screen, stage: &mut Stage) -> Result<()> {
     thread::sleep(Duration::from_millis(700));
 
     stage.agent(EDGE2)?.kill()?;
-    screen.line("SIGKILL: the kernel goes on with what it was told last")?;
-    thread::sleep(Duration::from_millis(200)); // by then the load has told of all that was before
+    screen.line("SIGKILL: the kernel goes on with what it has")?;
+    thread::sleep(Duration::from_millis(200)); // by then the load has reported all that was before
     let (with_agent, counted) = (load.snapshot().dialled(), Instant::now());
     thread::sleep(Duration::from_millis(300));
     MOVES_BACK.make(stage)?;
-    screen.act(MOVES_BACK.file, "moves back to hangzhou, and nobody is there to notice")?;
+    screen.act(MOVES_BACK.file, "moves back to hangzhou, and no agent is there to notice")?;
     thread::sleep(Duration::from_millis(800));
     let killed = load.snapshot();
     none_failed(stage.cast().pools(), EDGE2, &killed, IN_SHANGHAI, IN_SHANGHAI)?;

@@ -72,7 +72,9 @@ pub(super) fn grouped(number: u64) -> String {
 /// At once, so that who watches sees it when it happens.
 fn print(text: &str) -> Result<()> {
     let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("nobody reads what the demo says")
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("the demo's output could not be written")
 }
 
 #[cfg(test)]

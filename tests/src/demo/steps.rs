@@ -11,7 +11,7 @@ use super::screen::{Screen, short};
 use super::stage::Stage;
 use super::table::draw_change;
 use super::truth::{
-    AT_FIRST, EDGE2, FALLBACK, HOME, IN_HANGZHOU, IN_SHANGHAI, MOVED, NOBODY, SERVICE, UNREADY, WORKER,
+    AT_FIRST, EDGE2, FALLBACK, HOME, IN_HANGZHOU, IN_SHANGHAI, MOVED, NO_POOL, SERVICE, UNREADY, WORKER,
     WORKER2,
 };
 
@@ -39,7 +39,7 @@ fn pods_become_unready(screen: &Screen, stage: &Stage, before: &Seen) -> Result<
     screen.act(SHANGHAI, "`ready: true` becomes `ready: false`, four times")?;
     let loads = [Meanwhile::begin(stage.cast(), WORKER)?, Meanwhile::begin(stage.cast(), EDGE2)?];
     let change = Change { file: SHANGHAI, old: READY, new: NOT_READY };
-    let shown = change.show(stage, WORKER2, IN_SHANGHAI, NOBODY)?;
+    let shown = change.show(stage, WORKER2, IN_SHANGHAI, NO_POOL)?;
     screen.measured(shown, "from the rename to the first refused connection on kind-worker2")?;
 
     let (median, longest) = time_to_refuse(stage)?;
@@ -59,7 +59,7 @@ fn annotation_allows_more(screen: &Screen, stage: &Stage, before: &Seen) -> Resu
         .heading("3. The annotation becomes `openyurt.io/nodepool, *`: the own pool first, else anywhere")?;
     screen.act("service-svc-ud1.yaml", "`openyurt.io/nodepool` becomes `openyurt.io/nodepool, *`")?;
     let change = Change { file: "service-svc-ud1.yaml", old: POOL_ONLY, new: POOL_FIRST };
-    let shown = change.show(stage, WORKER2, NOBODY, IN_HANGZHOU)?;
+    let shown = change.show(stage, WORKER2, NO_POOL, IN_HANGZHOU)?;
     screen.measured(shown, "from the rename to the first answer from hangzhou on kind-worker2")?;
 
     let seen = settle(stage.cast(), &UNREADY, &FALLBACK)?;

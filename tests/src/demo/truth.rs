@@ -47,7 +47,7 @@ pub(super) type Pools = &'static [&'static str];
 pub(super) const IN_BOTH: Pools = &[HANGZHOU, SHANGHAI];
 pub(super) const IN_HANGZHOU: Pools = &[HANGZHOU];
 pub(super) const IN_SHANGHAI: Pools = &[SHANGHAI];
-pub(super) const NOBODY: Pools = &[];
+pub(super) const NO_POOL: Pools = &[];
 
 /// For each of [`PLACES`], in their order: the node's pool, and who answers its client.
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +60,13 @@ pub(super) struct Truth {
 /// The folder as it is.
 pub(super) const AT_FIRST: Truth = Truth {
     pools: [Some("beijing"), Some(HANGZHOU), Some(HANGZHOU), Some(SHANGHAI), None],
-    service: [NOBODY, IN_HANGZHOU, IN_HANGZHOU, IN_SHANGHAI, NOBODY],
+    service: [NO_POOL, IN_HANGZHOU, IN_HANGZHOU, IN_SHANGHAI, NO_POOL],
     everywhere: [IN_BOTH; 5],
 };
 
 /// shanghai's pods are not ready.
 pub(super) const UNREADY: Truth = Truth {
-    service: [NOBODY, IN_HANGZHOU, IN_HANGZHOU, NOBODY, NOBODY],
+    service: [NO_POOL, IN_HANGZHOU, IN_HANGZHOU, NO_POOL, NO_POOL],
     everywhere: [IN_HANGZHOU; 5],
     ..AT_FIRST
 };
@@ -90,7 +90,7 @@ pub(super) const MOVED: Truth = Truth {
 
 /// The same with the annotation of the beginning.
 pub(super) const BACK: Truth =
-    Truth { service: [NOBODY, IN_HANGZHOU, IN_SHANGHAI, IN_SHANGHAI, NOBODY], ..MOVED };
+    Truth { service: [NO_POOL, IN_HANGZHOU, IN_SHANGHAI, IN_SHANGHAI, NO_POOL], ..MOVED };
 
 /// The pool that a node is in at first.
 pub(super) fn pool_of(node: &str) -> Result<&'static str> {

@@ -1,4 +1,4 @@
-//! `bpf(2)` as somebody else on the machine would use it: looking at pins, and spoiling them.
+//! `bpf(2)` as another process on the machine would use it: looking at pins, and spoiling them.
 
 use std::ffi::CString;
 use std::fs;
@@ -61,7 +61,7 @@ pub fn id(path: &Path) -> Result<u32> {
     id.with_context(|| format!("{} is neither a map nor a link", path.display()))
 }
 
-/// A map that somebody pinned, open to be looked at many times.
+/// A pinned map, open to be looked at many times.
 pub struct Pinned<K, V> {
     map: OwnedFd,
     types: PhantomData<(K, V)>,
@@ -120,12 +120,12 @@ pub fn create(path: &Path, spec: &MapSpec, max_entries: u32) -> Result<()> {
         zero: 0,
     };
     let fd = bpf(MAP_CREATE, &mut attr).context("could not make a map")?;
-    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
+    // SAFETY: the kernel just gave us this descriptor, and nothing else owns it.
     let map = unsafe { OwnedFd::from_raw_fd(fd) };
     pin(&map, path)
 }
 
-/// Pins what is pinned at `path` a second time, as somebody does who wants to keep it.
+/// Pins what is pinned at `path` a second time, as a process does that wants to keep it.
 pub fn keep(path: &Path, at: &Path) -> Result<()> {
     pin(&open(path)?, at)
 }
@@ -149,7 +149,7 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = Object { pathname: name.as_ptr() as u64, ..Object::zeroed() };
     let fd = bpf(OBJ_GET, &mut attr).with_context(|| format!("could not open {}", path.display()))?;
-    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
+    // SAFETY: the kernel just gave us this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -47,7 +47,7 @@ impl Child {
     pub fn end(&mut self) -> Result<ExitStatus> {
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
             if self.status()?.is_none() {
-                // Its pid cannot have gone to another process: nobody has waited for this one yet.
+                // Its pid cannot have gone to another process: no thread has waited for this one yet.
                 kill(self.id(), signal)
                     .with_context(|| format!("could not send {signal} to {}", self.name))?;
             }

@@ -116,7 +116,7 @@ fn sweep() {
     for entry in fs::read_dir(RUN).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(owner) = owner(&name) else { continue };
-        // One that has ended and that nobody has waited for runs no program any more.
+        // One that has ended and was not waited for runs no program any more.
         if fs::read_link(format!("/proc/{owner}/exe")).is_ok() {
             continue;
         }

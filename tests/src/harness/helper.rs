@@ -124,7 +124,7 @@ fn inside(helper: &Path, cgroup: &Path, netns: Option<&Netns>) -> Command {
     command
 }
 
-/// Until the output ends or nobody listens any more.
+/// Until the output ends or the receiver is gone.
 fn pass_on(output: ChildStdout, sender: &Sender<String>) {
     for line in BufReader::new(output).lines() {
         let Ok(line) = line else { return };

@@ -221,7 +221,7 @@ pub fn program() -> Result<PathBuf> {
 
 fn find() -> Result<PathBuf> {
     let program = crate::harness::helper::find()?.with_file_name("lb-agent");
-    let own = env::current_exe().context("could not tell where this program lies")?;
+    let own = env::current_exe().context("could not find where this program lies")?;
     if own.parent().is_some_and(|folder| folder.ends_with("deps")) && !checkout::is_built() {
         build()?;
     }

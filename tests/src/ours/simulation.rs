@@ -40,7 +40,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// What a source tells that saw `before` last.
+    /// What a source reports that saw `before` last.
     fn changes(&self, before: &Self) -> Vec<Change> {
         let gone = before.0.keys().filter(|key| !self.0.contains_key(key));
         let now = self.0.iter().filter(|(key, object)| before.0.get(key) != Some(object));
@@ -186,7 +186,7 @@ impl<M: Maps> SimulatedAgent<M> {
         Ok(Self::new(&node, maps, mirror))
     }
 
-    /// Tells what is new in `cluster`.
+    /// Reports what is new in `cluster`.
     pub fn see(&mut self, cluster: &Cluster) {
         let first = self.seen == Cluster::default();
         for change in cluster.changes(&self.seen) {

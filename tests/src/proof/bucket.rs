@@ -28,7 +28,7 @@ struct Batch {
 }
 
 /// The keys in the bucket of `key` in the front end pinned at `path`, which has at most `entries` elements
-/// and buckets. Nobody else writes meanwhile.
+/// and buckets. No other thread writes meanwhile.
 pub(super) fn mates(path: &Path, entries: u32, key: Frontend4) -> Result<BTreeSet<Frontend4>> {
     let map = open(path)?;
     let mut after = BTreeSet::new();

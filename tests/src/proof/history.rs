@@ -48,7 +48,7 @@ impl History {
         Self::map(path, false)
     }
 
-    /// Before the kernel is told.
+    /// Before the kernel has it.
     pub(super) fn announce(&self, set: Set) {
         let number = self.shared().announced.load(Ordering::SeqCst);
         self.slot(number).store(set, Ordering::SeqCst);

@@ -57,7 +57,7 @@ impl Publisher {
                 take_the_first_processor();
             }
             let published = publish_until_stopped(&mut writer, pace, &mut mates, &on, dice);
-            // Whoever dials is not to go on without a publisher.
+            // Clients are not to go on without a publisher.
             on.stop();
             published.map(|()| writer)
         });
@@ -191,12 +191,12 @@ struct Graces {
 impl Graces {
     fn new(grace: Grace) -> Self {
         let (begin, begun) = channel::<u64>();
-        let (tell, passed) = channel();
+        let (pass_on, passed) = channel();
         // It ends when one of the channels does.
         thread::spawn(move || {
             for age in begun {
                 grace_period(grace);
-                if tell.send(age).is_err() {
+                if pass_on.send(age).is_err() {
                     return;
                 }
             }

@@ -114,7 +114,7 @@ fn new_maps_are_not_made_while_the_own_node_is_unknown() {
     assert!(pair.dial(NEAR).unwrap().is_from("web"));
 }
 
-/// Untouched, because nobody may say yet which pool this is; and the agent says that it is not ready.
+/// Untouched, because which pool this is cannot be known yet; and the agent says that it is not ready.
 #[test]
 #[ignore = "needs root"]
 fn a_topology_that_reads_labels_waits_for_the_own_node() {

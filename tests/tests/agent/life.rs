@@ -145,7 +145,7 @@ fn cleanup_after_a_killed_agent_removes_everything() {
     Agent::start(node, &[]).unwrap().end_by(Signal::SIGKILL).unwrap();
 
     let socket = node.file("agent.sock");
-    assert!(socket.exists(), "nobody removed it");
+    assert!(socket.exists(), "it is left behind");
 
     let output = lb_agent_says(node, "cleanup", &["--socket", &socket.display().to_string()]).unwrap();
 
@@ -155,7 +155,7 @@ fn cleanup_after_a_killed_agent_removes_everything() {
     assert!(pair.dial(SERVICE).unwrap().failed_with("ENETUNREACH"));
 }
 
-/// bpftool, or whoever else, may hold on to a link: without the pin alone it would go on.
+/// bpftool, or another process, may hold on to a link: without the pin alone it would go on.
 #[test]
 #[ignore = "needs root"]
 fn cleanup_detaches_also_what_somebody_else_holds() {

@@ -1,4 +1,4 @@
-//! Somebody else writes into the maps: the audit finds and mends it.
+//! Another process writes into the maps: the audit finds and repairs it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 
 const LARGE: &str = "10.96.0.12:80";
 
-/// What somebody else does to the maps.
+/// What another process does to the maps.
 type Tamper = fn(&World);
 
 #[test]
@@ -31,7 +31,7 @@ fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
         }),
         ("an element does not prove itself", |world| world.change_unproven(|value| value.check ^= 1)),
         ("an element refuses", |world| world.change(|value| value.count = 0)),
-        ("an element is of nobody", |world| {
+        ("an element of no Service", |world| {
             let key = key("10.96.66.66:80").unwrap();
             let mut value = Service4 { id: 66_666, revision: 1, count: 1, ..Service4::default() };
             value.inline[0] = Backend4 { address: [10, 66, 66, 66], port: [0, 80], pool: 0 };
@@ -52,7 +52,7 @@ fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
             let id = element(world.pair.client.node(), LARGE).unwrap().unwrap().id;
             bpf::delete(&world.map("names"), &id).unwrap();
         }),
-        ("a name is of nobody", |world| {
+        ("a name of no Service", |world| {
             let name: ServiceName = bytemuck::Zeroable::zeroed();
             bpf::update(&world.map("names"), &66_666_u32, &name).unwrap();
         }),
@@ -60,7 +60,7 @@ fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
     let mut world = World::new();
     for (shows, tamper) in tampers {
         let before = world.meaning();
-        // So that it does not mend before we have looked.
+        // So that it does not repair before we have looked.
         world.agent.signal(Signal::SIGSTOP).unwrap();
         tamper(&world);
         assert_ne!(world.meaning(), before, "{shows}");

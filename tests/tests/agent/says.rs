@@ -1,4 +1,4 @@
-//! What an operator is told: status, and one sentence for each thing that is not as it must be.
+//! What an operator reads: status, and one sentence for each thing that is not as it must be.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
@@ -139,7 +139,7 @@ fn a_pin_root_that_is_not_on_a_bpffs_is_refused() {
     assert!(!pair.folder.path().join("pins").exists());
 }
 
-/// A socket that a killed agent left is replaced; a file that is somebody's is not.
+/// A socket that a killed agent left is replaced; a file of another kind is not.
 #[test]
 #[ignore = "needs root"]
 fn a_socket_path_that_is_somebody_elses_is_refused() {

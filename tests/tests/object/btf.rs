@@ -1,4 +1,4 @@
-//! As much of BTF as tells how a map and its keys and values read.
+//! As much of BTF as describes a map with its keys and values.
 //!
 //! Documented in the kernel's `Documentation/bpf/btf.rst`.
 

@@ -14,7 +14,7 @@ use lb_common::hook::Hook;
 use lb_common::layout::{CATALOGUE, MapSpec};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
-/// Maps of the programs' own, which are not pinned and which nobody else reads.
+/// Maps of the programs' own, which are not pinned and which no other program reads.
 const PRIVATE: [&str; 1] = ["FENCES"];
 
 /// Encodings of a number.

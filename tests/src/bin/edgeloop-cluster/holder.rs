@@ -37,7 +37,7 @@ pub(crate) fn up(name: &str) -> Result<Whereabouts> {
     let log = file(name, "log");
     let into = File::create(&log).with_context(|| format!("could not make {}", log.display()))?;
     let also = into.try_clone().context("could not share a log")?;
-    let own = std::env::current_exe().context("could not tell where this program lies")?;
+    let own = std::env::current_exe().context("could not find where this program lies")?;
     let mut holder = Command::new(own)
         .args(["hold", "--name", name])
         .stdin(Stdio::null())

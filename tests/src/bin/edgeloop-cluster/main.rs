@@ -29,7 +29,7 @@ enum Verb {
     Down,
     /// Print what a shell needs to talk to it: eval "$(cargo xtask cluster env)"
     Env,
-    /// Hold it until told to end.
+    /// Hold it until a signal ends it.
     #[command(hide = true)]
     Hold,
 }
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // With stderr gone there is nobody to tell.
+            // With stderr gone there is no reader.
             drop(writeln!(stderr(), "edgeloop-cluster: {error:#}"));
             ExitCode::FAILURE
         }
@@ -85,5 +85,5 @@ fn environment(at: &Whereabouts) -> String {
 
 fn say(text: &str) -> Result<()> {
     let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("nobody reads what is said")
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("the output could not be written")
 }

@@ -27,7 +27,7 @@ const CONNECTED: &str = "connected";
 pub(crate) fn run(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<()> {
     join::at_end_of_input(|| std::process::exit(0));
     if how == Call::Ping {
-        // Who may make such sockets is settled by network namespace, and by default nobody may.
+        // Who may make such sockets is settled by network namespace, and by default no group may.
         fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").context("could not allow ping sockets")?;
     }
     let began = now();
@@ -53,40 +53,40 @@ fn call(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<Called, Errno>
             connect(socket.as_raw_fd(), &target)?;
             Ok((Ok(CONNECTED.to_owned()), socket.peer_addr().ok()))
         }
-        Call::Tcp => told(socket::dial(to)?),
-        Call::Mptcp => told(connected(open(family, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)?, &target)?),
+        Call::Tcp => named(socket::dial(to)?),
+        Call::Mptcp => named(connected(open(family, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)?, &target)?),
         Call::BoundToDevice => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, DEVICE)?;
-            told(connected(socket, &target)?)
+            named(connected(socket, &target)?)
         }
         Call::Marked => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             set(&socket, libc::SOL_SOCKET, libc::SO_MARK, &OWN_MARK.to_ne_bytes())?;
-            told(connected(socket, &target)?)
+            named(connected(socket, &target)?)
         }
         Call::Claimed => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             let sockets = AgentSockets::new(pins.ok_or(Errno::EINVAL)?);
             sockets.claim(socket.as_fd()).map_err(|error| socket::errno(&error))?;
-            told(connected(socket, &target)?)
+            named(connected(socket, &target)?)
         }
         Call::FastOpenConnect => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             set(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, &1_i32.to_ne_bytes())?;
-            told(connected(socket, &target)?)
+            named(connected(socket, &target)?)
         }
         Call::FastOpen => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             let request = b"GET / HTTP/1.0\r\n";
             sendto(socket.as_raw_fd(), request, &target, MsgFlags::from_bits_retain(libc::MSG_FASTOPEN))?;
-            told(TcpStream::from(socket))
+            named(TcpStream::from(socket))
         }
     }
 }
 
 /// Asks for the name, as every client does.
-fn told(stream: TcpStream) -> Result<Called, Errno> {
+fn named(stream: TcpStream) -> Result<Called, Errno> {
     stream.set_read_timeout(Some(socket::PATIENCE)).map_err(|error| socket::errno(&error))?;
     let peer = stream.try_clone().map_err(|error| socket::errno(&error))?;
     let name = clients::read_name(stream);
@@ -106,7 +106,7 @@ fn connected(socket: OwnedFd, target: &SockaddrStorage) -> Result<TcpStream, Err
 fn open(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: the call takes three numbers.
     let socket: RawFd = Errno::result(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) })?;
-    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
+    // SAFETY: the kernel just gave us this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
 

@@ -1,4 +1,4 @@
-//! Joining a cgroup and a namespace; leaving when told, or when nobody is left to tell us.
+//! Joining a cgroup and a namespace; leaving when the parent says so or is gone.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -29,7 +29,7 @@ pub(crate) fn netns(path: &Path) -> Result<()> {
         .with_context(|| format!("could not join the network namespace {}", path.display()))
 }
 
-/// What our parent made for us is no more: it is about to end, by Ctrl-C, and nobody wants to hear from us.
+/// What our parent made for us is no more: it is about to end, by Ctrl-C, and reads no line of ours.
 fn leave_if_gone(error: io::Error) -> io::Error {
     if error.kind() == ErrorKind::NotFound {
         process::exit(1);

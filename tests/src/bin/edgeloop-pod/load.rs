@@ -12,7 +12,7 @@ use edgeloop_tests::{Failure, LoadReport};
 
 use crate::{clients, join, say};
 
-/// Nobody waits longer for anything; whoever forgot us should not pay for it.
+/// No test waits longer; a load that was left behind ends.
 const AT_MOST: Duration = Duration::from_secs(600);
 
 /// How far a thread may fall behind before it gives up what it owes.

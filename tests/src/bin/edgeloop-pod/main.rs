@@ -156,5 +156,5 @@ fn main() -> Result<()> {
 fn say(what: &impl Serialize) -> Result<()> {
     let mut line = serde_json::to_vec(what).context("could not write an answer as JSON")?;
     line.push(b'\n');
-    io::stdout().write_all(&line).context("nobody reads what we say")
+    io::stdout().write_all(&line).context("our output could not be written")
 }

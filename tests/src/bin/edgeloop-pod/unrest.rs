@@ -1,7 +1,7 @@
 //! A client that is interrupted in the middle of what it does, as often as can be.
 //!
 //! Where the kernel preempts nothing that runs in it, a program is held up only by interrupts. So threads of
-//! the client sleep until the same moment, over and over: the timer that wakes them all holds up whoever runs.
+//! the client sleep until the same moment, over and over: the timer that wakes them all holds up what runs.
 
 use std::thread;
 use std::time::Duration;

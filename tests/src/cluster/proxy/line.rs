@@ -54,7 +54,7 @@ async fn raw(near: TcpStream, shared: &Shared) -> Result<()> {
     }
 }
 
-/// One request; clients are told that there is no second one on this connection.
+/// One request; the reply says that there is no second one on this connection.
 async fn http(mut near: TcpStream, shared: &Shared) -> Result<()> {
     let request = Request::read(&mut near).await?;
     shared.report().requests.push(request.path().to_owned());

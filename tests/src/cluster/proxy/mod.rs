@@ -43,7 +43,7 @@ pub enum Front {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub connections: u64,
-    /// The paths that were asked for; behind [`Front::Raw`] nobody knows.
+    /// The paths that were asked for; behind [`Front::Raw`] they are unknown.
     pub requests: Vec<String>,
     /// Bytes that were passed on to clients.
     pub bytes: u64,
@@ -121,10 +121,10 @@ async fn listen(
     shared: Arc<Shared>,
     ready: std::sync::mpsc::Sender<std::io::Result<()>>,
 ) {
-    let mut told = shared.fault.subscribe();
+    let mut fault = shared.fault.subscribe();
     loop {
-        while matches!(*told.borrow_and_update(), Fault::Drop) {
-            if told.changed().await.is_err() {
+        while matches!(*fault.borrow_and_update(), Fault::Drop) {
+            if fault.changed().await.is_err() {
                 return;
             }
         }
@@ -137,7 +137,7 @@ async fn listen(
             }
         };
         drop(ready.send(Ok(())));
-        while let Some(stream) = accept(&listener, &mut told).await {
+        while let Some(stream) = accept(&listener, &mut fault).await {
             shared.report().connections += 1;
             tokio::spawn(line::carry(stream, front, Arc::clone(&shared)));
         }
@@ -145,12 +145,12 @@ async fn listen(
 }
 
 /// The next connection; none when there shall be none.
-async fn accept(listener: &TcpListener, told: &mut watch::Receiver<Fault>) -> Option<TcpStream> {
+async fn accept(listener: &TcpListener, fault: &mut watch::Receiver<Fault>) -> Option<TcpStream> {
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted { return Some(stream) },
-            changed = told.changed() => {
-                if changed.is_err() || matches!(*told.borrow_and_update(), Fault::Drop) {
+            changed = fault.changed() => {
+                if changed.is_err() || matches!(*fault.borrow_and_update(), Fault::Drop) {
                     return None;
                 }
             }

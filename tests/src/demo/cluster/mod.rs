@@ -1,4 +1,4 @@
-//! The tutorial on a real control plane with OpenYurt's own controllers: the same story, told by API calls.
+//! The tutorial on a real control plane with OpenYurt's own controllers: the same steps, as API calls.
 
 mod asked;
 mod restart;

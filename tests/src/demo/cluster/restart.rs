@@ -11,7 +11,7 @@ use crate::demo::change::{Meanwhile, show};
 use crate::demo::matrix::{Seen, settle};
 use crate::demo::screen::Screen;
 use crate::demo::table::draw_change;
-use crate::demo::truth::{BACK, EDGE2, IN_BOTH, IN_HANGZHOU, IN_SHANGHAI, LONE, MOVED, NOBODY, WORKER};
+use crate::demo::truth::{BACK, EDGE2, IN_BOTH, IN_HANGZHOU, IN_SHANGHAI, LONE, MOVED, NO_POOL, WORKER};
 
 use super::stage::Stage;
 
@@ -22,7 +22,7 @@ pub(super) fn run(screen: &Screen, stage: &mut Stage, before: &Seen) -> Result<(
     let on_worker = Meanwhile::begin(stage.cast(), WORKER)?;
     let on_edge = Meanwhile::begin(stage.cast(), EDGE2)?;
     stage.cluster.kill(Part::ApiServer)?;
-    screen.line("SIGKILL: the kernel goes on with what it was told last")?;
+    screen.line("SIGKILL: the kernel goes on with what it has")?;
     thread::sleep(Duration::from_secs(1));
     let started = Instant::now();
     stage.cluster.start(Part::ApiServer)?;
@@ -32,7 +32,7 @@ pub(super) fn run(screen: &Screen, stage: &mut Stage, before: &Seen) -> Result<(
 
     screen.act("Service svc-ud1", "`openyurt.io/nodepool, *` becomes `openyurt.io/nodepool`")?;
     let patch = json!({"metadata": {"annotations": {"openyurt.io/topologyKeys": "openyurt.io/nodepool"}}});
-    let shown = show(stage.cast(), LONE, IN_BOTH, NOBODY, || stage.merge(SERVICE, &patch))?;
+    let shown = show(stage.cast(), LONE, IN_BOTH, NO_POOL, || stage.merge(SERVICE, &patch))?;
     screen.measured(shown, "from the call's answer to the first refused connection on lone-node")?;
     let seen = settle(stage.cast(), &MOVED, &BACK)?;
     on_worker.end(screen, stage.cast(), IN_HANGZHOU, IN_HANGZHOU, "all stayed in hangzhou")?;

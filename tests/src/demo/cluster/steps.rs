@@ -9,7 +9,7 @@ use crate::demo::matrix::{Seen, settle};
 use crate::demo::screen::Screen;
 use crate::demo::table::draw_change;
 use crate::demo::truth::{
-    self, AT_FIRST, EDGE2, FALLBACK, HOME, IN_BOTH, IN_HANGZHOU, IN_SHANGHAI, MOVED, NOBODY, SHANGHAI,
+    self, AT_FIRST, EDGE2, FALLBACK, HOME, IN_BOTH, IN_HANGZHOU, IN_SHANGHAI, MOVED, NO_POOL, SHANGHAI,
     UNREADY, WORKER, WORKER2,
 };
 
@@ -31,7 +31,7 @@ fn pool_is_scaled_to_zero(screen: &Screen, stage: &Stage, before: &Seen) -> Resu
     screen.heading("2. shanghai is scaled to zero: its clients are refused, the others notice nothing")?;
     screen.act("YurtAppSet united-deployment1", "a tweak for the pool shanghai, `replicas: 0`")?;
     let loads = [Meanwhile::begin(stage.cast(), WORKER)?, Meanwhile::begin(stage.cast(), EDGE2)?];
-    let shown = show(stage.cast(), WORKER2, IN_SHANGHAI, NOBODY, || scale(stage, 0))?;
+    let shown = show(stage.cast(), WORKER2, IN_SHANGHAI, NO_POOL, || scale(stage, 0))?;
     screen.measured(
         shown,
         "from the call's answer, by way of four controllers, to the first refused connection",
@@ -49,7 +49,7 @@ fn annotation_allows_more(screen: &Screen, stage: &Stage, before: &Seen) -> Resu
         .heading("3. The annotation becomes `openyurt.io/nodepool, *`: the own pool first, else anywhere")?;
     screen.act("Service svc-ud1", "`openyurt.io/nodepool` becomes `openyurt.io/nodepool, *`")?;
     let patch = json!({"metadata": {"annotations": {TOPOLOGY: "openyurt.io/nodepool, *"}}});
-    let shown = show(stage.cast(), WORKER2, NOBODY, IN_HANGZHOU, || stage.merge(SERVICE, &patch))?;
+    let shown = show(stage.cast(), WORKER2, NO_POOL, IN_HANGZHOU, || stage.merge(SERVICE, &patch))?;
     screen.measured(shown, "from the call's answer to the first answer from hangzhou on kind-worker2")?;
     let seen = settle(stage.cast(), &UNREADY, &FALLBACK)?;
     draw_change(screen, stage.cast().pools(), before, &seen)?;
