@@ -119,8 +119,8 @@ fn warn(report: &FileReport, mut to: impl Write) -> io::Result<()> {
     for duplicate in &report.duplicates {
         writeln!(to, "warning: {duplicate}")?;
     }
-    for oddity in &report.oddities {
-        writeln!(to, "warning: {oddity}")?;
+    for part in &report.left_out {
+        writeln!(to, "warning: {part}")?;
     }
     Ok(())
 }

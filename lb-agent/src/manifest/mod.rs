@@ -47,7 +47,7 @@ impl Format {
 pub struct Manifest {
     pub objects: Vec<Defined>,
     /// Parts of objects that were left out, each with its object and field.
-    pub oddities: Vec<Oddity>,
+    pub left_out: Vec<LeftOut>,
     /// Kinds that are not read here, one sentence each.
     pub notes: Vec<String>,
 }
@@ -60,7 +60,7 @@ pub struct Defined {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Oddity {
+pub struct LeftOut {
     pub document: usize,
     pub text: String,
 }
@@ -216,8 +216,8 @@ impl Reader<'_> {
         let object = wrap(object);
         let document = place.document;
         let odd =
-            problems.into_iter().map(|why| Oddity { document, text: format!("{}: {why}", object.key()) });
-        self.found.oddities.extend(odd);
+            problems.into_iter().map(|why| LeftOut { document, text: format!("{}: {why}", object.key()) });
+        self.found.left_out.extend(odd);
         self.found.objects.push(Defined { document, object });
         Ok(())
     }

@@ -73,7 +73,7 @@ fn documents_are_divided_and_counted_by_their_dividers() {
     ] {
         let found = yaml(&text).unwrap_or_else(|error| panic!("{shows}: {error}"));
         assert_eq!(objects(&found).join(", "), expected, "{shows}");
-        assert!(found.notes.is_empty() && found.oddities.is_empty(), "{shows}");
+        assert!(found.notes.is_empty() && found.left_out.is_empty(), "{shows}");
     }
 }
 
@@ -251,11 +251,11 @@ fn what_is_left_out_names_its_document_and_object() {
         "{NODE}---\n{SLICE}---\napiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{clusterIP: ten}}\n"
     );
     let found = yaml(&text).unwrap();
-    let oddity = Oddity {
+    let part = LeftOut {
         document: 3,
         text: "Service default/s: spec.clusterIP: \"ten\" is not an IP address; it is left out".to_owned(),
     };
-    assert_eq!(found.oddities, [oddity]);
+    assert_eq!(found.left_out, [part]);
     assert_eq!(found.objects.len(), 3);
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub use change::{Change, SliceOwner, Unread};
 pub use report::{
-    ApiReport, Duplicate, Failure, FileProblem, FileReport, KindState, Remark, SourceReport, SourceState,
+    ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, SourceReport, SourceState,
 };
 
 /// Namespace and name. Prints as `namespace/name`.

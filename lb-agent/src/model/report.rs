@@ -24,11 +24,11 @@ pub struct FileReport {
     /// Files that cannot be used as they are.
     pub problems: Vec<FileProblem>,
     /// Parts of usable objects that were left out.
-    pub oddities: Vec<Remark>,
+    pub left_out: Vec<FileNote>,
     /// Objects that several places define.
     pub duplicates: Vec<Duplicate>,
     /// Kinds that are not read.
-    pub notes: Vec<Remark>,
+    pub notes: Vec<FileNote>,
     /// Files that were never usable since the start. What they define is unknown, and unknown
     /// is not empty: while there are any, nothing is removed for being absent.
     pub incomplete: Vec<PathBuf>,
@@ -70,13 +70,13 @@ impl fmt::Display for FileProblem {
 
 /// Something worth saying about a file that is used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Remark {
+pub struct FileNote {
     pub file: PathBuf,
     pub document: Option<usize>,
     pub text: String,
 }
 
-impl Remark {
+impl FileNote {
     /// The file, and the document in it.
     #[must_use]
     pub fn place(&self) -> String {
@@ -84,7 +84,7 @@ impl Remark {
     }
 }
 
-impl fmt::Display for Remark {
+impl fmt::Display for FileNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place(), self.text)
     }

@@ -14,7 +14,7 @@ pub fn of_source(report: &SourceReport) -> Vec<Diagnostic> {
 }
 
 fn of_files(report: &FileReport) -> Vec<Diagnostic> {
-    let FileReport { problems, oddities, duplicates, notes, incomplete } = report;
+    let FileReport { problems, left_out, duplicates, notes, incomplete } = report;
     let mut found = Vec::new();
     for file in incomplete {
         let message = "could never be read: until it can, nothing is removed";
@@ -23,8 +23,8 @@ fn of_files(report: &FileReport) -> Vec<Diagnostic> {
     for problem in problems {
         found.push(Diagnostic::new(problem.place(), Reason::Unusable, problem.what()));
     }
-    for oddity in oddities {
-        found.push(Diagnostic::new(oddity.place(), Reason::LeftOut, &*oddity.text));
+    for part in left_out {
+        found.push(Diagnostic::new(part.place(), Reason::LeftOut, &*part.text));
     }
     for duplicate in duplicates {
         found.push(Diagnostic::new(duplicate.object.to_string(), Reason::Duplicate, duplicate.what()));
@@ -46,7 +46,7 @@ fn of_api(report: &ApiReport) -> Vec<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Duplicate, FileProblem, Kind, ObjectKey, ObjectName, Remark};
+    use crate::model::{Duplicate, FileNote, FileProblem, Kind, ObjectKey, ObjectName};
 
     #[test]
     fn a_report_names_the_place_once_and_says_what_is_wrong_there() {
@@ -59,9 +59,9 @@ mod tests {
         };
         let files = FileReport {
             problems: vec![problem],
-            oddities: vec![Remark { file: "b.yaml".into(), document: None, text: "odd".to_owned() }],
+            left_out: vec![FileNote { file: "b.yaml".into(), document: None, text: "odd".to_owned() }],
             duplicates: vec![Duplicate { object: web.clone(), used: "c".into(), ignored: "d".into() }],
-            notes: vec![Remark { file: "e.yaml".into(), document: Some(1), text: "skips".to_owned() }],
+            notes: vec![FileNote { file: "e.yaml".into(), document: Some(1), text: "skips".to_owned() }],
             incomplete: vec!["a.yaml".into()],
         };
         let api = ApiReport {

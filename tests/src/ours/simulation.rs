@@ -35,7 +35,7 @@ impl Cluster {
             return Ok(());
         }
         let found = read(&manifests(line)?, Format::Yaml, &mut Interner::default())?;
-        ensure!(found.oddities.is_empty() && found.notes.is_empty(), "{found:?}");
+        ensure!(found.left_out.is_empty() && found.notes.is_empty(), "{found:?}");
         self.0.extend(found.objects.into_iter().map(|defined| (defined.object.key(), defined.object)));
         Ok(())
     }

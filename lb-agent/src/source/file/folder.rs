@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::convert::Interner;
-use crate::manifest::{self, Format, Manifest, Oddity, Rejected, Unusable};
-use crate::model::{Change, Duplicate, FileProblem, FileReport, Object, ObjectKey, Remark, Unread};
+use crate::manifest::{self, Format, LeftOut, Manifest, Rejected, Unusable};
+use crate::model::{Change, Duplicate, FileNote, FileProblem, FileReport, Object, ObjectKey, Unread};
 
 use super::definitions::Definitions;
 
@@ -69,7 +69,7 @@ struct Good {
     objects: Vec<(ObjectKey, Object)>,
     /// Objects that stand in the file more than once.
     twice: Vec<ObjectKey>,
-    oddities: Vec<Oddity>,
+    left_out: Vec<LeftOut>,
     notes: Vec<String>,
 }
 
@@ -134,13 +134,13 @@ impl Folder {
                 report.incomplete.push(path());
                 continue;
             };
-            report.oddities.extend(good.oddities.iter().map(|oddity| Remark {
+            report.left_out.extend(good.left_out.iter().map(|part| FileNote {
                 file: path(),
-                document: Some(oddity.document),
-                text: oddity.text.clone(),
+                document: Some(part.document),
+                text: part.text.clone(),
             }));
             let notes = good.notes.iter().cloned();
-            report.notes.extend(notes.map(|text| Remark { file: path(), document: None, text }));
+            report.notes.extend(notes.map(|text| FileNote { file: path(), document: None, text }));
             let twice = good.twice.iter().cloned();
             report.duplicates.extend(twice.map(|object| Duplicate { object, used: path(), ignored: path() }));
         }
@@ -278,7 +278,7 @@ impl Good {
             }
         }
         objects.shrink_to_fit();
-        Self { objects, twice, oddities: manifest.oddities, notes: manifest.notes }
+        Self { objects, twice, left_out: manifest.left_out, notes: manifest.notes }
     }
 
     fn keys(&self) -> impl Iterator<Item = &ObjectKey> {

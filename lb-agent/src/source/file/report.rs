@@ -12,8 +12,8 @@ impl FileReport {
         for duplicate in new(&self.duplicates, &before.duplicates) {
             tracing::warn!(%duplicate, "an object is defined twice");
         }
-        for oddity in new(&self.oddities, &before.oddities) {
-            tracing::warn!(%oddity, "a part of an object cannot be used");
+        for part in new(&self.left_out, &before.left_out) {
+            tracing::warn!(%part, "a part of an object cannot be used");
         }
         for note in new(&self.notes, &before.notes) {
             tracing::info!(%note, "objects of other kinds are skipped");

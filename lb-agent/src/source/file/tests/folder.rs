@@ -226,16 +226,16 @@ fn a_malformed_file_keeps_its_place_among_duplicates() {
 }
 
 #[test]
-fn oddities_and_notes_name_their_file() {
+fn what_is_left_out_and_notes_name_their_file() {
     let mut folder = folder();
     let odd =
         "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: ten, ports: [{port: 80}]}\n";
     let pod = "---\napiVersion: v1\nkind: Pod\n";
     folder.take(vec![text("s.yaml", &format!("{odd}{pod}"))]);
     let report = folder.report();
-    let oddities: Vec<String> = report.oddities.iter().map(ToString::to_string).collect();
+    let left_out: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
     assert_eq!(
-        oddities,
+        left_out,
         [
             "conf/s.yaml: document 1: Service default/s: spec.clusterIP: \"ten\" is not an IP address; it is left out"
         ]

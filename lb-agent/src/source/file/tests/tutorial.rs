@@ -55,7 +55,7 @@ fn the_tutorial_holds_what_its_truth_rests_on() {
     assert_eq!(lines, expected);
 
     assert_eq!(report.problems, []);
-    assert_eq!(report.oddities, []);
+    assert_eq!(report.left_out, []);
     assert_eq!(report.duplicates, []);
     assert!(report.incomplete.is_empty());
     let notes: Vec<&str> = report.notes.iter().map(|note| note.text.as_str()).collect();

@@ -80,7 +80,7 @@ fn both_live_sources_read_an_object_alike() {
 
         let problems = track.take_problems().unwrap_or_default();
         let said: Vec<String> = problems.iter().map(|(object, why)| format!("{object}: {why}")).collect();
-        let of_file: Vec<String> = manifest.oddities.into_iter().map(|oddity| oddity.text).collect();
+        let of_file: Vec<String> = manifest.left_out.into_iter().map(|part| part.text).collect();
         assert_eq!((said.len(), &said), (odd, &of_file), "{shows}");
         assert!(problems.iter().all(|(object, _)| *object == expected_key(&expected)), "{shows}");
     }
