@@ -11,6 +11,7 @@ mod mirror;
 mod region;
 mod slots;
 mod starved;
+pub mod takeover;
 
 pub use adopt::{Held, NAME_LENGTH, Observed, Proof, cut};
 pub use capacity::{Capacity, Sizes};
