@@ -6,9 +6,12 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use lb_common::hook::Hook;
+use lb_common::layout::LAYOUT_VERSION;
+
+use crate::plan::takeover::GenerationName;
 
 use super::lock::Lock;
-use super::maps::pinned;
+use super::maps::pinned::{self, folder_of};
 use super::pins::remove_file;
 use super::programs::attach::{PinnedLink, pinned_links};
 use super::sys;
@@ -33,8 +36,8 @@ pub fn remove_all(held: &Lock) -> Result<Vec<PathBuf>, RemoveError> {
     for link in pinned_links(pin_root) {
         remove_link(&link, &mut removed)?;
     }
-    for folder in pinned::generations(pin_root) {
-        remove_folder(&folder, &mut removed)?;
+    for name in generations(pin_root)? {
+        remove_folder(&folder_of(pin_root, name), &mut removed)?;
     }
     match fs::remove_dir(pin_root) {
         Ok(()) => removed.push(pin_root.to_owned()),
@@ -71,11 +74,15 @@ pub fn remove_other_links(pin_root: &Path) -> Result<Vec<PathBuf>, RemoveError> 
 /// When a pin cannot be removed.
 pub fn remove_other_generations(pin_root: &Path) -> Result<Vec<PathBuf>, RemoveError> {
     let mut removed = Vec::new();
-    let current = pinned::folder(pin_root);
-    for folder in pinned::generations(pin_root).into_iter().filter(|folder| *folder != current) {
-        remove_folder(&folder, &mut removed)?;
+    let in_use = GenerationName::current(LAYOUT_VERSION);
+    for name in generations(pin_root)?.into_iter().filter(|name| *name != in_use) {
+        remove_folder(&folder_of(pin_root, name), &mut removed)?;
     }
     Ok(removed)
+}
+
+fn generations(pin_root: &Path) -> Result<Vec<GenerationName>, RemoveError> {
+    pinned::generations(pin_root).map_err(|source| RemoveError { path: pin_root.to_owned(), source })
 }
 
 /// Removes the folder of a generation with all that lies in it, links detached; that there is

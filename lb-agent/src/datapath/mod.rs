@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod cleanup;
 mod codec;
+pub mod generation;
 mod grace;
 pub mod lock;
 pub mod maps;

@@ -1,20 +1,25 @@
-//! Opening the maps: taking over those that are in use, or making new ones and changing over.
+//! Opening a generation of maps, and changing over from one to the next.
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use crate::plan::{Capacity, Maps, Mirror, ReadError, Sizes};
+use lb_common::layout::LAYOUT_VERSION;
+
+use crate::plan::takeover::{GenerationName, Place, first_unused_id};
+use crate::plan::{Capacity, MapOp, Maps, Mirror, Observed, ReadError, WriteError};
 
 use super::cgroup::{Cgroup, CgroupError};
 use super::cleanup::{RemoveError, remove_folder, remove_other_generations, remove_other_links};
+use super::generation::{self, Findings, Pins};
 use super::lock::{self, Lock, LockError};
 use super::maps::bpf::Bpf;
-use super::maps::pinned::{self, OpenError, PinnedMaps};
-use super::pins::with_suffix;
+use super::maps::pinned::{self, OpenError, folder_of};
 use super::programs::attach::attached;
 use super::programs::links::{AttachError, Damage, Links};
 use super::programs::load::{Features, LoadError, Programs, load};
+use super::sys;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
@@ -24,6 +29,8 @@ pub enum TakeoverError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
     #[error(transparent)]
     Attach(#[from] AttachError),
     #[error(transparent)]
@@ -38,6 +45,12 @@ pub enum TakeoverError {
         #[source]
         source: io::Error,
     },
+    #[error("could not pin maps and programs in {}", folder.display())]
+    Pin {
+        folder: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// What happened to the pins and links of a running agent.
@@ -47,6 +60,10 @@ pub enum Trouble {
     PinRoot {
         path: PathBuf,
     },
+    /// Pins of maps or programs were removed.
+    Pins {
+        folder: PathBuf,
+    },
     Link(Damage),
 }
 
@@ -54,29 +71,57 @@ impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::PinRoot { path } => write!(f, "the pin root {} was removed", path.display()),
+            Self::Pins { folder } => {
+                write!(f, "pins of maps or programs in {} were removed", folder.display())
+            }
             Self::Link(damage) => damage.fmt(f),
         }
     }
 }
 
-/// The programs of this agent over the maps of one pin root.
+/// A generation in hand: its programs are loaded, its pins held. Its maps are handed out with it.
+#[derive(Debug)]
+pub struct Generation {
+    programs: Programs,
+    pins: Pins,
+}
+
+impl Generation {
+    #[must_use]
+    pub const fn name(&self) -> GenerationName {
+        self.pins.name
+    }
+
+    /// Whether refusals come as ECONNREFUSED by `bpf_set_retval`.
+    #[must_use]
+    pub const fn can_set_errno(&self) -> bool {
+        self.programs.can_set_errno()
+    }
+}
+
+/// A generation, its maps open for writing, and the mirror of what they hold.
+#[derive(Debug)]
+pub struct Opened {
+    pub generation: Generation,
+    pub maps: Bpf,
+    pub mirror: Mirror,
+}
+
+/// The pin root, the cgroup, and the links between them.
 #[derive(Debug)]
 pub struct Datapath {
     lock: Lock,
     cgroup: Cgroup,
     object: &'static [u8],
     machine: Features,
-    programs: Option<Programs>,
+    /// Open from the first attachment on.
     links: Option<Links>,
-    /// The maps in hand lie in `v1-new` and have yet to take the place of `v1`.
-    fresh: bool,
 }
 
 impl Datapath {
     #[must_use]
     pub const fn new(lock: Lock, cgroup: Cgroup, object: &'static [u8]) -> Self {
-        let machine = Features::THIS;
-        Self { lock, cgroup, object, machine, programs: None, links: None, fresh: false }
+        Self { lock, cgroup, object, machine: Features::THIS, links: None }
     }
 
     /// As if this were another machine: for tests of what other machines run.
@@ -95,41 +140,147 @@ impl Datapath {
         self.lock.pin_root()
     }
 
-    /// Whether refusals come as ECONNREFUSED by `bpf_set_retval`; `None` before the programs are loaded.
-    #[must_use]
-    pub fn can_set_errno(&self) -> Option<bool> {
-        self.programs.as_ref().map(Programs::can_set_errno)
-    }
-
-    /// What happened to pins and links since they were made. Cheap enough for every second.
-    #[must_use]
-    pub fn trouble(&self) -> Vec<Trouble> {
-        let pin_root =
-            (!self.lock.is_current()).then(|| Trouble::PinRoot { path: self.pin_root().to_owned() });
-        let damage = self.links.as_ref().map(Links::damage).unwrap_or_default();
-        pin_root.into_iter().chain(damage.into_iter().map(Trouble::Link)).collect()
-    }
-
-    /// Makes up for all of it.
+    /// What earlier agents left below the pin root.
     ///
     /// # Errors
-    /// When something cannot be made again. What is left goes on.
-    pub fn repair(&mut self, trouble: &[Trouble]) -> Result<(), TakeoverError> {
-        if !self.lock.is_current() {
-            self.lock = lock::acquire(self.pin_root())?;
+    /// When it cannot be read.
+    pub fn find(&self) -> Result<Findings, TakeoverError> {
+        Ok(generation::find(self.pin_root())?)
+    }
+
+    /// Goes on with a generation of this version, whatever its size. It gets its name if it has
+    /// yet to; its programs are loaded anew, and attached by [`attach`](Self::attach).
+    ///
+    /// # Errors
+    /// When the kernel refuses a program, or the maps cannot be read.
+    pub fn adopt(&self, name: GenerationName) -> Result<Opened, TakeoverError> {
+        let first_id = self.first_unused_id()?;
+        let name = self.put_in_place(name)?;
+        let folder = folder_of(self.pin_root(), name);
+        let mut maps = Bpf::open(&folder)?;
+        let programs = load(self.object, &folder, maps.capacity(), self.machine)?;
+        let failed = |source| TakeoverError::Pin { folder: folder.clone(), source };
+        generation::pin_next_programs(self.pin_root(), &folder, &programs).map_err(failed)?;
+        let pins = Pins::hold(self.pin_root(), name, &programs).map_err(failed)?;
+        promise(&mut maps, first_id)?;
+        let held = Observed { next_id: first_id, ..maps.dump()? };
+        if let Err(error) = maps.repair(&held) {
+            tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
         }
-        let Some(links) = &mut self.links else { return Ok(()) };
-        let damage: Vec<Damage> = trouble
-            .iter()
-            .filter_map(|trouble| match trouble {
-                Trouble::Link(damage) => Some(*damage),
-                Trouble::PinRoot { .. } => None,
-            })
-            .collect();
-        if damage.iter().any(|damage| matches!(damage, Damage::Detached { .. })) {
-            self.cgroup = self.cgroup.reopened()?;
+        let mirror = Mirror::adopt(&held, maps.capacity());
+        Ok(Opened { generation: Generation { programs, pins }, maps, mirror })
+    }
+
+    /// What a generation holds, as far as it can be read: for ids and slots to go on in the next.
+    #[must_use]
+    pub fn inheritance(&self, name: GenerationName) -> Option<Observed> {
+        pinned::inheritance(&folder_of(self.pin_root(), name))
+    }
+
+    /// Makes a generation with empty maps besides those that are in use, in `v2-new`. Maps that are
+    /// carried are those of `from`. Nothing that runs changes before [`attach`](Self::attach).
+    ///
+    /// # Errors
+    /// When the kernel refuses a map or a program. Nothing is left then.
+    pub fn make(&self, capacity: Capacity, from: Option<GenerationName>) -> Result<Opened, TakeoverError> {
+        let name = GenerationName::current(LAYOUT_VERSION).at(Place::New);
+        let made = self.make_in(name, capacity, from);
+        if made.is_err() {
+            self.discard(name)?;
         }
-        Ok(links.repair(&damage, &self.cgroup)?)
+        made
+    }
+
+    fn make_in(
+        &self,
+        name: GenerationName,
+        capacity: Capacity,
+        from: Option<GenerationName>,
+    ) -> Result<Opened, TakeoverError> {
+        let folder = folder_of(self.pin_root(), name);
+        let failed = |source| TakeoverError::Pin { folder: folder.clone(), source };
+        // All that is read of earlier ones comes before one of them is removed.
+        let first_id = self.first_unused_id()?;
+        let carried = generation::carried(self.pin_root(), from).map_err(failed)?;
+        // What an earlier start left half done. Programs that run hold their maps with or without a pin.
+        remove_folder(&folder, &mut Vec::new())?;
+        fs::create_dir(&folder).map_err(failed)?;
+        for (spec, map) in &carried {
+            sys::pin(map.as_fd(), &folder.join(spec.pin)).map_err(failed)?;
+        }
+        let programs = load(self.object, &folder, capacity, self.machine)?;
+        generation::pin_programs(&folder, &programs).map_err(failed)?;
+        let pins = Pins::hold(self.pin_root(), name, &programs).map_err(failed)?;
+        let mut maps = Bpf::open(&folder)?;
+        promise(&mut maps, first_id)?;
+        let mirror = Mirror::new(maps.capacity(), first_id);
+        Ok(Opened { generation: Generation { programs, pins }, maps, mirror })
+    }
+
+    /// Removes what [`make`](Self::make) made, when it is not to be used.
+    ///
+    /// # Errors
+    /// When a pin cannot be removed.
+    pub fn discard(&self, name: GenerationName) -> Result<(), TakeoverError> {
+        Ok(remove_folder(&folder_of(self.pin_root(), name), &mut Vec::new())?)
+    }
+
+    /// Puts the programs of `generation` into effect, in place of others without a moment in
+    /// between, readers first.
+    ///
+    /// # Errors
+    /// When the kernel refuses; then what ran before runs again.
+    pub fn attach(&mut self, generation: &Generation) -> Result<(), TakeoverError> {
+        let pin_root = self.lock.pin_root();
+        let links = self.links.get_or_insert_with(|| Links::open(pin_root, &self.cgroup));
+        Ok(links.put(&generation.programs, &self.cgroup)?)
+    }
+
+    /// After [`attach`](Self::attach): the generation takes its name, and what others left goes. It
+    /// can fail anywhere, or be killed, and be repeated.
+    ///
+    /// # Errors
+    /// When a pin cannot be moved or removed. What is attached serves all the same.
+    pub fn settle(&self, generation: &mut Generation) -> Result<(), TakeoverError> {
+        let pins = &mut generation.pins;
+        pins.name = self.put_in_place(pins.name)?;
+        let folder = folder_of(self.pin_root(), pins.name);
+        generation::settle_programs(&folder).map_err(|source| TakeoverError::Pin { folder, source })?;
+        for path in remove_other_links(self.pin_root())? {
+            tracing::info!(path = %path.display(), "removed a link that this version does not use");
+        }
+        remove_other_generations(self.pin_root())?;
+        Ok(())
+    }
+
+    /// Gives a generation the name of the one in use, where nothing else is.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn take_name(&self, generation: &mut Generation) -> Result<(), TakeoverError> {
+        generation.pins.name = self.put_in_place(generation.pins.name)?;
+        Ok(())
+    }
+
+    /// Gives a generation the name of the one in use. Another one that has it is put aside, and
+    /// one that was put aside before is removed.
+    fn put_in_place(&self, name: GenerationName) -> Result<GenerationName, TakeoverError> {
+        let current = name.at(Place::Current);
+        if name == current {
+            return Ok(current);
+        }
+        let [from, to] = [name, current].map(|name| folder_of(self.pin_root(), name));
+        if to.is_dir() {
+            let old = folder_of(self.pin_root(), name.at(Place::Old));
+            remove_folder(&old, &mut Vec::new())?;
+            rename(&to, &old)?;
+        } else {
+            // A pin has no business there.
+            super::pins::remove_file(&to)
+                .map_err(|source| TakeoverError::Rename { from: to.clone(), source })?;
+        }
+        rename(&from, &to)?;
+        Ok(current)
     }
 
     /// The programs of others that run before ours, by hook.
@@ -140,132 +291,55 @@ impl Datapath {
         before.filter(|(_, programs)| !programs.is_empty()).collect()
     }
 
-    /// Opens maps with room for `need`: those that are pinned, if they are this layout's and large
-    /// enough, else new and empty ones, beside the old. Nothing that runs changes before
-    /// [`attach`](Self::attach).
-    ///
-    /// # Errors
-    /// When the kernel refuses a map or a program.
-    pub fn open(&mut self, need: Capacity, sizes: Sizes) -> Result<(Bpf, Mirror), TakeoverError> {
-        self.open_if(need, sizes, |capacity| sizes.accepts(capacity, need))
+    /// What happened to pins and links since they were made. Cheap enough for every second.
+    #[must_use]
+    pub fn trouble(&self, generation: &Generation) -> Vec<Trouble> {
+        let path = self.pin_root();
+        let pin_root = (!self.lock.is_current()).then(|| Trouble::PinRoot { path: path.to_owned() });
+        let pins = &generation.pins;
+        let pins = pins.is_damaged(path).then(|| Trouble::Pins { folder: folder_of(path, pins.name) });
+        let damage = self.links.as_ref().map(Links::damage).unwrap_or_default();
+        pin_root.into_iter().chain(pins).chain(damage.into_iter().map(Trouble::Link)).collect()
     }
 
-    /// The same, but maps that are pinned will do in any size: they may hold what nobody else
-    /// knows.
+    /// Makes up for all of it.
     ///
     /// # Errors
-    /// When the kernel refuses a map or a program.
-    pub fn open_in_any_size(&mut self, need: Capacity, sizes: Sizes) -> Result<(Bpf, Mirror), TakeoverError> {
-        self.open_if(need, sizes, |_| true)
-    }
-
-    fn open_if(
-        &mut self,
-        need: Capacity,
-        sizes: Sizes,
-        will_do: impl FnOnce(Capacity) -> bool,
-    ) -> Result<(Bpf, Mirror), TakeoverError> {
-        let current = pinned::folder(self.pin_root());
-        let usable = match PinnedMaps::open(&current) {
-            Ok(maps) => will_do(maps.capacity()),
-            Err(OpenError::Absent { .. } | OpenError::Foreign { .. }) => false,
-            Err(error) => return Err(error.into()),
-        };
-        if usable {
-            self.fresh = false;
-            remove_folder(&self.new_folder(), &mut Vec::new())?;
-            return self.take_over(&current);
+    /// When something cannot be made again. What is left goes on.
+    pub fn repair(&mut self, generation: &Generation, trouble: &[Trouble]) -> Result<(), TakeoverError> {
+        if !self.lock.is_current() {
+            self.lock = lock::acquire(self.pin_root())?;
         }
-        self.renew(sizes.fresh(need), self.first_unused_id())
-    }
-
-    /// Opens new, empty maps of `capacity`, beside those that are in use. `next_id` is the first
-    /// service id that was never used within this boot.
-    ///
-    /// # Errors
-    /// When the kernel refuses a map or a program.
-    pub fn renew(&mut self, capacity: Capacity, next_id: u32) -> Result<(Bpf, Mirror), TakeoverError> {
-        // What an earlier start left half done. Programs that run hold their maps with or without a pin.
-        let new = self.new_folder();
-        remove_folder(&new, &mut Vec::new())?;
-        match make(self.object, self.machine, &new, capacity, next_id) {
-            Ok((programs, maps, mirror)) => {
-                self.programs = Some(programs);
-                self.fresh = true;
-                Ok((maps, mirror))
-            }
-            Err(error) => {
-                remove_folder(&new, &mut Vec::new())?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Puts the programs into effect, in place of older ones without a moment in between; then new
-    /// maps take the place of the old ones under their name. A start that is killed before the end
-    /// leaves programs that work; the next one begins anew.
-    ///
-    /// # Errors
-    /// When the kernel refuses; what ran before goes on.
-    pub fn attach(&mut self) -> Result<(), TakeoverError> {
-        let Some(programs) = &self.programs else { return Ok(()) };
-        if self.links.is_none() {
-            self.links = Some(Links::open(self.lock.pin_root(), &self.cgroup));
-        }
+        let pins = &generation.pins;
+        let folder = folder_of(self.pin_root(), pins.name);
+        pins.restore(self.pin_root()).map_err(|source| TakeoverError::Pin { folder, source })?;
         let Some(links) = &mut self.links else { return Ok(()) };
-        links.put(programs, &self.cgroup)?;
-        if self.fresh {
-            let (current, new) = (pinned::folder(self.pin_root()), self.new_folder());
-            let old = with_suffix(&current, "-old");
-            remove_folder(&old, &mut Vec::new())?;
-            if current.is_dir() {
-                rename(&current, &old)?;
-            }
-            rename(&new, &current)?;
-            self.fresh = false;
+        let damage: Vec<Damage> = trouble
+            .iter()
+            .filter_map(|trouble| match trouble {
+                Trouble::Link(damage) => Some(*damage),
+                Trouble::PinRoot { .. } | Trouble::Pins { .. } => None,
+            })
+            .collect();
+        if damage.iter().any(|damage| matches!(damage, Damage::Detached { .. })) {
+            self.cgroup = self.cgroup.reopened()?;
         }
-        for path in remove_other_links(self.pin_root())? {
-            tracing::info!(path = %path.display(), "removed a link that this version does not use");
-        }
-        remove_other_generations(self.pin_root())?;
-        Ok(())
+        Ok(links.repair(&damage, &self.cgroup)?)
     }
 
-    /// Past every service id that the maps of this boot promised, also those of a start that was
-    /// killed before they had their name.
-    fn first_unused_id(&self) -> u32 {
-        let current = pinned::folder(self.pin_root());
-        let folders = [with_suffix(&current, "-new"), with_suffix(&current, "-old"), current];
-        folders.iter().filter_map(|folder| PinnedMaps::next_service_id(folder)).max().unwrap_or(1)
-    }
-
-    fn take_over(&mut self, folder: &Path) -> Result<(Bpf, Mirror), TakeoverError> {
-        let mut maps = Bpf::open(folder)?;
-        self.programs = Some(load(self.object, folder, maps.capacity(), self.machine)?);
-        let observed = maps.dump()?;
-        if let Err(error) = maps.repair(&observed) {
-            tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
-        }
-        let mirror = Mirror::adopt(&observed, maps.capacity());
-        Ok((maps, mirror))
-    }
-
-    fn new_folder(&self) -> PathBuf {
-        with_suffix(&pinned::folder(self.pin_root()), "-new")
+    /// Past every service id that maps of this boot promised, of whatever version, also those of a
+    /// start that was killed before they had their name.
+    fn first_unused_id(&self) -> Result<u32, TakeoverError> {
+        let failed = |source| OpenError::Syscall { path: self.pin_root().to_owned(), source };
+        let names = pinned::generations(self.pin_root()).map_err(failed)?.into_iter();
+        let known = names.filter_map(|name| pinned::unused_id(&folder_of(self.pin_root(), name)));
+        Ok(first_unused_id(known))
     }
 }
 
-fn make(
-    object: &[u8],
-    machine: Features,
-    folder: &Path,
-    capacity: Capacity,
-    next_id: u32,
-) -> Result<(Programs, Bpf, Mirror), TakeoverError> {
-    let programs = load(object, folder, capacity, machine)?;
-    let maps = Bpf::open(folder)?;
-    let mirror = Mirror::new(maps.capacity(), next_id);
-    Ok((programs, maps, mirror))
+/// Writes the first unused id into the maps, so that it outlives the folders that it was read from.
+fn promise(maps: &mut Bpf, first_id: u32) -> Result<(), WriteError> {
+    if maps.next_id() == first_id { Ok(()) } else { maps.write(&MapOp::NextId(first_id)) }
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), TakeoverError> {

@@ -47,7 +47,8 @@ impl Observed {
     }
 
     /// The lowest service id that was never used, also by what is there without a promise.
-    fn first_unused_id(&self) -> u32 {
+    #[must_use]
+    pub fn first_unused_id(&self) -> u32 {
         let highest = self.proven().map(|(_, element)| element.owner.id).max().unwrap_or(0);
         self.next_id.max(highest.saturating_add(1))
     }

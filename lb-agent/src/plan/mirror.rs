@@ -69,7 +69,7 @@ pub struct Mirror {
 
 /// Past this many service ids no more are given out: an honest agent does not get there within a
 /// boot, so the maps were written by something else.
-const LAST_ID: u32 = u32::MAX - (1 << 20);
+pub(super) const LAST_ID: u32 = u32::MAX - (1 << 20);
 
 impl Mirror {
     /// The picture of empty maps. `next_id` is the first service id that was never used within

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::capacity::Capacity;
+use super::mirror::LAST_ID;
 
 /// Where a generation stands in a change-over, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,8 +88,6 @@ pub struct Found {
     pub name: GenerationName,
     pub contents: Contents,
     pub programs: Pinned,
-    /// The lowest service id that it does not know as used; `None` where it does not say.
-    pub next_id: Option<u32>,
 }
 
 /// What a start does.
@@ -160,15 +159,11 @@ const fn go_on_with(name: GenerationName) -> Takeover {
     }
 }
 
-/// Ids from here on are not believed: no boot is long enough to use so many, so a map that says so
-/// holds something else.
-const BEYOND_BELIEF: u32 = 0xf000_0000;
-
-/// The first service id that was never used within this boot, whatever versions ran.
+/// The first service id that was never used within this boot, whatever versions ran. `known` are
+/// the lowest ids that single generations do not know as used; what cannot be an id is no answer.
 #[must_use]
-pub fn first_unused_id(found: &[Found]) -> u32 {
-    let known = found.iter().filter_map(|found| found.next_id);
-    known.filter(|id| *id < BEYOND_BELIEF).max().unwrap_or(1).max(1)
+pub fn first_unused_id(known: impl IntoIterator<Item = u32>) -> u32 {
+    known.into_iter().filter(|id| *id < LAST_ID).max().unwrap_or(1).max(1)
 }
 
 impl Found {
@@ -184,101 +179,96 @@ impl Found {
 mod tests {
     use super::*;
 
-    /// This is layout version 2, with two hooks. A generation is written `name=contents`, followed
-    /// by `*N` where N of its programs run behind links, or by `*?` where it pinned no programs.
+    /// What it shows, how many links there are, what is found, and what follows. This is layout version 2,
+    /// with two hooks. A generation is written `name=contents`, followed by `*N` where N of its programs run
+    /// behind links, or by `*?` where it pinned no programs.
+    const CASES: &[(&str, usize, &str, &str)] = &[
+        ("nothing", 0, "", "make"),
+        ("ours in use", 2, "v2=whole*2", "adopt v2"),
+        ("ours, the links taken away", 0, "v2=whole*0", "adopt v2"),
+        ("killed while the first one was made", 0, "v2-new=unusable*?", "make"),
+        ("killed while the first one was filled", 0, "v2=whole*0", "adopt v2"),
+        ("killed while the next one was made", 2, "v2=whole*2 v2-new=unusable*?", "adopt v2"),
+        ("killed while the next one was filled", 2, "v2=whole*2 v2-new=whole*0", "adopt v2"),
+        ("killed between the links", 2, "v2=whole*1 v2-new=whole*1", "finish v2-new"),
+        ("killed before the renames", 2, "v2=whole*0 v2-new=whole*2", "finish v2-new"),
+        ("killed between the renames", 2, "v2-old=whole*0 v2-new=whole*2", "finish v2-new"),
+        ("killed after the renames", 2, "v2=whole*2 v2-old=whole*0", "adopt v2"),
+        (
+            "killed between the renames, then the links went",
+            0,
+            "v2-old=whole*0 v2-new=whole*0",
+            "finish v2-new",
+        ),
+        ("the one in use was put aside", 2, "v2-old=whole*2", "finish v2-old"),
+        ("another program is behind a link", 2, "v2=whole*1", "adopt v2"),
+        ("other programs are behind all links", 2, "v2=whole*0", "adopt v2"),
+        // Other layout versions.
+        ("upgrade", 2, "v1=unusable*?", "replace v1"),
+        ("upgrade, of a version that pins programs", 2, "v1=unusable*2", "replace v1"),
+        ("upgrade, its maps as ours", 2, "v1=whole*2", "replace v1"),
+        ("downgrade", 2, "v3=unusable*2", "replace v3"),
+        ("killed while filled", 2, "v1=unusable*? v2-new=whole*0", "replace v1"),
+        (
+            "killed between the links, then the new version",
+            2,
+            "v1=unusable*? v2-new=whole*1",
+            "finish v2-new",
+        ),
+        ("killed between the links, then the older version", 2, "v2=whole*1 v3-new=whole*1", "adopt v2"),
+        ("killed before its renames", 2, "v1=unusable*? v2-new=whole*2", "finish v2-new"),
+        ("killed before the other version was removed", 2, "v1=unusable*? v2=whole*2", "adopt v2"),
+        (
+            "a downgrade to layout 1, killed before ours was removed",
+            2,
+            "v1=unusable*? v2=whole*0",
+            "replace v1",
+        ),
+        ("a downgrade, killed before a newer one was removed", 2, "v2=whole*2 v3=unusable*0", "adopt v2"),
+        (
+            "the other version was killed between its renames",
+            2,
+            "v1-old=unusable*? v1-new=unusable*?",
+            "replace v1-new",
+        ),
+        ("the other version was killed while it filled", 2, "v1=unusable*? v1-new=unusable*?", "replace v1"),
+        (
+            "the other version was killed between its links",
+            2,
+            "v3=unusable*1 v3-new=unusable*2",
+            "replace v3-new",
+        ),
+        ("another version's that nothing uses", 0, "v1=unusable*?", "make"),
+        ("another version's that nothing uses, and ours", 2, "v1=unusable*? v2=whole*2", "adopt v2"),
+        ("ours that nothing uses, and another's in use", 2, "v2=whole*0 v3=unusable*2", "replace v3"),
+        // What is not as it should be.
+        ("a map is missing or foreign", 2, "v2=unusable*2", "replace v2"),
+        ("the same, nothing attached", 0, "v2=unusable*2", "make"),
+        ("the same, and a half filled one", 2, "v2=unusable*2 v2-new=whole*0", "replace v2"),
+        ("all pins are gone, the links are not", 2, "", "replace what has no name"),
+        ("only garbage, and links", 2, "v2=unusable*?", "replace what has no name"),
+    ];
+
     #[test]
     fn what_serves_goes_on_whatever_was_killed_where() {
-        for (shows, links, found, expected) in [
-            ("nothing", 0, "", "make"),
-            ("ours in use", 2, "v2=whole*2", "adopt v2"),
-            ("ours, the links taken away", 0, "v2=whole*0", "adopt v2"),
-            ("killed while the first one was made", 0, "v2-new=unusable*?", "make"),
-            ("killed while the first one was filled", 0, "v2=whole*0", "adopt v2"),
-            ("killed while the next one was made", 2, "v2=whole*2 v2-new=unusable*?", "adopt v2"),
-            ("killed while the next one was filled", 2, "v2=whole*2 v2-new=whole*0", "adopt v2"),
-            ("killed between the links", 2, "v2=whole*1 v2-new=whole*1", "finish v2-new"),
-            ("killed before the renames", 2, "v2=whole*0 v2-new=whole*2", "finish v2-new"),
-            ("killed between the renames", 2, "v2-old=whole*0 v2-new=whole*2", "finish v2-new"),
-            ("killed after the renames", 2, "v2=whole*2 v2-old=whole*0", "adopt v2"),
-            (
-                "killed between the renames, then the links went",
-                0,
-                "v2-old=whole*0 v2-new=whole*0",
-                "finish v2-new",
-            ),
-            ("the one in use was put aside", 2, "v2-old=whole*2", "finish v2-old"),
-            ("another program is behind a link", 2, "v2=whole*1", "adopt v2"),
-            ("other programs are behind all links", 2, "v2=whole*0", "adopt v2"),
-            // Other layout versions.
-            ("upgrade", 2, "v1=unusable*?", "replace v1"),
-            ("upgrade, of a version that pins programs", 2, "v1=unusable*2", "replace v1"),
-            ("upgrade, its maps as ours", 2, "v1=whole*2", "replace v1"),
-            ("downgrade", 2, "v3=unusable*2", "replace v3"),
-            ("killed while filled", 2, "v1=unusable*? v2-new=whole*0", "replace v1"),
-            (
-                "killed between the links, then the new version",
-                2,
-                "v1=unusable*? v2-new=whole*1",
-                "finish v2-new",
-            ),
-            ("killed between the links, then the older version", 2, "v2=whole*1 v3-new=whole*1", "adopt v2"),
-            ("killed before its renames", 2, "v1=unusable*? v2-new=whole*2", "finish v2-new"),
-            ("killed before the other version was removed", 2, "v1=unusable*? v2=whole*2", "adopt v2"),
-            (
-                "a downgrade to layout 1, killed before ours was removed",
-                2,
-                "v1=unusable*? v2=whole*0",
-                "replace v1",
-            ),
-            ("a downgrade, killed before a newer one was removed", 2, "v2=whole*2 v3=unusable*0", "adopt v2"),
-            (
-                "the other version was killed between its renames",
-                2,
-                "v1-old=unusable*? v1-new=unusable*?",
-                "replace v1-new",
-            ),
-            (
-                "the other version was killed while it filled",
-                2,
-                "v1=unusable*? v1-new=unusable*?",
-                "replace v1",
-            ),
-            (
-                "the other version was killed between its links",
-                2,
-                "v3=unusable*1 v3-new=unusable*2",
-                "replace v3-new",
-            ),
-            ("another version's that nothing uses", 0, "v1=unusable*?", "make"),
-            ("another version's that nothing uses, and ours", 2, "v1=unusable*? v2=whole*2", "adopt v2"),
-            ("ours that nothing uses, and another's in use", 2, "v2=whole*0 v3=unusable*2", "replace v3"),
-            // What is not as it should be.
-            ("a map is missing or foreign", 2, "v2=unusable*2", "replace v2"),
-            ("the same, nothing attached", 0, "v2=unusable*2", "make"),
-            ("the same, and a half filled one", 2, "v2=unusable*2 v2-new=whole*0", "replace v2"),
-            ("all pins are gone, the links are not", 2, "", "replace what has no name"),
-            ("only garbage, and links", 2, "v2=unusable*?", "replace what has no name"),
-        ] {
+        for (shows, links, found, expected) in CASES {
             let found: Vec<Found> = found.split_whitespace().map(parse).collect();
-            assert_eq!(say(takeover(2, &found, links)), expected, "{shows}");
+            assert_eq!(say(takeover(2, &found, *links)), *expected, "{shows}");
             let backwards: Vec<Found> = found.into_iter().rev().collect();
-            assert_eq!(say(takeover(2, &backwards, links)), expected, "{shows}, found in another order");
+            assert_eq!(say(takeover(2, &backwards, *links)), *expected, "{shows}, found in another order");
         }
     }
 
     #[test]
     fn service_ids_go_on_past_those_of_every_generation_that_is_found() {
-        for (shows, ids, first) in [
+        for (shows, known, first) in [
             ("none", &[][..], 1),
-            ("none says so", &[None, None], 1),
-            ("several", &[Some(1025), None, Some(4097), Some(7)], 4097),
-            ("a map of zeros", &[Some(0)], 1),
-            ("garbage", &[Some(u32::MAX), Some(1025)], 1025),
-            ("nothing but garbage", &[Some(u32::MAX)], 1),
+            ("several", &[1025, 4097, 7], 4097),
+            ("a map of zeros", &[0], 1),
+            ("garbage", &[u32::MAX, 1025], 1025),
+            ("nothing but garbage", &[u32::MAX], 1),
         ] {
-            let found: Vec<Found> =
-                ids.iter().map(|next_id| Found { next_id: *next_id, ..parse("v7=unusable*?") }).collect();
-            assert_eq!(first_unused_id(&found), first, "{shows}");
+            assert_eq!(first_unused_id(known.iter().copied()), first, "{shows}");
         }
     }
 
@@ -309,7 +299,6 @@ mod tests {
                 "?" => Pinned::Nothing,
                 running => Pinned::Programs { running: running.parse().unwrap() },
             },
-            next_id: None,
         }
     }
 

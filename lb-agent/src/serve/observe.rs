@@ -1,15 +1,18 @@
 //! What the kernel holds right now, read by the pins alone.
 
 use std::path::Path;
+use std::time::Duration;
 
 use lb_common::layout::LAYOUT_VERSION;
 use lb_common::outcome::Event;
 
 use crate::datapath::cgroup::Cgroup;
+use crate::datapath::generation::find;
 use crate::datapath::lock;
-use crate::datapath::maps::pinned::{OpenError, PinnedMaps, folder};
+use crate::datapath::maps::pinned::{OpenError, PinnedMaps, folder, folder_of};
 use crate::datapath::programs::attach::attached;
 use crate::plan::ReadError;
+use crate::plan::takeover::Takeover;
 use crate::view::kernel::{FillView, HookView, KernelView, OutcomeView, in_regions, services};
 
 #[derive(Debug, thiserror::Error)]
@@ -20,16 +23,52 @@ pub enum ObserveError {
     Read(#[from] ReadError),
 }
 
-/// Reads everything that is pinned below `pin_root`.
+/// Reads everything of the generation that is in use below `pin_root`. Where that is one whose maps
+/// this version cannot read, what is attached is shown all the same.
 ///
 /// # Errors
-/// When nothing is pinned there, or it cannot be read.
+/// When nothing is pinned there and nothing attached, or it cannot be read.
 pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, ObserveError> {
-    let maps = PinnedMaps::open(&folder(pin_root))?;
+    for _ in 0..TRIES {
+        match look(pin_root, cgroup) {
+            Err(ObserveError::Open(OpenError::Absent { .. })) => std::thread::sleep(WAIT),
+            done => return done,
+        }
+    }
+    look(pin_root, cgroup)
+}
+
+/// An agent may give generations other names while they are looked at, or remove them.
+const TRIES: u32 = 5;
+const WAIT: Duration = Duration::from_millis(5);
+
+fn look(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, ObserveError> {
+    let takeover = find(pin_root)?.takeover();
+    let view = KernelView {
+        pin_root: pin_root.display().to_string(),
+        layout: takeover.in_use().map_or(LAYOUT_VERSION, |name| name.version),
+        held_by: lock::holder(pin_root).map(|holder| holder.to_string()),
+        hooks: hooks(pin_root, cgroup),
+        ..KernelView::default()
+    };
+    match takeover {
+        Takeover::Make => Err(OpenError::Absent { folder: folder(pin_root) }.into()),
+        Takeover::Adopt(name) | Takeover::Finish(name) => with_maps(view, &folder_of(pin_root, name)),
+        Takeover::Replace(name) => {
+            let place = name.map_or_else(|| "no folder".to_owned(), |name| name.to_string());
+            let unreadable = format!(
+                "programs run over maps (pinned in {place}) that this version, of layout {LAYOUT_VERSION}, cannot read"
+            );
+            Ok(KernelView { unreadable: Some(unreadable), ..view })
+        }
+    }
+}
+
+fn with_maps(view: KernelView, folder: &Path) -> Result<KernelView, ObserveError> {
+    let maps = PinnedMaps::open(folder)?;
     let observed = maps.dump()?;
     let counters = maps.counters()?;
     let capacity = maps.capacity();
-    let in_regions = in_regions(&observed);
     let fill = |map: &str, used: u64, max_entries: u32| FillView {
         map: map.to_owned(),
         used,
@@ -37,7 +76,7 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
     };
     let maps = vec![
         fill("services4", observed.services.len() as u64, capacity.frontends),
-        fill("backends4", in_regions, capacity.backends),
+        fill("backends4", in_regions(&observed), capacity.backends),
         fill("names", observed.names.len() as u64, capacity.frontends),
     ];
     let outcomes = counters
@@ -45,15 +84,12 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
         .iter()
         .map(|(outcome, times)| OutcomeView { outcome: outcome.label().to_owned(), times: *times });
     Ok(KernelView {
-        pin_root: pin_root.display().to_string(),
-        layout: LAYOUT_VERSION,
-        held_by: lock::holder(pin_root).map(|holder| holder.to_string()),
-        hooks: hooks(pin_root, cgroup),
         services: services(&observed),
         outcomes: outcomes.collect(),
         lookup_retries: counters.event(Event::LookupRetry),
         stale_region_reads: counters.event(Event::StaleRegionRead),
         maps,
+        ..view
     })
 }
 

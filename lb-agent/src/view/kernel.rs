@@ -12,7 +12,10 @@ use crate::plan::{Held, Observed, Proof};
 #[serde(rename_all = "camelCase")]
 pub struct KernelView {
     pub pin_root: String,
+    /// The layout version of the maps in use.
     pub layout: u32,
+    /// Why the maps in use are not shown.
+    pub unreadable: Option<String>,
     /// The process that holds the pin root; `None` when no agent runs.
     pub held_by: Option<String>,
     pub hooks: Vec<HookView>,

@@ -1,6 +1,7 @@
 //! The writer's thread: it wakes for a closed list of reasons, and its body never asks which.
 
 mod due;
+mod grace;
 mod inbox;
 mod lifecycle;
 mod notices;
@@ -22,10 +23,12 @@ use crate::store::Store;
 use crate::view::published::{AgentState, MapFill, NodeFacts, Published};
 
 use due::Due;
+use grace::GracePeriods;
 use inbox::Inbox;
 pub use inbox::Wake;
-use lifecycle::{Lifecycle, with_causes};
+use lifecycle::{ChangeOver, Lifecycle, with_causes};
 use notices::Notices;
+use reconcile::Pass;
 
 /// What the operator settled for the writer.
 #[derive(Clone, Debug)]
@@ -46,6 +49,7 @@ pub struct Writer {
     store: Store,
     report: Arc<SourceReport>,
     lifecycle: Lifecycle,
+    grace_periods: GracePeriods,
     inbox: Inbox,
     due: Due,
     notices: Notices,
@@ -81,7 +85,8 @@ impl Writer {
             source: Arc::clone(&published.source),
             store,
             report: Arc::clone(&published.report),
-            lifecycle: Lifecycle::new(datapath, sizes, grace),
+            lifecycle: Lifecycle::new(datapath, sizes),
+            grace_periods: GracePeriods::new(grace),
             inbox: Inbox::new(inbox, to_self),
             due: Due::new(audit, now),
             notices: Notices::new(outbox),
@@ -108,7 +113,7 @@ impl Writer {
                 match wake {
                     Wake::Stop => return Ok(()),
                     Wake::Source(batch) => self.take(batch),
-                    Wake::Grace(age) => self.lifecycle.grace_passed(age),
+                    Wake::Grace(number) => self.grace_passed(number),
                 }
             }
             let ended = self.pass(is_woken);
@@ -148,10 +153,21 @@ impl Writer {
         if is_due {
             self.converge();
         }
-        self.resize();
+        match self.lifecycle.change_over(&mut self.store) {
+            ChangeOver::NotDue => {}
+            ChangeOver::Done(pass) => self.after(&pass),
+            ChangeOver::GivenUp => self.converge(),
+        }
         self.lifecycle.attach()?;
-        self.lifecycle.start_grace(self.inbox.sender());
+        if let Some(kernel) = self.lifecycle.kernel() {
+            self.grace_periods.start(&mut kernel.mirror, self.inbox.sender());
+        }
         Ok(())
+    }
+
+    fn grace_passed(&mut self, number: u64) {
+        let mirror = self.lifecycle.kernel().map(|kernel| &mut kernel.mirror);
+        self.grace_periods.passed(number, mirror);
     }
 
     /// Compares the maps with what was written, when it is due. Returns whether they differ.
@@ -182,24 +198,18 @@ impl Writer {
     fn converge(&mut self) {
         let Some(kernel) = self.lifecycle.kernel() else { return };
         let pass = kernel.converge(&mut self.store);
+        self.after(&pass);
+    }
+
+    /// What follows from a pass: what needs attention now, and when the next one is due.
+    fn after(&mut self, pass: &Pass) {
         self.passes += 1;
         if pass.written > 0 {
             tracing::debug!(written = pass.written, failed = pass.failed.len(), "pass");
         }
         self.due.set_retry(!pass.failed.is_empty(), Instant::now());
-        self.notices.after(&pass, &self.store, &kernel.mirror);
-    }
-
-    /// Changes over to maps of another size, when that is due.
-    fn resize(&mut self) {
-        if !self.lifecycle.is_to_resize(&self.store) {
-            return;
-        }
-        match self.lifecycle.resize(&mut self.store) {
-            Ok(()) => self.converge(),
-            Err(error) => {
-                tracing::warn!(%error, "could not make other maps; the ones in use go on");
-            }
+        if let Some(mirror) = self.lifecycle.mirror() {
+            self.notices.after(pass, &self.store, mirror);
         }
     }
 
@@ -240,7 +250,7 @@ impl Writer {
             passes: self.passes,
             diagnostics: self.notices.diagnostics().clone(),
             kernel_error: match &self.health {
-                Health::Starting | Health::Serving => self.lifecycle.damage().map(Into::into),
+                Health::Starting | Health::Serving => self.lifecycle.attention().map(Into::into),
                 Health::Failing(error) => Some(Arc::clone(error)),
             },
         };

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, ensure};
 use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
-use lb_agent::datapath::takeover::Datapath;
+use lb_agent::datapath::takeover::{Datapath, Generation, Opened};
 use lb_agent::datapath::{Grace, cgroup, grace_period, lock};
 use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
-use lb_agent::plan::{Backend, Capacity, Desired, Maps, Mirror, Sizes};
+use lb_agent::plan::{Backend, Capacity, Desired, Maps, Mirror};
 use lb_common::layout::Frontend4;
 use lb_common::outcome::Outcome;
 
@@ -21,6 +21,7 @@ pub struct Kernel {
     pub maps: Bpf,
     pub mirror: Mirror,
     datapath: Datapath,
+    generation: Generation,
 }
 
 impl Kernel {
@@ -47,14 +48,15 @@ impl Kernel {
     fn load(node: &Node, object: &'static [u8], machine: Features, capacity: Capacity) -> Result<Self> {
         let cgroup = cgroup::find(Some(node.cgroup()))?;
         let lock = lock::acquire(&node.pin_root())?;
-        let mut datapath = Datapath::new(lock, cgroup, object).on(machine);
-        let sizes = Sizes { frontends: Some(capacity.frontends), backends: Some(capacity.backends) };
-        let (maps, mirror) = datapath.open(Capacity { frontends: 0, backends: 0 }, sizes)?;
-        Ok(Self { maps, mirror, datapath })
+        let datapath = Datapath::new(lock, cgroup, object).on(machine);
+        let mut opened = datapath.make(capacity, None)?;
+        datapath.take_name(&mut opened.generation)?;
+        let Opened { generation, maps, mirror } = opened;
+        Ok(Self { maps, mirror, datapath, generation })
     }
 
     fn attached(mut self) -> Result<Self> {
-        self.datapath.attach().context("could not attach")?;
+        self.datapath.attach(&self.generation).context("could not attach")?;
         Ok(self)
     }
 

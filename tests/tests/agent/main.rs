@@ -3,6 +3,7 @@
 mod calls;
 mod doors;
 mod facts;
+mod generations;
 mod life;
 mod links;
 mod repair;

@@ -25,7 +25,8 @@ fn full_maps_grow_under_load_without_one_failed_connection() {
 
     let services: String = (1..=200).map(|number| service(number, "10.244.1.3@n3")).collect();
     pair.folder.put("many.yaml", &services).unwrap();
-    wait_for("all are served", || Ok(in_kernel(pair.client.node())?.services.len() == 201)).unwrap();
+    wait_for("all are served", || Ok(in_kernel(pair.client.node())?.services.len() == 201))
+        .unwrap_or_else(|error| panic!("{error}: {}", agent.log()));
     assert!(pair.dial("10.96.1.200:80").unwrap().is_from("web"));
     let large = "service large 10.96.2.1:80\nslice large-1 of large 9376 10.244.1.3 10.245.0.1..200";
     pair.folder.put("large.yaml", large).unwrap();

@@ -108,6 +108,10 @@ fn kernel_text(kernel: &KernelView) -> String {
         };
         line(&mut out, "hook", &format!("{}: program {} at {cgroup}{before}", hook.hook, hook.program_id));
     }
+    if let Some(why) = &kernel.unreadable {
+        line(&mut out, "maps", &format!("not shown: {why}"));
+        return out + "\n";
+    }
     for fill in &kernel.maps {
         line(&mut out, "map", &format!("{}: {} of {}", fill.map, fill.used, fill.max_entries));
     }

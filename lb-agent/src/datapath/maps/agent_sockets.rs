@@ -24,30 +24,27 @@ impl AgentSockets {
     }
 
     /// Makes `socket` one that the programs let pass, whatever it dials. To be called before it
-    /// connects. While no maps of this layout are pinned, no program asks for them: programs of
-    /// layout version 1 let the mark alone pass.
+    /// connects. It is entered in every generation's map: mostly they have the same one, but
+    /// programs of another layout version ask theirs, while this version waits to take their
+    /// place. Where there is no map no program asks for it: programs of layout version 1 let the
+    /// mark alone pass.
     ///
     /// # Errors
-    /// When the mark cannot be set (it takes CAP_NET_ADMIN), or the map cannot be opened or
-    /// written (CAP_BPF).
+    /// When the mark cannot be set (it takes CAP_NET_ADMIN), or a map cannot be opened or written
+    /// (CAP_BPF).
     pub fn claim(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         SockRef::from(&socket).set_mark(OWN_MARK)?;
-        let Some(map) = self.open()? else { return Ok(()) };
         // The kernel takes the descriptor as the key, and files the value with the socket itself.
+        let key = socket.as_raw_fd().cast_unsigned();
         let entry = AgentSocket { pid: std::process::id(), zero: 0 };
-        map.put(&socket.as_raw_fd().cast_unsigned(), &entry).map_err(io::Error::other)
-    }
-
-    /// The map is carried from generation to generation: whichever has it pinned will do.
-    fn open(&self) -> io::Result<Option<Map<u32, AgentSocket>>> {
-        for folder in pinned::folders(&self.pin_root) {
-            match Map::open(&folder, &AGENT_SOCKETS) {
-                Ok(Some(map)) => return Ok(Some(map)),
+        for name in pinned::generations(&self.pin_root)? {
+            match Map::<u32, AgentSocket>::open(&pinned::folder_of(&self.pin_root, name), &AGENT_SOCKETS) {
+                Ok(Some(map)) => map.put(&key, &entry).map_err(io::Error::other)?,
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(())
     }
 }

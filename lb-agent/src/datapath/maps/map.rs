@@ -7,13 +7,52 @@ use std::path::Path;
 use std::sync::atomic::AtomicU32;
 
 use bytemuck::Pod;
-use lb_common::layout::MapSpec;
+use lb_common::layout::{MapKind, MapSpec};
 
-use crate::datapath::sys;
+use crate::datapath::sys::{self, Object};
 use crate::plan::{Op, ReadError, WriteError};
 
 /// Elements read in one round, at first.
 const ROUND: u32 = 4096;
+
+/// Opens what is pinned in `folder` under the name of `spec`, with its size. `Ok(None)`: it is not
+/// that map.
+pub(in crate::datapath) fn open_as(folder: &Path, spec: &MapSpec) -> io::Result<Option<(OwnedFd, u32)>> {
+    let path = folder.join(spec.pin);
+    // A folder or a symbolic link cannot be a pin.
+    if !std::fs::symlink_metadata(&path)?.is_file() {
+        return Ok(None);
+    }
+    let fd = sys::get_pinned(&path)?;
+    if sys::object(fd.as_fd())? != Object::Map {
+        return Ok(None);
+    }
+    let info = sys::map_info(fd.as_fd())?;
+    let fits = info.kind == spec.kind as u32
+        && info.key_size == spec.key_size
+        && info.value_size == spec.value_size
+        && info.flags == spec.flags
+        && spec.size.fixed().is_none_or(|elements| elements == info.max_entries);
+    Ok(fits.then_some((fd, info.max_entries)))
+}
+
+/// The words of 32 bits in the first element of the array pinned at `path`, whatever its elements
+/// are.
+pub(super) fn first_words(path: &Path) -> io::Result<Vec<u32>> {
+    let fd = sys::get_pinned(path)?;
+    let info = sys::map_info(fd.as_fd())?;
+    let is_array = sys::object(fd.as_fd())? == Object::Map
+        && info.kind == MapKind::Array as u32
+        && info.key_size == 4
+        && info.max_entries > 0;
+    if !is_array {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // Whole words, so that the kernel has room for a value that is none.
+    let mut words = vec![0_u32; info.value_size.div_ceil(4) as usize];
+    sys::lookup(fd.as_fd(), &[0; 4], bytemuck::cast_slice_mut(&mut words))?;
+    Ok(words)
+}
 
 /// A map whose kernel object agrees with the catalogue in kind, sizes and flags.
 #[derive(Debug)]
@@ -27,17 +66,9 @@ pub(super) struct Map<K, V> {
 impl<K: Pod, V: Pod> Map<K, V> {
     /// Opens the map pinned in `folder`. `Ok(None)`: something is pinned there, but not this map.
     pub(super) fn open(folder: &Path, spec: &'static MapSpec) -> io::Result<Option<Self>> {
-        let fd = sys::get_pinned(&folder.join(spec.pin))?;
-        let info = sys::map_info(fd.as_fd())?;
-        let fits = info.kind == spec.kind as u32
-            && info.key_size == spec.key_size
-            && info.value_size == spec.value_size
-            && info.flags == spec.flags
-            && spec.size.fixed().is_none_or(|elements| elements == info.max_entries)
-            && spec.key_size as usize == size_of::<K>()
-            && spec.value_size as usize == size_of::<V>();
-        let max_entries = info.max_entries;
-        Ok(fits.then_some(Self { fd, spec, max_entries, types: PhantomData }))
+        let fits = spec.key_size as usize == size_of::<K>() && spec.value_size as usize == size_of::<V>();
+        let found = open_as(folder, spec)?.filter(|_| fits);
+        Ok(found.map(|(fd, max_entries)| Self { fd, spec, max_entries, types: PhantomData }))
     }
 
     pub(super) const fn max_entries(&self) -> u32 {

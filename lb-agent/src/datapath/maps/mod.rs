@@ -4,5 +4,5 @@ pub mod agent_sockets;
 mod bloom;
 pub mod bpf;
 pub mod counters;
-mod map;
+pub(super) mod map;
 pub mod pinned;

@@ -1,5 +1,6 @@
 //! The pinned maps of one layout version, open.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,10 @@ use lb_common::layout::{
 use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::datapath::codec::{self, Codec};
+use crate::plan::takeover::GenerationName;
 use crate::plan::{Capacity, Observed, ReadError};
 
-use super::map::Map;
+use super::map::{self, Map};
 
 /// The folder of the pinned maps below `pin_root`.
 #[must_use]
@@ -23,28 +25,29 @@ pub fn folder(pin_root: &Path) -> PathBuf {
     pin_root.join(format!("v{LAYOUT_VERSION}"))
 }
 
-/// Where maps of this layout version can be pinned: those in use, those that are being filled, and
-/// those that are being replaced.
+/// The folder of a generation below `pin_root`.
 #[must_use]
-pub fn folders(pin_root: &Path) -> [PathBuf; 3] {
-    ["", "-new", "-old"].map(|suffix| pin_root.join(format!("v{LAYOUT_VERSION}{suffix}")))
+pub fn folder_of(pin_root: &Path, name: GenerationName) -> PathBuf {
+    pin_root.join(name.to_string())
 }
 
-/// Every folder of maps, of whatever layout version: `v1`, `v2`, …, and `v1-new`, `v1-old` while one
-/// takes the other's place.
-#[must_use]
-pub fn generations(pin_root: &Path) -> Vec<PathBuf> {
-    let names = fs::read_dir(pin_root).into_iter().flatten().filter_map(|entry| {
-        let entry = entry.ok()?;
-        let name = entry.file_name().into_string().ok()?;
-        let version = name.strip_prefix('v')?;
-        let digits = version.strip_suffix("-new").or(version.strip_suffix("-old")).unwrap_or(version);
-        let is_ours = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        (is_ours && entry.path().is_dir()).then(|| entry.path())
-    });
-    let mut folders: Vec<PathBuf> = names.collect();
-    folders.sort();
-    folders
+/// Every folder of maps, of whatever layout version, those of this version first.
+///
+/// # Errors
+/// When the pin root cannot be read; that there is none is no error.
+pub fn generations(pin_root: &Path) -> io::Result<Vec<GenerationName>> {
+    let entries = match fs::read_dir(pin_root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().into_string().ok().and_then(|name| GenerationName::parse(&name));
+        names.extend(name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())));
+    }
+    names.sort_by_key(|name| (name.version != LAYOUT_VERSION, Reverse(name.version), name.place));
+    Ok(names)
 }
 
 /// Why the maps in a folder cannot be used.
@@ -127,18 +130,6 @@ impl PinnedMaps {
         Ok(maps)
     }
 
-    /// The lowest service id that was never used within this boot, as far as the maps in `folder`
-    /// say so: also where they are of no other use, or of another layout version. Layout version 1
-    /// has it in the second word of `epoch`.
-    #[must_use]
-    pub fn next_service_id(folder: &Path) -> Option<u32> {
-        let control: Option<Map<u32, Control>> = open(folder, &CONTROL).ok();
-        let from_control = control.and_then(|map| Some(map.first().ok()?.next_service_id));
-        let epoch: Option<Map<u32, Epoch>> = open(folder, &EPOCH).ok();
-        let from_epoch = epoch.and_then(|map| Some(map.first().ok()?.zero));
-        from_control.max(from_epoch).filter(|id| *id > 0)
-    }
-
     #[must_use]
     pub const fn capacity(&self) -> Capacity {
         Capacity { frontends: self.services.max_entries(), backends: self.backends.max_entries() }
@@ -149,18 +140,8 @@ impl PinnedMaps {
     /// # Errors
     /// When a map cannot be read.
     pub fn dump(&self) -> Result<Observed, ReadError> {
-        let mut backends: Vec<(u32, RegionEntry4)> = self.backends.all()?;
-        backends.sort_unstable_by_key(|(at, _)| *at);
-        let region: Vec<RegionEntry4> = backends.into_iter().map(|(_, entry)| entry).collect();
-        let services = self.services.all()?.into_iter().filter_map(|(key, service)| {
-            // A key that no agent writes is not one that a program asks for.
-            Some((V4::dialled(&key)?, V4::held(&key, &service, &region)))
-        });
-        Ok(Observed {
-            services: services.collect(),
-            names: self.names.all()?.into_iter().map(|(id, name)| (id, codec::key(&name))).collect(),
-            next_id: self.control.first()?.next_service_id,
-        })
+        let next_id = self.control.first()?.next_service_id;
+        observe(&self.services, &self.backends, &self.names, next_id)
     }
 
     /// Reads the programs' counters.
@@ -170,6 +151,51 @@ impl PinnedMaps {
     pub fn counters(&self) -> Result<Counters, ReadError> {
         Ok(Counters::sum(&self.outcomes.per_cpu(&0)?))
     }
+}
+
+fn observe(
+    services: &Map<Frontend4, Service4>,
+    backends: &Map<u32, RegionEntry4>,
+    names: &Map<u32, ServiceName>,
+    next_id: u32,
+) -> Result<Observed, ReadError> {
+    let mut backends: Vec<(u32, RegionEntry4)> = backends.all()?;
+    backends.sort_unstable_by_key(|(at, _)| *at);
+    let region: Vec<RegionEntry4> = backends.into_iter().map(|(_, entry)| entry).collect();
+    let services = services.all()?.into_iter().filter_map(|(key, service)| {
+        // A key that no agent writes is not one that a program asks for.
+        Some((V4::dialled(&key)?, V4::held(&key, &service, &region)))
+    });
+    Ok(Observed {
+        services: services.collect(),
+        names: names.all()?.into_iter().map(|(id, name)| (id, codec::key(&name))).collect(),
+        next_id,
+    })
+}
+
+/// What a generation of any layout version holds, as far as its maps are as ours are. `next_id` is
+/// what its own maps say. `None` where a map is missing or another one.
+#[must_use]
+pub fn inheritance(folder: &Path) -> Option<Observed> {
+    let services = open(folder, &SERVICES4).ok()?;
+    let backends = open(folder, &BACKENDS4).ok()?;
+    let names = open(folder, &NAMES).ok()?;
+    observe(&services, &backends, &names, promised_id(folder).unwrap_or(0)).ok()
+}
+
+/// The lowest service id that was never used within this boot, as far as the maps in `folder` say so:
+/// also where they are of no other use, or of another layout version. From layout version 2 on it is
+/// the first word of `control`, whatever else that holds; in version 1 the second word of `epoch`.
+fn promised_id(folder: &Path) -> Option<u32> {
+    let word = |pin: &str, index: usize| map::first_words(&folder.join(pin)).ok()?.get(index).copied();
+    word(CONTROL.pin, 0).max(word(EPOCH.pin, 1)).filter(|id| *id > 0)
+}
+
+/// The lowest service id that the maps in `folder` do not know as used.
+#[must_use]
+pub fn unused_id(folder: &Path) -> Option<u32> {
+    let proven = inheritance(folder).map(|held| Observed { next_id: 0, ..held }.first_unused_id());
+    proven.max(promised_id(folder))
 }
 
 fn open<K: bytemuck::Pod, V: bytemuck::Pod>(

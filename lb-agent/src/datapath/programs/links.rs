@@ -12,6 +12,7 @@ use lb_common::hook::Hook;
 use super::attach::{PinnedLink, pinned_link};
 use super::load::{Program, Programs};
 use crate::datapath::cgroup::Cgroup;
+use crate::datapath::generation::program_of_id;
 use crate::datapath::pins::pin_over;
 use crate::datapath::sys;
 
@@ -97,14 +98,9 @@ impl Links {
         let found = |hook: Hook| {
             let found = pinned_link(&pin_root.join(hook.name()))?;
             let is_ours = found.info.cgroup_id == cgroup.id && found.info.attach_type == hook.attach_type();
-            // Only to be put back if a change fails. It takes CAP_SYS_ADMIN, and a program that still runs.
-            let program = || Program::new(hook, sys::program_by_id(found.info.prog_id).ok()?).ok();
-            is_ours.then(|| Held {
-                hook,
-                program: program().map(Arc::new),
-                link: found.link,
-                pin: found.inode,
-            })
+            // Only to be put back if a change fails.
+            let program = program_of_id(pin_root, hook, found.info.prog_id);
+            is_ours.then_some(Held { hook, program, link: found.link, pin: found.inode })
         };
         Self { pin_root: pin_root.to_owned(), held: Hook::in_use().filter_map(found).collect() }
     }
@@ -181,13 +177,12 @@ impl Links {
     fn roll_back(&mut self, moved: Vec<Arc<Program>>) {
         for program in moved.into_iter().rev() {
             let Some(held) = self.held.iter_mut().find(|held| held.hook == program.hook) else { continue };
-            match sys::link_update(held.link.as_fd(), program.as_fd()) {
-                Ok(()) => held.program = Some(program),
-                // Both sets of maps are complete, so that either program will do for now.
-                Err(error) => {
-                    tracing::warn!(hook = held.hook.name(), %error, "could not put the earlier program back");
-                }
+            if let Err(error) = sys::link_update(held.link.as_fd(), program.as_fd()) {
+                // The other maps are complete, if not for long. The next look finds another program
+                // behind the link than is expected, and puts this one back.
+                tracing::warn!(hook = held.hook.name(), %error, "could not put the earlier program back");
             }
+            held.program = Some(program);
         }
     }
 }

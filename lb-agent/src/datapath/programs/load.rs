@@ -84,7 +84,7 @@ pub struct Program {
 impl Program {
     /// # Errors
     /// When the kernel does not describe it.
-    pub(super) fn new(hook: Hook, fd: OwnedFd) -> io::Result<Self> {
+    pub(in crate::datapath) fn new(hook: Hook, fd: OwnedFd) -> io::Result<Self> {
         let id = sys::program_info(fd.as_fd())?.id;
         Ok(Self { hook, id, fd })
     }
@@ -149,7 +149,7 @@ impl Programs {
     }
 
     /// In the order of attaching.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Program>> {
+    pub(in crate::datapath) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Program>> {
         self.loaded.iter()
     }
 }

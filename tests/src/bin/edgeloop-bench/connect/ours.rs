@@ -11,7 +11,7 @@ use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::maps::pinned;
 use lb_agent::datapath::programs::attach;
 use lb_agent::datapath::programs::load::OBJECT;
-use lb_agent::datapath::takeover::Datapath;
+use lb_agent::datapath::takeover::{Datapath, Opened};
 use lb_agent::datapath::{cgroup, lock};
 use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::{self, Backend, Desired, Maps, Sizes};
@@ -38,7 +38,9 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
         .collect();
     let cgroup = cgroup::find(Some(node.cgroup()))?;
     let mut datapath = Datapath::new(lock::acquire(&node.pin_root())?, cgroup, OBJECT);
-    let (mut maps, mut plan) = datapath.open(plan::need(&wants), Sizes::default())?;
+    let mut opened = datapath.make(Sizes::default().fresh(plan::need(&wants)), None)?;
+    datapath.take_name(&mut opened.generation)?;
+    let Opened { generation, mut maps, mirror: mut plan } = opened;
     for (frontend, want) in &wants {
         for step in plan.steps(*frontend, want.as_ref()) {
             for op in &step.ops {
@@ -48,7 +50,7 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
         }
     }
     ensure!(plan.shortages().is_empty(), "the maps have no room for {services} services");
-    datapath.attach()?;
+    datapath.attach(&generation)?;
 
     let attached = attach::attached(&node.pin_root(), None);
     let at = |hook: &str| {
