@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS: i64 = 0xcafe_4a11;
@@ -12,6 +13,9 @@ const BPF_FS: i64 = 0xcafe_4a11;
 const MODE: u32 = 0o700;
 /// How often the folder may go away between its opening and the lock on it.
 const TRIES: u32 = 100;
+/// A killed process holds its locks until the kernel is done with it: this long it is waited for.
+const ENDING: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// The process that holds a pin root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,19 +150,28 @@ fn take(pin_root: &Path) -> Result<Option<Lock>, LockError> {
         opened => opened.map_err(failed)?,
     };
     let id = FileId::of(&folder.metadata().map_err(failed)?);
-    // SAFETY: the descriptor is open, and the call takes no pointers.
-    let result = unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-    if result != 0 {
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::WouldBlock {
-            return Err(failed(error));
-        }
+    let give_up = Instant::now() + ENDING;
+    while !try_lock(&folder).map_err(failed)? {
         let pid = holder_of(id).map_err(failed)?;
         let holder = Holder { pid, command: pid.map(command_of).unwrap_or_default() };
-        return Err(LockError::Held { path: pin_root.to_owned(), holder });
+        // A process that has ended has no command line any more.
+        if !holder.command.is_empty() || Instant::now() >= give_up {
+            return Err(LockError::Held { path: pin_root.to_owned(), holder });
+        }
+        std::thread::sleep(AGAIN);
     }
     let lock = Lock { path: pin_root.to_owned(), _folder: folder, id };
     Ok(lock.is_current().then_some(lock))
+}
+
+/// Whether the lock is ours now.
+fn try_lock(folder: &File) -> io::Result<bool> {
+    // SAFETY: the descriptor is open, and the call takes no pointers.
+    if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    if error.kind() == io::ErrorKind::WouldBlock { Ok(false) } else { Err(error) }
 }
 
 /// Earlier versions made pin roots that others can read. The root of a mount is not ours alone.
@@ -232,6 +245,27 @@ mod tests {
             let others = "7: POSIX  ADVISORY  READ 5 00:31:42 0 EOF\n";
             assert_eq!(holder_in(&format!("{others}{line}\n{others}"), id), pid, "{shows}");
         }
+    }
+
+    /// A killed process is such a one for a moment. Here its place is taken by a child that has ended and
+    /// was not waited for, whose descriptor lives on in us.
+    #[test]
+    fn a_holder_that_has_ended_is_waited_for() {
+        let top = tempfile::tempdir().unwrap();
+        let held = File::open(top.path()).unwrap();
+        let mut child = std::process::Command::new("flock")
+            .args(["--exclusive", "0"])
+            .stdin(held.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(!try_lock(&File::open(top.path()).unwrap()).unwrap(), "held, by no living process");
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(held);
+        });
+        assert!(take(top.path()).unwrap().is_some());
+        release.join().unwrap();
     }
 
     #[test]
