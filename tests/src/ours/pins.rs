@@ -2,26 +2,35 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use aya::programs::loaded_programs;
-use lb_agent::datapath::maps::pinned::folder;
 use lb_agent::datapath::programs::attach::attached;
 use lb_common::hook::Hook;
-use lb_common::layout::{CATALOGUE, CONTROL, NAMES};
+use lb_common::layout::LAYOUT_VERSION;
 
 use crate::harness::bpf;
 use crate::harness::node::Node;
 
-/// An error unless a program runs at every hook, on exactly the maps that are pinned, and nothing else is pinned:
-/// no half of a change-over is left.
+/// Maps that no program reads: they are for agents.
+const FOR_AGENTS: [&str; 2] = ["names", "control"];
+
+/// As [`assert_generation_of`], of this build's layout version.
 pub fn assert_one_generation(node: &Node) -> Result<()> {
+    assert_generation_of(node, LAYOUT_VERSION)
+}
+
+/// An error unless a program runs at every hook, on exactly the maps that are pinned for this layout version, and
+/// nothing else is pinned: no half of a change-over is left.
+pub fn assert_generation_of(node: &Node, version: u32) -> Result<()> {
     let pin_root = node.pin_root();
-    let maps = folder(&pin_root);
+    let folder = folder_of(node, version);
     let mut pinned = BTreeSet::new();
-    // Those two are for agents, no program reads them.
-    for map in CATALOGUE.iter().filter(|map| **map != NAMES && **map != CONTROL) {
-        pinned.insert(bpf::id(&maps.join(map.pin))?);
+    for name in names_in(&folder)? {
+        if !FOR_AGENTS.contains(&name.as_str()) && !name.starts_with("prog_") {
+            pinned.insert(bpf::id(&folder.join(name))?);
+        }
     }
     let attached = attached(&pin_root, None);
     ensure!(attached.len() == Hook::in_use().count(), "attached at {attached:?} alone");
@@ -33,15 +42,23 @@ pub fn assert_one_generation(node: &Node) -> Result<()> {
             hook.hook
         );
     }
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir(&pin_root).with_context(|| format!("could not read {}", pin_root.display()))? {
-        names.insert(entry?.file_name().to_string_lossy().into_owned());
-    }
-    let version = maps.file_name().map(|name| name.to_string_lossy().into_owned());
+    let names = names_in(&pin_root)?;
+    let folder = format!("v{version}");
     let expected: BTreeSet<String> =
-        Hook::in_use().map(|hook| hook.name().to_owned()).chain(version).collect();
+        Hook::in_use().map(|hook| hook.name().to_owned()).chain([folder]).collect();
     ensure!(names == expected, "pinned are {names:?}, not {expected:?}");
     Ok(())
+}
+
+/// Where the maps of a layout version are pinned.
+#[must_use]
+pub fn folder_of(node: &Node, version: u32) -> PathBuf {
+    node.pin_root().join(format!("v{version}"))
+}
+
+fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("could not read {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 /// The ids of the maps that a program uses.

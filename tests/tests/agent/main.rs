@@ -10,3 +10,4 @@ mod repair;
 mod room;
 mod says;
 mod takeover;
+mod upgrade;
