@@ -74,12 +74,24 @@ pub fn recorded(node: &Node, program: &Path, log: &Path) -> Command {
 /// The program under `strace`, with a fault at one call.
 #[must_use]
 pub fn faulty(node: &Node, program: &Path, call: &SystemCall, fault: Fault) -> Command {
+    faulty_and_recorded(node, program, call, fault, Path::new("/dev/null"))
+}
+
+/// The same, and calls of that name are written to `log`.
+#[must_use]
+pub fn faulty_and_recorded(
+    node: &Node,
+    program: &Path,
+    call: &SystemCall,
+    fault: Fault,
+    log: &Path,
+) -> Command {
     let SystemCall { name, number, .. } = call;
     let what = match fault {
         Fault::Error(errno) => format!("error={errno}"),
         Fault::Kill => "signal=KILL".to_owned(),
     };
-    let mut command = strace(node, Path::new("/dev/null"), name);
+    let mut command = strace(node, log, name);
     // Not with --seccomp-bpf: it misses some of the calls that are to be injected into.
     command.arg("-e").arg(format!("inject={name}:{what}:when={number}")).arg(program);
     command

@@ -4,10 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, wait_for};
+use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, program, wait_for};
 use edgeloop_tests::pins::assert_one_generation;
+use edgeloop_tests::strace::{Fault, calls, faulty_and_recorded, recorded};
 use edgeloop_tests::{Pair, bpf};
 use lb_common::hook::Hook;
 use lb_common::layout::{CONTROL, EPOCH, Epoch, LAYOUT_VERSION};
@@ -236,6 +238,47 @@ fn without_any_pin_but_those_of_the_links_nothing_is_lost() {
 
     assert_eq!(load.stop().unwrap().failed, []);
     assert_one_generation(node).unwrap();
+}
+
+/// The kernel has hardly a reason to refuse one, so one is refused in its place.
+#[test]
+#[ignore = "needs root and strace"]
+fn a_link_that_cannot_be_moved_puts_the_others_back_and_the_maps_in_use_go_on() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    pair.agent(&["--max-services", "64"]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    let log = pair.site.folder().join("strace.log");
+    let start = |command: &mut Command, size: &str| {
+        let mut agent = Agent::spawn_as(node, command, &["--max-services", size]).unwrap();
+        assert_eq!(agent.ready_or_ended().unwrap(), None, "{}", agent.log());
+        agent
+    };
+    start(&mut recorded(node, &program().unwrap(), &log), "65").end_by(Signal::SIGTERM).unwrap();
+    let mut calls = calls(&log).unwrap().into_iter().filter(|call| call.text.contains("BPF_LINK_UPDATE"));
+    let last = calls.next_back().unwrap();
+    let load = pair.load().unwrap();
+
+    let agent =
+        start(&mut faulty_and_recorded(node, &program().unwrap(), &last, Fault::Error("ENOMEM"), &log), "66");
+
+    assert!(agent.log().contains("could not change over"), "{}", agent.log());
+    let text = fs::read_to_string(&log).unwrap();
+    let updates: Vec<&str> = text.lines().filter(|line| line.contains("BPF_LINK_UPDATE")).collect();
+    let links: Vec<&str> = updates.iter().map(|update| field(update, "link_fd=")).collect();
+    let programs: Vec<&str> = updates.iter().map(|update| field(update, "new_prog_fd=")).collect();
+    assert!(updates[1].contains("INJECTED"), "{text}");
+    // The one that had moved runs its earlier program again; then both get those over the maps in use.
+    assert_eq!((links[2], links[3], links[4]), (links[0], links[0], links[1]), "{updates:#?}");
+    assert!(!programs[..2].contains(&programs[2]) && programs[3] != programs[2], "{updates:#?}");
+    wait_for("it is tried again", || Ok(agent.log().contains("changed over to other maps"))).unwrap();
+    wait_for("all is in its place", || Ok(assert_one_generation(node).is_ok())).unwrap();
+    assert_eq!(load.stop().unwrap().failed, []);
+}
+
+/// The value of a field in a call as `strace` shows it.
+fn field<'t>(text: &'t str, name: &str) -> &'t str {
+    let (_, after) = text.split_once(name).unwrap();
+    after.split([',', '}']).next().unwrap()
 }
 
 fn put_kept(pair: &Pair) {
