@@ -116,10 +116,8 @@ impl EventPublisher {
             Posted::Made | Posted::Known | Posted::Moot => self.queue.settle(warning),
             Posted::NoRight | Posted::Again => self.queue.put_off(warning, self.not_before),
         }
-        if error.is_some_and(|error| error.asks_for_new_credentials())
-            && let Err(error) = self.client.renew().await
-        {
-            tracing::debug!(%error, "could not read the credentials again; the last ones are used");
+        if let Some(error) = error {
+            self.client.recover(&error);
         }
     }
 
@@ -179,6 +177,7 @@ impl Posted {
             RequestError::Response { .. }
             | RequestError::Unreachable(_)
             | RequestError::Untrusted(_)
+            | RequestError::NoCredentials(_)
             | RequestError::Silent { .. }
             | RequestError::Ended
             | RequestError::Garbage(_) => Self::Again,

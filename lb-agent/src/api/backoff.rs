@@ -43,6 +43,7 @@ impl Backoff {
             RequestError::Response { retry_after, .. } => retry_after.unwrap_or_default(),
             RequestError::Unreachable(_)
             | RequestError::Untrusted(_)
+            | RequestError::NoCredentials(_)
             | RequestError::Silent { .. }
             | RequestError::Ended
             | RequestError::Garbage(_) => Duration::ZERO,

@@ -1,21 +1,21 @@
 //! One request at a time to the API server, each with an end.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{Request, Uri};
+use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use kube::client::{Body, ConfigExt as _};
+use kube::client::Body;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tower::{BoxError, ServiceBuilder};
 
-use super::config::{ConnectError, KubeConfig, hold_secrets_back};
-use super::dial::{Claim, OwnSockets, dial};
+use super::config::{ConnectError, KubeConfig};
+use super::connection::Connection;
+use super::dial::{Claim, OwnSockets};
+use super::shown::shown;
+use super::trust::advice;
 
 /// Why a request gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -26,11 +26,14 @@ pub enum RequestError {
     #[error("is not trusted: {0}")]
     Untrusted(String),
 
+    #[error("is not asked, for lack of credentials: {0}")]
+    NoCredentials(String),
+
     /// The link may be dead, or the other end of it.
     #[error("no data for {} s", after.as_secs())]
     Silent { after: Duration },
 
-    #[error("answered {code}: {message}")]
+    #[error("answered {code}: {}", shown(message))]
     Response { code: u16, message: String, retry_after: Option<Duration> },
 
     #[error("broke off in the middle of a response")]
@@ -45,16 +48,7 @@ impl RequestError {
     pub(crate) const fn is_of_the_link(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent { .. } | Self::Ended => true,
-            Self::Untrusted(_) | Self::Response { .. } | Self::Garbage(_) => false,
-        }
-    }
-
-    /// Credentials and connections that were good may have become bad.
-    pub(crate) const fn asks_for_new_credentials(&self) -> bool {
-        match self {
-            Self::Unreachable(_) | Self::Untrusted(_) | Self::Silent { .. } | Self::Ended => true,
-            Self::Response { code, .. } => *code == 401,
-            Self::Garbage(_) => false,
+            Self::Untrusted(_) | Self::NoCredentials(_) | Self::Response { .. } | Self::Garbage(_) => false,
         }
     }
 
@@ -63,6 +57,7 @@ impl RequestError {
             Self::Response { code, .. } => Some(*code),
             Self::Unreachable(_)
             | Self::Untrusted(_)
+            | Self::NoCredentials(_)
             | Self::Silent { .. }
             | Self::Ended
             | Self::Garbage(_) => None,
@@ -106,59 +101,58 @@ impl From<Status> for RequestError {
     }
 }
 
-/// The way to one API server.
+/// The way to one API server. Its clones share connections and credentials.
 #[derive(Clone)]
 pub struct ApiClient {
-    config: KubeConfig,
-    client: kube::Client,
-    server: Uri,
-    own: OwnSockets,
+    connection: Arc<Connection>,
 }
 
 impl std::fmt::Debug for ApiClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiClient").field("config", &self.config).field("server", &self.server).finish()
+        f.debug_struct("ApiClient").field("server", &self.server()).finish_non_exhaustive()
     }
 }
 
 impl ApiClient {
-    /// Reads the credentials; nothing is dialled yet. Each socket is claimed before it connects.
+    /// Reads kubeconfig, certificates and token; nothing is dialled yet, and no plugin is run. Each socket is
+    /// claimed before it connects. To be called on a runtime.
     ///
     /// # Errors
     /// There is nothing to connect to, or the credentials cannot be used.
     pub async fn new(config: KubeConfig, claim: Option<Claim>) -> Result<Self, ConnectError> {
-        let own = OwnSockets::new(claim);
-        let Connection { client, server, held_back } = client(&config, &own).await?;
-        let link = Self { config, client, server, own };
-        if held_back {
+        let client = Self { connection: Connection::new(config, OwnSockets::new(claim))? };
+        if client.connection.are_secrets_held_back() {
             tracing::warn!(
-                server = link.server(),
+                server = client.server(),
                 "the credentials are kept back: this is plain http to another machine; name an https address"
             );
         }
-        Ok(link)
+        Ok(client)
     }
 
     /// The address that is dialled.
     #[must_use]
     pub fn server(&self) -> String {
-        let host = self.server.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        // A user and password may stand in front.
-        let host = host.rsplit('@').next().unwrap_or_default();
-        format!("{}://{host}", self.server.scheme_str().unwrap_or("https"))
+        let server = self.connection.server();
+        let host = server.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        format!("{}://{host}", server.scheme_str().unwrap_or("https"))
     }
 
     /// Whether the kernel programs treat this client's connections like those of any process.
     pub(crate) fn is_unclaimed(&self) -> bool {
-        self.own.failed()
+        self.connection.is_unclaimed()
     }
 
-    /// Forgets all connections, and reads the credentials again: a connection that waits for its
-    /// next use may be dead.
-    pub(crate) async fn renew(&mut self) -> Result<(), ConnectError> {
-        let Connection { client, server, held_back: _ } = client(&self.config, &self.own).await?;
-        (self.client, self.server) = (client, server);
-        Ok(())
+    /// Leaves behind what may have led to this error: connections after a dead one, certificates that were not
+    /// trusted. Nothing is read or run here, but before the next request where it is due.
+    pub(crate) fn recover(&self, error: &RequestError) {
+        match error {
+            RequestError::Unreachable(_) | RequestError::Silent { .. } | RequestError::Ended => {
+                self.connection.forget_connections();
+            }
+            RequestError::Untrusted(_) => self.connection.doubt_certificates(),
+            RequestError::Response { .. } | RequestError::NoCredentials(_) | RequestError::Garbage(_) => {}
+        }
     }
 
     /// Asks for `path`. Returns the body as it arrives.
@@ -191,14 +185,17 @@ impl ApiClient {
         body: Body,
         patience: Duration,
     ) -> Result<Response, RequestError> {
+        let session = self.connection.session().await.map_err(RequestError::NoCredentials)?;
         let request = request
             .header(USER_AGENT, concat!("edgeloop/", env!("CARGO_PKG_VERSION")))
             .body(body)
             .map_err(|error| RequestError::Unreachable(error.to_string()))?;
+        let request = session.prepare(request).map_err(RequestError::Unreachable)?;
         let silent = |_elapsed| RequestError::Silent { after: patience };
-        let response = timeout(patience, self.client.send(request)).await.map_err(silent)?;
-        let response = response.map_err(|error| unreachable(&error))?;
+        let response = timeout(patience, session.client.send(request)).await.map_err(silent)?;
+        let response = response.map_err(|error| failure(&error))?;
         let (head, body) = response.into_parts();
+        self.connection.judge(&session, head.status == StatusCode::UNAUTHORIZED);
         let mut answer = Response { body, patience };
         if head.status.is_success() {
             return Ok(answer);
@@ -255,53 +252,36 @@ impl Response {
     }
 }
 
-struct Connection {
-    client: kube::Client,
-    server: Uri,
-    /// There are credentials, and they must not be sent there.
-    held_back: bool,
-}
-
-/// `kube`'s own stack but for the connections, which are ours, and for repeating requests,
-/// which the caller does.
-async fn client(config: &KubeConfig, own: &OwnSockets) -> Result<Connection, ConnectError> {
-    let mut config = config.read().await?;
-    let held_back = hold_secrets_back(&mut config);
-    let own = own.clone();
-    let connect = tower::service_fn(move |uri: Uri| dial_boxed(uri, own.clone()));
-    let secure = config.rustls_https_connector_with_connector(connect).map_err(ConnectError::Client)?;
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(ConnectError::Client)?)
-        .layer(config.extra_headers_layer().map_err(ConnectError::Client)?)
-        .map_err(BoxError::from)
-        .service(HttpClient::builder(TokioExecutor::new()).build::<_, Body>(secure));
-    let server = config.cluster_url.clone();
-    Ok(Connection { client: kube::Client::new(service, config.default_namespace), server, held_back })
-}
-
-type Dialling = std::pin::Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;
-
-fn dial_boxed(uri: Uri, own: OwnSockets) -> Dialling {
-    Box::pin(dial(uri, own))
-}
-
-/// What is at the bottom of an error: above it everyone says only that it failed.
-fn unreachable(error: &kube::Error) -> RequestError {
-    let mut cause: &dyn std::error::Error = error;
-    let mut untrusted = false;
+/// What is at the bottom of an error: those above it say only that there is one.
+fn failure(error: &kube::Error) -> RequestError {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
     loop {
-        untrusted |= cause.downcast_ref().is_some_and(is_of_trust);
+        if let Some(refused) = of_tls(cause) {
+            return RequestError::Untrusted(refused);
+        }
         match cause.source() {
             Some(next) => cause = next,
-            None if untrusted => return RequestError::Untrusted(cause.to_string()),
-            None => return RequestError::Unreachable(cause.to_string()),
+            None => return RequestError::Unreachable(shown(&cause.to_string())),
         }
     }
 }
 
-/// So TLS calls a certificate that it does not take, perhaps in an error of another kind.
-fn is_of_trust(error: &io::Error) -> bool {
-    let inside = error.get_ref().and_then(|inside| inside.downcast_ref());
-    error.kind() == io::ErrorKind::InvalidData || inside.is_some_and(is_of_trust)
+/// What TLS found wrong, perhaps within an error of another kind.
+fn of_tls(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(inside) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        return of_tls(inside);
+    }
+    let refused = error.downcast_ref::<rustls::Error>()?;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls has words for the others")]
+    let text = match refused {
+        rustls::Error::InvalidCertificate(why) => advice(why),
+        rustls::Error::InvalidMessage(_) => {
+            "it does not speak TLS: should the address begin with http://?".to_owned()
+        }
+        rustls::Error::AlertReceived(alert) => {
+            format!("it refused TLS with {alert:?}: does it take this client's certificate?")
+        }
+        other => other.to_string(),
+    };
+    Some(shown(&text))
 }

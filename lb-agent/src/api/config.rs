@@ -1,16 +1,22 @@
 //! Which API server, and as whom.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use super::access::{Access, Identity, KeyPair, Material, Trust};
+use super::file::{self, Files};
+use super::kubeconfig::{self, Fault, Kubeconfig, Unsendable, choose, merge, parse, without_secrets};
+use super::shown::shown;
+use super::tls::TlsFault;
 
 /// Where a pod finds its token and the cluster's CA.
 const POD_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// Set in every pod.
-const POD_SIGN: &str = "KUBERNETES_SERVICE_HOST";
+/// Where a pod finds the API server.
+const POD_HOST: &str = "KUBERNETES_SERVICE_HOST";
+const POD_PORT: &str = "KUBERNETES_SERVICE_PORT";
 
 /// Which API server to follow, and with whose credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KubeConfig {
     pub credentials: Credentials,
     /// The address to dial instead of the one that comes with the credentials.
@@ -29,127 +35,229 @@ pub enum Credentials {
     },
 }
 
+/// Why there is nothing to connect to, or no credentials. None of these texts holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("--api-server {server:?} is not an address: write it as http://HOST:PORT or https://HOST:PORT")]
-    Address { server: String },
+    #[error(
+        "--api-server {server:?} is not an address ({why}): write it as http://HOST:PORT or https://HOST:PORT"
+    )]
+    Address { server: String, why: &'static str },
 
     #[error(
-        "this is no pod, and there is no usable kubeconfig: name one with --kubeconfig, or an address with --api-server"
+        "this is no pod, and there is no kubeconfig ({looked_for}): name one with --kubeconfig, or an address with --api-server"
     )]
-    Nothing(#[source] KubeconfigError),
+    Nothing { looked_for: String },
+
+    #[error("could not read the {what} {}", shown(&file.to_string_lossy()))]
+    Read {
+        what: &'static str,
+        file: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 
     #[error("could not use the kubeconfig {file}")]
     Kubeconfig {
         file: String,
         #[source]
-        source: KubeconfigError,
+        source: Fault,
     },
 
-    #[error("could not use the credentials of this pod")]
-    Pod(#[source] kube::config::InClusterError),
+    #[error("the token file {} {wrong}", shown(&file.to_string_lossy()))]
+    Token { file: PathBuf, wrong: TokenFault },
+
+    #[error("the {what} {fault}")]
+    Tls { what: String, fault: TlsFault },
+
+    #[error("could not set up TLS: {0}")]
+    TlsClient(TlsFault),
+
+    #[error("this is a pod, and its ${POD_HOST} and ${POD_PORT} are no address")]
+    Pod,
 
     #[error(
         "the kubeconfig asks for a proxy ({proxy}), which is not supported: name an address that can be dialled with --api-server"
     )]
     Proxy { proxy: String },
+}
 
-    #[error("could not set up the connection")]
-    Client(#[source] kube::Error),
+/// What is wrong with a token that a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    #[error("is empty")]
+    Empty,
+    #[error("{0}")]
+    Unsendable(Unsendable),
+}
+
+/// What was read, and from which files.
+pub(crate) struct Found {
+    pub(crate) access: Access,
+    /// As they looked before they were read: kubeconfigs are replaced while an agent runs.
+    pub(crate) files: Files,
+}
+
+impl std::fmt::Debug for KubeConfig {
+    /// An address may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let server = self.server.as_deref().map(without_secrets);
+        f.debug_struct("KubeConfig").field("credentials", &self.credentials).field("server", &server).finish()
+    }
 }
 
 impl KubeConfig {
-    /// Reads everything anew: certificates and kubeconfigs are rotated while an agent runs.
-    pub(crate) async fn read(&self) -> Result<kube::Config, ConnectError> {
-        let server = self.server.as_deref().map(address).transpose()?;
-        let mut config = match (&self.credentials, &server) {
-            (Credentials::Kubeconfig { file, context }, _) => {
-                kubeconfig(file.as_ref(), context.as_ref()).await?
+    /// Reads the kubeconfig, or finds the pod's folder. Certificates and tokens in files of their own are
+    /// not read here.
+    pub(crate) fn find(&self) -> Result<Found, ConnectError> {
+        let named = self.server.as_deref().map(address).transpose()?;
+        let mut files = Files::default();
+        let mut access = match (&self.credentials, &named) {
+            (Credentials::Kubeconfig { file: Some(file), context }, _) => {
+                explicit(file, context.as_deref(), &mut files)?
             }
-            (Credentials::Ambient, Some(server)) => of_address(server)?,
-            (Credentials::Ambient, None) if std::env::var_os(POD_SIGN).is_some() => {
-                kube::Config::incluster().map_err(ConnectError::Pod)?
-            }
-            (Credentials::Ambient, None) => match kubeconfig(None, None).await {
-                Err(ConnectError::Kubeconfig { source, .. }) => return Err(ConnectError::Nothing(source)),
-                other => other?,
-            },
+            (Credentials::Kubeconfig { file: None, context }, _) => of_user(context.as_deref(), &mut files)?,
+            (Credentials::Ambient, Some(server)) => of_address(server),
+            (Credentials::Ambient, None) if std::env::var_os(POD_HOST).is_some() => of_pod()?,
+            (Credentials::Ambient, None) => of_user(None, &mut files)?,
         };
-        let is_named = server.is_some();
-        if let Some(server) = server {
-            config.cluster_url = server;
+        match (named, access.proxy.take()) {
+            (Some(server), _) => {
+                if let Some(user) = server.identity {
+                    access.identity = user;
+                }
+                access.server = server.uri;
+            }
+            (None, Some(proxy)) => return Err(ConnectError::Proxy { proxy }),
+            (None, None) => {}
         }
-        // It may hold a password.
-        match config.proxy_url.take().filter(|_| !is_named) {
-            Some(proxy) => Err(ConnectError::Proxy { proxy: proxy.host().unwrap_or_default().to_owned() }),
-            None => Ok(config),
-        }
+        Ok(Found { access, files })
     }
 }
 
-/// Takes out what could be stolen on the way. Returns whether there was any: over plain http a
-/// token or a password never leaves this machine, wherever it came from. (kubectl sends none over
-/// http at all.)
-pub(crate) fn hold_secrets_back(config: &mut kube::Config) -> bool {
-    let server = &config.cluster_url;
-    if server.scheme_str() == Some("https") || is_this_machine(server) {
-        return false;
-    }
-    let auth = std::mem::take(&mut config.auth_info);
-    auth.token.is_some()
-        || auth.token_file.is_some()
-        || auth.password.is_some()
-        || auth.exec.is_some()
-        || auth.auth_provider.is_some()
+/// What `--api-server` names.
+struct Named {
+    uri: http::Uri,
+    /// The user in it, if there is one.
+    identity: Option<Identity>,
 }
 
-fn address(server: &str) -> Result<http::Uri, ConnectError> {
-    let wrong = || ConnectError::Address { server: server.to_owned() };
-    let uri: http::Uri = server.parse().map_err(|_not_a_uri| wrong())?;
-    let is_known = matches!(uri.scheme_str(), Some("http" | "https"));
-    if is_known && uri.host().is_some_and(|host| !host.is_empty()) { Ok(uri) } else { Err(wrong()) }
+fn address(server: &str) -> Result<Named, ConnectError> {
+    let wrong = |why| ConnectError::Address { server: without_secrets(server), why };
+    if !server.contains("://") {
+        return Err(wrong("it has no scheme"));
+    }
+    let kubeconfig::Server { uri, user } = kubeconfig::server(server, true).map_err(wrong)?;
+    let identity = user.map(|(name, password)| super::access::basic(&name, password.expose()));
+    let identity = identity.transpose().map_err(|_long| wrong("the user in it is too long"))?;
+    Ok(Named { uri, identity: identity.map(Identity::Fixed) })
 }
 
 /// A server that was named alone gets the pod's token if there is one.
-fn of_address(server: &http::Uri) -> Result<kube::Config, ConnectError> {
-    let in_pod = std::path::Path::new(POD_FOLDER).join("token").is_file();
-    if !in_pod {
-        return Ok(kube::Config::new(server.clone()));
+fn of_address(server: &Named) -> Access {
+    if Path::new(POD_FOLDER).join("token").is_file() {
+        with_pod_credentials(server.uri.clone())
+    } else {
+        Access {
+            server: server.uri.clone(),
+            trust: Trust::System,
+            server_name: None,
+            identity: Identity::Anonymous,
+            certificate: None,
+            impersonation: Vec::new(),
+            proxy: None,
+        }
     }
-    // The URL that comes with it is replaced.
-    let pod = kube::Config::incluster_dns().map_err(ConnectError::Pod)?;
-    Ok(pod)
+}
+
+fn of_pod() -> Result<Access, ConnectError> {
+    let variable = |name| std::env::var(name).map_err(|_absent| ConnectError::Pod);
+    let (host, port) = (variable(POD_HOST)?, variable(POD_PORT)?);
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let server = kubeconfig::server(&format!("https://{host}:{port}"), true);
+    Ok(with_pod_credentials(server.map_err(|_no_address| ConnectError::Pod)?.uri))
+}
+
+fn with_pod_credentials(server: http::Uri) -> Access {
+    let folder = Path::new(POD_FOLDER);
+    Access {
+        server,
+        trust: Trust::Authorities(Material::File(folder.join("ca.crt"))),
+        server_name: None,
+        identity: Identity::TokenFile { file: folder.join("token"), otherwise: None },
+        certificate: None,
+        impersonation: Vec::new(),
+        proxy: None,
+    }
+}
+
+/// A kubeconfig that was named has to be there.
+fn explicit(file: &Path, context: Option<&str>, files: &mut Files) -> Result<Access, ConnectError> {
+    let read = one(file, files)?;
+    let source = |source| ConnectError::Kubeconfig { file: shown(&file.to_string_lossy()), source };
+    choose(&read, context).map_err(source)
+}
+
+/// Of the files of `$KUBECONFIG` those that are there, else the one in the home directory.
+fn of_user(context: Option<&str>, files: &mut Files) -> Result<Access, ConnectError> {
+    let list = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
+    let home = || std::env::home_dir().map(|home| home.join(".kube/config"));
+    let mut paths: Vec<PathBuf> = match list {
+        Some(list) => std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect(),
+        None => home().into_iter().collect(),
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+    let mut read = Vec::new();
+    for path in &paths {
+        match one(path, files) {
+            Err(ConnectError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            other => read.push(other?),
+        }
+    }
+    let names = paths.iter().map(|path| shown(&path.to_string_lossy())).collect::<Vec<_>>().join(", ");
+    if read.is_empty() {
+        return Err(ConnectError::Nothing { looked_for: names });
+    }
+    choose(&merge(read), context).map_err(|source| ConnectError::Kubeconfig { file: names, source })
+}
+
+fn one(file: &Path, files: &mut Files) -> Result<Kubeconfig, ConnectError> {
+    files.remember(file);
+    let failed = |source| ConnectError::Read { what: "kubeconfig", file: file.to_owned(), source };
+    let text = file::read_text(file).map_err(failed)?;
+    let folder = std::path::absolute(file).map_err(failed)?;
+    let folder = folder.parent().unwrap_or(Path::new("/"));
+    parse(&text, folder)
+        .map_err(|source| ConnectError::Kubeconfig { file: shown(&file.to_string_lossy()), source })
+}
+
+impl Access {
+    /// Takes out what could be stolen on the way, and answers whether there was any: over plain http a token or a
+    /// password never leaves this machine, whoever named it. (kubectl sends none over http at all.)
+    pub(crate) fn hold_secrets_back(&mut self) -> bool {
+        if self.server.scheme_str() == Some("https") || is_this_machine(&self.server) {
+            return false;
+        }
+        !matches!(std::mem::replace(&mut self.identity, Identity::Anonymous), Identity::Anonymous)
+    }
+
+    /// The files that it names. A token's file is not among them: it is read again in its own time.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let authorities = match &self.trust {
+            Trust::Authorities(authorities) => Some(authorities),
+            Trust::Any | Trust::System => None,
+        };
+        let pair = self.certificate.iter().flat_map(|KeyPair { certificate, key }| [certificate, key]);
+        authorities.into_iter().chain(pair).filter_map(|material| match material {
+            Material::File(file) => Some(file.as_path()),
+            Material::Inline(_) => None,
+        })
+    }
 }
 
 fn is_this_machine(server: &http::Uri) -> bool {
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-async fn kubeconfig(file: Option<&PathBuf>, context: Option<&String>) -> Result<kube::Config, ConnectError> {
-    let failed = |source| ConnectError::Kubeconfig {
-        file: file.map_or_else(|| "of the user".to_owned(), |file| file.display().to_string()),
-        source,
-    };
-    let read = file.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(failed)?;
-    let options = KubeConfigOptions { context: context.cloned(), ..KubeConfigOptions::default() };
-    let has_proxy = has_proxy(&read, context);
-    let mut config = kube::Config::from_custom_kubeconfig(read, &options).await.map_err(failed)?;
-    if !has_proxy {
-        // It came from `https_proxy`, which is there for other programs of this machine.
-        config.proxy_url = None;
-    }
-    Ok(config)
-}
-
-/// Whether the context's cluster itself asks for a proxy.
-fn has_proxy(kubeconfig: &Kubeconfig, context: Option<&String>) -> bool {
-    let context = context.or(kubeconfig.current_context.as_ref());
-    let context = kubeconfig.contexts.iter().find(|named| Some(&named.name) == context);
-    let cluster = context.and_then(|named| Some(&named.context.as_ref()?.cluster));
-    let cluster = kubeconfig.clusters.iter().find(|named| Some(&named.name) == cluster);
-    let proxy = cluster.and_then(|named| named.cluster.as_ref()?.proxy_url.as_ref());
-    proxy.is_some_and(|proxy| !proxy.is_empty())
 }
 
 #[cfg(test)]
@@ -165,6 +273,7 @@ mod tests {
             ("127.0.0.1:10261", false),
             ("unix:///run/x", false),
             ("https://", false),
+            ("https://a:70000", false),
             ("", false),
         ] {
             assert_eq!(address(server).is_ok(), is_good, "{server}");
@@ -172,32 +281,29 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_address_is_shown_without_what_is_secret_in_it() {
+        let error = address("ftp://me:hunter2@host?token=hunter2").err().unwrap().to_string();
+        assert!(error.contains("ftp://host") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
     fn in_the_clear_a_token_stays_on_this_machine() {
+        let access = |server: &str, identity| Access {
+            identity,
+            ..of_address(&Named { uri: server.parse().unwrap(), identity: None })
+        };
         for (server, is_held_back) in [
             ("https://10.0.0.1:6443", false),
             ("http://127.0.0.1:10261", false),
             ("http://10.0.0.1:6443", true),
             ("http://api.example.com", true),
         ] {
-            let mut config = kube::Config::new(server.parse().unwrap());
-            assert!(!hold_secrets_back(&mut config), "{server}: there is nothing to hold back");
-            config.auth_info.token = Some("secret".to_owned().into());
-            assert_eq!(hold_secrets_back(&mut config), is_held_back, "{server}");
-            assert_eq!(config.auth_info.token.is_none(), is_held_back, "{server}");
-        }
-    }
-
-    #[test]
-    fn a_proxy_is_the_kubeconfigs_own_or_none() {
-        let text = r#"{"current-context": "b",
-            "clusters": [{"name": "one", "cluster": {"server": "https://one"}},
-                {"name": "two", "cluster": {"server": "https://two", "proxy-url": "http://proxy"}}],
-            "contexts": [{"name": "a", "context": {"cluster": "one", "user": "u"}},
-                {"name": "b", "context": {"cluster": "two", "user": "u"}}]}"#;
-        let kubeconfig = Kubeconfig::from_yaml(text).unwrap();
-        for (context, expected) in [(None, true), (Some("a"), false), (Some("b"), true), (Some("c"), false)] {
-            let context = context.map(str::to_owned);
-            assert_eq!(has_proxy(&kubeconfig, context.as_ref()), expected, "{context:?}");
+            let mut anonymous = access(server, Identity::Anonymous);
+            assert!(!anonymous.hold_secrets_back(), "{server}: there is nothing to hold back");
+            let token = Identity::Fixed(super::super::access::bearer("secret").unwrap());
+            let mut access = access(server, token);
+            assert_eq!(access.hold_secrets_back(), is_held_back, "{server}");
+            assert_eq!(access.identity == Identity::Anonymous, is_held_back, "{server}");
         }
     }
 

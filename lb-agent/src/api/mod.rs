@@ -1,12 +1,26 @@
 //! The HTTP client that speaks to an API server. The only room that names kube.
 
+mod access;
 mod backoff;
 mod client;
 mod config;
+mod connection;
+mod credentials;
 mod dial;
+mod error;
+mod file;
+mod kubeconfig;
+mod material;
+mod plugin;
 pub(crate) mod query;
+mod renewal;
+mod secret;
+mod shown;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tls;
+mod trust;
+mod x509;
 
 pub(crate) use backoff::{Backoff, jitter};
 pub use client::{ApiClient, RequestError};

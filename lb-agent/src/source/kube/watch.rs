@@ -35,8 +35,6 @@ pub(super) struct Watch {
     backoff: Backoff,
     state: State,
     trust: Trust,
-    /// The credentials could not be read again, and the log has it.
-    is_stale: bool,
 }
 
 /// Why a round ended early.
@@ -69,7 +67,10 @@ impl From<&RequestError> for Fault {
             RequestError::Response { code, .. } => Self::Code(*code),
             RequestError::Garbage(_) => Self::Garbage,
             RequestError::Silent { .. } => Self::Silence,
-            RequestError::Unreachable(_) | RequestError::Untrusted(_) | RequestError::Ended => Self::Link,
+            RequestError::Unreachable(_)
+            | RequestError::Untrusted(_)
+            | RequestError::NoCredentials(_)
+            | RequestError::Ended => Self::Link,
         }
     }
 }
@@ -85,7 +86,6 @@ impl Watch {
             backoff: Backoff::default(),
             state: State::start(),
             trust: Trust::Sound,
-            is_stale: false,
         }
     }
 
@@ -108,9 +108,7 @@ impl Watch {
                 return;
             }
             tokio::time::sleep(self.backoff.after(&error)).await;
-            if error.asks_for_new_credentials() {
-                self.renew().await;
-            }
+            self.client.recover(&error);
         }
     }
 
@@ -127,18 +125,6 @@ impl Watch {
         }
         self.trust = self.trust.after(fault);
         retry
-    }
-
-    /// Once a second while the link is dead: what is wrong is logged once.
-    async fn renew(&mut self) {
-        let was_stale = std::mem::take(&mut self.is_stale);
-        if let Err(error) = self.client.renew().await {
-            self.is_stale = true;
-            if !was_stale {
-                let kind = self.kind.label();
-                tracing::warn!(kind, %error, "could not read the credentials again; the last ones are used");
-            }
-        }
     }
 
     /// One list, or one watch to its end.
