@@ -11,7 +11,7 @@ use super::tls::TlsFault;
 
 /// Where a pod finds its token and the cluster's CA.
 const POD_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// Where a pod finds the API server.
+/// Set in every pod: where the API server is.
 const POD_HOST: &str = "KUBERNETES_SERVICE_HOST";
 const POD_PORT: &str = "KUBERNETES_SERVICE_PORT";
 
@@ -232,8 +232,8 @@ fn one(file: &Path, files: &mut Files) -> Result<Kubeconfig, ConnectError> {
 }
 
 impl Access {
-    /// Takes out what could be stolen on the way, and answers whether there was any: over plain http a token or a
-    /// password never leaves this machine, whoever named it. (kubectl sends none over http at all.)
+    /// Takes out what could be stolen on the way. Returns whether there was any: over plain http a token or a
+    /// password never leaves this machine, wherever it came from. (kubectl sends none over http at all.)
     pub(crate) fn hold_secrets_back(&mut self) -> bool {
         if self.server.scheme_str() == Some("https") || is_this_machine(&self.server) {
             return false;

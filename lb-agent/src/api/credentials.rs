@@ -16,8 +16,6 @@ use super::renewal::{Held, Need, Pace, judge};
 /// A token's file is read again after this time: half of what lies between a kubelet's renewal of a token and the
 /// end of the old one, less 10 s, as in client-go.
 const READ_EVERY: Duration = Duration::from_secs(50);
-/// After a refusal it is read before the next request, but not more often than so.
-const READ_AGAIN: Duration = Duration::from_secs(1);
 
 pub(crate) enum Credentials {
     Fixed(Option<HeaderValue>),
@@ -92,7 +90,7 @@ impl Credentials {
     /// The API server refused the credentials of this number, or took them.
     pub(crate) fn judge(&mut self, serial: u64, is_refused: bool) {
         match self {
-            Self::File(token) => token.is_refused = is_refused,
+            Self::File(token) => token.is_refused |= is_refused,
             Self::Plugin(renewed) if renewed.serial == serial => {
                 if let Some(held) = &mut renewed.held {
                     judge(held, &mut renewed.pace, is_refused);
@@ -109,10 +107,12 @@ impl TokenFile {
     /// # Errors
     /// The file cannot be read, or holds no token; then [`Self::last`] is what is left.
     pub(crate) fn refresh(&mut self, now: Instant) -> Result<(), ConnectError> {
-        let every = if self.is_refused { READ_AGAIN } else { READ_EVERY };
-        if self.read.is_some_and(|read| now.duration_since(read) < every) {
+        let is_fresh = self.read.is_some_and(|read| now.duration_since(read) < READ_EVERY);
+        if is_fresh && !self.is_refused {
             return Ok(());
         }
+        // Refused again, it is read again: those that ask wait longer each time.
+        self.is_refused = false;
         self.read = Some(now);
         let file = || self.file.clone();
         let text = file::read_text(&self.file).map_err(|source| ConnectError::Read {
@@ -125,11 +125,7 @@ impl TokenFile {
         if token.is_empty() {
             return Err(wrong(TokenFault::Empty));
         }
-        let token = bearer(token).map_err(|fault| wrong(TokenFault::Unsendable(fault)))?;
-        if self.token.as_ref() != Some(&token) {
-            self.token = Some(token);
-            self.is_refused = false;
-        }
+        self.token = Some(bearer(token).map_err(|fault| wrong(TokenFault::Unsendable(fault)))?);
         Ok(())
     }
 

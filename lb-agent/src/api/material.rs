@@ -81,9 +81,12 @@ impl Loaded {
 
 fn pair(KeyPair { certificate, key }: &KeyPair) -> Result<Arc<CertifiedKey>, ConnectError> {
     let (chain, secret) = (pem("client-certificate", certificate)?, pem("client-key", key)?);
-    tls::pair(&chain, &secret).map_err(|fault| match fault {
-        tls::TlsFault::NoKey => fault_of("client-key", key, fault),
-        _ => fault_of("client-certificate", certificate, fault),
+    tls::pair(&chain, &secret).map_err(|fault| {
+        if matches!(fault, tls::TlsFault::NoKey) {
+            fault_of("client-key", key, fault)
+        } else {
+            fault_of("client-certificate", certificate, fault)
+        }
     })
 }
 

@@ -3,7 +3,9 @@
 use http::{HeaderName, HeaderValue};
 
 use super::server::{Server, server, without_secrets};
-use super::{Cluster, Context, Exec, ExecFault, Fault, Impersonate, Kubeconfig, Source, Unsendable, User};
+use super::{
+    Cluster, Context, Exec, ExecFault, Fault, Impersonate, Kubeconfig, ServerCheck, Source, Unsendable, User,
+};
 use crate::api::access::{Access, Identity, KeyPair, Material, Trust, basic, bearer, header};
 use crate::api::plugin::{ApiVersion, ClusterInfo, Plugin};
 use crate::api::secret::Secret;
@@ -49,19 +51,19 @@ impl Names<'_> {
             one: "certificate-authority",
             other: "certificate-authority-data",
         })?;
-        let has_tls = authority.is_some() || certificate.is_some() || cluster.is_insecure;
+        let has_tls = authority.is_some() || certificate.is_some() || cluster.check == ServerCheck::Skipped;
         let Server { uri, user: in_address } = self.server(cluster, has_tls)?;
-        let trust = match (authority, cluster.is_insecure) {
-            (Some(_), true) if uri.scheme_str() == Some("https") => {
+        let trust = match (authority, cluster.check) {
+            (Some(_), ServerCheck::Skipped) if uri.scheme_str() == Some("https") => {
                 return Err(Fault::ClusterBoth {
                     cluster: self.cluster.to_owned(),
                     one: "insecure-skip-tls-verify",
                     other: "a certificate authority",
                 });
             }
-            (_, true) => Trust::Any,
-            (Some(authority), false) => Trust::Authorities(authority),
-            (None, false) => Trust::System,
+            (_, ServerCheck::Skipped) => Trust::Any,
+            (Some(authority), ServerCheck::Certificate) => Trust::Authorities(authority),
+            (None, ServerCheck::Certificate) => Trust::System,
         };
         let identity = match in_address {
             Some((name, password)) => {
@@ -208,7 +210,7 @@ impl Names<'_> {
 fn info(cluster: &Cluster) -> ClusterInfo {
     ClusterInfo {
         tls_server_name: cluster.tls_server_name.clone(),
-        insecure_skip_tls_verify: cluster.is_insecure,
+        check: cluster.check,
         proxy_url: Secret::new(cluster.proxy_url.clone()),
         disable_compression: cluster.has_no_compression,
         config: Secret::new(cluster.for_plugins.clone()),

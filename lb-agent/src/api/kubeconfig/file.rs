@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// An entry with a name.
@@ -73,12 +73,33 @@ pub(super) struct NamedCluster {
 pub(super) struct ClusterFile {
     pub(super) server: String,
     pub(super) tls_server_name: String,
-    pub(super) insecure_skip_tls_verify: bool,
+    pub(super) insecure_skip_tls_verify: ServerCheck,
     pub(super) certificate_authority: String,
     pub(super) certificate_authority_data: String,
     pub(super) proxy_url: String,
     pub(super) disable_compression: bool,
     pub(super) extensions: List<Fields<Extension>>,
+}
+
+/// Whether the server's certificate matters: `insecure-skip-tls-verify`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "bool", into = "bool")]
+pub(crate) enum ServerCheck {
+    #[default]
+    Certificate,
+    Skipped,
+}
+
+impl From<bool> for ServerCheck {
+    fn from(is_skipped: bool) -> Self {
+        if is_skipped { Self::Skipped } else { Self::Certificate }
+    }
+}
+
+impl From<ServerCheck> for bool {
+    fn from(check: ServerCheck) -> Self {
+        check == ServerCheck::Skipped
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::secret::Secret;
 
 pub(crate) use choose::choose;
+pub(crate) use file::ServerCheck;
 pub(crate) use merge::merge;
 pub(crate) use parse::{parse, tree};
 pub(crate) use server::{Server, server, without_secrets};
@@ -33,7 +34,7 @@ pub(crate) struct Kubeconfig {
 pub(crate) struct Cluster {
     server: String,
     tls_server_name: String,
-    is_insecure: bool,
+    check: ServerCheck,
     authority: Source,
     proxy_url: String,
     has_no_compression: bool,

@@ -120,7 +120,7 @@ fn cluster(file: NamedCluster, folder: &Path, at: &str) -> Result<Cluster, Fault
     Ok(Cluster {
         server: file.server,
         tls_server_name: file.tls_server_name,
-        is_insecure: file.insecure_skip_tls_verify,
+        check: file.insecure_skip_tls_verify,
         authority: Source { file: resolved(&file.certificate_authority, folder), data },
         proxy_url: file.proxy_url,
         has_no_compression: file.disable_compression,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::kubeconfig::ServerCheck;
 use super::secret::Secret;
 use super::shown::shown;
 
@@ -39,7 +40,7 @@ pub(crate) enum ApiVersion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClusterInfo {
     pub(crate) tls_server_name: String,
-    pub(crate) insecure_skip_tls_verify: bool,
+    pub(crate) check: ServerCheck,
     pub(crate) proxy_url: Secret,
     pub(crate) disable_compression: bool,
     /// Its own part of the kubeconfig.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Plugin;
 use crate::api::access::bearer;
-use crate::api::kubeconfig::{Unsendable, tree};
+use crate::api::kubeconfig::{ServerCheck, Unsendable, tree};
 use crate::api::secret::Secret;
 
 /// Credentials that a plugin gave.
@@ -70,20 +70,19 @@ struct Cluster<'a> {
     server: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     tls_server_name: &'a str,
-    #[serde(skip_serializing_if = "is_false")]
-    insecure_skip_tls_verify: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    insecure_skip_tls_verify: ServerCheck,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_authority_data: Option<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     proxy_url: &'a str,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     disable_compression: bool,
     config: Option<&'a Value>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_false(value: &bool) -> bool {
-    !*value
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What the plugin finds in `$KUBERNETES_EXEC_INFO`.
@@ -91,7 +90,7 @@ pub(crate) fn request(plugin: &Plugin, server: &str, authority: Option<&[u8]>) -
     let cluster = plugin.cluster.as_ref().map(|info| Cluster {
         server,
         tls_server_name: &info.tls_server_name,
-        insecure_skip_tls_verify: info.insecure_skip_tls_verify,
+        insecure_skip_tls_verify: info.check,
         certificate_authority_data: authority.map(|pem| STANDARD.encode(pem)),
         proxy_url: info.proxy_url.expose(),
         disable_compression: info.disable_compression,

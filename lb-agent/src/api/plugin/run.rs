@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -65,10 +65,10 @@ fn program(plugin: &Plugin) -> Result<PathBuf, PluginError> {
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let mut candidates = std::env::split_paths(&folders).filter(|folder| folder.is_absolute());
-    candidates.find_map(|folder| Some(folder.join(command)).filter(can_run)).ok_or_else(missing)
+    candidates.find_map(|folder| Some(folder.join(command)).filter(|file| can_run(file))).ok_or_else(missing)
 }
 
-fn can_run(file: &PathBuf) -> bool {
+fn can_run(file: &Path) -> bool {
     file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 

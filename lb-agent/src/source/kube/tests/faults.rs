@@ -230,8 +230,8 @@ async fn a_token_that_was_replaced_is_read_again_when_the_old_one_is_refused() {
     assert_eq!(client.next(Kind::Service).await, "+b");
     let heads = server.heads();
     let of_services: Vec<&String> = heads.iter().filter(|head| head.contains("/services")).collect();
-    assert!(of_services[1].contains("authorization: Bearer first\r\n"), "{of_services:?}");
-    assert!(of_services[2].contains("authorization: Bearer second\r\n"), "{of_services:?}");
+    assert!(of_services[2].contains("authorization: Bearer first\r\n"), "{of_services:?}");
+    assert!(of_services[3].contains("authorization: Bearer second\r\n"), "{of_services:?}");
 }
 
 #[tokio::test]
