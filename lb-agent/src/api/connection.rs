@@ -27,6 +27,8 @@ use super::renewal::Need;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// After a refusal they are looked at before the next request, but not more often than so.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What could not be read is then read again, whether or not it looks otherwise: the cause may lie in another file.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 /// No plugin may take longer.
 const PLUGIN_LIMIT: Duration = Duration::from_secs(30);
 /// A plugin that runs is waited for so long where there are credentials that may still do.
@@ -69,14 +71,8 @@ impl Connection {
     /// There is nothing to connect to, or the credentials cannot be used.
     pub(crate) fn new(config: KubeConfig, own: OwnSockets) -> Result<Arc<Self>, ConnectError> {
         let loaded = Loaded::load(&config)?;
-        let mut credentials = Credentials::of(&loaded.access.identity);
         let now = Instant::now();
-        if let Credentials::File(token) = &mut credentials
-            && let Err(error) = token.refresh(now)
-            && token.last().is_none()
-        {
-            return Err(error);
-        }
+        let credentials = Credentials::of(&loaded.access.identity, now)?;
         let client = client(&loaded, None, &own)?;
         let state =
             State { loaded, credentials, client, looked: now, read: now, is_refused: false, problem: None };
@@ -239,13 +235,17 @@ impl State {
         }
         self.looked = now;
         let is_refused = std::mem::take(&mut self.is_refused);
-        let is_due = (is_refused || self.problem.is_some()) && now.duration_since(self.read) >= LOOK_EVERY;
+        let read_ago = now.duration_since(self.read);
+        let is_due = match self.problem {
+            Some(_) => read_ago >= READ_AGAIN,
+            None => is_refused && read_ago >= LOOK_EVERY,
+        };
         if !is_due && !self.loaded.files.have_changed() {
             return;
         }
         self.read = now;
-        match Loaded::load(config) {
-            Ok(loaded) => self.replace(loaded, own),
+        match Loaded::load(config).and_then(|loaded| self.replace(loaded, own, now)) {
+            Ok(()) => self.problem = None,
             Err(error) => {
                 self.loaded.files.look_again();
                 note(&mut self.problem, &chain(&error));
@@ -253,13 +253,18 @@ impl State {
         }
     }
 
-    fn replace(&mut self, loaded: Loaded, own: &OwnSockets) {
-        if loaded.access.identity != self.loaded.access.identity {
-            self.credentials = Credentials::of(&loaded.access.identity);
-        }
+    /// Goes on with what was read anew, if it can be used as a whole. A plugin's credentials stay where the
+    /// plugin does.
+    fn replace(&mut self, loaded: Loaded, own: &OwnSockets, now: Instant) -> Result<(), ConnectError> {
+        let is_same = loaded.access.identity == self.loaded.access.identity;
+        let renewed = if is_same { None } else { Some(Credentials::of(&loaded.access.identity, now)?) };
+        let issued = renewed.as_ref().unwrap_or(&self.credentials).pair();
+        self.client = client(&loaded, issued, own)?;
         self.loaded = loaded;
-        self.problem = None;
-        self.connect(own);
+        if let Some(renewed) = renewed {
+            self.credentials = renewed;
+        }
+        Ok(())
     }
 
     /// New connections are made from now on, as what was read last says.

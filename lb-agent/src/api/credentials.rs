@@ -48,7 +48,22 @@ pub(crate) struct Renewed {
 }
 
 impl Credentials {
-    pub(crate) fn of(identity: &Identity) -> Self {
+    /// Reads a token's file, and runs no plugin yet.
+    ///
+    /// # Errors
+    /// The file holds no token, and there is no other.
+    pub(crate) fn of(identity: &Identity, now: Instant) -> Result<Self, ConnectError> {
+        let mut credentials = Self::unread(identity);
+        if let Self::File(token) = &mut credentials
+            && let Err(error) = token.refresh(now)
+            && token.last().is_none()
+        {
+            return Err(error);
+        }
+        Ok(credentials)
+    }
+
+    fn unread(identity: &Identity) -> Self {
         match identity {
             Identity::Anonymous => Self::Fixed(None),
             Identity::Fixed(header) => Self::Fixed(Some(header.clone())),

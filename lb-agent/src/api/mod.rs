@@ -18,6 +18,8 @@ mod secret;
 mod shown;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod trust;
 mod x509;

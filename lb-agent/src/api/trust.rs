@@ -178,3 +178,155 @@ fn ca_as_server(refused: &CertificateError) -> Option<String> {
         "its certificate is that of an authority: name this very certificate as certificate-authority, or give the server one with CA:FALSE".to_owned()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+        date_time_ymd,
+    };
+    use rustls::crypto::ring;
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    /// Valid for `api` and 127.0.0.1, from 2020 to 2040.
+    fn params() -> CertificateParams {
+        let mut params = CertificateParams::new(["api".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2040, 1, 1));
+        params.is_ca = IsCa::ExplicitNoCa;
+        params
+    }
+
+    fn changed(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+        let mut params = params();
+        change(&mut params);
+        params
+    }
+
+    fn authority() -> CertificateParams {
+        changed(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    fn self_signed(params: &CertificateParams) -> CertificateDer<'static> {
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    }
+
+    /// Signed by an authority of the name `root`, and that authority.
+    fn signed(params: &CertificateParams) -> (CertificateDer<'static>, CertificateDer<'static>) {
+        let root = changed(|params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(rcgen::DnType::CommonName, "root");
+        });
+        let key = KeyPair::generate().unwrap();
+        let root_certificate = root.self_signed(&key).unwrap().der().clone();
+        let certificate =
+            params.signed_by(&KeyPair::generate().unwrap(), &Issuer::from_params(&root, &key)).unwrap();
+        (certificate.der().clone(), root_certificate)
+    }
+
+    /// What comes of `presented` at the server `name`, `authorities` being configured.
+    fn verify(
+        presented: &CertificateDer<'_>,
+        authorities: &[&CertificateDer<'static>],
+        name: &str,
+    ) -> Result<(), String> {
+        let authorities = authorities.iter().map(|one| (*one).clone()).collect();
+        let verifier = GoVerifier::new(authorities, Arc::new(ring::default_provider())).unwrap();
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(NOW));
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        match verifier.verify_server_cert(presented, &[], &name, &[], now) {
+            Ok(_) => Ok(()),
+            Err(Error::InvalidCertificate(why)) => Err(advice(&why)),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_itself_configured_is_trusted() {
+        let (leaf, root) = signed(&params());
+        let (intermediate, _) = signed(&authority());
+        for (shows, certificate) in [
+            ("self-signed", self_signed(&params())),
+            ("self-signed, of an authority", self_signed(&authority())),
+            (
+                "self-signed, without basic constraints",
+                self_signed(&changed(|params| params.is_ca = IsCa::NoCa)),
+            ),
+            ("signed by an authority that is not there", leaf.clone()),
+            ("of an authority, signed by another", intermediate),
+            (
+                "of an authority, for servers among others",
+                self_signed(&changed(|params| {
+                    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                    params.extended_key_usages =
+                        vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+                })),
+            ),
+            (
+                "of an authority, for anything",
+                self_signed(&changed(|params| {
+                    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
+                })),
+            ),
+        ] {
+            assert_eq!(verify(&certificate, &[&certificate], "api"), Ok(()), "{shows}");
+            assert_eq!(verify(&certificate, &[&root, &certificate], "127.0.0.1"), Ok(()), "{shows}");
+            assert!(verify(&certificate, &[&certificate], "other").unwrap_err().contains("other"), "{shows}");
+            let refused = verify(&certificate, &[&certificate], "127.0.0.2");
+            assert!(refused.unwrap_err().contains("tls-server-name"), "{shows}");
+        }
+        assert_eq!(verify(&leaf, &[&root], "api"), Ok(()), "as ever");
+    }
+
+    #[test]
+    fn whatever_is_configured_time_purpose_and_extensions_have_to_be_right() {
+        let early = |params: &mut CertificateParams| params.not_before = date_time_ymd(2039, 1, 1);
+        let late = |params: &mut CertificateParams| params.not_after = date_time_ymd(2021, 1, 1);
+        let clients = |params: &mut CertificateParams| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        };
+        let strange = |params: &mut CertificateParams| {
+            let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+            extension.set_criticality(true);
+            params.custom_extensions.push(extension);
+        };
+        let root = self_signed(&authority());
+        type Change<'a> = &'a dyn Fn(&mut CertificateParams);
+        let changes: [(Change<'_>, &str); 4] = [
+            (&early, "is not valid yet"),
+            (&late, "has expired"),
+            (&clients, "not meant for servers"),
+            (&strange, "UnsupportedCriticalExtension"),
+        ];
+        for (change, expected) in changes {
+            for is_authority in [true, false] {
+                let params = changed(|params| {
+                    if is_authority {
+                        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                    }
+                    change(params);
+                });
+                let (signed, _) = signed(&params);
+                let itself = self_signed(&params);
+                for certificate in [itself, signed] {
+                    let refused = verify(&certificate, &[&root, &certificate], "api").unwrap_err();
+                    assert!(refused.contains(expected), "{expected}, {is_authority}: {refused}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_certificate_is_refused_with_a_message_that_says_what_to_do() {
+        let (own, other) = (self_signed(&authority()), self_signed(&authority()));
+        let refused = verify(&own, &[&other], "api").unwrap_err();
+        assert!(refused.contains("name this very certificate as certificate-authority"), "{refused}");
+        let (leaf, _) = signed(&params());
+        let (same_names, _) = signed(&params());
+        let refused = verify(&leaf, &[&same_names], "api").unwrap_err();
+        assert!(refused.contains("name that authority's certificate, or the server's own"), "{refused}");
+    }
+}

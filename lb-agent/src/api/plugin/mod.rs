@@ -3,6 +3,8 @@
 mod protocol;
 mod run;
 mod stderr;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;
