@@ -15,5 +15,6 @@ pub mod serve;
 pub mod source;
 pub mod store;
 mod suggest;
+pub mod telemetry;
 pub mod view;
 pub mod writer;
