@@ -203,6 +203,8 @@ impl ApiClient {
         let header = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut status = answer.status().await;
         status.code = head.status.as_u16();
+        status.message = session.hide_secrets(&status.message);
+        status.reason = session.hide_secrets(&status.reason);
         if status.message.is_empty() && status.reason.is_empty() {
             head.status.canonical_reason().unwrap_or("no reason given").clone_into(&mut status.message);
         }

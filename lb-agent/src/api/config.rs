@@ -197,16 +197,20 @@ fn explicit(file: &Path, context: Option<&str>, files: &mut Files) -> Result<Acc
     choose(&read, context).map_err(source)
 }
 
-/// Of the files of `$KUBECONFIG` those that are there, else the one in the home directory.
+/// The files of `$KUBECONFIG`, else the one in the home directory.
 fn of_user(context: Option<&str>, files: &mut Files) -> Result<Access, ConnectError> {
     let list = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
-    let home = || std::env::home_dir().map(|home| home.join(".kube/config"));
-    let mut paths: Vec<PathBuf> = match list {
-        Some(list) => std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect(),
-        None => home().into_iter().collect(),
+    let paths = match list {
+        Some(list) => std::env::split_paths(&list).collect(),
+        None => std::env::home_dir().map(|home| home.join(".kube/config")).into_iter().collect(),
     };
+    listed(paths, context, files)
+}
+
+/// What those of the files that are there say together.
+fn listed(mut paths: Vec<PathBuf>, context: Option<&str>, files: &mut Files) -> Result<Access, ConnectError> {
     let mut seen = std::collections::BTreeSet::new();
-    paths.retain(|path| seen.insert(path.clone()));
+    paths.retain(|path| !path.as_os_str().is_empty() && seen.insert(path.clone()));
     let mut read = Vec::new();
     for path in &paths {
         match one(path, files) {
@@ -305,6 +309,74 @@ mod tests {
             assert_eq!(access.hold_secrets_back(), is_held_back, "{server}");
             assert_eq!(access.identity == Identity::Anonymous, is_held_back, "{server}");
         }
+    }
+
+    /// `there` has a context, `other` the user, and `broken` no YAML.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::TempDir::new().unwrap();
+        let there = "{current-context: x, clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1', \
+                     certificate-authority: ca}}], contexts: [{name: x, context: {cluster: c, user: u}}]}";
+        let other = "{users: [{name: u, user: {tokenFile: token}}], clusters: [{name: c, cluster: {}}]}";
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for (name, text) in [("there", there), ("sub/other", other), ("broken", "a: b: c"), ("empty", "")] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn of_a_list_of_kubeconfigs_those_are_used_that_are_there() {
+        let folder = folder();
+        let path = |name: &str| if name.is_empty() { PathBuf::new() } else { folder.path().join(name) };
+        for (list, expected) in [
+            ("there sub/other", ""),
+            ("none there none sub/other", ""),
+            ("there there sub/other", ""),
+            ("empty there sub/other", ""),
+            ("there", "no user of the name \"u\""),
+            ("sub/other there", "cluster \"c\" has no server"),
+            ("none", "there is no kubeconfig (FOLDER/none)"),
+            ("there sub", "could not read the kubeconfig FOLDER/sub: it is not a regular file"),
+            ("there broken sub/other", "could not use the kubeconfig FOLDER/broken: is not YAML"),
+        ] {
+            let paths = std::iter::once(PathBuf::new()).chain(list.split(' ').map(path)).collect();
+            let mut files = Files::default();
+            match listed(paths, None, &mut files) {
+                Ok(access) => {
+                    assert_eq!(expected, "", "{list}");
+                    let token = Identity::TokenFile { file: path("sub/token"), otherwise: None };
+                    assert_eq!(access.identity, token, "{list}");
+                    assert_eq!(access.files().collect::<Vec<_>>(), [path("ca")], "{list}");
+                }
+                Err(error) => {
+                    let error = crate::api::error::chain(&error);
+                    let error = error.replace(&folder.path().display().to_string(), "FOLDER");
+                    assert!(!expected.is_empty() && error.contains(expected), "{list}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_named_has_to_be_there() {
+        let folder = folder();
+        let error = explicit(&folder.path().join("none"), None, &mut Files::default()).err().unwrap();
+        assert!(matches!(error, ConnectError::Read { what: "kubeconfig", .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_appears_or_changes_is_noticed() {
+        let folder = folder();
+        let mut files = Files::default();
+        let paths = ["none", "there", "sub/other"].map(|name| folder.path().join(name));
+        listed(paths.to_vec(), None, &mut files).unwrap();
+        assert!(!files.have_changed());
+        std::fs::write(&paths[0], "").unwrap();
+        assert!(files.have_changed(), "it was not there");
+        files.look_again();
+        assert!(!files.have_changed());
+        std::fs::rename(&paths[0], &paths[1]).unwrap();
+        assert!(files.have_changed(), "it was replaced");
     }
 
     #[test]

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use http::Uri;
 use http::header::AUTHORIZATION;
-use http::uri::InvalidUri;
-use http::{HeaderName, HeaderValue, Request, Uri};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -22,6 +21,7 @@ use super::error::chain;
 use super::material::Loaded;
 use super::plugin::{self, IssuedPair};
 use super::renewal::Need;
+use super::session::Session;
 
 /// Files are looked at this often where nothing else asks for it.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -52,16 +52,6 @@ struct State {
     is_refused: bool,
     /// Why they could not be read again.
     problem: Option<String>,
-}
-
-/// What one request is sent with.
-pub(crate) struct Session {
-    pub(crate) client: kube::Client,
-    /// Stands in front of the path.
-    server: Uri,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    /// Which credentials these are.
-    serial: u64,
 }
 
 impl Connection {
@@ -203,20 +193,6 @@ impl Connection {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole between any two of its changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Session {
-    /// Completes a request whose URI is a path: with the server, and with what says who asks.
-    pub(crate) fn prepare(&self, mut request: Request<Body>) -> Result<Request<Body>, String> {
-        let uri = format!("{}{}", self.server.to_string().trim_end_matches('/'), request.uri());
-        *request.uri_mut() = uri.parse().map_err(|error: InvalidUri| error.to_string())?;
-        for (name, value) in &self.headers {
-            // There is an end to how many a request can have.
-            let added = request.headers_mut().try_append(name, value.clone());
-            added.map_err(|_too_many| "there are too many headers for one request")?;
-        }
-        Ok(request)
     }
 }
 

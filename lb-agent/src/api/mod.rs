@@ -15,6 +15,7 @@ mod plugin;
 pub(crate) mod query;
 mod renewal;
 mod secret;
+mod session;
 mod shown;
 #[cfg(test)]
 pub(crate) mod testing;

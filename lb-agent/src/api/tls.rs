@@ -12,7 +12,7 @@ use rustls::{ClientConfig, Error};
 use super::trust::{AnyCertificate, GoVerifier};
 
 /// Why certificates or keys cannot be used. The texts never quote them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFault {
     #[error("holds no certificate that can be used")]
     NoCertificate,

@@ -14,7 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 use super::x509::Certificate;
 
 /// webpki's rules, and one of Go's in addition: a certificate that is itself among the authorities is trusted,
-/// whoever signed it and whether or not it may sign others. Its name, its time and what it is for have to be
+/// whatever authority signed it and whether or not it may sign others. Its name, its time and what it is for have to be
 /// right all the same.
 #[derive(Debug)]
 pub(crate) struct GoVerifier {

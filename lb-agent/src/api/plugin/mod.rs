@@ -4,7 +4,7 @@ mod protocol;
 mod run;
 mod stderr;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -11,6 +11,7 @@ use super::Plugin;
 use crate::api::access::bearer;
 use crate::api::kubeconfig::{ServerCheck, Unsendable, tree};
 use crate::api::secret::Secret;
+use crate::api::tls::{self, TlsFault};
 
 /// Credentials that a plugin gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(crate) enum AnswerFault {
     Time,
     #[error("gave a token that {0}")]
     Token(Unsendable),
+    #[error("gave a client certificate that {0}")]
+    Pair(TlsFault),
     #[error("wrote more than {0} bytes")]
     Long(usize),
 }
@@ -141,10 +144,13 @@ pub(crate) fn answer(plugin: &Plugin, stdout: &[u8]) -> Result<Issued, AnswerFau
         status.ok_or(AnswerFault::NoStatus)?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let pair = match (given(client_certificate_data), given(client_key_data)) {
-        (Some(certificate), Some(key)) => Some(IssuedPair {
-            certificate: Secret::new(certificate.into_bytes()),
-            key: Secret::new(key.into_bytes()),
-        }),
+        (Some(certificate), Some(key)) => {
+            tls::pair(certificate.as_bytes(), key.as_bytes()).map_err(AnswerFault::Pair)?;
+            Some(IssuedPair {
+                certificate: Secret::new(certificate.into_bytes()),
+                key: Secret::new(key.into_bytes()),
+            })
+        }
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => return Err(AnswerFault::Half),
     };

@@ -29,6 +29,8 @@ pub(super) fn last_line(stderr: &[u8], known: &[&str], stdout: &[u8]) -> Option<
     let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
     let stdout = String::from_utf8_lossy(stdout);
     let mut secrets: Vec<&str> = known.iter().copied().flat_map(str::lines).map(str::trim).collect();
+    // A shell may have taken them apart.
+    secrets.extend(known.iter().flat_map(|text| text.split(|part: char| !part.is_alphanumeric())));
     secrets.extend(stdout.split(|part: char| !is_of_token(part)).filter(|word| !FIELDS.contains(word)));
     secrets.retain(|secret| secret.len() > 2);
     // The longest first: one may be a part of another.
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn of_what_a_plugin_says_no_secret_is_shown() {
-        let known = ["--password", "hunter2", "SEKRIT"];
+        let known = ["--password", "hunter2", "SEKRIT", "one/zwo"];
         let stdout = br#"{"status": {"token": "tok-out"}}"#;
         for (shows, stderr, expected) in [
             ("nothing", "", None),
@@ -90,6 +92,7 @@ mod tests {
             ("the last line that says something", "a\nno network\n\n", Some("no network")),
             ("an argument", "bad flag --password hunter2", Some("bad flag (hidden) (hidden)")),
             ("an environment variable", "with SEKRIT inside", Some("with (hidden) inside")),
+            ("a part of it", "with zwo inside", Some("with (hidden) inside")),
             ("what went to stdout", "I wrote tok-out", Some("I wrote (hidden)")),
             ("a JWT", "got eyJh.eyJz.c2ln", Some("got (hidden)")),
             ("a long word of letters and digits", "got 0123456789abcdef0123", Some("got (hidden)")),

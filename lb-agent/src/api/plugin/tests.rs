@@ -1,6 +1,5 @@
 //! Plugins that are run, as shell scripts.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,26 +8,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::api::error::chain;
+use crate::api::testing::scripts::{prints, script};
 
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// A folder with a plugin in it, which is this shell script.
-pub(crate) fn script(text: &str) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    write_script(folder.path(), text);
-    folder
-}
-
-pub(crate) fn write_script(folder: &Path, text: &str) {
-    // A file that is open for writing cannot be run. A process of its own writes it, so that no other test
-    // can fork while it is open here.
-    let save = "cat > \"$0.new\" && chmod 755 \"$0.new\" && mv \"$0.new\" \"$0\"";
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", save]).arg(folder.join("plugin")).stdin(std::process::Stdio::piped());
-    let mut shell = shell.spawn().unwrap();
-    write!(shell.stdin.take().unwrap(), "#!/bin/sh\n{text}\n").unwrap();
-    assert!(shell.wait().unwrap().success());
-}
 
 fn plugin(command: &Path) -> Plugin {
     Plugin {
@@ -39,13 +21,6 @@ fn plugin(command: &Path) -> Plugin {
         install_hint: String::new(),
         cluster: None,
     }
-}
-
-/// What an `ExecCredential` with this status is printed with.
-pub(crate) fn prints(status: &serde_json::Value) -> String {
-    let credential =
-        json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status});
-    format!("cat <<'END'\n{credential}\nEND")
 }
 
 async fn outcome_of(script_text: &str) -> Result<Issued, String> {
@@ -68,11 +43,17 @@ async fn a_plugin_gives_a_token_or_a_certificate_and_says_until_when() {
     let issued = outcome_of(&prints(&status)).await.unwrap();
     assert_eq!(bearer(&issued), Some(&b"Bearer t"[..]));
     assert_eq!(issued.expires.unwrap().as_second(), 4_070_908_800);
-    let status = json!({"clientCertificateData": "c", "clientKeyData": "k", "expirationTimestamp": null});
+    let pair = rcgen::generate_simple_self_signed(["me".to_owned()]).unwrap();
+    let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let status =
+        json!({"clientCertificateData": certificate, "clientKeyData": key, "expirationTimestamp": null});
     let issued = outcome_of(&prints(&status)).await.unwrap();
     assert_eq!((bearer(&issued), issued.expires), (None, None));
     let pair = issued.pair.unwrap();
-    assert_eq!((&pair.certificate.expose()[..], &pair.key.expose()[..]), (&b"c"[..], &b"k"[..]));
+    assert_eq!(
+        (&pair.certificate.expose()[..], &pair.key.expose()[..]),
+        (certificate.as_bytes(), key.as_bytes())
+    );
 }
 
 #[tokio::test]
@@ -100,6 +81,11 @@ async fn what_a_plugin_may_not_give() {
             "a token that holds a line break",
         ),
         ("half a pair", prints(&json!({"clientKeyData": "sEkrit"})), "a certificate without its key, or"),
+        (
+            "no pair",
+            prints(&json!({"clientCertificateData": "sEkrit", "clientKeyData": "sEkrit"})),
+            "gave a client certificate that holds no",
+        ),
         ("no time", prints(&json!({"token": "sEkrit", "expirationTimestamp": "soon"})), "that is no time"),
         ("no end", "yes sEkrit | head -c 2000000".to_owned(), "wrote more than 1048576 bytes"),
         (

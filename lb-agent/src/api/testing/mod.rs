@@ -1,4 +1,5 @@
-//! What tests of several rooms share: a small API server.
+//! What tests of several rooms share: a small API server, and plugins.
 
 mod events;
+pub(crate) mod scripts;
 pub(crate) mod server;

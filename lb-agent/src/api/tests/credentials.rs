@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::guarded::Guarded;
-use crate::api::plugin::tests::{prints, script, write_script};
+use crate::api::testing::scripts::{prints, script, write_script};
 use crate::api::{ApiClient, Credentials, KubeConfig, RequestError};
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::guarded::Guarded;
+use crate::api::testing::scripts::{prints, script};
 use crate::api::{ApiClient, ConnectError, Credentials, KubeConfig};
 
 struct Identity {
@@ -30,6 +31,16 @@ fn identity(name: &str) -> Identity {
 }
 
 impl Identity {
+    /// Another certificate, which this authority signs.
+    fn sign(&self, name: &str) -> Self {
+        let mut authority = CertificateParams::new([name.to_owned()]).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = Issuer::from_params(&authority, &self.key);
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        Self { certificate: params.signed_by(&key, &issuer).unwrap(), key }
+    }
+
     fn server(&self, clients: Option<&Self>) -> ServerConfig {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
@@ -121,24 +132,22 @@ async fn a_server_without_tls_is_no_riddle() {
 
 #[tokio::test]
 async fn a_client_shows_its_certificate() {
-    let (own, me, other) = (identity("127.0.0.1"), identity("me"), identity("other"));
-    let server = Guarded::start(Some(own.server(Some(&me)))).await;
+    let (own, authority) = (identity("127.0.0.1"), identity("clients"));
+    let (me, other) = (authority.sign("clients"), identity("other"));
+    let server = Guarded::start(Some(own.server(Some(&authority)))).await;
     let cluster = || json!({"certificate-authority-data": own.data()});
     let user = |certificate: &Identity, key: &str| json!({"client-certificate-data": certificate.data(), "client-key-data": STANDARD.encode(key)});
     let key = me.key.serialize_pem();
-    // The authority's certificate serves as a client's: webpki asks more of servers than of these.
+    let garbage = json!({"client-certificate-data": "eA==", "client-key-data": STANDARD.encode(&key)});
     for (shows, user, expected) in [
+        ("its own", user(&me, &key), "200"),
         (
             "a key of another",
             user(&me, &other.key.serialize_pem()),
             "and the client key do not belong together",
         ),
         ("no key", user(&me, "x"), "the client-key-data of the kubeconfig holds no private key"),
-        (
-            "no certificate",
-            json!({"client-certificate-data": "eA==", "client-key-data": STANDARD.encode(&key)}),
-            "holds no certificate",
-        ),
+        ("no certificate", garbage, "holds no certificate"),
         (
             "none",
             json!({}),
@@ -149,4 +158,19 @@ async fn a_client_shows_its_certificate() {
         assert!(found.contains(expected), "{shows}: {found}");
         assert!(!found.contains("PRIVATE KEY"), "{shows}: {found}");
     }
+}
+
+#[tokio::test]
+async fn a_plugin_may_give_a_client_certificate() {
+    let (own, authority) = (identity("127.0.0.1"), identity("clients"));
+    let me = authority.sign("clients");
+    let server = Guarded::start(Some(own.server(Some(&authority)))).await;
+    let given =
+        json!({"clientCertificateData": me.certificate.pem(), "clientKeyData": me.key.serialize_pem()});
+    let folder = script(&prints(&given));
+    let user = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+        "command": folder.path().join("plugin"),
+    }});
+    assert_eq!(ask(server.port, json!({"certificate-authority-data": own.data()}), &user).await, "200");
 }

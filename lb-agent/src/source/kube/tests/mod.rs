@@ -6,3 +6,4 @@ mod follow;
 mod load;
 mod rights;
 mod same;
+mod secrets;
