@@ -39,7 +39,7 @@ pub enum RequestError {
     #[error("broke off in the middle of a response")]
     Ended,
 
-    #[error("sent something that is not understood: {0}")]
+    #[error("sent something that is not understood: {}", shown(_0))]
     Garbage(String),
 }
 

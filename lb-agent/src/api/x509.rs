@@ -1,4 +1,4 @@
-//! What a certificate says of itself and webpki does not tell: when it is valid and what for. Pure.
+//! What webpki does not give of a certificate: when it is valid and what for. Pure.
 
 use rustls::pki_types::UnixTime;
 

@@ -27,9 +27,9 @@ pub(crate) fn choose(kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<A
     }
     let missing = |what, name: &str| Fault::Missing { what, name: name.to_owned() };
     let Context { cluster, user } = kubeconfig.contexts.get(name).ok_or_else(|| missing("context", name))?;
-    let nobody = User::default();
+    let anonymous = User::default();
     let found = match user.as_str() {
-        "" => &nobody,
+        "" => &anonymous,
         name => kubeconfig.users.get(name).ok_or_else(|| missing("user", name))?,
     };
     let names = Names { cluster, user };
@@ -176,7 +176,7 @@ impl Names<'_> {
             return if uid.is_empty() && groups.is_empty() && extra.is_empty() {
                 Ok(Vec::new())
             } else {
-                Err(Fault::NobodyImpersonated { user: self.user.to_owned() })
+                Err(Fault::GroupsWithoutUser { user: self.user.to_owned() })
             };
         }
         let mut headers = Vec::new();

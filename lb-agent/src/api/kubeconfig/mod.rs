@@ -135,7 +135,7 @@ pub enum Fault {
     Exec { user: String, wrong: ExecFault },
 
     #[error("user {user:?} has as-uid, as-groups or as-user-extra, and no as")]
-    NobodyImpersonated { user: String },
+    GroupsWithoutUser { user: String },
 
     #[error("{field} of user {user:?} {wrong}")]
     Unsendable { user: String, field: &'static str, wrong: Unsendable },

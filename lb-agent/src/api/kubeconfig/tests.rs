@@ -549,3 +549,58 @@ fn of_several_files_the_first_counts() {
     assert_eq!(chosen(Some("z")), "https://h/ ca=/two/ca Bearer w");
     assert_eq!(chosen(Some("w")), "has no context of the name \"w\"");
 }
+
+/// A kubeconfig that has everything.
+const FULL: &str = r"
+apiVersion: v1
+kind: Config
+current-context: one
+clusters:
+- name: c
+  cluster:
+    server: https://a:b@h:1/p?q#f
+    tls-server-name: other
+    certificate-authority-data: Y2E=
+    insecure-skip-tls-verify: false
+    proxy-url: http://a:b@p
+    extensions: [{name: client.authentication.k8s.io/exec, extension: {a: 1}}]
+users:
+- name: u
+  user:
+    token: t
+    tokenFile: /t
+    client-certificate: /c
+    client-key-data: aw==
+    as: a
+    as-groups: [g]
+    as-user-extra: {k: [v]}
+    exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: p, env: [{name: n}]}
+contexts:
+- name: one
+  context: {cluster: c, user: u}
+";
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_kubeconfig_holds_it_is_read_or_refused(
+        at in 0..FULL.len(), cut in 0..40_usize, put in "\\PC{0,8}|[\\x00-\\x20&*!|>'\"%@`:{}\\[\\],#-]{0,6}",
+    ) {
+        let start = (0..=at).rev().find(|at| FULL.is_char_boundary(*at)).unwrap_or(0);
+        let end = (at + cut).min(FULL.len());
+        read(&format!("{}{put}{}", &FULL[..start], &FULL[end..]));
+    }
+
+    #[test]
+    fn whatever_an_address_is_it_is_read_or_refused(text in "\\PC{0,40}|https?://[\\[\\]:@a-f0-9./?#%]{0,30}") {
+        if let Ok(Server { uri, .. }) = server::server(&text, true) {
+            proptest::prop_assert!(uri.host().is_some_and(|host| !host.is_empty()), "{text}");
+            proptest::prop_assert!(!uri.to_string().contains('@'), "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_text_is_it_can_be_sent_or_is_refused(text in "(?s).{0,20}") {
+        let is_sendable = !text.bytes().any(|byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f);
+        proptest::prop_assert_eq!(crate::api::access::bearer(&text).is_ok(), is_sendable);
+    }
+}

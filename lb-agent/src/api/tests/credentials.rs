@@ -278,3 +278,29 @@ async fn more_headers_than_a_request_can_have_do_not_panic() {
     let client = client(&folder, 1, &json!({"as": "a", "as-user-extra": extra})).await;
     assert_eq!(ask(&client).await, "cannot be reached: there are too many headers for one request");
 }
+
+#[tokio::test]
+async fn an_outage_opens_no_file() {
+    use notify::{EventKind, RecursiveMode, Watcher as _, event::AccessKind};
+
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("token"), "t").unwrap();
+    let server = Guarded::start(None).await;
+    let client = client(&folder, server.port, &json!({"tokenFile": "token"})).await;
+    let (send, opened) = std::sync::mpsc::channel();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if let Ok(EventKind::Access(AccessKind::Open(_))) = event.map(|event| event.kind) {
+            send.send(()).unwrap();
+        }
+    })
+    .unwrap();
+    watcher.watch(folder.path(), RecursiveMode::NonRecursive).unwrap();
+    assert_eq!(ask(&client).await, "200");
+    drop(server);
+    for _ in 0..100 {
+        assert!(ask(&client).await.contains("cannot be reached"));
+    }
+    std::fs::read(folder.path().join("token")).unwrap();
+    opened.recv_timeout(PATIENCE).unwrap();
+    assert!(opened.recv_timeout(Duration::from_millis(300)).is_err(), "that was ours, and the only one");
+}
