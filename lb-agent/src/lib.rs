@@ -18,3 +18,4 @@ mod suggest;
 pub mod telemetry;
 pub mod view;
 pub mod writer;
+pub mod yaml;

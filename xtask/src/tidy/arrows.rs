@@ -10,17 +10,18 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 17] = [
+const ROOMS: [Row; 18] = [
     ("model", &[]),
     ("suggest", &[]),
     ("telemetry", &[]),
+    ("yaml", &[]),
     ("convert", &["model"]),
-    ("manifest", &["convert", "model"]),
+    ("manifest", &["convert", "model", "yaml"]),
     ("select", &["model"]),
     ("store", &["select", "model"]),
     ("plan", &["store", "select", "model"]),
     ("view", &["plan", "store", "select", "suggest", "model"]),
-    ("api", &["model"]),
+    ("api", &["model", "yaml"]),
     ("source", &["api", "manifest", "convert", "model"]),
     ("announce", &["api", "store", "select", "suggest", "model"]),
     ("datapath", &["plan", "model"]),

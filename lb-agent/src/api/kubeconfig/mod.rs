@@ -14,11 +14,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::secret::Secret;
+use crate::yaml::NotYaml;
 
 pub(crate) use choose::choose;
 pub(crate) use file::ServerCheck;
 pub(crate) use merge::merge;
-pub(crate) use parse::{parse, tree};
+pub(crate) use parse::parse;
 pub(crate) use server::{Server, server, without_secrets};
 
 /// What one file, or several together, hold. Paths are joined with the folder of their file.
@@ -90,8 +91,8 @@ struct Exec {
 /// Why a kubeconfig cannot be used. None of these texts holds a value that may be secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error("is not YAML{}", at.as_deref().unwrap_or_default())]
-    Syntax { at: Option<String> },
+    #[error("is not YAML: {0}")]
+    Yaml(NotYaml),
 
     #[error(
         "{field} is not of the type that belongs there (a text that looks like a number, or like yes or no, needs quotes)"

@@ -23,7 +23,8 @@ const FOR_PLUGINS: &str = "client.authentication.k8s.io/exec";
 /// 3. A text where a number, or a number where a text belongs, makes the file unusable; and so do two
 ///    entries of one name.
 pub(crate) fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, Fault> {
-    let Fields(File { kind, api_version, clusters, users, contexts, current_context }) = typed(tree(text)?)?;
+    let Fields(File { kind, api_version, clusters, users, contexts, current_context }) =
+        typed(crate::yaml::first(text).map_err(Fault::Yaml)?)?;
     if !matches!(kind.as_str(), "" | "Config") || !matches!(api_version.as_str(), "" | "v1") {
         return Err(Fault::Kind { kind, version: api_version });
     }
@@ -35,37 +36,6 @@ pub(crate) fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, Fault> {
             Ok(Context { cluster: file.context.0.cluster, user: file.context.0.user })
         })?,
     })
-}
-
-/// A text as a tree: that of its first document, and null where it holds none.
-pub(crate) fn tree(text: &str) -> Result<Value, Fault> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
-    };
-    // What is wrong is not said: it may quote the text.
-    let wrong = |error: &serde_saphyr::Error| Fault::Syntax {
-        at: error.location().map(|place| format!(": line {}, column {}", place.line(), place.column())),
-    };
-    let read: Result<Option<Value>, _> = serde_saphyr::from_str_with_options(first(text), options);
-    Ok(read.map_err(|error| wrong(&error))?.unwrap_or_default())
-}
-
-/// Up to the second document.
-fn first(text: &str) -> &str {
-    let mut has_begun = false;
-    let mut position = 0;
-    for line in text.split_inclusive('\n') {
-        let bare = line.trim_end();
-        let is_end = bare == "..." || bare == "---" || bare.starts_with("--- ");
-        if is_end && has_begun {
-            return &text[..position];
-        }
-        has_begun |= !(bare.is_empty() || bare.starts_with(['#', '%']));
-        position += line.len();
-    }
-    text
 }
 
 fn typed<T: DeserializeOwned + Default>(mut tree: Value) -> Result<T, Fault> {

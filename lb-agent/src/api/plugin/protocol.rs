@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::Plugin;
 use crate::api::access::bearer;
-use crate::api::kubeconfig::{ServerCheck, Unsendable, tree};
+use crate::api::kubeconfig::{ServerCheck, Unsendable};
 use crate::api::secret::Secret;
 use crate::api::tls::{self, TlsFault};
+use crate::yaml;
 
 /// Credentials that a plugin gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +132,7 @@ struct Status {
 /// It is no `ExecCredential` of the version that was asked for, or lacks something.
 pub(crate) fn answer(plugin: &Plugin, stdout: &[u8]) -> Result<Issued, AnswerFault> {
     let text = std::str::from_utf8(stdout).map_err(|_no_text| AnswerFault::NoCredential)?;
-    let tree = tree(text).map_err(|_no_tree| AnswerFault::NoCredential)?;
+    let tree = yaml::first(text).map_err(|_no_tree| AnswerFault::NoCredential)?;
     let Answer { kind, api_version, status } =
         serde_json::from_value(tree).map_err(|_quotes_it| AnswerFault::NoCredential)?;
     if kind != "ExecCredential" {
