@@ -28,7 +28,8 @@ impl Backoff {
     }
 
     pub(crate) fn after(&mut self, error: &RequestError) -> Duration {
-        let of_link = error.is_of_the_link();
+        // For lack of credentials no server is asked, and how often a plugin is run has limits of its own.
+        let of_link = error.is_of_the_link() || matches!(error, RequestError::NoCredentials(_));
         let ((first, most), failures) = match error.code() {
             _ if of_link => (LINK, &mut self.link),
             Some(429) => (BUSY, &mut self.server),
