@@ -74,6 +74,7 @@ mod tests {
         let busy = RequestError::Response { code: 429, message: String::new(), retry_after: None };
         for (shows, error, most) in [
             ("a dead link is tried again within a second", RequestError::Ended, LINK.1),
+            ("so are credentials that come late", RequestError::NoCredentials(String::new()), LINK.1),
             ("a server in error is left in peace", answer, SERVER.1),
             ("a busy one less so", busy, BUSY.1),
         ] {
