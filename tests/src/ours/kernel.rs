@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
 use lb_agent::datapath::takeover::{Datapath, Generation, Opened};
 use lb_agent::datapath::{Grace, cgroup, grace_period, lock};
 use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::takeover::Takeover;
 use lb_agent::plan::{Backend, Capacity, Desired, Maps, Mirror};
 use lb_common::layout::Frontend4;
 use lb_common::outcome::Outcome;
@@ -45,14 +46,31 @@ impl Kernel {
         Self::load(node, OBJECT, machine, capacity)
     }
 
+    /// Goes on with the maps that an earlier start left, as an agent does.
+    pub fn adopt(node: &Node) -> Result<Self> {
+        let datapath = Self::datapath(node, OBJECT, Features::THIS)?;
+        let found = datapath.find()?.takeover();
+        let Takeover::Adopt(name) = found else { bail!("there is nothing to go on with: {found:?}") };
+        let opened = datapath.adopt(name)?;
+        Ok(Self::of(datapath, opened))
+    }
+
     fn load(node: &Node, object: &'static [u8], machine: Features, capacity: Capacity) -> Result<Self> {
-        let cgroup = cgroup::find(Some(node.cgroup()))?;
-        let lock = lock::acquire(&node.pin_root())?;
-        let datapath = Datapath::new(lock, cgroup, object).on(machine);
+        let datapath = Self::datapath(node, object, machine)?;
         let mut opened = datapath.make(capacity, None)?;
         datapath.take_name(&mut opened.generation)?;
+        Ok(Self::of(datapath, opened))
+    }
+
+    fn datapath(node: &Node, object: &'static [u8], machine: Features) -> Result<Datapath> {
+        let cgroup = cgroup::find(Some(node.cgroup()))?;
+        let lock = lock::acquire(&node.pin_root())?;
+        Ok(Datapath::new(lock, cgroup, object).on(machine))
+    }
+
+    fn of(datapath: Datapath, opened: Opened) -> Self {
         let Opened { generation, maps, mirror } = opened;
-        Ok(Self { maps, mirror, datapath, generation })
+        Self { maps, mirror, datapath, generation }
     }
 
     fn attached(mut self) -> Result<Self> {

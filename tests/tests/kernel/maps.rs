@@ -139,7 +139,7 @@ fn an_epoch_that_a_killed_agent_left_odd_is_even_once_the_maps_are_opened_again(
     let path = pinned::folder(&node.pin_root()).join(EPOCH.pin);
     bpf::update(&path, &0_u32, &Epoch { writes: 7, zero: 0 }).unwrap();
 
-    let kernel = Kernel::open(&node, Features::THIS, CAPACITY).unwrap();
+    let kernel = Kernel::adopt(&node).unwrap();
 
     assert_eq!(kernel.maps.sequence(), 8);
 }
