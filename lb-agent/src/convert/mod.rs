@@ -1,6 +1,7 @@
 //! Kubernetes objects into our words. Pure: what cannot be used is left out and named.
 
 mod interner;
+mod ip;
 mod node;
 mod service;
 mod slice;
@@ -9,16 +10,14 @@ mod tests;
 mod unread;
 pub mod written;
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use crate::model::{Kind, ObjectName, Protocol};
 
 pub use interner::Interner;
 pub use node::node;
 pub use service::service;
-pub use slice::slice;
+pub use slice::{Version, slice};
 pub use unread::unread;
-use written::Metadata;
+use written::{Labels, Metadata, Text};
 
 /// An object in our words, and what of the original had to be left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +34,16 @@ pub struct Nameless {
     pub kind: Kind,
 }
 
+/// Why nothing of an object can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    #[error("metadata.name: {0}")]
+    Nameless(#[from] Nameless),
+    /// A label or annotation that is read.
+    #[error("{place}[\"{key}\"]: is not a text")]
+    NotText { place: &'static str, key: &'static str },
+}
+
 fn object_name(kind: Kind, metadata: &Metadata, names: &mut Interner) -> Result<ObjectName, Nameless> {
     let name = bare_name(kind, metadata)?;
     let namespace = metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
@@ -45,12 +54,29 @@ fn bare_name(kind: Kind, metadata: &Metadata) -> Result<&str, Nameless> {
     metadata.name.as_deref().filter(|name| !name.is_empty()).ok_or(Nameless { kind })
 }
 
-fn label<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a str> {
-    metadata.labels.as_ref()?.get(key).map(String::as_str)
+fn label<'a>(metadata: &'a Metadata, key: &'static str) -> Result<Option<&'a str>, Unusable> {
+    text(metadata.labels.as_ref(), key, "metadata.labels")
 }
 
-fn annotation<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a str> {
-    metadata.annotations.as_ref()?.get(key).map(String::as_str)
+/// What is there counts, whatever its value is.
+fn has_label(metadata: &Metadata, key: &str) -> bool {
+    metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(key))
+}
+
+fn annotation<'a>(metadata: &'a Metadata, key: &'static str) -> Result<Option<&'a str>, Unusable> {
+    text(metadata.annotations.as_ref(), key, "metadata.annotations")
+}
+
+fn text<'a>(
+    of: Option<&'a Labels>,
+    key: &'static str,
+    place: &'static str,
+) -> Result<Option<&'a str>, Unusable> {
+    match of.and_then(|of| of.get(key)) {
+        None => Ok(None),
+        Some(Text::Read(text)) => Ok(Some(text)),
+        Some(Text::Odd) => Err(Unusable::NotText { place, key }),
+    }
 }
 
 /// Absent is TCP, as the API server would fill it in.
@@ -68,27 +94,4 @@ fn port(number: i32) -> Result<u16, String> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| format!("{number} is not a port number"))
-}
-
-/// Reads an address as kube-proxy does: leading zeros of an IPv4 address are decimal, and an
-/// IPv4-mapped IPv6 address is the IPv4 address.
-fn address(written: &str) -> Result<IpAddr, String> {
-    written
-        .parse::<IpAddr>()
-        .ok()
-        .or_else(|| with_leading_zeros(written).map(IpAddr::V4))
-        .map(|address| address.to_canonical())
-        .ok_or_else(|| format!("\"{written}\" is not an IP address"))
-}
-
-fn with_leading_zeros(written: &str) -> Option<Ipv4Addr> {
-    let mut parts = written.split('.').map(|part| {
-        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| part.trim_start_matches('0')).map(|part| if part.is_empty() { "0" } else { part })
-    });
-    let mut octets = [0_u8; 4];
-    for octet in &mut octets {
-        *octet = parts.next()??.parse().ok()?;
-    }
-    parts.next().is_none().then(|| Ipv4Addr::from(octets))
 }

@@ -1,22 +1,41 @@
 //! Nodes: a name and the labels that say where it is.
 
-use crate::model::{Kind, Node};
+use crate::model::{Kind, Labels, Node};
 
-use super::{Converted, Interner, Nameless, bare_name, written};
+use super::written::Text;
+use super::{Converted, Interner, Unusable, bare_name, label, written};
+
+/// The labels that place a Node wherever nothing else is configured.
+const PLACE: [&str; 5] = [
+    "apps.openyurt.io/nodepool",
+    "apps.openyurt.io/desired-nodepool",
+    "kubernetes.io/hostname",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+];
 
 /// A Node's name and its labels. A label with an empty value counts as lacking.
 ///
+/// A label that is no text is left out and named, for hardly any label is read. One that says where the Node is
+/// makes it unusable: without it the Node would be elsewhere.
+///
 /// # Errors
-/// The object has no name.
-pub fn node(object: &written::Node, names: &mut Interner) -> Result<Converted<Node>, Nameless> {
+/// The object has no name, or its place cannot be read.
+pub fn node(object: &written::Node, names: &mut Interner) -> Result<Converted<Node>, Unusable> {
     let name = names.share(bare_name(Kind::Node, &object.metadata)?);
-    let labels = object
-        .metadata
-        .labels
-        .iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, value)| (names.share(key), names.share(value)))
-        .collect();
-    Ok(Converted { object: Node { name, labels }, problems: Vec::new() })
+    for key in PLACE {
+        label(&object.metadata, key)?;
+    }
+    let mut problems = Vec::new();
+    let mut labels = Labels::new();
+    for (key, value) in object.metadata.labels.iter().flatten() {
+        match value {
+            Text::Read(value) if value.is_empty() => {}
+            Text::Read(value) => _ = labels.insert(names.share(key), names.share(value)),
+            Text::Odd => {
+                problems.push(format!("metadata.labels[\"{key}\"]: is not a text; the label is left out"));
+            }
+        }
+    }
+    Ok(Converted { object: Node { name, labels }, problems })
 }

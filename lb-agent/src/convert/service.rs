@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use crate::model::{Family, Kind, Service, ServicePort, Skipped};
 
-use super::{
-    Converted, Interner, Nameless, address, annotation, label, object_name, port, protocol, written,
-};
+use super::ip::address;
+use super::{Converted, Interner, Unusable, annotation, label, object_name, port, protocol, written};
 
 const TOPOLOGY_KEYS: &str = "openyurt.io/topologyKeys";
 const DISCARD: &str = "svc.openyurt.io/discard";
@@ -26,8 +25,8 @@ const AFFINITY_SECONDS: u32 = 10_800;
 /// 4. What cannot be read (an address, a port) is left out and named; the rest stays.
 ///
 /// # Errors
-/// The object has no name.
-pub fn service(object: &written::Service, names: &mut Interner) -> Result<Converted<Service>, Nameless> {
+/// The object has no name, or a label or annotation that is read is no text.
+pub fn service(object: &written::Service, names: &mut Interner) -> Result<Converted<Service>, Unusable> {
     let metadata = &object.metadata;
     let name = object_name(Kind::Service, metadata, names)?;
     let absent = written::ServiceSpec::default();
@@ -35,14 +34,14 @@ pub fn service(object: &written::Service, names: &mut Interner) -> Result<Conver
     let mut problems = Vec::new();
 
     let addresses = addresses(spec, &mut problems);
-    let skipped = skipped(metadata, spec, &addresses);
+    let skipped = skipped(metadata, spec, &addresses)?;
     let ports = ports(spec, names, &mut problems);
-    let topology = annotation(metadata, TOPOLOGY_KEYS).map(|keys| names.share(keys));
+    let topology = annotation(metadata, TOPOLOGY_KEYS)?.map(|keys| names.share(keys));
     let uid = metadata.uid.as_deref().filter(|uid| topology.is_some() && !uid.is_empty());
     let converted = Service {
         name,
         created: metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
-        discarded: is_type(spec, "LoadBalancer") && annotation(metadata, DISCARD) == Some("true"),
+        discarded: is_type(spec, "LoadBalancer") && annotation(metadata, DISCARD)? == Some("true"),
         uid: uid.map(Arc::from),
         topology,
         internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
@@ -96,18 +95,20 @@ fn skipped(
     metadata: &written::Metadata,
     spec: &written::ServiceSpec,
     addresses: &[IpAddr],
-) -> Option<Skipped> {
-    if is_type(spec, "ExternalName") {
+) -> Result<Option<Skipped>, Unusable> {
+    Ok(if is_type(spec, "ExternalName") {
         Some(Skipped::ExternalName)
     } else if is_headless(spec) {
         Some(Skipped::Headless)
-    } else if let Some(proxy) = label(metadata, PROXY_NAME) {
+    } else if let Some(proxy) = label(metadata, PROXY_NAME)? {
         Some(Skipped::OtherProxy(Arc::from(proxy)))
-    } else if addresses.is_empty() {
+    } else if !addresses.is_empty() {
+        None
+    } else if cluster_ips(spec).is_empty() {
         Some(Skipped::NoClusterIp)
     } else {
-        None
-    }
+        Some(Skipped::UnusableClusterIp)
+    })
 }
 
 fn is_type(spec: &written::ServiceSpec, which: &str) -> bool {

@@ -28,7 +28,7 @@ fn convert_slice(mut written: Value) -> Converted<Slice> {
     fields.entry("metadata").or_insert(json!({"name": "s-1"}));
     fields.entry("addressType").or_insert(json!("IPv4"));
     let object: written::EndpointSlice = serde_json::from_value(written).unwrap();
-    slice(&object, &mut Interner::default()).unwrap()
+    slice(&object, Version::V1, &mut Interner::default()).unwrap()
 }
 
 /// The only endpoint of a slice that is written so.
@@ -72,6 +72,12 @@ fn cluster_ips_win_over_the_cluster_ip_and_each_family_has_one() {
             "fd00::1",
             vec!["spec.clusterIPs[0]: \"10.0.0.256\" is not an IP address; it is left out"],
         ),
+        (
+            "one that means this host",
+            json!({"clusterIPs": ["::1", "10.0.0.1"]}),
+            "10.0.0.1",
+            vec!["spec.clusterIPs[0]: ::1 is a loopback address: it means this host; it is left out"],
+        ),
     ] {
         let converted = with_spec(spec);
         assert_eq!(words(&converted.object.addresses), addresses, "{shows}");
@@ -102,7 +108,8 @@ fn a_service_that_does_not_count_says_why() {
         ("not assigned yet", json!({}), json!({"clusterIP": ""}), Some(Skipped::NoClusterIp)),
         ("absent", json!({}), json!({}), Some(Skipped::NoClusterIp)),
         ("null", json!({}), json!(null), Some(Skipped::NoClusterIp)),
-        ("unreadable", json!({}), json!({"clusterIP": "ten"}), Some(Skipped::NoClusterIp)),
+        ("unreadable", json!({}), json!({"clusterIP": "ten"}), Some(Skipped::UnusableClusterIp)),
+        ("this host's", json!({}), json!({"clusterIP": "127.0.0.1"}), Some(Skipped::UnusableClusterIp)),
         (
             "another proxy's",
             json!({"labels": {"service.kubernetes.io/service-proxy-name": "p"}}),
@@ -173,12 +180,13 @@ fn an_object_without_a_name_is_an_error() {
     let mut names = Interner::default();
     let errors = [
         service(&written::Service::default(), &mut names).unwrap_err(),
-        slice(&written::EndpointSlice::default(), &mut names).unwrap_err(),
+        slice(&written::EndpointSlice::default(), Version::V1, &mut names).unwrap_err(),
         node(&written::Node::default(), &mut names).unwrap_err(),
     ];
     assert_eq!(
         words(&errors),
-        "every Service needs a name every EndpointSlice needs a name every Node needs a name"
+        "metadata.name: every Service needs a name metadata.name: every EndpointSlice needs a name \
+            metadata.name: every Node needs a name"
     );
 }
 
@@ -299,7 +307,7 @@ fn only_the_first_address_of_an_endpoint_counts() {
 fn an_endpoint_that_cannot_be_used_is_left_out_and_named() {
     let converted = convert_slice(json!({"endpoints": [
         {"addresses": ["10.1.0.1"]}, {"addresses": ["ten"]}, {"addresses": []}, {"addresses": null},
-        {"addresses": ["fd00::1"]}, {"addresses": ["10.1.0.2"]},
+        {"addresses": ["fd00::1"]}, {"addresses": ["10.1.0.2"]}, {"addresses": ["127.0.0.1"]}, null,
     ]}));
     let kept: Vec<_> = converted.object.endpoints.iter().map(|endpoint| endpoint.address).collect();
     assert_eq!(words(&kept), "10.1.0.1 10.1.0.2");
@@ -310,8 +318,121 @@ fn an_endpoint_that_cannot_be_used_is_left_out_and_named() {
             "endpoints[2].addresses[0]: there is no address; the endpoint is left out",
             "endpoints[3].addresses[0]: there is no address; the endpoint is left out",
             "endpoints[4].addresses[0]: \"fd00::1\" is not of the slice's addressType; the endpoint is left out",
+            "endpoints[6].addresses[0]: 127.0.0.1 is a loopback address: it means this host; the endpoint is left out",
+            "endpoints[7].addresses[0]: there is no address; the endpoint is left out",
         ]
     );
+    let named = json!({"name": "s-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "s"}});
+    let converted = convert_slice(json!({"metadata": named, "endpoints": [{"addresses": ["::"]}]}));
+    assert_eq!(
+        converted.problems,
+        [
+            "endpoints[0].addresses[0]: :: is unspecified: it means this host; the endpoint of Service shop/s is left out"
+        ]
+    );
+}
+
+#[test]
+fn the_node_of_an_endpoint_is_where_its_version_of_the_slice_has_it() {
+    let by_label = json!({"topology": {"kubernetes.io/hostname": "n2", "topology.kubernetes.io/zone": "z"}});
+    let both = json!({"nodeName": "n1", "topology": {"kubernetes.io/hostname": "n2"}});
+    for (shows, endpoint, v1, v1beta1) in [
+        ("nodeName", json!({"nodeName": "n1"}), Some("n1"), Some("n1")),
+        ("the label", by_label, None, Some("n2")),
+        ("both", both, Some("n1"), Some("n1")),
+        ("an empty name", json!({"nodeName": ""}), None, None),
+        ("no such label", json!({"topology": {"a": "b"}}), None, None),
+        ("null", json!({"nodeName": null, "topology": null}), None, None),
+        ("a label of null", json!({"topology": {"kubernetes.io/hostname": null}}), None, None),
+    ] {
+        for (version, expected) in [(Version::V1, v1), (Version::V1beta1, v1beta1)] {
+            let mut endpoint = endpoint.clone();
+            endpoint["addresses"] = json!(["10.1.0.1"]);
+            let written =
+                json!({"metadata": {"name": "s-1"}, "addressType": "IPv4", "endpoints": [endpoint]});
+            let read: written::EndpointSlice = serde_json::from_value(written).unwrap();
+            let slice = slice(&read, version, &mut Interner::default()).unwrap().object;
+            assert_eq!(slice.endpoints[0].node.as_deref(), expected, "{shows}, {version:?}");
+        }
+    }
+}
+
+/// What is read and is no text costs the object; what is not read does not matter.
+#[test]
+fn only_labels_and_annotations_that_are_read_have_to_be_texts() {
+    const NAME: &str = "kubernetes.io/service-name";
+    const POOL: &str = "apps.openyurt.io/nodepool";
+    const KEYS: &str = "openyurt.io/topologyKeys";
+    const PROXY: &str = "service.kubernetes.io/service-proxy-name";
+    let wrong = |place: &str, key: &str| Some(format!("metadata.{place}[\"{key}\"]: is not a text"));
+    for odd in [json!(5), json!(true), json!(1.5), json!(["a"]), json!({"a": ["b"]})] {
+        for (kind, place, key, expected) in [
+            (Kind::Service, "labels", "a", None),
+            (Kind::Service, "annotations", "a", None),
+            (Kind::Service, "annotations", KEYS, wrong("annotations", KEYS)),
+            (Kind::Service, "labels", PROXY, wrong("labels", PROXY)),
+            (Kind::Service, "labels", NAME, None),
+            (Kind::EndpointSlice, "labels", "a", None),
+            (Kind::EndpointSlice, "annotations", KEYS, None),
+            (Kind::EndpointSlice, "labels", PROXY, None),
+            (Kind::EndpointSlice, "labels", NAME, wrong("labels", NAME)),
+            (Kind::EndpointSlice, "labels", "service.kubernetes.io/headless", None),
+            (Kind::Node, "labels", "a", None),
+            (Kind::Node, "annotations", POOL, None),
+            (Kind::Node, "labels", POOL, wrong("labels", POOL)),
+            (
+                Kind::Node,
+                "labels",
+                "topology.kubernetes.io/zone",
+                wrong("labels", "topology.kubernetes.io/zone"),
+            ),
+        ] {
+            let metadata = json!({"name": "s", place: {key: odd}});
+            let object =
+                json!({"metadata": metadata, "spec": {"clusterIP": "10.0.0.1"}, "addressType": "IPv4"});
+            let why = reads(kind, object).err().map(|why| why.to_string());
+            assert_eq!(why, expected, "{kind:?} {place} {key}: {odd}");
+        }
+    }
+}
+
+fn reads(kind: Kind, object: Value) -> Result<(), Unusable> {
+    let mut names = Interner::default();
+    match kind {
+        Kind::Service => service(&serde_json::from_value(object).unwrap(), &mut names).map(drop),
+        Kind::EndpointSlice => {
+            slice(&serde_json::from_value(object).unwrap(), Version::V1, &mut names).map(drop)
+        }
+        Kind::Node => node(&serde_json::from_value(object).unwrap(), &mut names).map(drop),
+    }
+}
+
+#[test]
+fn null_is_the_zero_of_its_type() {
+    let service = convert_service(json!({"metadata": {"name": "s", "labels": {"a": null},
+            "annotations": {"openyurt.io/topologyKeys": null}, "uid": null},
+        "spec": {"clusterIPs": ["10.0.0.1", null], "ports": [null, {"port": 80, "name": null}]}}));
+    assert_eq!(service.object.topology.as_deref(), Some(""));
+    assert_eq!(words(&service.object.addresses), "10.0.0.1");
+    assert_eq!(service.problems, ["spec.ports[0].port: 0 is not a port number; the port is left out"]);
+    let labels = json!({"kubernetes.io/service-name": null, "a": null});
+    let slice = convert_slice(json!({"metadata": {"name": "s-1", "labels": labels}, "ports": [null],
+        "endpoints": [{"addresses": [null], "hints": {"forZones": [null]}}]}));
+    assert_eq!((slice.object.service, slice.object.ports.len()), (None, 0));
+    assert_eq!(
+        slice.problems,
+        ["endpoints[0].addresses[0]: \"\" is not an IP address; the endpoint is left out"]
+    );
+    assert!(convert_node(json!({"name": "n1", "labels": {"a": null}})).labels.is_empty());
+}
+
+#[test]
+fn a_label_of_a_node_that_is_no_text_is_left_out_and_named() {
+    let metadata = json!({"name": "n1", "labels": {"commit": 5, "rack": "r1"}});
+    let read: written::Node = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+    let Converted { object, problems } = node(&read, &mut Interner::default()).unwrap();
+    assert_eq!(object.labels.keys().map(|key| &**key).collect::<Vec<_>>(), ["rack"]);
+    assert_eq!(problems, ["metadata.labels[\"commit\"]: is not a text; the label is left out"]);
 }
 
 #[test]
@@ -361,14 +482,25 @@ fn a_slice_says_whose_it_is_of_which_family_and_whether_headless() {
     let empty = convert_slice(json!({"metadata": label("kubernetes.io/service-name", "")})).object;
     assert_eq!(empty.service, None);
     assert!(!empty.headless);
-    assert!(convert_slice(json!({"metadata": label("service.kubernetes.io/headless", "")})).object.headless);
+    let both = json!({"kubernetes.io/service-name": "s", "service.kubernetes.io/headless": ""});
+    let headless = convert_slice(json!({"metadata": {"name": "s-1", "labels": both}})).object;
+    assert_eq!((headless.headless, headless.service), (true, None), "as if it were not there");
 
-    for (written, family, kept) in
-        [("IPv4", Some(Family::V4), 1), ("IPv6", Some(Family::V6), 0), ("FQDN", None, 0), ("later", None, 0)]
-    {
-        let slice =
-            convert_slice(json!({"addressType": written, "endpoints": [{"addresses": ["10.1.0.1"]}]}));
-        assert_eq!((slice.object.family, slice.object.endpoints.len()), (family, kept), "{written}");
+    let odd = |written: &str| Some(format!("its addressType \"{written}\" is neither IPv4 nor IPv6"));
+    for (written, family, kept, why) in [
+        (json!("IPv4"), Some(Family::V4), 1, None),
+        (json!("IPv6"), Some(Family::V6), 0, None),
+        (json!("FQDN"), None, 0, odd("FQDN")),
+        (json!("ipv4"), None, 0, odd("ipv4")),
+        (json!("IP"), None, 0, odd("IP")),
+        (json!(null), None, 0, Some("its addressType is missing".to_owned())),
+    ] {
+        let endpoints = json!([{"addresses": ["10.1.0.1"]}]);
+        let slice = convert_slice(json!({"addressType": written, "endpoints": endpoints})).object;
+        assert_eq!((slice.family, slice.endpoints.len()), (family, kept), "{written}");
+        assert_eq!(slice.not_read.as_deref(), why.as_deref(), "{written}");
+        let none = convert_slice(json!({"addressType": written, "endpoints": []})).object;
+        assert_eq!(none.not_read, None, "nothing is lost where there are no endpoints");
     }
 }
 
@@ -388,7 +520,7 @@ fn objects_share_the_names_they_repeat() {
         "addressType": "IPv4",
         "endpoints": [{"addresses": ["10.1.0.1"], "nodeName": "n1"}, {"addresses": ["10.1.0.2"], "nodeName": "n1"}]});
     let object: written::EndpointSlice = serde_json::from_value(written).unwrap();
-    let endpoints = slice(&object, &mut names).unwrap().object.endpoints;
+    let endpoints = slice(&object, Version::V1, &mut names).unwrap().object.endpoints;
     let nodes: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.node.as_ref()).collect();
     assert!(std::sync::Arc::ptr_eq(nodes[0], nodes[1]));
     assert!(size_of::<Endpoint>() <= 56);

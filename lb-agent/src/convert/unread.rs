@@ -40,7 +40,7 @@ fn owner(labels: Option<&Value>, names: &mut Interner) -> SliceOwner {
         return SliceOwner::None;
     }
     match labels.get(SERVICE_NAME) {
-        None => SliceOwner::None,
+        None | Some(Value::Null) => SliceOwner::None,
         Some(Value::String(service)) if service.is_empty() => SliceOwner::None,
         Some(Value::String(service)) => SliceOwner::Service(names.share(service)),
         Some(_) => SliceOwner::Unknown,
@@ -62,6 +62,7 @@ mod tests {
             ("an unreadable label next to it", json!({"app": 5, SERVICE_NAME: "web"}), of("web")),
             ("no label", json!({}), SliceOwner::None),
             ("an empty one", json!({SERVICE_NAME: ""}), SliceOwner::None),
+            ("a label of null", json!({SERVICE_NAME: null}), SliceOwner::None),
             ("null", json!(null), SliceOwner::None),
             ("headless", json!({SERVICE_NAME: "web", HEADLESS: ""}), SliceOwner::None),
             ("a label that is no text", json!({SERVICE_NAME: 5}), SliceOwner::Unknown),

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use serde_json::Value;
 
+use crate::convert::Version;
 use crate::model::Kind;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,22 @@ const SERVICE: Items = Items { api_version: core::Service::API_VERSION, kind: co
 const NODE: Items = Items { api_version: core::Node::API_VERSION, kind: core::Node::KIND };
 const SLICE: Items =
     Items { api_version: discovery::EndpointSlice::API_VERSION, kind: discovery::EndpointSlice::KIND };
+const SLICE_BETA: Items = Items { api_version: "discovery.k8s.io/v1beta1", kind: SLICE.kind };
+
+/// The version that a slice's `apiVersion` says.
+pub(super) fn version(api_version: &str) -> Version {
+    if api_version == SLICE_BETA.api_version { Version::V1beta1 } else { Version::V1 }
+}
 
 impl Content {
     pub(super) fn of(api_version: &str, kind: &str) -> Self {
         let written = (api_version, kind);
-        for (of, items) in [(Kind::Service, SERVICE), (Kind::EndpointSlice, SLICE), (Kind::Node, NODE)] {
+        for (of, items) in [
+            (Kind::Service, SERVICE),
+            (Kind::EndpointSlice, SLICE),
+            (Kind::EndpointSlice, SLICE_BETA),
+            (Kind::Node, NODE),
+        ] {
             if written == (items.api_version, items.kind) {
                 return Self::Object(of);
             }

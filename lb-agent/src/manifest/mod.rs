@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::model::{Kind, Object, Unread};
 
-use super::convert::{self, Converted, Interner, Nameless};
+use super::convert::{self, Converted, Interner, Unusable as NotUsable};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -170,7 +170,11 @@ impl Reader<'_> {
         let kind = text(&value, "kind", place)?.to_owned();
         match Content::of(&api_version, &kind) {
             Content::Object(Kind::Service) => self.keep(value, place, convert::service, Object::Service),
-            Content::Object(Kind::EndpointSlice) => self.keep(value, place, convert::slice, Object::Slice),
+            Content::Object(Kind::EndpointSlice) => {
+                let version = content::version(&api_version);
+                let convert = |read: &_, names: &mut _| convert::slice(read, version, names);
+                self.keep(value, place, convert, Object::Slice)
+            }
             Content::Object(Kind::Node) => self.keep(value, place, convert::node, Object::Node),
             Content::List(of) => self.list(value, place, of),
             Content::Other => {
@@ -203,7 +207,7 @@ impl Reader<'_> {
         &mut self,
         value: Value,
         place: &Place,
-        convert: impl FnOnce(&K, &mut Interner) -> Result<Converted<T>, Nameless>,
+        convert: impl FnOnce(&K, &mut Interner) -> Result<Converted<T>, NotUsable>,
         wrap: impl FnOnce(T) -> Object,
     ) -> Result<(), Wrong> {
         let typed: K = serde_path_to_error::deserialize(value).map_err(|error| {
@@ -212,7 +216,7 @@ impl Reader<'_> {
             Wrong { field: (!field.is_empty()).then_some(field), message: error.into_inner().to_string() }
         })?;
         let Converted { object, problems } = convert(&typed, self.names)
-            .map_err(|nameless| Wrong::new(format!("{}metadata.name", place.prefix), nameless.to_string()))?;
+            .map_err(|why| Wrong { field: None, message: format!("{}{why}", place.prefix) })?;
         let object = wrap(object);
         let document = place.document;
         let odd =
@@ -243,7 +247,7 @@ fn text<'a>(value: &'a Value, field: &str, place: &Place) -> Result<&'a str, Wro
 fn note(kind: &str, version: &str, count: usize) -> String {
     let expected = match kind {
         core::Service::KIND | core::Node::KIND => ", only v1 is",
-        discovery::EndpointSlice::KIND => ", only discovery.k8s.io/v1 is",
+        discovery::EndpointSlice::KIND => ", only discovery.k8s.io/v1 and v1beta1 are",
         _ => "",
     };
     format!("{kind} of {version} is not read here{expected}: {count} skipped")

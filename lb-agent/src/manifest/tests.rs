@@ -118,7 +118,7 @@ fn lists_are_opened() {
 fn other_kinds_are_skipped_with_one_note_for_each() {
     let text = "apiVersion: apps.openyurt.io/v1beta2\nkind: NodePool\nmetadata: {name: a}\nspec: {type: Edge}\n\
         ---\napiVersion: apps.openyurt.io/v1beta2\nkind: NodePool\nmetadata: {name: b}\n\
-        ---\napiVersion: discovery.k8s.io/v1beta1\nkind: EndpointSlice\nmetadata: {name: old}\nendpoints: 5\n\
+        ---\napiVersion: discovery.k8s.io/v1alpha1\nkind: EndpointSlice\nmetadata: {name: old}\nendpoints: 5\n\
         ---\napiVersion: serving.knative.dev/v1\nkind: Service\n\
         ---\napiVersion: v1\nkind: Pod\n\
         ---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n";
@@ -127,7 +127,7 @@ fn other_kinds_are_skipped_with_one_note_for_each() {
     assert_eq!(
         found.notes,
         [
-            "EndpointSlice of discovery.k8s.io/v1beta1 is not read here, only discovery.k8s.io/v1 is: 1 skipped",
+            "EndpointSlice of discovery.k8s.io/v1alpha1 is not read here, only discovery.k8s.io/v1 and v1beta1 are: 1 skipped",
             "NodePool of apps.openyurt.io/v1beta2 is not read here: 2 skipped",
             "Pod of v1 is not read here: 1 skipped",
             "Service of serving.knative.dev/v1 is not read here, only v1 is: 1 skipped",
@@ -153,8 +153,8 @@ fn one_malformed_document_makes_the_file_unusable_and_is_named() {
         ),
         (
             "an annotation without quotes",
-            named("Service", "{name: s, annotations: {a: true}}"),
-            "metadata.annotations.a: invalid type: boolean `true`, expected a string",
+            named("Service", "{name: s, annotations: {openyurt.io/topologyKeys: true}}"),
+            "metadata.annotations[\"openyurt.io/topologyKeys\"]: is not a text",
         ),
     ] {
         assert_eq!(yaml(&text).expect_err(shows).to_string(), format!("document 1: {expected}"), "{shows}");

@@ -123,6 +123,8 @@ pub enum Skipped {
     Headless,
     /// `clusterIP` is empty: none was assigned yet.
     NoClusterIp,
+    /// No cluster IP that is written can be used.
+    UnusableClusterIp,
     /// The label `service.kubernetes.io/service-proxy-name` gives it to another proxy.
     OtherProxy(Arc<str>),
 }
@@ -145,6 +147,8 @@ pub struct Slice {
     pub family: Option<Family>,
     /// It carries the label `service.kubernetes.io/headless`.
     pub headless: bool,
+    /// Why no endpoint of it can be used, as a clause; `None` where none is lost so.
+    pub not_read: Option<Arc<str>>,
     pub ports: Vec<SlicePort>,
     pub endpoints: Vec<Endpoint>,
 }

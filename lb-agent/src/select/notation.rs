@@ -93,6 +93,7 @@ pub(super) fn slice(family: Family, text: &str) -> Slice {
         service: Some("web".into()),
         family: Some(family),
         headless: false,
+        not_read: None,
         ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
         endpoints: text.split_whitespace().map(|word| endpoint(family, word)).collect(),
     }

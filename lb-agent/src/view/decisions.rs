@@ -186,6 +186,7 @@ pub fn why_skipped(skipped: &Skipped) -> String {
         Skipped::ExternalName => "ExternalName".to_owned(),
         Skipped::Headless => "headless".to_owned(),
         Skipped::NoClusterIp => "no cluster IP".to_owned(),
+        Skipped::UnusableClusterIp => "no cluster IP that can be used".to_owned(),
         Skipped::OtherProxy(proxy) => {
             format!("left to proxy \"{proxy}\" by the label service.kubernetes.io/service-proxy-name")
         }

@@ -126,6 +126,7 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
             service: Some(name),
             family: Some(Family::V4),
             headless: false,
+            not_read: None,
             ports: vec![SlicePort {
                 name: "".into(),
                 protocol: Protocol::Tcp,

@@ -40,6 +40,7 @@ fn slice(service: &str, backends: impl IntoIterator<Item = u8>) -> Slice {
         service: Some(service.into()),
         family: Some(Family::V4),
         headless: false,
+        not_read: None,
         ports: vec![SlicePort { name: "".into(), protocol: Protocol::Tcp, port: 9376 }],
         endpoints: backends.into_iter().map(endpoint).collect(),
     }

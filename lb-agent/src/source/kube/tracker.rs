@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::convert::{self, Converted, Interner, Nameless, written};
+use crate::convert::{self, Converted, Interner, Nameless, Unusable, Version, written};
 use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
 
 /// What has come of one kind. Of an object only its name is kept, so that it is known what is
@@ -206,7 +206,9 @@ impl Tracker {
         let names = &mut self.names;
         match self.kind {
             Kind::Service => typed(json, |read| convert::service(read, names), Object::Service),
-            Kind::EndpointSlice => typed(json, |read| convert::slice(read, names), Object::Slice),
+            Kind::EndpointSlice => {
+                typed(json, |read| convert::slice(read, Version::V1, names), Object::Slice)
+            }
             Kind::Node => typed::<written::Node, _>(json, |read| convert::node(read, names), Object::Node),
         }
     }
@@ -214,13 +216,13 @@ impl Tracker {
 
 fn typed<K: DeserializeOwned, T>(
     json: &[u8],
-    convert: impl FnOnce(&K) -> Result<Converted<T>, Nameless>,
+    convert: impl FnOnce(&K) -> Result<Converted<T>, Unusable>,
     wrap: impl FnOnce(T) -> Object,
 ) -> Result<Converted<Object>, String> {
     let mut from = serde_json::Deserializer::from_slice(json);
     let read: K = serde_path_to_error::deserialize(&mut from)
         .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
-    let Converted { object, problems } = convert(&read).map_err(|nameless| nameless.to_string())?;
+    let Converted { object, problems } = convert(&read).map_err(|why| why.to_string())?;
     Ok(Converted { object: wrap(object), problems })
 }
 

@@ -79,6 +79,7 @@ fn slice(name: &str, endpoints: &str) -> Slice {
         service: Some(name[..1].into()),
         family: Some(Family::V4),
         headless: false,
+        not_read: None,
         ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
         endpoints: endpoints.split_whitespace().map(|word| endpoint(Family::V4, word)).collect(),
     }

@@ -253,6 +253,7 @@ fn slice(names: &Names, number: u32) -> Slice {
         service: Some(format!("service-{number}").into()),
         family: Some(Family::V4),
         headless: false,
+        not_read: None,
         ports: vec![port],
         endpoints: (0..ENDPOINTS).map(endpoint).collect(),
     }
