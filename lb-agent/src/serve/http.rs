@@ -14,20 +14,24 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
+use super::clients::Clients;
 use super::{Newest, metrics};
 use crate::datapath::maps::counters::CounterReader;
 use crate::view::published::Published;
 
-/// Connections at one time. Others wait in the kernel's queue.
-const CONNECTIONS: usize = 256;
+/// What a connection may count on where others wait for its place: far more than one request takes.
+const STAY: Duration = Duration::from_millis(20);
+/// Connections that the kernel keeps until they are taken. Beyond it, clients try again after a second, which is
+/// the whole patience of a probe.
+const QUEUE: i32 = 1024;
 /// For the head of a request, counted from the end of the one before.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(10);
 /// A connection that is older is closed between two requests, or after [`GRACE`].
-const LIFE: Duration = Duration::from_secs(300);
-const GRACE: Duration = Duration::from_secs(5);
+const LIFE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(2);
 /// For the head of a request.
 const LONGEST_HEAD: usize = 16 * 1024;
 
@@ -55,38 +59,36 @@ struct Known {
 /// When another process has it, or this machine does not.
 pub fn listen(address: SocketAddr) -> Result<HttpDoor, HttpError> {
     let listen = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(HttpDoor(listener))
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(QUEUE)?;
+        socket.set_nonblocking(true)?;
+        Ok(HttpDoor(socket.into()))
     };
     listen().map_err(|source| HttpError { address, source })
 }
 
 impl HttpDoor {
     /// Serves for ever: `/healthz` says whether the writer is alive, `/readyz` whether source and
-    /// kernel are in sync, `/metrics` both and what is counted.
-    pub(super) async fn serve(self, newest: Newest, counters: CounterReader) {
+    /// kernel are in sync, `/metrics` both and what is counted. At most `room` connections at one time.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub(super) async fn serve(self, newest: Newest, counters: CounterReader, room: usize) -> io::Error {
         let listener = match tokio::net::TcpListener::from_std(self.0) {
             Ok(listener) => listener,
-            Err(error) => {
-                tracing::error!(%error, "neither health nor metrics can be had over HTTP");
-                return;
-            }
+            Err(error) => return error,
         };
         let router = router(Known { newest, counters });
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut clients = Clients::new(room, STAY);
         loop {
-            // Never closed, so that this cannot fail.
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
             let Ok((stream, _)) = listener.accept().await else {
+                // The client has left, or this process lacks descriptors or memory for now.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let router = router.clone();
-            tokio::spawn(async move {
-                connection(stream, router).await;
-                drop(place);
-            });
+            clients.admit(connection(stream, router.clone())).await;
         }
     }
 }

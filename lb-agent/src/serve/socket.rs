@@ -1,22 +1,27 @@
 //! The agent's socket: a client that connects receives the status as JSON.
 
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
 
 use super::Newest;
+use super::clients::Clients;
+use crate::view::published::Published;
 use crate::view::status::AgentView;
 
 /// An agent that does not reply within this time counts as none, and a client that does not read.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Clients at one time. Others wait in the kernel's queue.
-const CLIENTS: usize = 16;
+/// What a client may count on where others wait for its place: more than a long status takes.
+const STAY: Duration = Duration::from_millis(100);
+/// No status is longer, in bytes.
+const LONGEST: u64 = 1 << 28;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -35,6 +40,8 @@ pub enum ListenError {
 pub struct SocketDoor {
     path: PathBuf,
     listener: UnixListener,
+    /// The user that the agent runs as.
+    owner: u32,
 }
 
 impl Drop for SocketDoor {
@@ -57,7 +64,8 @@ pub fn listen(path: &Path) -> Result<SocketDoor, ListenError> {
         return Err(ListenError::InUse { path: path.to_owned() });
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    let door = SocketDoor { path: path.to_owned(), listener };
+    let owner = std::fs::symlink_metadata(path).map_err(failed)?.uid();
+    let door = SocketDoor { path: path.to_owned(), listener, owner };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     door.listener.set_nonblocking(true).map_err(failed)?;
     Ok(door)
@@ -77,48 +85,102 @@ pub fn remove_socket(path: &Path) -> io::Result<bool> {
 }
 
 impl SocketDoor {
-    /// Serves until it is dropped.
-    pub(super) async fn serve(self, newest: Newest) {
+    /// Serves until it is dropped: at most `room` clients at one time, all of the agent's own user or root.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub(super) async fn serve(self, newest: Newest, room: usize) -> io::Error {
         let listener = self.listener.try_clone().and_then(tokio::net::UnixListener::from_std);
         let listener = match listener {
             Ok(listener) => listener,
-            Err(error) => {
-                tracing::error!(%error, path = %self.path.display(), "no status can be had at the socket");
-                return std::future::pending().await;
-            }
+            Err(error) => return error,
         };
-        let room = Arc::new(Semaphore::new(CLIENTS));
+        let text = Arc::new(StatusText::new(newest));
+        let mut clients = Clients::new(room, STAY);
         loop {
-            // Never closed, so that this cannot fail.
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
             let Ok((stream, _)) = listener.accept().await else {
+                // The client has left, or this process lacks descriptors or memory for now.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let newest = newest.clone();
-            tokio::spawn(async move {
-                // A client that went away, or does not read, is left.
-                drop(tokio::time::timeout(PATIENCE, reply(stream, &newest)).await);
-                drop(place);
-            });
+            if !is_admitted(stream.peer_cred().ok().map(|peer| peer.uid()), self.owner) {
+                continue;
+            }
+            let text = Arc::clone(&text);
+            clients
+                .admit(async move {
+                    // A client that went away, or does not read, is left.
+                    drop(tokio::time::timeout(PATIENCE, reply(stream, &text)).await);
+                })
+                .await;
         }
     }
 }
 
-async fn reply(mut stream: tokio::net::UnixStream, newest: &Newest) -> io::Result<()> {
-    let published = Arc::clone(&newest.borrow());
-    let pid = std::process::id();
-    // Of a large cluster it is long, and a probe must not wait for it.
-    let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&AgentView::new(&published, pid)));
-    stream.write_all(&text.await??).await
+/// Whether a client that this user runs may ask. The mode of the socket says the same, but only since a moment
+/// after it was made, and others can change it.
+const fn is_admitted(user: Option<u32>, owner: u32) -> bool {
+    matches!(user, Some(user) if user == 0 || user == owner)
+}
+
+async fn reply(mut stream: tokio::net::UnixStream, text: &StatusText) -> io::Result<()> {
+    let text = text.newest().await?;
+    stream.write_all(&text).await
+}
+
+/// The status as JSON, which all who ask at the same time share: of a large cluster it is long.
+struct StatusText {
+    newest: Newest,
+    last: Mutex<Option<(Arc<Published>, Bytes)>>,
+}
+
+impl StatusText {
+    fn new(newest: Newest) -> Self {
+        Self { newest, last: Mutex::default() }
+    }
+
+    async fn newest(&self) -> io::Result<Bytes> {
+        let mut last = self.last.lock().await;
+        let published = Arc::clone(&self.newest.borrow());
+        if let Some((of, text)) = &*last
+            && Arc::ptr_eq(of, &published)
+        {
+            return Ok(text.clone());
+        }
+        let (of, pid) = (Arc::clone(&published), std::process::id());
+        // A probe must not wait for it.
+        let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&AgentView::new(&of, pid)));
+        let text = Bytes::from(text.await??);
+        *last = Some((published, text.clone()));
+        Ok(text)
+    }
 }
 
 /// Asks the agent behind the socket. `None` when none replies.
 #[must_use]
 pub fn ask(path: &Path) -> Option<AgentView> {
-    let mut stream = UnixStream::connect(path).ok()?;
+    let stream = UnixStream::connect(path).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).ok()?;
+    stream.take(LONGEST).read_to_end(&mut text).ok()?;
     serde_json::from_slice(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_own_user_and_root_are_served_and_no_other() {
+        for (user, owner, is) in [
+            (Some(0), 0, true),
+            (Some(1000), 0, false),
+            (Some(1000), 1000, true),
+            (Some(0), 1000, true),
+            (Some(1001), 1000, false),
+            (None, 0, false),
+        ] {
+            assert_eq!(is_admitted(user, owner), is, "{user:?} at the socket of {owner}");
+        }
+    }
 }

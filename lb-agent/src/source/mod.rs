@@ -36,6 +36,21 @@ pub enum Follower {
     Api(kube::Follower),
 }
 
+impl Follower {
+    /// Waits until it ends by itself, which it has no reason to while `send` returns true; gives how.
+    pub async fn ended(&mut self) -> String {
+        match self {
+            Self::Files(follower) => follower.ended().await,
+            Self::Api(follower) => {
+                if let Err(error) = follower.ended().await {
+                    return error.to_string();
+                }
+            }
+        }
+        "without an error".to_owned()
+    }
+}
+
 impl Source {
     /// Reads what it takes to connect; nothing is dialled yet. `claim` is called with every socket before
     /// it dials an API server.

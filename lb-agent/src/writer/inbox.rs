@@ -32,13 +32,37 @@ impl Inbox {
     }
 
     /// All that is waiting, so that a burst is one pass: nothing once `patience` is over.
-    /// `None` when no sender is left.
+    /// `None` when it is to stop, however much waits before that, and when no sender is left.
     pub(super) fn next(&self, patience: Duration) -> Option<Vec<Wake>> {
         let first = match self.receiver.recv_timeout(patience) {
             Ok(wake) => Some(wake),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return None,
         };
-        Some(first.into_iter().chain(self.receiver.try_iter()).collect())
+        let wakes: Vec<Wake> = first.into_iter().chain(self.receiver.try_iter()).collect();
+        let stops = wakes.iter().any(|wake| matches!(wake, Wake::Stop));
+        (!stops).then_some(wakes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_one_burst_and_none_of_it_comes_before_a_stop() {
+        let (sender, receiver) = channel();
+        let inbox = Inbox::new(receiver, sender.clone());
+        assert_eq!(inbox.next(Duration::ZERO).map(|wakes| wakes.len()), Some(0));
+        for number in 0..3 {
+            sender.send(Wake::Grace(number)).unwrap();
+        }
+        assert_eq!(inbox.next(Duration::ZERO).map(|wakes| wakes.len()), Some(3));
+        for wake in [Wake::Grace(3), Wake::Stop, Wake::Grace(4)] {
+            sender.send(wake).unwrap();
+        }
+        assert!(inbox.next(Duration::ZERO).is_none());
     }
 }

@@ -111,6 +111,7 @@ impl Writer {
             let is_woken = !wakes.is_empty();
             for wake in wakes {
                 match wake {
+                    // Never among those that are handed out.
                     Wake::Stop => return Ok(()),
                     Wake::Source(batch) => self.take(batch),
                     Wake::Grace(number) => self.grace_passed(number),

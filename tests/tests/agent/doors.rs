@@ -86,12 +86,12 @@ fn a_stuck_writer_is_found_unhealthy_and_healthy_again_when_it_goes_on() {
 }
 
 /// An agent that is ready, and where its doors are.
-fn agent(pair: &Pair) -> (Agent, SocketAddr) {
+pub(super) fn agent(pair: &Pair) -> (Agent, SocketAddr) {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     (pair.agent(&["--http", &free.to_string()]).unwrap(), free)
 }
 
-fn get(doors: SocketAddr, path: &str) -> (u16, String) {
+pub(super) fn get(doors: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect_timeout(&doors, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
@@ -109,7 +109,7 @@ fn metric(doors: SocketAddr, name: &str) -> f64 {
 }
 
 /// The thread of this name.
-fn thread(agent: &Agent, name: &str) -> Pid {
+pub(super) fn thread(agent: &Agent, name: &str) -> Pid {
     let tasks = fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap();
     let mut tasks = tasks.map(|task| task.unwrap().path());
     let found = tasks.find(|task| fs::read_to_string(task.join("comm")).unwrap().trim() == name).unwrap();

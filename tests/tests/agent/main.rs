@@ -1,7 +1,9 @@
 //! The agent as a process on this machine's kernel.
 
 mod calls;
+mod crowds;
 mod doors;
+mod ending;
 mod facts;
 mod generations;
 mod life;

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use crate::model::{Change, FileProblem, FileReport, Kind};
 
 use super::disk::Disk;
@@ -50,6 +52,16 @@ pub enum FollowError {
 pub struct Follower {
     stop: Sender<Signal>,
     stopped: Arc<AtomicBool>,
+    /// Its other end is dropped when the thread ends.
+    ended: oneshot::Receiver<()>,
+}
+
+impl Follower {
+    /// Waits until the thread ends by itself, which it has no reason to while `send` returns true.
+    pub async fn ended(&mut self) {
+        // Nothing is ever sent.
+        drop((&mut self.ended).await);
+    }
 }
 
 impl Drop for Follower {
@@ -87,8 +99,13 @@ pub fn follow(
         send,
     };
     let thread = thread::Builder::new().name("follow-files".to_owned());
-    thread.spawn(move || follow.run()).map_err(FollowError::Thread)?;
-    Ok(Follower { stop, stopped })
+    let (alive, ended) = oneshot::channel();
+    let run = move || {
+        follow.run();
+        drop(alive);
+    };
+    thread.spawn(run).map_err(FollowError::Thread)?;
+    Ok(Follower { stop, stopped, ended })
 }
 
 struct Follow<S> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::model::Kind;
 use crate::source::Batch;
@@ -15,7 +15,14 @@ use crate::api::ApiClient;
 #[derive(Debug)]
 pub struct Follower {
     /// Aborted with it.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Follower {
+    /// Waits until a watch ends by itself, which it has no reason to while `send` returns true.
+    pub async fn ended(&mut self) -> Result<(), JoinError> {
+        self.tasks.join_next().await.unwrap_or(Ok(()))
+    }
 }
 
 /// Follows the API server on the runtime that this is called on, and calls `send` first with
@@ -32,5 +39,5 @@ pub fn follow(
         let watch = Watch::new(kind, client.clone(), timing, Arc::clone(&sink));
         tasks.spawn(watch.run());
     }
-    Follower { _tasks: tasks }
+    Follower { tasks }
 }

@@ -1,11 +1,14 @@
-//! Wiring: which thread owns what, who tells whom, and how it all stops.
+//! Wiring: which thread owns what, what reaches which, and how it all stops.
+
+mod ending;
+mod limits;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::announce::{EventQueue, RateLimit, publish};
 use crate::api::Claim;
@@ -20,18 +23,31 @@ use crate::source::Source;
 use crate::store::Store;
 use crate::writer::{Wake, Writer, WriterConfig};
 
-/// Runs the agent until SIGINT or SIGTERM. The kernel goes on serving what it has.
+use ending::End;
+
+/// Runs the agent until SIGINT or SIGTERM, and ends soon after. The kernel goes on serving what it has.
 ///
 /// # Errors
-/// When it cannot start, or the kernel refuses maps or programs.
+/// When it cannot start, the kernel refuses maps or programs, or a part of it ends by itself.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    let mut asked = ending::listen().context("could not listen for signals")?;
+    let descriptors = limits::raise_descriptors();
     let Config { node, source, rules, cgroup, pin_root, socket: path, sizes, audit, http } = config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sockets = AgentSockets::new(&pin_root);
     let claim: Claim = Arc::new(move |socket| sockets.claim(socket).is_ok());
-    let source = runtime.block_on(Source::open(source, claim))?;
+    let source = runtime.block_on(async {
+        tokio::select! {
+            _ = &mut asked => Ok(None),
+            source = Source::open(source, claim) => source.map(Some),
+        }
+    })?;
+    let Some(source) = source else {
+        runtime.shutdown_background();
+        return Ok(());
+    };
     let events = source.api().map(|_| EventQueue::default());
     let settings =
         WriterConfig { source: source.to_string(), sizes, audit, grace: Grace::Rcu, outbox: events.clone() };
@@ -44,36 +60,45 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let entered = runtime.enter();
     let to_writer = wake.clone();
-    let follower = source.follow(move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
-    let publisher =
+    let mut follower = source.follow(move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
+    let mut publisher =
         source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
     drop(entered);
 
-    let _doors = serve::open(socket, http, writer.published(), CounterReader::new(&pin_root))?;
+    let counters = CounterReader::new(&pin_root);
+    let mut doors = serve::open(socket, http, writer.published(), counters, descriptors)?;
     let (ended, writer_ended) = tokio::sync::oneshot::channel();
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
         let result = writer.run();
-        // Nobody waits once a signal came first.
+        // Nothing waits for it once a signal came first.
         _ = ended.send(());
         result
     })?;
-    runtime.block_on(until_stopped(writer_ended))?;
+    let events = events_ended(publisher.as_mut());
+    let end =
+        runtime.block_on(ending::first(&mut asked, writer_ended, follower.ended(), events, doors.ended()));
+    if let End::Part(part) = &end {
+        tracing::error!(%part, "a fault of the agent");
+        std::thread::Builder::new().spawn(|| ending::exit_late(1))?;
+    }
     drop((follower, publisher));
+    // Look-ups of names and the like end with the process.
+    runtime.shutdown_background();
     stop(&wake, writer)?;
+    if let End::Part(part) = end {
+        return Err(part.into());
+    }
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
 }
 
-/// Waits for a signal, or for the writer to end by itself.
-async fn until_stopped(writer_ended: tokio::sync::oneshot::Receiver<()>) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = writer_ended => {}
+/// Waits until the Event publisher, if there is one, ends by itself; gives how.
+async fn events_ended(publisher: Option<&mut JoinSet<()>>) -> String {
+    let Some(publisher) = publisher else { return std::future::pending().await };
+    match publisher.join_next().await {
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(())) | None => "without an error".to_owned(),
     }
-    Ok(())
 }
 
 fn stop(wake: &Sender<Wake>, writer: JoinHandle<Result<(), TakeoverError>>) -> anyhow::Result<()> {
