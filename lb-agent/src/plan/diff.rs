@@ -70,7 +70,8 @@ impl Mirror {
         self.set_starved(service, frontend, Some(why));
         steps.extend(self.surviving(frontend, desired));
         if desired.has_topology && why == Starved::Backends {
-            steps.extend(self.shrink_others(&desired.key, desired.backends.len().saturating_sub(INLINE)));
+            let entries = desired.backends.len().saturating_sub(INLINE);
+            steps.extend(self.shrink_others(frontend, &desired.key, &steps, entries));
         }
         steps
     }
@@ -200,9 +201,9 @@ impl Mirror {
         let mut right: Vec<Backend> =
             last.iter().filter(|backend| desired.backends.binary_search(backend).is_ok()).copied().collect();
         right.sort_unstable();
-        let is_damaged = self.entries.get(&frontend).is_some_and(|entry| entry.damaged);
-        if !last.is_empty() && right.len() == last.len() && !is_damaged {
-            return None;
+        let intact = self.entries.get(&frontend).filter(|entry| !entry.damaged);
+        if let Some(entry) = intact.filter(|_| !last.is_empty() && right.len() == last.len()) {
+            return (!entry.agrees(desired)).then(|| relabelled(frontend, entry, desired));
         }
         if right.is_empty() && self.waits_for_grace() {
             // For a moment those that need no region, rather than none.
@@ -221,13 +222,23 @@ impl Mirror {
     }
 
     /// Services without a topology go on with their inline backends alone, until regions with
-    /// `entries` entries in all are given up. Not the service port `but`, which asks for them.
-    fn shrink_others(&mut self, but: &ServicePortKey, entries: usize) -> Vec<Step> {
+    /// `entries` entries in all are given up. Not `asking`, where they are asked for, whatever is
+    /// there now; no other address of the service port `but`; and nothing that `before` changes.
+    fn shrink_others(
+        &mut self,
+        asking: Frontend,
+        but: &ServicePortKey,
+        before: &[Step],
+        entries: usize,
+    ) -> Vec<Step> {
         let mut freed: usize = 0;
         let mut steps = Vec::new();
         for frontend in self.without_topology.iter().copied().collect::<Vec<_>>() {
             if freed >= entries {
                 break;
+            }
+            if frontend == asking || before.iter().any(|step| step.frontend == frontend) {
+                continue;
             }
             let Some(entry) = self.entries.get(&frontend).filter(|entry| entry.element.tail() > 0) else {
                 continue;
@@ -242,6 +253,14 @@ impl Mirror {
         }
         steps
     }
+}
+
+/// The same publication, which says another topology or affinity: who gives way to whom depends on it.
+fn relabelled(frontend: Frontend, entry: &Entry, desired: &Desired) -> Step {
+    let (has_topology, affinity) = (desired.has_topology, desired.affinity);
+    let element = Element { has_topology, affinity, ..entry.element.clone() };
+    let ops = vec![MapOp::Put { frontend, element: element.clone() }];
+    Step { frontend, ops, after: Some(Entry { element, ..entry.clone() }), fresh: None }
 }
 
 impl Entry {

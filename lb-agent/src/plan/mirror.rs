@@ -251,13 +251,16 @@ impl Mirror {
         self.regions.release(region);
     }
 
-    /// Replaces what is known of `frontend`, and gives up the region behind the old element.
+    /// Replaces what is known of `frontend`, and gives up the region behind the old element unless
+    /// the new one has it.
     pub(super) fn set(&mut self, frontend: Frontend, entry: Option<Entry>) {
         self.hints.remove(&frontend);
         let mut had_topology = false;
         if let Some(old) = self.entries.remove(&frontend) {
             had_topology = old.element.has_topology;
-            self.in_grace.extend(old.region().map(|region| (self.grace_period, region)));
+            let given_up =
+                old.region().filter(|region| entry.as_ref().and_then(Entry::region) != Some(*region));
+            self.in_grace.extend(given_up.map(|region| (self.grace_period, region)));
             self.unlink(&frontend, &old);
         }
         let Some(entry) = entry else {

@@ -1,6 +1,7 @@
 //! The plan's promises about order, room and what it takes over.
 
 mod adopt;
+mod model;
 mod order;
 mod room;
 mod wants;

@@ -247,3 +247,32 @@ fn an_element_counts_up_to_65535_backends_and_says_that_there_are_more() {
         (65_535, Some(Starved::Excess))
     );
 }
+
+/// Whose it was must not come back: the region that it gives up is not taken from it twice.
+#[test]
+fn an_address_that_changes_hands_while_the_map_is_full_is_not_written_for_the_one_before() {
+    let mut bench = Bench::new(8, 4);
+    bench.bring(frontend(1), Some(&want("a", 1..=7)));
+    let steps = bench.mirror.steps(frontend(1), Some(&with_topology(want("b", 11..=21))));
+    assert_eq!(steps.len(), 1, "one step for one address");
+    for step in steps {
+        bench.carry_out(step);
+    }
+    assert_eq!(bench.backends(1), Some(vec![]), "never a backend of a");
+}
+
+#[test]
+fn a_topology_that_comes_or_goes_counts_at_once_even_without_room_for_more_backends() {
+    for (shows, before, after) in [("comes", false, true), ("goes", true, false)] {
+        let mut bench = Bench::new(1, 4);
+        bench.bring(frontend(1), Some(&Desired { has_topology: before, ..want("a", 1..=10) }));
+        bench.bring(frontend(1), Some(&Desired { has_topology: after, ..want("a", 1..=14) }));
+        assert_eq!(bench.element(1).unwrap().has_topology, after, "{shows}");
+        assert_eq!(bench.backends(1), Some((1..=10).collect()), "{shows}: all that was right is still there");
+
+        bench.grace();
+        bench.bring(frontend(2), Some(&with_topology(want("b", [1]))));
+        assert_eq!(bench.backends(1).is_some(), after, "{shows}: who gives way");
+        assert_eq!(bench.backends(2).is_some(), !after, "{shows}: who gives way");
+    }
+}
