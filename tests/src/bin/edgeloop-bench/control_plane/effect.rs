@@ -22,22 +22,7 @@ impl Effect {
     /// # Errors
     /// A change that was not overtaken never took effect.
     pub(crate) fn new(answered: &Times, seen: &Times, services: u32) -> Result<Self> {
-        let mut times = Vec::new();
-        let mut superseded = 0;
-        for number in answered.numbers() {
-            match (answered.at(number), seen.at(number)) {
-                (Some(answered), Some(seen)) => times.push(signed_millis(answered, seen)),
-                (_, None) => {
-                    let later = (number..answered.numbers().end).step_by(services as usize).skip(1);
-                    ensure!(
-                        later.into_iter().any(|later| seen.at(later).is_some()),
-                        "change {number} never took effect"
-                    );
-                    superseded += 1;
-                }
-                (None, Some(_)) => {}
-            }
-        }
+        let (times, superseded) = samples(answered, seen, services)?;
         Ok(Self { superseded, ..Self::of(times) })
     }
 
@@ -47,6 +32,30 @@ impl Effect {
         let at = |part: f64| at(part).unwrap_or(f64::NAN);
         Self { p50: at(0.5), p99: at(0.99), max: at(1.0), changes: times.len(), superseded: 0 }
     }
+}
+
+/// Each change's milliseconds, and how many changes a later one overtook.
+///
+/// # Errors
+/// As [`Effect::new`].
+pub(crate) fn samples(answered: &Times, seen: &Times, services: u32) -> Result<(Vec<f64>, usize)> {
+    let mut times = Vec::new();
+    let mut superseded = 0;
+    for number in answered.numbers() {
+        match (answered.at(number), seen.at(number)) {
+            (Some(answered), Some(seen)) => times.push(signed_millis(answered, seen)),
+            (_, None) => {
+                let later = (number..answered.numbers().end).step_by(services as usize).skip(1);
+                ensure!(
+                    later.into_iter().any(|later| seen.at(later).is_some()),
+                    "change {number} never took effect"
+                );
+                superseded += 1;
+            }
+            (None, Some(_)) => {}
+        }
+    }
+    Ok((times, superseded))
 }
 
 pub(crate) fn signed_millis(from: std::time::Instant, to: std::time::Instant) -> f64 {

@@ -3,6 +3,7 @@
 mod changes;
 mod contender;
 mod control;
+mod doors;
 mod effect;
 mod gate;
 mod ground;
@@ -79,6 +80,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut next = || numbers.next().unwrap_or_default();
     let trial = try_out(&ground, &ours, plan.rest, next())?;
     let topology = ours.topology(&ground)?;
+    tell("its doors, polled");
+    let numbers = next().start..next().end;
+    let polled = doors::poll(&ground, &ours, numbers)?;
     ours.end(&ground)?;
     let mut theirs = Vec::new();
     if has_nft {
@@ -87,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             theirs.push(kube_proxy_trial(&ground, plan, period, next())?);
         }
     }
-    Report { plan, versions, created, few, ours: trial, topology, theirs }.print(*output)
+    Report { plan, versions, created, few, ours: trial, topology, polled, theirs }.print(*output)
 }
 
 fn plan(small: bool, seconds: Option<u32>) -> Plan {

@@ -29,6 +29,9 @@ const ANNOTATIONS: u32 = 20;
 /// There and back, as often.
 const MOVES: usize = 3;
 
+/// Where it serves health and metrics, in the control plane's network.
+pub(crate) const DOORS: (&str, u16) = ("127.0.0.1", 10_270);
+
 pub(crate) struct Ours {
     agent: Agent,
     gate: Gate,
@@ -44,7 +47,9 @@ impl Ours {
         let log = ground.node.file("agent.log");
         let before = fs::metadata(&log).map_or(0, |log| log.len() as usize);
         let started = SystemTime::now();
-        let agent = Agent::follow(&ground.cluster, &ground.node, &["--kubeconfig", kubeconfig])?;
+        let doors = format!("{}:{}", DOORS.0, DOORS.1);
+        let flags = ["--kubeconfig", kubeconfig, "--http", &doors];
+        let agent = Agent::follow(&ground.cluster, &ground.node, &flags)?;
         let give_up = Instant::now() + PATIENCE;
         loop {
             let log = agent.log();

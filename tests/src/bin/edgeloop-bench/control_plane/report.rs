@@ -11,6 +11,7 @@ use crate::Output;
 use crate::goals::{self, Goal};
 
 use super::contender::Trial;
+use super::doors::{CLIENTS, LEAVERS, Polled};
 use super::effect::Effect;
 use super::population::{ENDPOINTS, POOLS, TOPOLOGY, TOPOLOGY_KEYS, is_annotated};
 use super::weigh::Memory;
@@ -27,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) ours: Trial,
     /// An annotation; a node that moves to another pool.
     pub(crate) topology: (Effect, Effect),
+    /// Our agent while clients poll its doors.
+    pub(crate) polled: Polled,
     /// kube-proxy with its default period and with its lowest, or nothing.
     pub(crate) theirs: Vec<Trial>,
 }
@@ -41,6 +44,7 @@ struct Whole<'a> {
     ours: &'a Trial,
     annotation: Effect,
     pool: Effect,
+    polled: Polled,
     kube_proxy: Option<&'a Trial>,
     kube_proxy_lowest_period: Option<&'a Trial>,
     rows: Vec<Row>,
@@ -76,6 +80,7 @@ impl Report {
             ours: &self.ours,
             annotation: self.topology.0,
             pool: self.topology.1,
+            polled: self.polled,
             kube_proxy: self.theirs.first(),
             kube_proxy_lowest_period: self.theirs.get(1),
             rows: self.rows(),
@@ -94,7 +99,7 @@ impl Report {
         format!(
             "{services} Services with {} endpoints in {services} slices, {} nodes in {POOLS} pools; created in {:.0} s.\n\
              {annotated} Services have {TOPOLOGY_KEYS}: {TOPOLOGY}. {changes} slices are changed, {PACE} a second; memory is \
-             read {} s after sync.\n{beside}.\n\n{}\n\n{}",
+             read {} s after sync.\nThe doors are polled by {CLIENTS} clients, each once a second.\n{beside}.\n\n{}\n\n{}",
             services * ENDPOINTS,
             population.nodes + 1,
             self.created.as_secs_f64(),
@@ -112,6 +117,7 @@ impl Report {
         let of_ours = |measure: String, value: f64| row(&measure, [Some(value), None, None]);
         let (annotation, pool) = self.topology;
         let moved = self.plan.population.on_mover().count();
+        let Polled { readyz, metrics, status, bare, changes: [alone, polled], leavers } = self.polled;
         let few = |of: fn(&Memory) -> f64| [Some(of(&self.few.0)), self.few.1.as_ref().map(of), None];
         vec![
             all("process start to kernel complete, s", &|trial| Some(trial.cold.in_sync)),
@@ -131,6 +137,20 @@ impl Report {
             of_ours("  the same, longest, ms".to_owned(), annotation.max),
             of_ours(format!("a node's pool to {moved} Services, median of {}, ms", pool.changes), pool.p50),
             of_ours("  the same, longest, ms".to_owned(), pool.max),
+            of_ours("polled: a slice's change to the kernel, p50, ms".to_owned(), polled.p50),
+            of_ours("  the same, p99, ms".to_owned(), polled.p99),
+            of_ours("  in turns with it, not polled, p50, ms".to_owned(), alone.p50),
+            of_ours("  the same, p99, ms".to_owned(), alone.p99),
+            of_ours("polled: /readyz, p50, ms".to_owned(), readyz.p50),
+            of_ours("  the same, p99, ms".to_owned(), readyz.p99),
+            of_ours("polled: /metrics, p50, ms".to_owned(), metrics.p50),
+            of_ours("  the same, p99, ms".to_owned(), metrics.p99),
+            of_ours("polled: status, p50, ms".to_owned(), status.p50),
+            of_ours("  the same, p99, ms".to_owned(), status.p99),
+            of_ours("  a bare server beside them, p50, ms".to_owned(), bare.p50),
+            of_ours("  the same, p99, ms".to_owned(), bare.p99),
+            of_ours(format!("{LEAVERS} clients that leave early: processor time, ms"), leavers[1]),
+            of_ours("  the writer's part of it, ms".to_owned(), leavers[0]),
             all("VmRSS, MB", &|trial| Some(trial.memory.resident)),
             all("RssAnon, MB", &|trial| Some(trial.memory.anonymous)),
             all("VmHWM (its peak), MB", &|trial| Some(trial.memory.peak)),
@@ -146,10 +166,19 @@ impl Report {
     fn goals(&self) -> Vec<Goal> {
         let Trial { cold, memory, changes, control, .. } = &self.ours;
         let completing = cold.completing.unwrap_or(f64::NAN);
+        let Polled { readyz, metrics, changes: [alone, polled], leavers, .. } = self.polled;
         vec![
             Goal::at_most(1000.0, "lists read to kernel complete, ms", completing),
             Goal::at_most(2.0, "a slice's change, p50 over the watcher's, ms", changes.p50 - control.p50),
             Goal::at_most(10.0, "a slice's change, p99 over the watcher's, ms", changes.p99 - control.p99),
+            Goal::at_most(1.0, "polled: /readyz, p99, ms (9 to 17 when the writer was asked)", readyz.p99),
+            Goal::at_most(5.0, "polled: /metrics, p99, ms (31 to 43 when the writer was asked)", metrics.p99),
+            Goal::at_most(
+                1.2,
+                "polled: a slice's change, p99, of that when not polled",
+                polled.p99 / alone.p99,
+            ),
+            Goal::at_most(10.0, format!("the writer's time for {LEAVERS} that leave early, ms"), leavers[0]),
             Goal::at_most(60.0, "VmRSS, MB", memory.resident),
             Goal::at_most(90.0, "VmHWM, MB", memory.peak),
             Goal::at_most(15.0, format!("RssAnon at {FEW} Services, MB"), self.few.0.anonymous),
