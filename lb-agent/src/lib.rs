@@ -12,6 +12,7 @@ pub mod plan;
 pub mod run;
 pub mod select;
 pub mod serve;
+mod shown;
 pub mod source;
 pub mod store;
 mod suggest;

@@ -1,13 +1,19 @@
 //! Where the log goes, and how much it holds.
 
+use std::fmt::{self, Write as _};
 use std::io::{IsTerminal as _, stderr};
 
+use tracing::field::Field;
 use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, registry};
+
+use crate::shown::{Cut, MOST_OF_A_SENTENCE};
 
 /// What the log shows, in the syntax of `tracing` filters.
 const LOG: &str = "EDGELOOP_LOG";
@@ -34,8 +40,30 @@ pub(crate) fn subscriber<W>(filter: EnvFilter, writer: W, colours: bool) -> impl
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
+    let fields = debug_fn(field).delimited(" ");
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).fmt_fields(fields);
     registry().with(lines.with_filter(filter.and(filter_fn(may_be_logged))))
+}
+
+/// A field as it is shown: whatever is in it, it is on one line and no book.
+fn field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    if field.name() != "message" {
+        write!(to, "{}=", field.name())?;
+    }
+    let mut shown = ShownWriter { to, cut: Cut::new(MOST_OF_A_SENTENCE) };
+    write!(shown, "{value:?}")?;
+    shown.cut.end(|part| shown.to.write_str(part))
+}
+
+struct ShownWriter<'a, 'w> {
+    to: &'a mut Writer<'w>,
+    cut: Cut,
+}
+
+impl fmt::Write for ShownWriter<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.cut.take(text, |part| self.to.write_str(part))
+    }
 }
 
 /// These know no secret. Others, such as the HTTP client, see tokens and what is sent: whatever the filter
@@ -72,6 +100,26 @@ pub(crate) mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn whatever_is_logged_is_one_line_and_no_book() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        tracing::subscriber::with_default(
+            subscriber(EnvFilter::new("info"), move || writer.clone(), false),
+            || {
+                let (odd, long) = ("a\n2026 WARN forged\u{1b}[31m", "x".repeat(250_000));
+                tracing::info!(odd, display = %odd, debug = ?[odd], long, "said {odd}");
+            },
+        );
+        let text = kept.text();
+        let (_, said) = text.split_once("tests: ").unwrap();
+        let escaped = "a\\n2026 WARN forged\\u{1b}[31m";
+        let long = format!("\"{}… (250002 bytes)", "x".repeat(MOST_OF_A_SENTENCE - 1));
+        let expected =
+            format!("said {escaped} odd=\"{escaped}\" display={escaped} debug=[\"{escaped}\"] long={long}\n");
+        assert_eq!(said, expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::api::query::escaped;
 use crate::model::ObjectName;
+use crate::shown::line;
 
 use super::warning::TopologyWarning;
 
@@ -47,7 +48,7 @@ pub(crate) fn body(warning: &TopologyWarning, node: &str, now: Timestamp) -> Vec
         "involvedObject": involved,
         "type": "Warning",
         "reason": REASON,
-        "message": text,
+        "message": line(text),
         "action": ACTION,
         "count": 1,
         "firstTimestamp": seconds,

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::config::{ConnectError, KubeConfig};
 use super::connection::Connection;
 use super::dial::{Claim, OwnSockets};
-use super::shown::shown;
 use super::trust::advice;
+use crate::shown::shown;
 
 /// Why a request gave nothing.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::access::{Access, Identity, KeyPair, Material, Trust};
 use super::file::{self, Files};
 use super::kubeconfig::{self, Fault, Kubeconfig, Unsendable, choose, merge, parse, without_secrets};
-use super::shown::shown;
 use super::tls::TlsFault;
+use crate::shown::shown;
 
 /// Where a pod finds its token and the cluster's CA.
 const POD_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -12,8 +12,8 @@ use super::config::{ConnectError, Found, KubeConfig};
 use super::file::{self, Files};
 use super::plugin::{IssuedPair, request};
 use super::secret::Secret;
-use super::shown::shown;
 use super::tls::{self, Verifier};
+use crate::shown::shown;
 
 /// What a connection and a request are made with.
 pub(crate) struct Loaded {

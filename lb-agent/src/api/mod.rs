@@ -16,7 +16,6 @@ pub(crate) mod query;
 mod renewal;
 mod secret;
 mod session;
-mod shown;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::shown::line;
+
 /// Keeps Kubernetes Service traffic inside its node pool, decided in the kernel.
 #[derive(Debug, Parser)]
 #[command(name = "lb-agent", version, about)]
@@ -49,7 +51,7 @@ fn unless_closed(printed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// An error and its causes in one line. Some libraries say the cause in their own text too: it
+/// An error and its causes in one line, as it is shown. Some libraries say the cause in their own text too: it
 /// is not said twice.
 #[must_use]
 pub fn sentence(error: &anyhow::Error) -> String {
@@ -60,7 +62,7 @@ pub fn sentence(error: &anyhow::Error) -> String {
             said = format!("{said}: {cause}");
         }
     }
-    said
+    line(&said)
 }
 
 impl Cli {

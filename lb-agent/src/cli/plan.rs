@@ -8,12 +8,14 @@ use anyhow::{Context, bail};
 
 use crate::api::KubeConfig;
 use crate::cli::print;
-use crate::model::{Change, FileReport, Kind, Object};
+use crate::model::{Change, FileReport, Kind, Object, path};
+use crate::shown::{line, shown};
 use crate::source::file;
 use crate::source::kube::load;
 use crate::store::{Rules, Store};
 use crate::suggest::suggest;
 use crate::view::decisions::{Decisions, Ignored, decisions};
+use crate::view::json;
 
 use super::rules::RuleArgs;
 use super::source::ApiArgs;
@@ -86,8 +88,8 @@ fn from_files(folders: &[PathBuf]) -> anyhow::Result<Picture> {
     let (objects, report) = file::load(folders)?;
     warn(&report, io::stderr().lock()).context("could not write the warnings")?;
     let notes = report.notes.iter().map(|note| Ignored {
-        object: note.file.display().to_string(),
-        why: note.text.clone(),
+        object: path(&note.file),
+        why: line(&note.text),
         diagnostic: None,
     });
     Ok(Picture {
@@ -102,7 +104,7 @@ fn from_api(config: KubeConfig) -> anyhow::Result<Picture> {
     let loaded = load(config)?;
     let mut to = io::stderr().lock();
     for (object, problem) in &loaded.problems {
-        writeln!(to, "warning: {object}: {problem}").context("could not write the warnings")?;
+        writeln!(to, "warning: {object}: {}", line(problem)).context("could not write the warnings")?;
     }
     Ok(Picture {
         objects: loaded.objects,
@@ -148,12 +150,16 @@ impl Picture {
         if nodes.is_empty() {
             bail!("node {node:?} is not known: {told_by} no Node");
         } else if !near.is_empty() {
-            bail!("node {node:?} is not known: did you mean {}?", near.join(", "));
+            bail!("node {node:?} is not known: did you mean {}?", names(&near));
         } else if nodes.len() <= FEW {
-            bail!("node {node:?} is not known: {told_by} {}", nodes.join(", "));
+            bail!("node {node:?} is not known: {told_by} {}", names(&nodes));
         }
         bail!("node {node:?} is not known, and none of the {} known ones has a name near it", nodes.len());
     }
+}
+
+fn names(names: &[&str]) -> String {
+    names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// So many names are simply listed.
@@ -196,15 +202,15 @@ fn print(
         store.look_from(node);
         let mut plan = decisions(&store);
         plan.ignored.extend(notes.iter().cloned());
-        to.write_all(text(&plan, shape.output)?.as_bytes())?;
+        to.write_all(&text(&plan, shape.output)?)?;
     }
     to.write_all(close.as_bytes())?;
     to.flush()
 }
 
-fn text(plan: &Decisions, output: Output) -> io::Result<String> {
+fn text(plan: &Decisions, output: Output) -> io::Result<Vec<u8>> {
     Ok(match output {
-        Output::Table => print::plan::of(plan),
-        Output::Json => serde_json::to_string_pretty(plan)?,
+        Output::Table => print::plan::of(plan).into_bytes(),
+        Output::Json => json::pretty(plan)?,
     })
 }

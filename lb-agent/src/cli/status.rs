@@ -12,6 +12,7 @@ use crate::datapath::cgroup;
 use crate::datapath::maps::pinned::OpenError;
 use crate::serve::observe::{ObserveError, observe};
 use crate::serve::socket::ask;
+use crate::view::json;
 
 use super::{Output, unless_closed};
 
@@ -45,10 +46,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let status = Status { kernel, agent: ask(&socket(named, &pin_root)), not_covered: NOT_COVERED.to_vec() };
     let out = match output {
-        Output::Table => text(&status),
-        Output::Json => serde_json::to_string_pretty(&status)? + "\n",
+        Output::Table => text(&status).into_bytes(),
+        Output::Json => [json::pretty(&status)?, b"\n".to_vec()].concat(),
     };
-    unless_closed(std::io::stdout().write_all(out.as_bytes())).context("could not write the status")?;
+    unless_closed(std::io::stdout().write_all(&out)).context("could not write the status")?;
     if status.kernel.is_none() {
         writeln!(
             std::io::stderr(),

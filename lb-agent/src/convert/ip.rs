@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::shown::Quoted;
+
 /// Reads an address as kube-proxy does: leading zeros of an IPv4 address are decimal, and an
 /// IPv4-mapped IPv6 address is the IPv4 address. One that means this host, or no single host, cannot be
 /// used: an API server refuses it, and a connection to it would reach the client itself.
@@ -11,7 +13,7 @@ pub(super) fn address(written: &str) -> Result<IpAddr, String> {
         .ok()
         .or_else(|| with_leading_zeros(written).map(IpAddr::V4))
         .map(|address| address.to_canonical())
-        .ok_or_else(|| format!("\"{written}\" is not an IP address"))?;
+        .ok_or_else(|| format!("{} is not an IP address", Quoted(written)))?;
     match meaning(address) {
         None => Ok(address),
         Some(meaning) => Err(format!("{address} is {meaning}")),

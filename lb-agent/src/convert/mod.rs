@@ -11,6 +11,7 @@ mod unread;
 pub mod written;
 
 use crate::model::{Kind, ObjectName, Protocol};
+use crate::shown::Quoted;
 
 pub use interner::Interner;
 pub use node::node;
@@ -85,7 +86,7 @@ fn protocol(written: Option<&str>) -> Result<Protocol, String> {
         None | Some("" | "TCP") => Ok(Protocol::Tcp),
         Some("UDP") => Ok(Protocol::Udp),
         Some("SCTP") => Ok(Protocol::Sctp),
-        Some(other) => Err(format!("\"{other}\" is not TCP, UDP or SCTP")),
+        Some(other) => Err(format!("{} is not TCP, UDP or SCTP", Quoted(other))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Nodes: a name and the labels that say where it is.
 
 use crate::model::{Kind, Labels, Node};
+use crate::shown::Quoted;
 
 use super::written::Text;
 use super::{Converted, Interner, Unusable, bare_name, label, written};
@@ -33,7 +34,8 @@ pub fn node(object: &written::Node, names: &mut Interner) -> Result<Converted<No
             Text::Read(value) if value.is_empty() => {}
             Text::Read(value) => _ = labels.insert(names.share(key), names.share(value)),
             Text::Odd => {
-                problems.push(format!("metadata.labels[\"{key}\"]: is not a text; the label is left out"));
+                let key = Quoted(key);
+                problems.push(format!("metadata.labels[{key}]: is not a text; the label is left out"));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{Conditions, Endpoint, Family, Hints, Kind, Slice, SlicePort};
+use crate::shown::{Quoted, Shown};
 
 use super::ip::address;
 use super::written::Text;
@@ -51,7 +52,10 @@ pub fn slice(
     let service = service.filter(|service| !service.is_empty());
     let ports = ports(object.ports.as_deref().unwrap_or_default(), names, &mut problems);
     let written = object.endpoints.as_deref().unwrap_or_default();
-    let reader = Reader { version, of: service.map(|service| format!("{}/{service}", name.namespace)) };
+    let reader = Reader {
+        version,
+        of: service.map(|service| format!("{}/{}", Shown(&name.namespace), Shown(service))),
+    };
     let endpoints = match family {
         Some(family) => reader.endpoints(written, family, names, &mut problems),
         None => Vec::new(),
@@ -75,7 +79,7 @@ pub fn slice(
 fn of_no_family(address_type: &str) -> String {
     match address_type {
         "" => "its addressType is missing".to_owned(),
-        written => format!("its addressType \"{written}\" is neither IPv4 nor IPv6"),
+        written => format!("its addressType {} is neither IPv4 nor IPv6", Quoted(written)),
     }
 }
 
@@ -168,7 +172,7 @@ fn first_address(written: &written::Endpoint, family: Family) -> Result<IpAddr, 
     let first = written.addresses.iter().flatten().next().ok_or("there is no address")?;
     let address = address(first)?;
     if Family::of(address) != family {
-        return Err(format!("\"{first}\" is not of the slice's addressType"));
+        return Err(format!("{} is not of the slice's addressType", Quoted(first)));
     }
     Ok(address)
 }

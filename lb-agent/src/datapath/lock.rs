@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::shown::shown;
+
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS: i64 = 0xcafe_4a11;
 /// Maps and links are for the agent alone.
@@ -208,7 +210,7 @@ fn holder_in(locks: &str, id: FileId) -> Option<i32> {
 
 fn command_of(pid: i32) -> String {
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&command).replace('\0', " ").trim().to_owned()
+    shown(String::from_utf8_lossy(&command).replace('\0', " ").trim())
 }
 
 fn is_bpf(folder: &Path) -> io::Result<bool> {

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::model::{Kind, Object, Unread};
+use crate::shown::{Shown, shown};
 
 use super::convert::{self, Converted, Interner, Unusable as NotUsable};
 
@@ -213,7 +214,10 @@ impl Reader<'_> {
         let typed: K = serde_path_to_error::deserialize(value).map_err(|error| {
             let path = error.path().to_string();
             let field = if path == "." { place.prefix.clone() } else { format!("{}{path}", place.prefix) };
-            Wrong { field: (!field.is_empty()).then_some(field), message: error.into_inner().to_string() }
+            Wrong {
+                field: (!field.is_empty()).then_some(field),
+                message: shown(&error.into_inner().to_string()),
+            }
         })?;
         let Converted { object, problems } = convert(&typed, self.names)
             .map_err(|why| Wrong { field: None, message: format!("{}{why}", place.prefix) })?;
@@ -250,5 +254,5 @@ fn note(kind: &str, version: &str, count: usize) -> String {
         discovery::EndpointSlice::KIND => ", only discovery.k8s.io/v1 and v1beta1 are",
         _ => "",
     };
-    format!("{kind} of {version} is not read here{expected}: {count} skipped")
+    format!("{} of {} is not read here{expected}: {count} skipped", Shown(kind), Shown(version))
 }

@@ -8,12 +8,15 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::shown::Shown;
+
 pub use change::{Change, SliceOwner, Unread};
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, SourceReport, SourceState,
+    path,
 };
 
-/// Namespace and name. Prints as `namespace/name`.
+/// Namespace and name. Prints as `namespace/name`, as it is shown to people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
     pub namespace: Arc<str>,
@@ -29,7 +32,7 @@ impl ObjectName {
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        write!(f, "{}/{}", Shown(&self.namespace), Shown(&self.name))
     }
 }
 
@@ -286,7 +289,7 @@ impl ObjectKey {
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Node => write!(f, "{} {}", self.kind.label(), self.name.name),
+            Kind::Node => write!(f, "{} {}", self.kind.label(), Shown(&self.name.name)),
             Kind::Service | Kind::EndpointSlice => write!(f, "{} {}", self.kind.label(), self.name),
         }
     }

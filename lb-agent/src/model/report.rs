@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{Kind, ObjectKey};
+use crate::shown::{line, shown};
 
 /// The report of any source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ impl FileProblem {
     #[must_use]
     pub fn what(&self) -> String {
         match &self.field {
-            Some(field) => format!("{field}: {}", self.message),
-            None => self.message.clone(),
+            Some(field) => format!("{}: {}", shown(field), line(&self.message)),
+            None => line(&self.message),
         }
     }
 }
@@ -86,14 +87,20 @@ impl FileNote {
 
 impl fmt::Display for FileNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place(), self.text)
+        write!(f, "{}: {}", self.place(), line(&self.text))
     }
+}
+
+/// A file as it is shown.
+#[must_use]
+pub fn path(file: &Path) -> String {
+    shown(&file.to_string_lossy())
 }
 
 fn place(file: &Path, document: Option<usize>) -> String {
     match document {
-        Some(document) => format!("{}: document {document}", file.display()),
-        None => file.display().to_string(),
+        Some(document) => format!("{}: document {document}", path(file)),
+        None => path(file),
     }
 }
 
@@ -112,9 +119,9 @@ impl Duplicate {
     pub fn what(&self) -> String {
         let Self { used, ignored, .. } = self;
         if used == ignored {
-            format!("stands twice in {}; the first is used", used.display())
+            format!("stands twice in {}; the first is used", path(used))
         } else {
-            format!("is defined by {} and {}; the first is used", used.display(), ignored.display())
+            format!("is defined by {} and {}; the first is used", path(used), path(ignored))
         }
     }
 }

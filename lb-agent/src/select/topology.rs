@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::shown::Quoted;
+
 use super::nodes::PoolKeys;
 
 /// The node label that zone hints are compared with; also a key of its own.
@@ -160,15 +162,16 @@ impl fmt::Display for Invalid {
     /// A fragment of a sentence, such as `"kubernetes.io/rack" (item 2) is not a known key`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { item, position, why } = self;
+        let item = Quoted(item);
         match why {
             InvalidWhy::UnknownKey => write!(
                 f,
-                "{item:?} (item {position}) is neither a known key nor a node label allowed by --topology-label"
+                "{item} (item {position}) is neither a known key nor a node label allowed by --topology-label"
             ),
-            InvalidWhy::OnlyBlanks => write!(f, "the value {item:?} is only blanks"),
+            InvalidWhy::OnlyBlanks => write!(f, "the value {item} is only blanks"),
             InvalidWhy::EmptyItem => write!(f, "item {position} is empty"),
-            InvalidWhy::AnyNotLast => write!(f, "{item:?} (item {position}) may only stand last"),
-            InvalidWhy::Repeated => write!(f, "{item:?} (item {position}) names a key that stands before it"),
+            InvalidWhy::AnyNotLast => write!(f, "{item} (item {position}) may only stand last"),
+            InvalidWhy::Repeated => write!(f, "{item} (item {position}) names a key that stands before it"),
         }
     }
 }

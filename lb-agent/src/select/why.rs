@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::ObjectName;
+use crate::shown::Shown;
 
 use super::candidate::Candidate;
 use super::nodes::NodeIndex;
@@ -40,12 +41,12 @@ impl Why {
             Self::ClusterIp(owner) => format!("its address is the cluster IP of Service {owner}"),
             Self::OtherHost => not_this_node(candidate),
             Self::OtherPool => on_a_known_node(candidate, nodes, |node| match nodes.pool(node) {
-                Some(pool) => format!("node {node} is in pool {pool}"),
-                None => format!("node {node} is in no pool"),
+                Some(pool) => format!("node {} is in pool {}", Shown(node), Shown(pool)),
+                None => format!("node {} is in no pool", Shown(node)),
             }),
             Self::OtherLabel(key) => on_a_known_node(candidate, nodes, |node| match nodes.label(node, key) {
-                Some(value) => format!("node {node} has {key}={value}"),
-                None => format!("node {node} has no label {key}"),
+                Some(value) => format!("node {} has {key}={}", Shown(node), Shown(value)),
+                None => format!("node {} has no label {key}", Shown(node)),
             }),
             Self::NoLabelHere(key) => format!("this node has no label {key}"),
             Self::NotUnderstood => "the topology is not understood".to_owned(),
@@ -64,7 +65,7 @@ impl Why {
 
 fn not_this_node(candidate: &Candidate<'_>) -> String {
     match candidate.node {
-        Some(node) => format!("node {node} is not this node"),
+        Some(node) => format!("node {} is not this node", Shown(node)),
         None => NO_NODE.to_owned(),
     }
 }
@@ -76,7 +77,7 @@ fn on_a_known_node(
 ) -> String {
     match candidate.node {
         Some(node) if nodes.labels(node).is_some() => describe(node),
-        Some(node) => format!("node {node} is not known"),
+        Some(node) => format!("node {} is not known", Shown(node)),
         None => NO_NODE.to_owned(),
     }
 }
@@ -85,7 +86,7 @@ const NO_NODE: &str = "it names no node";
 
 fn hinted(kind: &str, to: &[Arc<str>]) -> String {
     let plural = if to.len() == 1 { "" } else { "s" };
-    format!("it is hinted to {kind}{plural} {}", to.join(", "))
+    format!("it is hinted to {kind}{plural} {}", Shown(&to.join(", ")))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use super::Newest;
 use super::clients::Clients;
+use crate::view::json;
 use crate::view::published::Published;
 use crate::view::status::AgentView;
 
@@ -149,7 +150,7 @@ impl StatusText {
         }
         let (of, pid) = (Arc::clone(&published), std::process::id());
         // A probe must not wait for it.
-        let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&AgentView::new(&of, pid)));
+        let text = tokio::task::spawn_blocking(move || json::compact(&AgentView::new(&of, pid)));
         let text = Bytes::from(text.await??);
         *last = Some((published, text.clone()));
         Ok(text)

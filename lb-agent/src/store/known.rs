@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{ObjectName, SliceOwner};
+use crate::shown::Shown;
 
 /// How much of a source is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +36,7 @@ impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OwnNode => f.write_str("this node's labels were never known"),
-            Self::Node(node) => write!(f, "the labels of Node {node} were never read"),
+            Self::Node(node) => write!(f, "the labels of Node {} were never read", Shown(node)),
             Self::Slice(slice) => write!(f, "its EndpointSlice {slice} was never read"),
             Self::AnySlice => {
                 f.write_str("it has no EndpointSlice among those that were read, and others were not")

@@ -9,6 +9,7 @@ use crate::plan;
 use crate::select::decide::Decision;
 use crate::select::nodes::NodeIndex;
 use crate::select::topology::Topology;
+use crate::shown::{Quoted, shown};
 use crate::store::{Disposition, Port, Store, Unknown};
 
 /// Everything that a node decides. Its JSON is an interface: fields may be added, none may go.
@@ -35,7 +36,7 @@ pub struct ServicePort {
     #[serde(rename = "clusterIP")]
     pub cluster_ip: String,
     pub port: u16,
-    /// The annotation as written.
+    /// The annotation as written, as far as it is shown.
     pub topology: Option<String>,
     pub outcome: Action,
     /// Why it is left alone, waits, or is decided on a part of what it reads.
@@ -91,8 +92,8 @@ pub fn decisions(store: &Store) -> Decisions {
     let mut ports: Vec<ServicePort> = services.flat_map(|name| service_ports(store, name)).collect();
     ports.sort_by(|one, other| place(one).cmp(&place(other)));
     Decisions {
-        node: nodes.here.to_string(),
-        pool: nodes.own_pool().map(ToString::to_string),
+        node: shown(&nodes.here),
+        pool: nodes.own_pool().map(|pool| shown(pool)),
         service_ports: ports,
         ignored: ignored(store),
     }
@@ -129,13 +130,13 @@ fn service_port(port: &Port<'_>, nodes: &NodeIndex) -> ServicePort {
     let left_alone = matches!(disposition, Disposition::Leave(_));
     let has_topology = **topology != Topology::None;
     ServicePort {
-        namespace: key.service.namespace.to_string(),
-        service: key.service.name.to_string(),
-        port_name: key.port_name.to_string(),
+        namespace: shown(&key.service.namespace),
+        service: shown(&key.service.name),
+        port_name: shown(&key.port_name),
         protocol: key.protocol.label(),
         cluster_ip: dialled.address.ip().to_string(),
         port: dialled.address.port(),
-        topology: service.topology.as_deref().map(str::to_owned),
+        topology: service.topology.as_deref().map(shown),
         outcome,
         why,
         backends,
@@ -188,7 +189,7 @@ pub fn why_skipped(skipped: &Skipped) -> String {
         Skipped::NoClusterIp => "no cluster IP".to_owned(),
         Skipped::UnusableClusterIp => "no cluster IP that can be used".to_owned(),
         Skipped::OtherProxy(proxy) => {
-            format!("left to proxy \"{proxy}\" by the label service.kubernetes.io/service-proxy-name")
+            format!("left to proxy {} by the label service.kubernetes.io/service-proxy-name", Quoted(proxy))
         }
     }
 }

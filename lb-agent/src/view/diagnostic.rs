@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::shown::line;
+
 /// Something about one object or file that is not as an operator would expect it.
 ///
 /// In order: the severe first, then by what they are about.
@@ -16,10 +18,15 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Its severity follows from `reason`.
+    /// Its severity follows from `reason`. Texts of others in it are made fit to be shown.
     #[must_use]
     pub fn new(about: impl Into<String>, reason: Reason, message: impl Into<String>) -> Self {
-        Self { severity: reason.severity(), about: about.into(), reason, message: message.into() }
+        Self {
+            severity: reason.severity(),
+            about: line(&about.into()),
+            reason,
+            message: line(&message.into()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::model::Frontend;
 use crate::plan::{Held, Observed, Proof};
+use crate::shown::shown;
 
 /// The kernel's side of `lb-agent status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -92,9 +93,9 @@ fn service(observed: &Observed, frontend: &Frontend, held: &Held) -> ServiceView
         element.backends.iter().map(|backend| SocketAddr::from(backend).to_string()).collect();
     backends.sort();
     ServiceView {
-        namespace: key.map(|key| key.service.namespace.to_string()).unwrap_or_default(),
-        service: key.map(|key| key.service.name.to_string()).unwrap_or_default(),
-        port_name: key.map(|key| key.port_name.to_string()).unwrap_or_default(),
+        namespace: key.map(|key| shown(&key.service.namespace)).unwrap_or_default(),
+        service: key.map(|key| shown(&key.service.name)).unwrap_or_default(),
+        port_name: key.map(|key| shown(&key.port_name)).unwrap_or_default(),
         protocol: frontend.protocol.label().to_owned(),
         address: frontend.address.to_string(),
         id: element.owner.id,

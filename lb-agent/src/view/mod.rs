@@ -3,6 +3,7 @@
 pub mod by_service;
 pub mod decisions;
 pub mod diagnostic;
+pub mod json;
 pub mod kernel;
 pub mod of_service;
 pub mod of_source;

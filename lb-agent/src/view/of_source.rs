@@ -1,6 +1,6 @@
 //! What a source reports, as diagnostics. Pure.
 
-use crate::model::{ApiReport, FileReport, SourceReport};
+use crate::model::{ApiReport, FileReport, SourceReport, path};
 
 use super::diagnostic::{Diagnostic, Reason};
 
@@ -18,7 +18,7 @@ fn of_files(report: &FileReport) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for file in incomplete {
         let message = "could never be read: until it can, nothing is removed";
-        found.push(Diagnostic::new(file.display().to_string(), Reason::Unknown, message));
+        found.push(Diagnostic::new(path(file), Reason::Unknown, message));
     }
     for problem in problems {
         found.push(Diagnostic::new(problem.place(), Reason::Unusable, problem.what()));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ApiReport, KindState, SourceReport};
+use crate::shown::{line, shown};
 
 use super::diagnostic::{Diagnostic, Reason};
 use super::published::{NodeLabels, Published, WaitsFor};
@@ -64,10 +65,10 @@ impl AgentView {
         Self {
             pid,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            node: node.name.to_string(),
-            pool: node.pool.as_ref().map(ToString::to_string),
+            node: shown(&node.name),
+            pool: node.pool.as_deref().map(shown),
             node_labels: node.labels,
-            source: source.to_string(),
+            source: line(source),
             ready: waits_for.is_empty(),
             waits_for: waits_for.to_vec(),
             refuses_by: refuses_by.map(str::to_owned),
@@ -114,10 +115,10 @@ impl From<&ApiReport> for Api {
                 kind: kind.label().to_owned(),
                 state: state.label().to_owned(),
                 since: since.clone(),
-                last_failure: last_failure.as_ref().map(|failure| failure.what.clone()),
+                last_failure: last_failure.as_ref().map(|failure| line(&failure.what)),
                 last_failure_at: last_failure.as_ref().map(|failure| failure.at.clone()),
             }
         });
-        Self { server: server.clone(), kinds: kinds.collect() }
+        Self { server: shown(server), kinds: kinds.collect() }
     }
 }

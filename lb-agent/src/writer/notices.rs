@@ -6,6 +6,7 @@ use crate::announce::EventQueue;
 use crate::announce::warning::topology_warning;
 use crate::model::ObjectName;
 use crate::plan::Mirror;
+use crate::shown::shown;
 use crate::store::Store;
 use crate::suggest::suggest;
 use crate::view::by_service::ByService;
@@ -46,7 +47,7 @@ impl Notices {
         tracing::warn!(
             node = %nodes.here,
             nodes = known.len(),
-            near = suggest(&nodes.here, &known).join(", "),
+            near = suggest(&nodes.here, &known).into_iter().map(shown).collect::<Vec<_>>().join(", "),
             "there is no Node of this name: what reads its labels waits until there is one"
         );
     }

@@ -10,22 +10,26 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 18] = [
-    ("model", &[]),
+const ROOMS: [Row; 19] = [
+    ("shown", &[]),
+    ("model", &["shown"]),
     ("suggest", &[]),
-    ("telemetry", &[]),
+    ("telemetry", &["shown"]),
     ("yaml", &[]),
-    ("convert", &["model"]),
-    ("manifest", &["convert", "model", "yaml"]),
-    ("select", &["model"]),
-    ("store", &["select", "model"]),
+    ("convert", &["model", "shown"]),
+    ("manifest", &["convert", "model", "yaml", "shown"]),
+    ("select", &["model", "shown"]),
+    ("store", &["select", "model", "shown"]),
     ("plan", &["store", "select", "model"]),
-    ("view", &["plan", "store", "select", "suggest", "model"]),
-    ("api", &["model", "yaml"]),
+    ("view", &["plan", "store", "select", "suggest", "model", "shown"]),
+    ("api", &["model", "yaml", "shown"]),
     ("source", &["api", "manifest", "convert", "model"]),
-    ("announce", &["api", "store", "select", "suggest", "model"]),
-    ("datapath", &["plan", "model"]),
-    ("writer", &["datapath", "announce", "source", "view", "plan", "store", "select", "suggest", "model"]),
+    ("announce", &["api", "store", "select", "suggest", "model", "shown"]),
+    ("datapath", &["plan", "model", "shown"]),
+    (
+        "writer",
+        &["datapath", "announce", "source", "view", "plan", "store", "select", "suggest", "model", "shown"],
+    ),
     ("serve", &["datapath", "view", "plan", "model"]),
     ("config", &["source", "plan", "store", "select", "model"]),
     (

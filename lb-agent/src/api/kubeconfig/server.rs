@@ -3,7 +3,7 @@
 use http::Uri;
 
 use crate::api::secret::Secret;
-use crate::api::shown::shown;
+use crate::shown::shown;
 
 /// An address taken apart.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::kubeconfig::ServerCheck;
 use super::secret::Secret;
-use super::shown::shown;
+use crate::shown::shown;
 
 pub(crate) use protocol::AnswerFault;
 pub(crate) use protocol::{Issued, IssuedPair, answer, request};

@@ -1,6 +1,6 @@
 //! A line of a plugin's stderr, as it may be shown. Pure.
 
-use crate::api::shown::shown;
+use crate::shown::shown;
 
 const HIDDEN: &str = "(hidden)";
 /// A word of letters and digits of this length is taken for a secret.

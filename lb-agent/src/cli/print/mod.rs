@@ -2,3 +2,16 @@
 
 pub mod plan;
 pub mod status;
+
+use crate::shown::escaped;
+
+/// A text of several lines as it is shown. What is in it comes from files, an API server, and agents of other
+/// versions; a line may hold many names, and is not cut.
+fn lines(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => escaped(line) + "\n",
+            None => escaped(line),
+        })
+        .collect()
+}

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use comfy_table::{Table, presets};
 
+use super::lines;
 use crate::view::decisions::{Action, Decisions, ServicePort};
 
 /// More backends than these are only counted: the JSON has them all.
@@ -34,7 +35,7 @@ pub fn of(decisions: &Decisions) -> String {
             Some(diagnostic) => format!("  {}: {diagnostic}", ignored.object),
         }),
     );
-    printable(&text)
+    lines(&text)
 }
 
 fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
@@ -61,7 +62,7 @@ fn ports(service_ports: &[ServicePort]) -> String {
             name(port),
             port.protocol.to_owned(),
             dialled(port),
-            port.topology.as_deref().filter(|written| !written.is_empty()).map_or("-".to_owned(), escaped),
+            port.topology.as_deref().filter(|written| !written.is_empty()).unwrap_or("-").to_owned(),
             outcome(port.outcome).to_owned(),
             backends(port),
         ]);
@@ -131,25 +132,4 @@ fn remarks(port: &ServicePort) -> Vec<String> {
 /// A Service can have one port name for both protocols and families.
 fn subject(port: &ServicePort) -> String {
     format!("{} {} {}", name(port), port.protocol, dialled(port))
-}
-
-fn escaped(written: &str) -> String {
-    written
-        .chars()
-        .map(
-            |letter| {
-                if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
-            },
-        )
-        .collect()
-}
-
-/// Names come from files: none of them may steer the terminal.
-fn printable(text: &str) -> String {
-    text.split_inclusive('\n')
-        .map(|line| match line.strip_suffix('\n') {
-            Some(line) => escaped(line) + "\n",
-            None => escaped(line),
-        })
-        .collect()
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::lines;
 use crate::view::diagnostic::Diagnostic;
 use crate::view::kernel::KernelView;
 use crate::view::published::NodeLabels;
@@ -44,7 +45,7 @@ pub fn text(status: &Status) -> String {
         None => line(&mut out, "kernel", "nothing is pinned"),
     }
     line(&mut out, "untouched", &status.not_covered.join("; "));
-    out
+    lines(&out)
 }
 
 fn agent_text(agent: &AgentView) -> String {
