@@ -11,5 +11,6 @@ mod links;
 mod repair;
 mod room;
 mod says;
+mod shown;
 mod takeover;
 mod upgrade;
