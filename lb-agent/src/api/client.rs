@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde::Deserialize;
@@ -198,7 +198,10 @@ impl ApiClient {
         self.connection.judge(&session, head.status == StatusCode::UNAUTHORIZED);
         let mut answer = Response { body, patience };
         if head.status.is_success() {
-            return Ok(answer);
+            return match other_than_json(head.headers.get(CONTENT_TYPE)) {
+                None => Ok(answer),
+                Some(other) => Err(RequestError::Garbage(format!("{other} instead of JSON"))),
+            };
         }
         let header = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut status = answer.status().await;
@@ -215,6 +218,13 @@ impl ApiClient {
 }
 
 const JSON: &str = "application/json";
+
+/// What a body is that is not JSON. One without a type may be.
+fn other_than_json(content_type: Option<&HeaderValue>) -> Option<String> {
+    let content_type = String::from_utf8_lossy(content_type?.as_bytes());
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    (!essence.is_empty() && !essence.eq_ignore_ascii_case(JSON)).then(|| essence.to_owned())
+}
 
 /// A body while it arrives.
 pub(crate) struct Response {
@@ -286,4 +296,28 @@ fn of_tls(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         other => other.to_string(),
     };
     Some(shown(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_read_and_nothing_else() {
+        for (content_type, other) in [
+            (None, None),
+            (Some(""), None),
+            (Some("application/json"), None),
+            (Some("Application/JSON; charset=utf-8"), None),
+            (Some("application/json;stream=watch"), None),
+            (Some("application/json;as=Table;g=meta.k8s.io;v=v1"), None),
+            (Some("text/html; charset=utf-8"), Some("text/html")),
+            (Some("text/plain"), Some("text/plain")),
+            (Some("application/vnd.kubernetes.protobuf"), Some("application/vnd.kubernetes.protobuf")),
+            (Some("application/jsonp"), Some("application/jsonp")),
+        ] {
+            let header = content_type.map(HeaderValue::from_static);
+            assert_eq!(other_than_json(header.as_ref()).as_deref(), other, "{content_type:?}");
+        }
+    }
 }

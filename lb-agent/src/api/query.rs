@@ -15,40 +15,113 @@ pub(crate) enum VersionMatch {
     Newest,
 }
 
+/// What is asked for: a kind of objects, in one version of its API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Services,
+    Nodes,
+    Slices,
+    /// As API servers before 1.21 have them, and none since 1.25.
+    SlicesV1Beta1,
+}
+
+impl Resource {
+    /// In the newest version of its API.
+    pub(crate) const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Service => Self::Services,
+            Kind::Node => Self::Nodes,
+            Kind::EndpointSlice => Self::Slices,
+        }
+    }
+
+    /// As servers have it that do not know this version of its API.
+    pub(crate) const fn before(self) -> Option<Self> {
+        match self {
+            Self::Slices => Some(Self::SlicesV1Beta1),
+            Self::Services | Self::Nodes | Self::SlicesV1Beta1 => None,
+        }
+    }
+
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::Services => Kind::Service,
+            Self::Nodes => Kind::Node,
+            Self::Slices | Self::SlicesV1Beta1 => Kind::EndpointSlice,
+        }
+    }
+
+    pub(crate) const fn api_version(self) -> &'static str {
+        match self {
+            Self::Services | Self::Nodes => "v1",
+            Self::Slices => "discovery.k8s.io/v1",
+            Self::SlicesV1Beta1 => "discovery.k8s.io/v1beta1",
+        }
+    }
+
+    pub(crate) const fn list_kind(self) -> &'static str {
+        match self {
+            Self::Services => "ServiceList",
+            Self::Nodes => "NodeList",
+            Self::Slices | Self::SlicesV1Beta1 => "EndpointSliceList",
+        }
+    }
+
+    /// Whether this is what a list of it may be called. A list of metadata alone says all of Nodes that is
+    /// read here, and of nothing else.
+    pub(crate) fn is_list(self, kind: &str, api_version: &str) -> bool {
+        (kind == self.list_kind() && api_version == self.api_version())
+            || (self == Self::Nodes && kind == "PartialObjectMetadataList" && is_of_metadata(api_version))
+    }
+
+    /// Whether this is what one of its objects may be called.
+    pub(crate) fn is_object(self, kind: &str, api_version: &str) -> bool {
+        (kind == self.kind().label() && api_version == self.api_version())
+            || (self == Self::Nodes && kind == "PartialObjectMetadata" && is_of_metadata(api_version))
+    }
+}
+
+fn is_of_metadata(api_version: &str) -> bool {
+    matches!(api_version, "meta.k8s.io/v1" | "meta.k8s.io/v1beta1")
+}
+
 /// Only of a list that comes from etcd itself: what the server has in memory comes whole, and is
 /// read piece by piece.
 const PAGE: u32 = 500;
 
-pub(crate) fn list(kind: Kind, since: &VersionMatch, continued: Option<&str>) -> String {
+pub(crate) fn list(resource: Resource, since: &VersionMatch, continued: Option<&str>) -> String {
     let more = match (continued, since) {
         (Some(token), _) => format!("limit={PAGE}&continue={}", escaped(token)),
         (None, VersionMatch::Newest) => format!("limit={PAGE}"),
         (None, since) => format!("resourceVersion={}&resourceVersionMatch=NotOlderThan", version(since)),
     };
-    format!("{}{more}", path(kind))
+    format!("{}?{}{more}", path(resource), selector(resource))
 }
 
 /// A list as a watch sends it: each object is an event, and a bookmark ends it.
-pub(crate) fn stream(kind: Kind, since: &VersionMatch, most: Duration) -> String {
+pub(crate) fn stream(resource: Resource, since: &VersionMatch, most: Duration) -> String {
     let version = version(since);
     let watch = watching(most);
     format!(
-        "{}{watch}&sendInitialEvents=true&resourceVersion={version}&resourceVersionMatch=NotOlderThan",
-        path(kind)
+        "{}?{}{watch}&sendInitialEvents=true&resourceVersion={version}&resourceVersionMatch=NotOlderThan",
+        path(resource),
+        selector(resource)
     )
 }
 
-pub(crate) fn watch(kind: Kind, version: &str, most: Duration) -> String {
-    format!("{}{}&resourceVersion={}", path(kind), watching(most), escaped(version))
+pub(crate) fn watch(resource: Resource, version: &str, most: Duration) -> String {
+    let selector = selector(resource);
+    format!("{}?{selector}{}&resourceVersion={}", path(resource), watching(most), escaped(version))
 }
 
 /// No object at all, but only of a server that has come to this version: any other refuses. One name in one
 /// namespace is one look into what it has at hand.
-pub(crate) fn probe(kind: Kind, version: &str) -> String {
-    let path = match kind {
-        Kind::Service => "/api/v1/namespaces/default/services",
-        Kind::Node => "/api/v1/nodes",
-        Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+pub(crate) fn probe(resource: Resource, version: &str) -> String {
+    let path = match resource {
+        Resource::Services => "/api/v1/namespaces/default/services",
+        Resource::Nodes => path(resource),
+        Resource::Slices => "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+        Resource::SlicesV1Beta1 => "/apis/discovery.k8s.io/v1beta1/namespaces/default/endpointslices",
     };
     let version = escaped(version);
     format!(
@@ -70,14 +143,20 @@ pub(crate) const fn accept_watch(kind: Kind) -> &'static str {
     }
 }
 
-/// Slices are selected as kube-proxy selects them.
-const fn path(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Service => "/api/v1/services?",
-        Kind::Node => "/api/v1/nodes?",
-        Kind::EndpointSlice => {
-            "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name&"
-        }
+const fn path(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Services => "/api/v1/services",
+        Resource::Nodes => "/api/v1/nodes",
+        Resource::Slices => "/apis/discovery.k8s.io/v1/endpointslices",
+        Resource::SlicesV1Beta1 => "/apis/discovery.k8s.io/v1beta1/endpointslices",
+    }
+}
+
+/// Slices of a headless Service count for none, whichever the source; no other is left out here.
+const fn selector(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Services | Resource::Nodes => "",
+        Resource::Slices | Resource::SlicesV1Beta1 => "labelSelector=%21service.kubernetes.io%2Fheadless&",
     }
 }
 
@@ -121,7 +200,7 @@ mod tests {
             (VersionMatch::Newest, None, "limit=500"),
             (VersionMatch::Any, Some("a/b="), "limit=500&continue=a%2Fb%3D"),
         ] {
-            assert_eq!(list(Kind::Service, &since, continued), format!("/api/v1/services?{expected}"));
+            assert_eq!(list(Resource::Services, &since, continued), format!("/api/v1/services?{expected}"));
         }
     }
 }

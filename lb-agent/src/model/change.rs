@@ -17,7 +17,10 @@ pub enum Change {
     Synced(Kind),
     /// A part of the source was never readable since the start: it may hold any object.
     Incomplete,
-    /// Every part of the source was readable at least once. A source begins so.
+    /// Objects may exist that the source never named: its lists do not surely name all of them. What it named
+    /// and then deleted is gone all the same.
+    Unlisted,
+    /// Every part of the source was readable at least once, and names all that there is. A source begins so.
     Complete,
 }
 

@@ -55,6 +55,17 @@ pub(super) struct Unread {
     by_service: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     /// A part of the source was never readable: it may hold any object.
     pub(super) incomplete: bool,
+    /// Objects may exist that the source never named, all but these.
+    pub(super) unlisted: Option<Deleted>,
+}
+
+/// What the source deleted since it is known that its lists may not name everything.
+#[derive(Debug, Default)]
+pub(super) struct Deleted {
+    services: BTreeSet<ObjectName>,
+    nodes: BTreeSet<Arc<str>>,
+    /// The Services that slices were deleted of.
+    owners: BTreeSet<ObjectName>,
 }
 
 /// The place of a Service's name where that cannot be read: no Service can have it.
@@ -63,21 +74,23 @@ const UNKNOWN: &str = "";
 impl Unread {
     /// Nothing is unread that could decide, but for Nodes.
     pub(super) fn is_empty(&self) -> bool {
-        !self.incomplete && self.services.is_empty() && self.by_service.is_empty()
+        !self.incomplete && self.unlisted.is_none() && self.services.is_empty() && self.by_service.is_empty()
     }
 
     /// Whether a Service that is not in the store may exist all the same.
     pub(super) fn may_be_service(&self, name: &ObjectName) -> bool {
-        self.incomplete || self.services.contains(name)
+        let is_unlisted = |deleted: &Deleted| !deleted.services.contains(name);
+        self.incomplete || self.services.contains(name) || self.unlisted.as_ref().is_some_and(is_unlisted)
     }
 
     /// Whether a Node that is not in the store may exist all the same.
     pub(super) fn may_be_node(&self, name: &str) -> bool {
-        self.incomplete || self.nodes.contains(name)
+        let is_unlisted = |deleted: &Deleted| !deleted.nodes.contains(name);
+        self.incomplete || self.nodes.contains(name) || self.unlisted.as_ref().is_some_and(is_unlisted)
     }
 
     pub(super) fn any_node(&self) -> bool {
-        self.incomplete || !self.nodes.is_empty()
+        self.incomplete || self.unlisted.is_some() || !self.nodes.is_empty()
     }
 
     /// What is unknown of the slices of a Service, of which `any_read` says whether one was read.
@@ -90,7 +103,28 @@ impl Unread {
             return Some(Unknown::Slice(slice.clone()));
         }
         let of_namespace = self.by_service.contains_key(&unknown_in(&service.namespace));
-        (!any_read && (self.incomplete || of_namespace)).then_some(Unknown::AnySlice)
+        let is_unlisted = |deleted: &Deleted| !deleted.owners.contains(service);
+        let may_be_more = self.incomplete || of_namespace || self.unlisted.as_ref().is_some_and(is_unlisted);
+        (!any_read && may_be_more).then_some(Unknown::AnySlice)
+    }
+
+    /// The source deleted the object, so it does not exist although not everything was listed. Returns whether
+    /// that was open.
+    pub(super) fn deleted_service(&mut self, name: &ObjectName) -> bool {
+        self.unlisted.as_mut().is_some_and(|deleted| deleted.services.insert(name.clone()))
+    }
+
+    pub(super) fn deleted_node(&mut self, name: &str) {
+        if let Some(deleted) = &mut self.unlisted {
+            deleted.nodes.insert(name.into());
+        }
+    }
+
+    /// The source deleted a slice of this Service.
+    pub(super) fn deleted_slice_of(&mut self, service: &ObjectName) {
+        if let Some(deleted) = &mut self.unlisted {
+            deleted.owners.insert(service.clone());
+        }
     }
 
     pub(super) fn insert_service(&mut self, name: ObjectName) {
@@ -111,10 +145,16 @@ impl Unread {
 
     /// The object can be read now, or is gone. Returns whether it was unread.
     pub(super) fn remove_service(&mut self, name: &ObjectName) -> bool {
+        if let Some(deleted) = &mut self.unlisted {
+            deleted.services.remove(name);
+        }
         self.services.remove(name)
     }
 
     pub(super) fn remove_node(&mut self, name: &str) {
+        if let Some(deleted) = &mut self.unlisted {
+            deleted.nodes.remove(name);
+        }
         self.nodes.remove(name);
     }
 

@@ -99,17 +99,26 @@ impl Store {
                     self.mark_all_dirty();
                 }
             }
-            Change::Incomplete => self.set_incomplete(true),
-            Change::Complete => self.set_incomplete(false),
+            Change::Incomplete if !self.unread.incomplete => {
+                self.unread.incomplete = true;
+                self.look_at_all();
+            }
+            Change::Unlisted if self.unread.unlisted.is_none() => {
+                self.unread.unlisted = Some(known::Deleted::default());
+                self.look_at_all();
+            }
+            Change::Complete if self.unread.incomplete || self.unread.unlisted.is_some() => {
+                self.unread.incomplete = false;
+                self.unread.unlisted = None;
+                self.look_at_all();
+            }
+            Change::Incomplete | Change::Unlisted | Change::Complete => {}
         }
     }
 
-    fn set_incomplete(&mut self, incomplete: bool) {
-        if self.unread.incomplete != incomplete {
-            self.unread.incomplete = incomplete;
-            self.mark_all_dirty();
-            self.sweep = true;
-        }
+    fn look_at_all(&mut self) {
+        self.mark_all_dirty();
+        self.sweep = true;
     }
 
     fn mark_all_dirty(&mut self) {

@@ -29,6 +29,7 @@ impl Store {
     pub(super) fn delete_node(&mut self, name: &str) {
         let before = self.known_of(name);
         self.unread.remove_node(name);
+        self.unread.deleted_node(name);
         self.nodes.by_name.remove(name);
         self.node_changed(name, &before);
     }

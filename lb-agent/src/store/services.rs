@@ -32,7 +32,8 @@ impl Store {
     pub(super) fn delete_service(&mut self, name: &ObjectName) {
         let was_unread = self.unread.remove_service(name);
         let owners = self.owners(self.addresses(name));
-        if self.forget_service(name) || was_unread {
+        let was_unlisted = self.unread.deleted_service(name);
+        if self.forget_service(name) || was_unread || was_unlisted {
             self.dirty.insert(name.clone());
         }
         self.note_moved(owners);

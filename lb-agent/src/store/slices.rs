@@ -32,6 +32,7 @@ impl Store {
     pub(super) fn delete_slice(&mut self, name: &ObjectName) {
         self.slice_is_read(name);
         let Some(service) = self.slice_service.remove(name) else { return };
+        self.unread.deleted_slice_of(&service);
         if let Some(slices) = self.slices.get_mut(&service) {
             slices.retain(|slice| slice.name != *name);
             if slices.is_empty() {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::events::{self, Events};
+use crate::api::query::Resource;
 use crate::api::{Credentials, KubeConfig};
 use crate::model::Kind;
 
@@ -45,7 +46,10 @@ pub(crate) enum Reply {
 }
 
 /// The server's end of a watch.
-pub(crate) struct WatchEnd(UnboundedSender<Vec<u8>>);
+pub(crate) struct WatchEnd {
+    sender: UnboundedSender<Vec<u8>>,
+    kind: Kind,
+}
 
 impl WatchEnd {
     pub(crate) fn send(&self, kind: &str, object: &Value) {
@@ -53,12 +57,12 @@ impl WatchEnd {
     }
 
     pub(crate) fn bookmark(&self, version: &str) {
-        self.send("BOOKMARK", &json!({"kind": "x", "metadata": {"resourceVersion": version}}));
+        self.send("BOOKMARK", &bookmark(self.kind, version));
     }
 
     pub(crate) fn raw(&self, text: &str) {
         // The client may have left.
-        drop(self.0.send(text.as_bytes().to_vec()));
+        drop(self.sender.send(text.as_bytes().to_vec()));
     }
 }
 
@@ -109,13 +113,13 @@ impl Server {
     }
 
     pub(crate) fn list(&self, kind: Kind, version: &str, items: &[Value]) {
-        self.body(kind, &list(version, items).to_string());
+        self.body(kind, &list(kind, version, items).to_string());
     }
 
     pub(crate) fn watch(&self, kind: Kind) -> WatchEnd {
         let (sender, receiver) = unbounded_channel();
         self.reply(kind, Reply::Watch(receiver));
-        WatchEnd(sender)
+        WatchEnd { sender, kind }
     }
 
     /// A watch that sends this list first, as API servers do that can; then the watch that goes
@@ -125,7 +129,7 @@ impl Server {
         for item in items {
             list.send("ADDED", item);
         }
-        list.send("BOOKMARK", &list_end(version));
+        list.send("BOOKMARK", &list_end(kind, version));
         // It goes on, and no one reads it.
         std::mem::forget(list);
         self.watch(kind)
@@ -179,14 +183,21 @@ pub(crate) fn config_of(kubeconfig: &Path) -> KubeConfig {
     KubeConfig { credentials: Credentials::Kubeconfig { file, context }, server: None }
 }
 
-pub(crate) fn list(version: &str, items: &[Value]) -> Value {
-    json!({"kind": "XList", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items})
+pub(crate) fn list(kind: Kind, version: &str, items: &[Value]) -> Value {
+    let resource = Resource::of(kind);
+    json!({"kind": resource.list_kind(), "apiVersion": resource.api_version(),
+        "metadata": {"resourceVersion": version}, "items": items})
 }
 
-fn list_end(version: &str) -> Value {
-    json!({"kind": "x", "metadata": {
-        "resourceVersion": version, "annotations": {"k8s.io/initial-events-end": "true"},
-    }})
+fn bookmark(kind: Kind, version: &str) -> Value {
+    let resource = Resource::of(kind);
+    json!({"kind": kind.label(), "apiVersion": resource.api_version(), "metadata": {"resourceVersion": version}})
+}
+
+fn list_end(kind: Kind, version: &str) -> Value {
+    let mut end = bookmark(kind, version);
+    end["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+    end
 }
 
 pub(crate) fn service(name: &str, version: &str) -> Value {
@@ -243,11 +254,12 @@ fn kind_of(path: &str) -> Kind {
 fn nothing(path: &str) -> Reply {
     if !path.contains("watch=true") {
         let head = "HTTP/1.1 200 OK\r\n".to_owned();
-        return Reply::Whole(head, list("1", &[]).to_string().into_bytes());
+        return Reply::Whole(head, list(kind_of(path), "1", &[]).to_string().into_bytes());
     }
     let (sender, receiver) = unbounded_channel();
     if path.contains("sendInitialEvents") {
-        WatchEnd(sender.clone()).send("BOOKMARK", &list_end("1"));
+        let kind = kind_of(path);
+        WatchEnd { sender: sender.clone(), kind }.send("BOOKMARK", &list_end(kind, "1"));
     }
     // It stays open for as long as it is read.
     std::mem::forget(sender);

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Change, Kind, Object, ObjectKey};
 
-use super::list::Page;
-use super::tracker::Tracker;
+use super::list::{Next, Page, Parts, Whole};
+use super::tracker::{Extent, Tracker};
 use crate::api::Backoff;
-use crate::api::query::VersionMatch;
+use crate::api::query::{Resource, VersionMatch};
 use crate::api::{ApiClient, RequestError};
 use crate::api::{ConnectError, KubeConfig};
 
@@ -60,7 +60,7 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
     for kind in Kind::ALL {
         let failed = |source| ApiLoadError::List { kind, server: client.server(), source };
         let mut tracker = load_kind(&client, kind).await.map_err(failed)?;
-        loaded.is_complete &= tracker.unread() == 0;
+        loaded.is_complete &= tracker.unread() == 0 && tracker.extent() == Extent::Complete;
         loaded.problems.extend(tracker.take_problems().unwrap_or_default());
         let objects = tracker.take_changes().into_iter().filter_map(|change| match change {
             Change::Apply(object) => Some(object),
@@ -68,6 +68,7 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
             | Change::Unread(_)
             | Change::Synced(_)
             | Change::Incomplete
+            | Change::Unlisted
             | Change::Complete => None,
         });
         loaded.objects.extend(objects);
@@ -79,11 +80,16 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
 async fn load_kind(client: &ApiClient, kind: Kind) -> Result<Tracker, RequestError> {
     let until = Instant::now() + PATIENCE;
     let mut backoff = Backoff::default();
+    let mut resource = Resource::of(kind);
     loop {
-        let error = match list(client, kind).await {
+        let error = match list(client, resource).await {
             Ok(tracker) => return Ok(tracker),
             Err(error) => error,
         };
+        if let (Some(404), Some(before)) = (error.code(), resource.before()) {
+            resource = before;
+            continue;
+        }
         let wait = backoff.after(&error);
         let may_pass = error.is_of_the_link() || matches!(error.code(), Some(429 | 500 | 502..=504));
         if !may_pass || Instant::now() + wait > until {
@@ -93,17 +99,21 @@ async fn load_kind(client: &ApiClient, kind: Kind) -> Result<Tracker, RequestErr
     }
 }
 
-async fn list(client: &ApiClient, kind: Kind) -> Result<Tracker, RequestError> {
-    let mut tracker = Tracker::new(kind);
-    tracker.begin();
+async fn list(client: &ApiClient, resource: Resource) -> Result<Tracker, RequestError> {
+    let mut tracker = Tracker::new(resource.kind());
+    tracker.begin(resource);
+    let mut parts = Parts::default();
     let mut continued: Option<String> = None;
     loop {
-        let mut page = Page::ask(client, kind, &VersionMatch::Any, continued.as_deref(), SILENCE).await?;
+        let mut page = Page::ask(client, resource, &VersionMatch::Any, continued.as_deref(), SILENCE).await?;
         while page.more(&mut tracker).await? {}
-        continued = page.end()?.continued;
-        if continued.is_none() {
-            tracker.end();
-            return Ok(tracker);
+        match parts.add(page.end(&mut tracker)?)? {
+            Next::Part(token) => continued = Some(token),
+            Next::End(Whole { version, is_named }) => {
+                let is_certain = version.is_some() && is_named;
+                tracker.end(if is_certain { Extent::Complete } else { Extent::Uncertain });
+                return Ok(tracker);
+            }
         }
     }
 }

@@ -6,8 +6,11 @@
 
 mod event;
 mod follow;
+mod gone;
+mod head;
 mod list;
 mod load;
+mod object;
 mod report;
 mod sink;
 mod split;

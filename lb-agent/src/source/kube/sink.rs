@@ -1,5 +1,6 @@
 //! Where the watches of all kinds send what they received.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub(super) struct ChangeSink {
 
 struct Inner {
     send: Box<dyn FnMut(Batch) -> bool + Send>,
+    /// The kinds whose lists do not surely name everything.
+    unlisted: BTreeSet<Kind>,
     report: ApiReport,
 }
 
@@ -50,7 +53,7 @@ pub(super) struct Closed;
 
 impl ChangeSink {
     pub(super) fn new(server: String, send: impl FnMut(Batch) -> bool + Send + 'static) -> Self {
-        let inner = Inner { send: Box::new(send), report: ApiReport::new(server) };
+        let inner = Inner { send: Box::new(send), unlisted: BTreeSet::new(), report: ApiReport::new(server) };
         Self { inner: Mutex::new(inner), room: Arc::new(Semaphore::new(BACKLOG as usize)) }
     }
 
@@ -58,7 +61,7 @@ impl ChangeSink {
     pub(super) async fn changes(
         &self,
         kind: Kind,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
         problems: Option<Vec<(ObjectKey, String)>>,
     ) -> Result<(), Closed> {
         if changes.is_empty() && problems.is_none() {
@@ -68,6 +71,7 @@ impl ChangeSink {
         let size = u32::try_from(changes.len()).unwrap_or(BACKLOG).clamp(1, BACKLOG);
         let room = Arc::clone(&self.room).acquire_many_owned(size).await.map_err(|_closed| Closed)?;
         let mut inner = self.lock();
+        changes.retain(|change| inner.is_of_all(kind, change));
         if let Some(problems) = problems {
             for one in &problems {
                 // They are kept sorted.
@@ -119,6 +123,25 @@ impl ChangeSink {
 const UNCLAIMED: &str = "the agent's own connections are not known to the kernel programs (that takes CAP_NET_ADMIN and CAP_BPF): name an --api-server that is not a Service's address";
 
 impl Inner {
+    /// Notes whether lists of `kind` name everything. Returns whether the change holds for all kinds together.
+    fn is_of_all(&mut self, kind: Kind, change: &Change) -> bool {
+        match change {
+            Change::Unlisted => {
+                self.unlisted.insert(kind);
+                true
+            }
+            Change::Complete => {
+                self.unlisted.remove(&kind);
+                self.unlisted.is_empty()
+            }
+            Change::Apply(_)
+            | Change::Delete(_)
+            | Change::Unread(_)
+            | Change::Synced(_)
+            | Change::Incomplete => true,
+        }
+    }
+
     fn send_on(&mut self, changes: Vec<Change>, at: Instant, backlog: Backlog) -> Result<(), Closed> {
         let report = SourceReport::Api(self.report.clone());
         if (self.send)(Batch { changes, report, at, backlog }) { Ok(()) } else { Err(Closed) }

@@ -34,15 +34,16 @@ enum Place {
 }
 
 impl Splitter {
-    /// Takes the next bytes, and calls `each` with the items that they complete.
+    /// Takes the next bytes, and calls `each` with the items that they complete: first with what stands
+    /// before all items, then with the item.
     pub(super) fn feed<E: From<NotAList>>(
         &mut self,
         bytes: &[u8],
-        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         for byte in bytes {
             if self.step(*byte)? {
-                each(&self.item)?;
+                each(&self.head, &self.item)?;
                 self.item.clear();
             }
         }
@@ -126,7 +127,7 @@ mod tests {
         let mut splitter = Splitter::default();
         let mut items = Vec::new();
         for bytes in text.as_bytes().chunks(at_once) {
-            splitter.feed(bytes, |item| -> Result<(), NotAList> {
+            splitter.feed(bytes, |_before, item| -> Result<(), NotAList> {
                 items.push(String::from_utf8(item.to_vec()).unwrap());
                 Ok(())
             })?;

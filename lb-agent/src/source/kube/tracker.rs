@@ -2,21 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::convert::{self, Converted, Interner, Nameless, Unusable, Version, written};
-use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
+use crate::api::query::Resource;
+use crate::convert::{self, Converted, Interner};
+use crate::model::{Change, Kind, ObjectKey, ObjectName};
 
-/// What has come of one kind. Of an object only its name is kept, so that it is known what is
-/// gone when everything has come again.
+use super::gone::Gone;
+use super::head::Naming;
+use super::object::{self, Identity, Named, NotAnObject};
+
+/// What has come of one kind. Of an object only its name and version are kept, so that it is known what is
+/// gone when everything has come again, and that no object goes back in time.
 #[derive(Debug)]
 pub(super) struct Tracker {
-    kind: Kind,
-    /// Each object's name, with the number of the list that sent it last.
-    known: HashMap<ObjectName, u32>,
+    resource: Resource,
+    known: HashMap<ObjectName, Seen>,
+    gone: Gone,
     list: u32,
     phase: Phase,
+    extent: Extent,
+    /// Items that came before it was known what the list is.
+    unsettled: Held,
+    /// Items that are older than what was sent of these objects before.
+    older: Held,
     names: Interner,
     changes: Vec<Change>,
     /// What is wrong with objects, by name.
@@ -25,6 +34,15 @@ pub(super) struct Tracker {
     unread: BTreeSet<ObjectName>,
     /// The problems are not as they were when they were taken last.
     is_news: bool,
+}
+
+/// How an object came last.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// The number of the list that sent it.
+    list: u32,
+    /// Its own version; 0 where it has none.
+    version: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,32 +55,47 @@ enum Phase {
     Again,
 }
 
-/// What was sent is not JSON, or not an object.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct NotAnObject(String);
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(default)]
-    metadata: NameAndVersion,
+/// How much of what exists was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it.
+    Complete,
+    /// Perhaps not all of it: what was not sent may exist.
+    Uncertain,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct NameAndVersion {
-    name: Option<String>,
-    namespace: Option<String>,
-    resource_version: Option<String>,
+/// Items of a list that are kept until its end.
+#[derive(Debug, Default)]
+struct Held {
+    items: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// No list that a cluster can have is kept back as a whole and is longer.
+const MOST_HELD: usize = 64 << 20;
+
+impl Held {
+    fn push(&mut self, item: &[u8]) -> Result<(), NotAnObject> {
+        self.bytes += item.len();
+        if self.bytes > MOST_HELD {
+            return Err(NotAnObject::new("a list that does not say what it is a list of"));
+        }
+        self.items.push(item.to_vec());
+        Ok(())
+    }
 }
 
 impl Tracker {
     pub(super) fn new(kind: Kind) -> Self {
         Self {
-            kind,
+            resource: Resource::of(kind),
             known: HashMap::new(),
+            gone: Gone::default(),
             list: 0,
             phase: Phase::First,
+            extent: Extent::Complete,
+            unsettled: Held::default(),
+            older: Held::default(),
             names: Interner::default(),
             changes: Vec::new(),
             problems: BTreeMap::new(),
@@ -71,35 +104,101 @@ impl Tracker {
         }
     }
 
-    /// Everything is about to come.
-    pub(super) fn begin(&mut self) {
+    /// Everything is about to come, as `resource`.
+    pub(super) fn begin(&mut self, resource: Resource) {
+        self.resource = resource;
         self.list += 1;
+        self.unsettled = Held::default();
+        self.older = Held::default();
         self.phase = match self.phase {
             Phase::First => Phase::First,
             Phase::Following | Phase::Again => Phase::Again,
         };
     }
 
-    /// Everything has come: what has not is gone.
-    pub(super) fn end(&mut self) {
-        let (kind, list) = (self.kind, self.list);
-        let mut gone: Vec<ObjectName> = Vec::new();
+    /// What comes from now on has other versions: those of before say nothing about it.
+    pub(super) fn forget_versions(&mut self) {
+        self.gone = Gone::default();
+        for seen in self.known.values_mut() {
+            seen.version = 0;
+        }
+    }
+
+    /// An item of a list. One that is older than what was sent of that object before waits for the end.
+    ///
+    /// # Errors
+    /// The text is not JSON, nothing that has a name, or an object of another kind.
+    pub(super) fn item(&mut self, json: &[u8], naming: Naming) -> Result<(), NotAnObject> {
+        let named = Named::read(json)?;
+        match (named.is_one_of(self.resource), naming) {
+            (None, Naming::Unsettled) => return self.unsettled.push(json),
+            (Some(true), _) | (None, Naming::ByList) => {}
+            (Some(false), _) | (None, Naming::ByItem) => return Err(named.other_than(self.resource)),
+        }
+        let identity = named.identity(self.resource, &mut self.names)?;
+        if self.is_older(&identity) {
+            return self.older.push(json);
+        }
+        self.take(json, &identity);
+        Ok(())
+    }
+
+    /// It is known by now what the list is, or that it does not say so.
+    ///
+    /// # Errors
+    /// An item that came before is none of what was asked for.
+    pub(super) fn settle(&mut self, naming: Naming) -> Result<(), NotAnObject> {
+        let naming = if naming == Naming::Unsettled { Naming::ByList } else { naming };
+        for item in std::mem::take(&mut self.unsettled).items {
+            self.item(&item, naming)?;
+        }
+        Ok(())
+    }
+
+    /// Everything has come. If that is certain, what has not come is gone, and objects are as they came.
+    pub(super) fn end(&mut self, extent: Extent) {
+        let older = std::mem::take(&mut self.older).items;
+        let kind = self.resource.kind();
+        if extent == Extent::Complete {
+            for item in older {
+                let named = Named::read(&item);
+                if let Ok(identity) = named.and_then(|named| named.identity(self.resource, &mut self.names)) {
+                    self.take(&item, &identity);
+                }
+            }
+            self.remove_unsent();
+        }
+        match (self.phase, extent) {
+            (Phase::First, Extent::Complete) => self.changes.push(Change::Synced(kind)),
+            (Phase::First, Extent::Uncertain) => {
+                self.extent = Extent::Uncertain;
+                self.changes.extend([Change::Unlisted, Change::Synced(kind)]);
+            }
+            (Phase::Again | Phase::Following, Extent::Complete) if self.extent == Extent::Uncertain => {
+                self.extent = Extent::Complete;
+                self.changes.push(Change::Complete);
+            }
+            (Phase::Again | Phase::Following, _) => {}
+        }
+        self.phase = Phase::Following;
+    }
+
+    fn remove_unsent(&mut self) {
+        let (kind, list) = (self.resource.kind(), self.list);
+        let mut gone: Vec<(ObjectName, u64)> = Vec::new();
         self.known.retain(|name, last| {
-            let stays = *last == list;
+            let stays = last.list == list;
             if !stays {
-                gone.push(name.clone());
+                gone.push((name.clone(), last.version));
             }
             stays
         });
         gone.sort_unstable();
-        for name in gone {
+        for (name, version) in gone {
             self.forget_problems(&name);
+            self.gone.insert(name.clone(), version);
             self.changes.push(Change::Delete(ObjectKey { kind, name }));
         }
-        if self.phase == Phase::First {
-            self.changes.push(Change::Synced(kind));
-        }
-        self.phase = Phase::Following;
     }
 
     /// A list has begun and has not come to its end, or none has begun yet.
@@ -112,14 +211,56 @@ impl Tracker {
         self.phase != Phase::First
     }
 
-    /// An object now reads so. One that cannot be read is named, and stays as it was. Returns its
-    /// resource version.
+    /// Whether everything that exists was sent once, for certain.
+    pub(super) const fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// An object is new, or now reads so, as a watch says. Returns its version.
     ///
     /// # Errors
-    /// The text is not JSON, or nothing that has a name.
+    /// The text is not JSON, nothing that has a name, or an object of another kind.
     pub(super) fn apply(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
-        let (name, version) = self.named(json)?;
-        let problems = match self.convert(json) {
+        let identity = self.named_by_itself(json)?;
+        if self.phase == Phase::Following || !self.is_older(&identity) {
+            self.take(json, &identity);
+        } else {
+            self.older.push(json)?;
+        }
+        Ok(identity.version)
+    }
+
+    /// An object was deleted, or is not one of those that were asked for any more. Returns its version.
+    ///
+    /// # Errors
+    /// The text is not JSON, nothing that has a name, or an object of another kind.
+    pub(super) fn delete(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
+        let identity = self.named_by_itself(json)?;
+        let at = identity.number().unwrap_or_default();
+        let Identity { name, version } = identity;
+        let seen = self.known.remove(&name);
+        // Where lists do not name everything, it may be one of those.
+        if seen.is_some() || self.extent == Extent::Uncertain {
+            self.forget_problems(&name);
+            self.gone.insert(name.clone(), at.max(seen.map_or(0, |seen| seen.version)));
+            self.changes.push(Change::Delete(ObjectKey { kind: self.resource.kind(), name }));
+        }
+        Ok(version)
+    }
+
+    /// Whether something newer was sent of this object, or that it is gone.
+    fn is_older(&self, identity: &Identity) -> bool {
+        let Some(version) = identity.number() else { return false };
+        match self.known.get(&identity.name) {
+            Some(seen) => version < seen.version,
+            None => self.gone.version(&identity.name).is_some_and(|gone| version <= gone),
+        }
+    }
+
+    /// The object now reads so. One that cannot be read is named, and stays as it was.
+    fn take(&mut self, json: &[u8], identity: &Identity) {
+        let name = identity.name.clone();
+        let problems = match object::read(self.resource, json, &mut self.names) {
             Ok(Converted { object, problems }) => {
                 self.changes.push(Change::Apply(object));
                 self.unread.remove(&name);
@@ -138,21 +279,8 @@ impl Tracker {
             self.problems.insert(name.clone(), problems);
             self.is_news = true;
         }
-        self.known.insert(name, self.list);
-        Ok(version)
-    }
-
-    /// An object was deleted, or is not one of those that were asked for any more.
-    ///
-    /// # Errors
-    /// The text is not JSON, or nothing that has a name.
-    pub(super) fn delete(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
-        let (name, version) = self.named(json)?;
-        if self.known.remove(&name).is_some() {
-            self.forget_problems(&name);
-            self.changes.push(Change::Delete(ObjectKey { kind: self.kind, name }));
-        }
-        Ok(version)
+        self.gone.remove(&name);
+        self.known.insert(name, Seen { list: self.list, version: identity.number().unwrap_or_default() });
     }
 
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
@@ -171,7 +299,7 @@ impl Tracker {
     /// What is wrong with objects, if that has changed since it was taken last.
     pub(super) fn take_problems(&mut self) -> Option<Vec<(ObjectKey, String)>> {
         std::mem::take(&mut self.is_news).then(|| {
-            let of = |name: &ObjectName| ObjectKey { kind: self.kind, name: name.clone() };
+            let of = |name: &ObjectName| ObjectKey { kind: self.resource.kind(), name: name.clone() };
             let all = self.problems.iter();
             all.flat_map(|(name, texts)| texts.iter().map(move |text| (of(name), text.clone()))).collect()
         })
@@ -182,50 +310,16 @@ impl Tracker {
         self.is_news |= self.problems.remove(name).is_some();
     }
 
-    fn named(&mut self, json: &[u8]) -> Result<(ObjectName, Option<String>), NotAnObject> {
-        let Named { metadata } = read(json).map_err(|error| NotAnObject(error.to_string()))?;
-        let Some(name) = metadata.name.filter(|name| !name.is_empty()) else {
-            return Err(NotAnObject(Nameless { kind: self.kind }.to_string()));
-        };
-        let namespace = match self.kind {
-            Kind::Node => "",
-            Kind::Service | Kind::EndpointSlice => {
-                metadata.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default")
-            }
-        };
-        let name = ObjectName { namespace: self.names.share(namespace), name: self.names.share(&name) };
-        Ok((name, metadata.resource_version.filter(|version| !version.is_empty())))
+    fn named_by_itself(&mut self, json: &[u8]) -> Result<Identity, NotAnObject> {
+        let named = Named::read(json)?;
+        if named.is_one_of(self.resource) != Some(true) {
+            return Err(named.other_than(self.resource));
+        }
+        named.identity(self.resource, &mut self.names)
     }
 
     fn unread_change(&mut self, json: &[u8]) -> Option<Change> {
-        let object: Value = read(json).ok()?;
-        convert::unread(self.kind, &object, &mut self.names).map(Change::Unread)
+        let object: Value = serde_json::from_slice(json).ok()?;
+        convert::unread(self.resource.kind(), &object, &mut self.names).map(Change::Unread)
     }
-
-    fn convert(&mut self, json: &[u8]) -> Result<Converted<Object>, String> {
-        let names = &mut self.names;
-        match self.kind {
-            Kind::Service => typed(json, |read| convert::service(read, names), Object::Service),
-            Kind::EndpointSlice => {
-                typed(json, |read| convert::slice(read, Version::V1, names), Object::Slice)
-            }
-            Kind::Node => typed::<written::Node, _>(json, |read| convert::node(read, names), Object::Node),
-        }
-    }
-}
-
-fn typed<K: DeserializeOwned, T>(
-    json: &[u8],
-    convert: impl FnOnce(&K) -> Result<Converted<T>, Unusable>,
-    wrap: impl FnOnce(T) -> Object,
-) -> Result<Converted<Object>, String> {
-    let mut from = serde_json::Deserializer::from_slice(json);
-    let read: K = serde_path_to_error::deserialize(&mut from)
-        .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
-    let Converted { object, problems } = convert(&read).map_err(|why| why.to_string())?;
-    Ok(Converted { object: wrap(object), problems })
-}
-
-fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> serde_json::Result<T> {
-    serde_json::from_slice(json)
 }

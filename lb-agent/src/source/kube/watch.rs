@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::api::query::{self, VersionMatch};
+use crate::api::query::{self, Resource, VersionMatch};
 use crate::api::{ApiClient, Backoff, RequestError, Response, jitter};
 use crate::model::Kind;
 
 use super::event::{Event, NotAnEvent};
-use super::list::Page;
+use super::list::{Next, Page, Parts, Whole};
 use super::sink::{ChangeSink, Closed, Timing};
 use super::state::{Fault, Retry, State, Trust};
-use super::tracker::Tracker;
+use super::tracker::{Extent, Tracker};
 
 /// How many changes are sent on together, at most.
 const TOGETHER: usize = 256;
@@ -138,21 +138,25 @@ impl Watch {
 
     /// Asks for everything, and sends it on while it arrives.
     async fn list(&mut self, since: &VersionMatch) -> Result<(), Ended> {
-        self.tracker.begin();
-        let (kind, patience) = (self.kind, self.timing.silence);
+        let resource = Resource::of(self.kind);
+        self.tracker.begin(resource);
+        if *since == VersionMatch::Newest {
+            self.tracker.forget_versions();
+        }
+        let patience = self.timing.silence;
+        let mut parts = Parts::default();
         let mut continued: Option<String> = None;
         loop {
-            let mut page = Page::ask(&self.client, kind, since, continued.as_deref(), patience).await?;
+            let mut page = Page::ask(&self.client, resource, since, continued.as_deref(), patience).await?;
             while page.more(&mut self.tracker).await? {
                 self.send(TOGETHER).await?;
             }
-            let metadata = page.end()?;
-            continued = metadata.continued;
-            if continued.is_none() {
-                self.tracker.end();
-                self.reached(metadata.resource_version);
-                self.send(0).await?;
-                return Ok(());
+            match parts.add(page.end(&mut self.tracker)?).map_err(Ended::Failed)? {
+                Next::Part(token) => continued = Some(token),
+                Next::End(whole) => {
+                    self.whole(whole);
+                    return Ok(self.send(0).await?);
+                }
             }
         }
     }
@@ -161,10 +165,13 @@ impl Watch {
     /// it needs, and would be silent for longer than a link may be. A server that does so begins
     /// at once.
     async fn stream(&mut self, since: &VersionMatch) -> Result<(), Ended> {
-        let path = query::stream(self.kind, since, LONG);
+        let path = query::stream(Resource::of(self.kind), since, LONG);
         let patience = self.timing.silence / 5;
         let response = self.client.get(&path, query::accept_watch(self.kind), patience).await?;
-        self.tracker.begin();
+        self.tracker.begin(Resource::of(self.kind));
+        if *since == VersionMatch::Newest {
+            self.tracker.forget_versions();
+        }
         self.read(response).await?;
         match self.state {
             State::Watching { .. } => Ok(()),
@@ -175,7 +182,7 @@ impl Watch {
 
     async fn watch(&mut self, version: &str) -> Result<(), Ended> {
         let most = self.timing.watch - jitter(self.timing.watch / 10);
-        let path = query::watch(self.kind, version, most);
+        let path = query::watch(Resource::of(self.kind), version, most);
         let response = self.client.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
         if self.trust != Trust::Brief {
             self.sink.in_sync(self.kind, &self.client)?;
@@ -198,7 +205,7 @@ impl Watch {
     /// An API server that has not come to a version yet (etcd was restored, or made anew) refuses no watch from
     /// there: it sends nothing until it has. One that sends nothing after a failure is asked whether it knows it.
     async fn probe(&self, version: &str) -> Result<(), Ended> {
-        let path = query::probe(self.kind, version);
+        let path = query::probe(Resource::of(self.kind), version);
         match self.client.get(&path, query::accept_list(self.kind), self.timing.silence).await {
             Err(error) if error.is_of_the_link() || error.code() == Some(504) => Err(error.into()),
             // Any other refusal says nothing about the version.
@@ -257,16 +264,18 @@ impl Watch {
 
     /// Takes one event in. Returns whether it ended a list.
     fn event(&mut self, line: &[u8]) -> Result<bool, RequestError> {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(false);
+        }
         let is_listing = self.tracker.is_listing();
-        let version = match Event::read(line)? {
+        let version = match Event::read(line, Resource::of(self.kind))? {
             Event::Applied(json) => self.tracker.apply(json)?,
             Event::Deleted(json) => self.tracker.delete(json)?,
             Event::Bookmark { version, ends_list } if is_listing && ends_list => {
-                self.tracker.end();
-                self.reached(version);
+                self.whole(Whole { version, is_named: true });
                 return Ok(true);
             }
-            Event::Bookmark { version, .. } => Some(version),
+            Event::Bookmark { version, .. } => version,
             // YurtHub refuses lists sent by watches so, whatever the code says.
             Event::Error(status) => return Err(if is_listing { status.refusal() } else { status.into() }),
         };
@@ -274,6 +283,13 @@ impl Watch {
             self.reached(version);
         }
         Ok(false)
+    }
+
+    /// A list has come to its end.
+    fn whole(&mut self, Whole { version, is_named }: Whole) {
+        let is_certain = version.is_some() && is_named;
+        self.tracker.end(if is_certain { Extent::Complete } else { Extent::Uncertain });
+        self.reached(version.unwrap_or_default());
     }
 
     fn reached(&mut self, version: String) {

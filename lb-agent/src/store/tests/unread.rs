@@ -72,6 +72,7 @@ fn what_hangs_on_an_object_that_was_never_read_is_kept_and_nothing_else() {
         ("a Node that was read stays as it was", unread_node("n2"), "", KNOWN),
         ("a Node without endpoints", unread_node("n3"), "", KNOWN),
         ("a part of the source", Change::Incomplete, "a e f o", "x y, x y, keep, keep, or refuse"),
+        ("what lists do not name", Change::Unlisted, "a e f o", "x y, x y, keep, keep, or refuse"),
     ] {
         let mut store = site();
         assert_eq!(touched(&mut store, change), touches, "{shows}");
@@ -112,6 +113,7 @@ fn what_was_kept_is_decided_once_the_object_is_read_or_gone() {
         ("read as another's", unread_slice("o-2", of("a")), now(slice("o-2", "")), "a o", "x y"),
         ("still unread", unread_slice("a-2", of("a")), unread_slice("a-2", of("a")), "", "keep, or x y"),
         ("the source is read to its end", Change::Incomplete, Change::Complete, "a e f o", "x y"),
+        ("lists name everything", Change::Unlisted, Change::Complete, "a e f o", "x y"),
         ("the Service is gone", unread_service("s"), gone(service("s")), "s", "x y"),
         ("the Service is read", unread_service("s"), now(service("s")), "s", "x y"),
     ] {
@@ -230,4 +232,25 @@ fn what_is_unknown_is_named() {
     assert_eq!(unknown(&store, "a"), Some(Unknown::Slice(ObjectName::new("default", "a-2"))));
     store.apply(Change::Incomplete);
     assert_eq!(unknown(&store, "e"), Some(Unknown::AnySlice));
+}
+
+/// Where lists may not name everything, a deletion is certain all the same: an unread part may hold what went.
+#[test]
+fn what_was_deleted_is_gone_though_lists_do_not_name_everything() {
+    for (change, before, after) in [(Change::Unlisted, true, false), (Change::Incomplete, true, true)] {
+        let mut store = site();
+        store.apply(change.clone());
+        dirty(&mut store);
+        let s = ObjectName::new("default", "s");
+        assert_eq!(store.keeps(&s), before, "{change:?}: never named");
+        store.apply(gone(service("s")));
+        assert_eq!(store.keeps(&s), after, "{change:?}: deleted");
+        store.apply(gone(slice("a-1", "")));
+        store.apply(gone(slice("a-2", "")));
+        let of_a = if after { "keep" } else { "refuse" };
+        assert!(said(&store, "a").starts_with(of_a), "{change:?}: {}", said(&store, "a"));
+        store.apply(now(service("s")));
+        store.apply(gone(service("s")));
+        assert_eq!(store.keeps(&s), after, "{change:?}: deleted again");
+    }
 }

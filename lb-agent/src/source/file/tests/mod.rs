@@ -29,6 +29,7 @@ fn words(changes: &[Change]) -> String {
         Change::Unread(unread) => format!("?{}", unread.key().name.name),
         Change::Synced(kind) => kind.label().to_owned(),
         Change::Incomplete => "incomplete".to_owned(),
+        Change::Unlisted => "unlisted".to_owned(),
         Change::Complete => "complete".to_owned(),
     });
     all.collect::<Vec<_>>().join(" ")

@@ -100,7 +100,10 @@ async fn whatever_a_server_says_in_trouble_the_last_good_state_stays() {
     for (shows, says) in [
         ("answered 500: no", None),
         ("sent something that is not understood", Some("this is not JSON\n")),
-        ("sent something that is not understood", Some("{\"type\":\"ADDED\",\"object\":{}}\n")),
+        (
+            "sent something that is not understood",
+            Some("{\"type\":\"ADDED\",\"object\":{\"kind\":\"Service\",\"apiVersion\":\"v1\"}}\n"),
+        ),
         ("broke off in the middle of a response", Some("{\"type\":\"ADDED\",\"obj")),
     ] {
         let server = Server::start().await;
@@ -144,7 +147,7 @@ async fn half_a_list_removes_nothing_and_is_no_list() {
     server.list(Kind::Service, "10", &[service("a", "3"), service("b", "4")]);
     let watch = server.watch(Kind::Service);
     watch.send("ERROR", &json!({"kind": "Status", "code": 410}));
-    let half = list("20", &[service("b", "15"), service("c", "16")]).to_string().into_bytes();
+    let half = list(Kind::Service, "20", &[service("b", "15"), service("c", "16")]).to_string().into_bytes();
     let cut = half.len() - 20;
     server.reply(Kind::Service, Reply::Half(half[..cut].to_vec()));
     server.body(Kind::Service, "<html>proxy error</html>");

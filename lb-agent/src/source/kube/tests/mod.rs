@@ -3,6 +3,7 @@
 mod client;
 mod faults;
 mod follow;
+mod lists;
 mod load;
 mod rights;
 mod same;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::announce::event;
-use crate::api::query::{self, VersionMatch};
+use crate::api::query::{self, Resource, VersionMatch};
 use crate::model::{Kind, ObjectName};
 
 /// From the folder of the package, where tests run.
@@ -43,13 +43,16 @@ fn the_agents_account_has_the_agents_role() {
 }
 
 fn list(kind: Kind) -> String {
-    right("list", &query::list(kind, &VersionMatch::Any, None))
+    right("list", &query::list(Resource::of(kind), &VersionMatch::Any, None))
 }
 
 /// A list that a watch sends is a watch as well.
 fn watch(kind: Kind) -> String {
-    let watch = right("watch", &query::watch(kind, "1", Duration::from_secs(1)));
-    assert_eq!(right("watch", &query::stream(kind, &VersionMatch::Any, Duration::from_secs(1))), watch);
+    let watch = right("watch", &query::watch(Resource::of(kind), "1", Duration::from_secs(1)));
+    assert_eq!(
+        right("watch", &query::stream(Resource::of(kind), &VersionMatch::Any, Duration::from_secs(1))),
+        watch
+    );
     watch
 }
 

@@ -6,6 +6,7 @@ use crate::convert::Interner;
 use crate::manifest::{Format, read};
 use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
 use crate::source::file::{FileId, Folder, Seen};
+use crate::source::kube::head::Naming;
 use crate::source::kube::tracker::Tracker;
 use crate::store::{Rules, Store};
 
@@ -73,7 +74,7 @@ fn both_live_sources_read_an_object_alike() {
         let of_file: Vec<Object> = manifest.objects.into_iter().map(|defined| defined.object).collect();
 
         let mut track = Tracker::new(kind);
-        track.apply(text.as_bytes()).unwrap();
+        track.item(text.as_bytes(), Naming::ByItem).unwrap();
         let changes = track.take_changes();
         let expected: Vec<Change> = of_file.iter().cloned().map(Change::Apply).collect();
         assert_eq!(changes, expected, "{shows}");
@@ -113,7 +114,7 @@ fn what_hangs_on_an_unread_object_is_kept_whichever_the_source() {
     ] {
         let text = unread.to_string();
         let mut track = Tracker::new(kind);
-        track.apply(text.as_bytes()).unwrap();
+        track.item(text.as_bytes(), Naming::ByItem).unwrap();
         assert_eq!(kept(track.take_changes()), of_api, "{shows}, from an API server");
 
         let mut folder = Folder::new(vec!["conf".into()]);
