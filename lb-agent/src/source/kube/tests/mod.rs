@@ -8,3 +8,4 @@ mod load;
 mod rights;
 mod same;
 mod secrets;
+mod shown;

@@ -1,18 +1,26 @@
 //! Secrets that are planted wherever a kubeconfig can hold them, and looked for wherever people look.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
 use super::client::{Client, state};
+use crate::announce::warning::TopologyWarning;
+use crate::announce::{EventQueue, RateLimit, publish};
 use crate::api::testing::scripts::{prints, script};
 use crate::api::testing::server::{Reply, Server};
 use crate::api::{ApiClient, Credentials, KubeConfig};
-use crate::model::{Kind, KindState, SourceState};
+use crate::cli::print::status::{Status, text};
+use crate::model::{ApiReport, Kind, KindState, ObjectName, SourceReport, SourceState};
+use crate::store::{Rules, Store};
 use crate::telemetry::subscriber;
 use crate::telemetry::tests::Kept;
+use crate::view::json;
+use crate::view::published::Published;
+use crate::view::status::AgentView;
 
 /// A part of every secret.
 const SECRET: &str = "sEkrit7";
@@ -78,7 +86,8 @@ async fn follow(sent: &str, cluster: Value, user: &Value, named: Option<String>)
             let mut client = Client::of(config).await;
             let failed = |kind: &KindState| kind.last_failure.is_some();
             client.until(|report| report.kinds.iter().filter(|kind| failed(kind)).count() == 3).await;
-            shown += &format!("\n{:?}", client.report);
+            shown += &format!("\n{:?}\n{}", client.report, status(&client.report));
+            shown += &event(&api, &server).await;
             server.die(true);
             drop(server);
             client
@@ -87,10 +96,39 @@ async fn follow(sent: &str, cluster: Value, user: &Value, named: Option<String>)
                 })
                 .await;
             tokio::time::sleep(Duration::from_millis(300)).await;
-            shown += &format!("\n{:?}", client.report);
+            shown += &format!("\n{:?}\n{}", client.report, status(&client.report));
         }
     }
     Seen { log, shown }
+}
+
+/// What `lb-agent status` prints of the source, as text and as JSON.
+pub(super) fn status(report: &ApiReport) -> String {
+    let report = Arc::new(SourceReport::Api(report.clone()));
+    let store = Store::new("n1", Rules::default());
+    let published = Published { report, ..Published::first(&store, "x", std::time::Instant::now()) };
+    let agent = AgentView::new(&published, 1);
+    let status = Status { kernel: None, agent: Some(agent), not_covered: Vec::new() };
+    format!("{}\n{}", text(&status), String::from_utf8(json::pretty(&status).unwrap()).unwrap())
+}
+
+/// The body of an Event that is made with these credentials, once the server has refused it.
+async fn event(api: &ApiClient, server: &Server) -> String {
+    let queue = EventQueue::default();
+    let service = ObjectName::new("default", "web");
+    let (uid, written) = (None, "rack".into());
+    let warning = TopologyWarning { service: service.clone(), uid, written, text: "It is wrong.".to_owned() };
+    queue.set(&service, Some(warning));
+    server.refuse_events(&[(500, "no")]);
+    let fast = Duration::from_millis(1);
+    let rate = RateLimit { spread: fast, gap: fast, most: fast, ..RateLimit::default() };
+    let _publisher = publish(api, queue, "n1", rate);
+    // Where there are no credentials, nothing is sent.
+    let until = Instant::now() + Duration::from_secs(1);
+    while server.events().is_empty() && Instant::now() < until {
+        tokio::time::sleep(fast).await;
+    }
+    format!("{:?}", server.events())
 }
 
 #[tokio::test]
