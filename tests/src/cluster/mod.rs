@@ -51,7 +51,7 @@ pub use inside::Inside;
 pub use kubelet::{Kubelet, Seen};
 pub use nodes::patiently;
 pub use objects::Patch;
-pub use parts::{API_SERVER_PORT, Part};
+pub use parts::{API_SERVER_PORT, Part, Release};
 pub use playground::{Playground, Whereabouts};
 pub use proxy::{Fault, Front, Proxy, Report, Upstream};
 pub use tools::{TOOLS, tool};
@@ -64,6 +64,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// etcd and an API server, and controllers once asked for. Ends with its last handle's drop.
 pub struct Cluster {
     parts: BTreeMap<Part, Child>,
+    /// Of the API server, from its next start on.
+    release: Release,
     admin: Api,
     authority: Authority,
     users: Vec<User>,
@@ -79,6 +81,14 @@ impl Cluster {
     /// # Errors
     /// The programs are not there, or one of them does not start; the error has its last words.
     pub fn up(site: &Site) -> Result<Self> {
+        Self::up_as(site, Release::Current)
+    }
+
+    /// The same with an API server of another release.
+    ///
+    /// # Errors
+    /// As [`up`](Self::up).
+    pub fn up_as(site: &Site, release: Release) -> Result<Self> {
         let world = site.world();
         let number = world.next_number();
         let folder = world.folder().join(format!("cluster{number}"));
@@ -94,7 +104,7 @@ impl Cluster {
         let users = users::make(&folder)?;
         let admin = Api::new(&netns, &server(), authority.der(), users::token_of(&users, users::ADMIN)?)?;
         let parts = BTreeMap::new();
-        let mut cluster = Self { parts, admin, authority, users, folder, cgroup, netns, world };
+        let mut cluster = Self { parts, release, admin, authority, users, folder, cgroup, netns, world };
         cluster.write_kubeconfigs()?;
         cluster.start(Part::Etcd)?;
         cluster.start(Part::ApiServer)?;
@@ -129,7 +139,13 @@ impl Cluster {
 
     /// Starts a part that is not running.
     pub fn start(&mut self, part: Part) -> Result<()> {
-        let mut command = self.command(tool(part.program())?);
+        let mut command = if part == Part::ApiServer {
+            let mut command = self.command(tool(self.release.program())?);
+            command.args(self.release.arguments());
+            command
+        } else {
+            self.command(tool(part.program())?)
+        };
         command.args(part.arguments(&self.folder));
         let child = self.spawn(part.program(), &mut command)?;
         self.parts.insert(part, child);
@@ -147,6 +163,14 @@ impl Cluster {
     pub fn signal(&mut self, part: Part, signal: Signal) -> Result<()> {
         let child = self.parts.get_mut(&part);
         child.with_context(|| format!("{} is not running", part.program()))?.signal(signal)
+    }
+
+    /// Kills the API server and starts one of another release over the same etcd.
+    pub fn upgrade(&mut self, release: Release) -> Result<()> {
+        self.kill(Part::ApiServer)?;
+        self.release = release;
+        self.start(Part::ApiServer)?;
+        self.wait_until_ready()
     }
 
     /// Until the API server says that it is.

@@ -39,6 +39,43 @@ pub enum Part {
     Scheduler,
 }
 
+/// Which API server a cluster has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// That of the other programs.
+    #[default]
+    Current,
+    /// 1.24: it refuses streamed lists, and serves EndpointSlices of v1 and of v1beta1.
+    Old,
+    /// The same with EndpointSlices of v1beta1 alone, as Kubernetes 1.18 to 1.20 have them.
+    OldV1beta1,
+}
+
+impl Release {
+    pub(super) const fn program(self) -> &'static str {
+        match self {
+            Self::Current => "kube-apiserver",
+            Self::Old | Self::OldV1beta1 => "kube-apiserver-1.24",
+        }
+    }
+
+    pub(super) fn arguments(self) -> Vec<OsString> {
+        match self {
+            Self::Current | Self::Old => Vec::new(),
+            Self::OldV1beta1 => vec!["--runtime-config=discovery.k8s.io/v1=false".into()],
+        }
+    }
+
+    /// The `apiVersion` of the newest EndpointSlices that it serves.
+    #[must_use]
+    pub const fn slices(self) -> &'static str {
+        match self {
+            Self::Current | Self::Old => "discovery.k8s.io/v1",
+            Self::OldV1beta1 => "discovery.k8s.io/v1beta1",
+        }
+    }
+}
+
 impl Part {
     pub(super) fn program(self) -> &'static str {
         match self {

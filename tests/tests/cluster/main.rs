@@ -4,6 +4,7 @@ mod bench;
 mod events;
 mod faults;
 mod in_pod;
+mod old_servers;
 mod openyurt;
 mod plan;
 mod playground;

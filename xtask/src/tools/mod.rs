@@ -18,23 +18,29 @@ use recipe::{Recipe, Set};
 pub(crate) const VARIABLE: &str = "EDGELOOP_CLUSTER_TOOLS";
 
 /// From cheap to dear. Each has a go.mod of its own, so that their dependencies cannot meet.
-const SETS: [Set; 4] = [
-    Set { name: "etcd", package: ".", stamp: None, charts: None },
-    Set { name: "helm", package: "tool", stamp: None, charts: None },
+const SETS: [Set; 5] = [
+    Set { name: "etcd", package: ".", stamp: None, linker: None, charts: None },
+    Set { name: "helm", package: "tool", stamp: None, linker: None, charts: None },
     Set {
         name: "yurt",
         package: "tool",
         stamp: Some((OPENYURT, "github.com/openyurtio/openyurt/pkg/projectinfo.gitVersion")),
+        linker: None,
         charts: Some(OPENYURT),
     },
+    Set { name: "k8s", package: "tool", stamp: Some(KUBERNETES), linker: None, charts: None },
+    // As old as servers get that refuse streamed lists and still serve slices of v1beta1.
     Set {
-        name: "k8s",
-        package: "tool",
-        // Without it the server calls itself v0.0.0-master, and clients that read versions give up.
-        stamp: Some(("k8s.io/kubernetes", "k8s.io/component-base/version.gitVersion")),
+        name: "kube-apiserver-1.24",
+        package: ".",
+        stamp: Some(KUBERNETES),
+        // It reaches into Go's own packages, which the linker has refused since Go 1.23.
+        linker: Some("-checklinkname=0"),
         charts: None,
     },
 ];
+/// Without it a server calls itself v0.0.0-master, and clients that read versions give up.
+const KUBERNETES: (&str, &str) = ("k8s.io/kubernetes", "k8s.io/component-base/version.gitVersion");
 const OPENYURT: &str = "github.com/openyurtio/openyurt";
 
 /// Why this machine cannot build them, whatever the recipes say: it has no Go, or no way to the modules.

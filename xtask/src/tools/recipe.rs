@@ -18,6 +18,8 @@ pub(crate) struct Set {
     pub(crate) package: &'static str,
     /// A module, and the variable that its programs read their version from.
     pub(crate) stamp: Option<(&'static str, &'static str)>,
+    /// A flag that the linker needs besides.
+    pub(crate) linker: Option<&'static str>,
     /// The module whose folder `charts` comes along.
     pub(crate) charts: Option<&'static str>,
 }
@@ -83,6 +85,9 @@ impl<'a> Recipe<'a> {
             let version = version.with_context(|| format!("{} requires no {module}", self.set.name))?;
             linker += &format!(" -X {variable}={version}");
         }
+        if let Some(flag) = self.set.linker {
+            linker += &format!(" {flag}");
+        }
         let flags = ["-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", &linker];
         Ok(flags.map(String::from).to_vec())
     }
@@ -134,7 +139,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const PLAIN: Set = Set { name: "k8s", package: "tool", stamp: None, charts: None };
+    const PLAIN: Set = Set { name: "k8s", package: "tool", stamp: None, linker: None, charts: None };
     const STAMPED: Set = Set { stamp: Some(("k8s.io/kubernetes", "x.version")), ..PLAIN };
     const GO_MOD: &str = "// Requires k8s.io/kubernetes v0.\nmodule a\n\ngo 1.26.0\n\nrequire (\n\tk8s.io/api v0.36.3\n\
                           \tk8s.io/kubernetes v1.36.3 // indirect\n)\nreplace k8s.io/kubernetes => k8s.io/kubernetes v1.0.0\n";
