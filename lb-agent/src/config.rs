@@ -13,7 +13,7 @@ pub const PIN_ROOT: &str = "/sys/fs/bpf/edgeloop";
 /// Where the agent of a pin root answers.
 const RUN_FOLDER: &str = "/run/edgeloop";
 
-/// Everything that `lb-agent run` was told, settled.
+/// Everything that `lb-agent run` was given, settled.
 #[derive(Debug)]
 pub struct Config {
     pub node: String,

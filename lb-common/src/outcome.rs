@@ -44,7 +44,7 @@ pub enum Counter {
     Event(Event),
 }
 
-/// What the kernel is told.
+/// What the program returns to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The call goes on, with the address as it now is.

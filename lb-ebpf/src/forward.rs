@@ -38,7 +38,7 @@ fn tcp(call: &Call<'_>) -> Result<(), Outcome> {
 }
 
 /// The backend for this call to `frontend`. The agent's own sockets pass, whatever they dial: its
-/// way to the API server must not depend on what the API server said. They are told apart last,
+/// way to the API server must not depend on what the API server said. They are recognized last,
 /// so that the many calls that go to no Service do not pay for it.
 #[inline(always)]
 fn backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {

@@ -1,4 +1,4 @@
-//! Telling the kernel the verdict, with and without `bpf_set_retval`.
+//! The verdict, returned to the kernel, with and without `bpf_set_retval`.
 
 use aya_ebpf::helpers::bpf_set_retval;
 use lb_common::outcome::Verdict;

@@ -7,7 +7,7 @@ use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::Pid;
 
-/// The running child; 0 when there is none.
+/// The running child; 0 when no child runs.
 static CHILD: AtomicI32 = AtomicI32::new(0);
 /// The signal that asked us to end; 0 when none came.
 static ASKED: AtomicI32 = AtomicI32::new(0);

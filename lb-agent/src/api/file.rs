@@ -11,7 +11,7 @@ const MOST: u64 = 16 << 20;
 /// Reads all of a file. It never waits for anyone: only regular files are read.
 ///
 /// # Errors
-/// There is none, it cannot be read, is no regular file, or is too large.
+/// It does not exist, cannot be read, is no regular file, or is too large.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {

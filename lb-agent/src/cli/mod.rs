@@ -43,7 +43,7 @@ pub enum Output {
     Json,
 }
 
-/// What was done with standard output. Whoever reads may have seen enough, as `head` does.
+/// What was done with standard output. The reader may have seen enough, as `head` does.
 fn unless_closed(printed: io::Result<()>) -> io::Result<()> {
     match printed {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -55,7 +55,7 @@ pub enum RuleError {
 }
 
 impl RuleArgs {
-    /// Blanks around a value do not count, and an empty one is none: an environment variable
+    /// Blanks around a value do not count, and an empty one counts as not given: an environment variable
     /// cannot be given without a value.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ fn service(written: &str) -> Result<ObjectName, RuleError> {
     }
 }
 
-/// Whoever writes the default out means the default, with its fallback.
+/// The default written out is the default, with its fallback.
 fn pool_keys(written: &str) -> Result<PoolKeys, RuleError> {
     let default = PoolKeys::default();
     match written.trim() {

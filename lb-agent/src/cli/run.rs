@@ -49,7 +49,7 @@ pub struct Args {
     rules: RuleArgs,
 }
 
-/// Follows the source until it is told to stop.
+/// Follows the source until it is stopped.
 ///
 /// # Errors
 /// When it cannot start, or the kernel refuses maps or programs.

@@ -31,7 +31,7 @@ pub struct TwoSources {
 }
 
 impl ApiArgs {
-    /// An empty value is none: an environment variable cannot be given without a value.
+    /// An empty value counts as not given: an environment variable cannot be given without a value.
     ///
     /// # Errors
     /// The flag `files`, where it was given, names another source.
@@ -70,11 +70,11 @@ mod tests {
         let error = url().settle(Some("--source")).unwrap_err().to_string();
         assert_eq!(error, "--source and --api-server name different sources: give one of them");
         let empty = ApiArgs { context: Some(String::new()), ..none.clone() };
-        assert!(empty.settle(Some("--source")).is_ok(), "an empty variable is none");
+        assert!(empty.settle(Some("--source")).is_ok(), "an empty variable counts as not given");
     }
 
     #[test]
-    fn an_address_takes_its_credentials_from_whoever_is_named() {
+    fn an_address_takes_its_credentials_from_the_file_that_is_named() {
         let args = |kubeconfig: Option<&str>, context: Option<&str>| ApiArgs {
             kubeconfig: kubeconfig.map(PathBuf::from),
             context: context.map(str::to_owned),

@@ -57,7 +57,7 @@ impl Cgroup {
     /// The folder that lies at the same path now: another one, if the first was removed.
     ///
     /// # Errors
-    /// When there is none, or it is not a cgroup.
+    /// When it does not exist, or is not a cgroup.
     pub fn reopened(&self) -> Result<Self, CgroupError> {
         open(&self.path)
     }

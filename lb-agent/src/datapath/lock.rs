@@ -117,7 +117,7 @@ pub fn acquire(pin_root: &Path) -> Result<Lock, LockError> {
 /// Takes hold of a pin root that exists.
 ///
 /// # Errors
-/// As [`acquire`], and when there is none.
+/// As [`acquire`], and when no lock exists.
 pub fn acquire_existing(pin_root: &Path) -> Result<Lock, LockError> {
     for _ in 0..TRIES {
         if !pin_root.is_dir() {

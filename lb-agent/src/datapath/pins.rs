@@ -20,7 +20,7 @@ pub(super) fn pin_over(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
-/// Removes a file; that there is none is success.
+/// Removes a file; a missing one is success.
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -46,7 +46,7 @@ impl Starved {
     }
 }
 
-/// The shortages, one for an address at most: whoever is desired there lacks room there.
+/// The shortages, one for an address at most: the Service that is desired there lacks room there.
 #[derive(Debug, Default)]
 pub struct Shortages {
     at: BTreeMap<Frontend, (ObjectName, Starved)>,

@@ -8,7 +8,7 @@ const DESCRIPTORS: u64 = 4096;
 const FEW: u64 = 256;
 
 /// Raises the limit of descriptors, as far as that is allowed; gives what it is now. Many systems start
-/// processes with 1,024, for the sake of programs that count on it: this is none.
+/// processes with 1,024, for the sake of programs that count on it: this one does not.
 pub(super) fn raise_descriptors() -> u64 {
     let now = match limit() {
         Ok(limit) => raised(limit),

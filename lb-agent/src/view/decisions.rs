@@ -194,7 +194,7 @@ pub fn why_skipped(skipped: &Skipped) -> String {
     }
 }
 
-/// A slice is told of where it never counts, whatever its Service does.
+/// A slice is listed where it never counts, whatever its Service does.
 fn ignored_slice(slice: &Slice, store: &Store) -> Option<Ignored> {
     let why = match &slice.service {
         _ if slice.headless => "marked headless by the label service.kubernetes.io/headless".to_owned(),

@@ -37,7 +37,7 @@ pub struct HookView {
     pub program_id: u32,
     /// Zero once the cgroup is gone.
     pub cgroup_id: u64,
-    /// Ids of programs that run before ours and may rewrite first; `null` where it cannot be told.
+    /// Ids of programs that run before ours and may rewrite first; `null` where it is unknown.
     pub before: Option<Vec<u32>>,
 }
 

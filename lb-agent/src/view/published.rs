@@ -183,7 +183,7 @@ impl AgentState {
     }
 }
 
-/// Whether the source sends changes as they happen, as far as it can tell.
+/// Whether the source sends changes as they happen, as far as it is known.
 fn follows(report: &SourceReport) -> bool {
     match report {
         SourceReport::Files(_) => true,

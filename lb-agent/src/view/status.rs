@@ -81,7 +81,7 @@ impl AgentView {
         }
     }
 
-    /// The source sends changes as they happen, as far as it can tell.
+    /// The source sends changes as they happen, as far as it is known.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
         !self.waits_for.contains(&WaitsFor::Source)

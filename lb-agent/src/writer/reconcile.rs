@@ -96,7 +96,7 @@ impl<M: Maps> Reconciler<M> {
         store.mark_dirty(absent);
         for op in &names {
             if let Err(error) = self.maps.write(op) {
-                tracing::warn!(%error, "could not mend a name; the next audit tries again");
+                tracing::warn!(%error, "could not repair a name; the next audit tries again");
             }
         }
         Ok(found)
@@ -174,13 +174,13 @@ mod tests {
 
         assert_eq!(pass.failed.into_keys().collect::<Vec<_>>(), [web().name]);
         assert_eq!(store.dirty().iter().collect::<Vec<_>>(), [&web().name]);
-        let mut mended = over(Fake::new(CAPACITY));
-        assert!(mended.converge(&mut store).failed.is_empty() && store.dirty().is_empty());
-        assert_eq!(mended.maps.held().services.len(), 1);
+        let mut healthy = over(Fake::new(CAPACITY));
+        assert!(healthy.converge(&mut store).failed.is_empty() && store.dirty().is_empty());
+        assert_eq!(healthy.maps.held().services.len(), 1);
     }
 
     #[test]
-    fn an_audit_mends_what_someone_else_changed() {
+    fn an_audit_repairs_what_another_process_changed() {
         type Spoil = fn(&mut Memory);
         let cases: [(&str, Spoil); 3] = [
             ("an element gone", |held| held.services.clear()),

@@ -29,7 +29,7 @@ spec:
     - {port: 9}
 ";
     let answer = answer(services);
-    let told: Vec<String> = ports(&answer)
+    let said: Vec<String> = ports(&answer)
         .iter()
         .map(|port| {
             let text = |field: &str| port[field].as_str().unwrap().to_owned();
@@ -38,7 +38,7 @@ spec:
         })
         .collect();
     assert_eq!(
-        told,
+        said,
         [
             "a a  TCP 10.96.0.7",
             "a a  TCP fd00::a",

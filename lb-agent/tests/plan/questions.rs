@@ -124,10 +124,18 @@ fn the_rules_of_the_agent_are_flags_or_variables() {
     let ordered = WEB.replace("openyurt.io/nodepool", "site");
     let (one, both, none) = (json!(["10.0.0.1:8080"]), json!(["10.0.0.1:8080", "10.0.0.2:8080"]), json!([]));
     for (shows, web, flag, variable, value, outcome, backends) in [
-        ("an empty value is none", WEB, "--exclude-service", "EDGELOOP_EXCLUDE_SERVICE", "", "forward", &one),
+        (
+            "an empty value counts as not given",
+            WEB,
+            "--exclude-service",
+            "EDGELOOP_EXCLUDE_SERVICE",
+            "",
+            "forward",
+            &one,
+        ),
         ("excluded", WEB, "--exclude-service", "EDGELOOP_EXCLUDE_SERVICE", "a/b,default/web", "leave", &none),
         ("another pool label", WEB, "--pool-label", "EDGELOOP_POOL_LABEL", "site", "forward", &both),
-        ("a pool label nobody has", WEB, "--pool-label", "EDGELOOP_POOL_LABEL", "row", "forward", &one),
+        ("a pool label that no node has", WEB, "--pool-label", "EDGELOOP_POOL_LABEL", "row", "forward", &one),
         (
             "a label of ours",
             &ordered,

@@ -58,8 +58,8 @@ fn clients_in_a_pool_without_pods_and_in_no_pool_are_refused() {
 #[test]
 fn a_person_reads_a_table() {
     let answer = plan(&[&tutorial()], &["--node", "kind-worker2"], &[]);
-    let told = answer.stdout.split("Ignored:").next().unwrap();
-    assert_eq!(told, "\
+    let said = answer.stdout.split("Ignored:").next().unwrap();
+    assert_eq!(said, "\
 node kind-worker2, pool shanghai
 
  SERVICE                              PROTOCOL  CLUSTER IP     TOPOLOGY              OUTCOME  BACKENDS

@@ -12,7 +12,7 @@ use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::call::Call;
 
-/// Counts how a run at `hook` ended. Not by a [`Counter`], whose two kinds would be told apart again
+/// Counts how a run at `hook` ended. Not by a [`Counter`], whose two kinds would be distinguished again
 /// on every connection.
 #[inline(always)]
 pub(crate) fn count_run(hook: Hook, outcome: Outcome) {

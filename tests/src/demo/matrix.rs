@@ -50,7 +50,7 @@ pub(super) fn check(cast: &Cast, node: &str, expected: truth::Pools) -> Result<(
     compare(cast.pools(), node, SERVICE, &got, expected)
 }
 
-/// A client's connections to a Service were answered by these pools, by each of their pods, and by nobody else;
+/// A client's connections to a Service were answered by these pools, by each of their pods, and by nothing else;
 /// or were refused, every one.
 pub(super) fn compare(
     pools: &Pools,

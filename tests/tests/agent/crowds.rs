@@ -125,7 +125,7 @@ fn clients_of_the_socket_that_never_read_hold_nothing() {
     drop(clients);
 }
 
-/// Whoever can reach the socket: its mode may have been changed.
+/// Any user who can reach the socket: its mode may have been changed.
 #[test]
 #[ignore = "needs root"]
 fn another_user_is_told_nothing_at_the_socket() {

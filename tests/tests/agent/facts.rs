@@ -14,7 +14,7 @@ const NEAR: &str = "10.96.0.12:80";
 /// The Service and its slices are in a file that is half written when the agent comes back.
 #[test]
 #[ignore = "needs root"]
-fn what_a_malformed_file_may_define_is_kept_until_it_is_mended() {
+fn what_a_malformed_file_may_define_is_kept_until_it_is_corrected() {
     let pair = Pair::new().unwrap();
     let lines = "service other 10.96.0.13:80\nslice other-1 of other 9376 10.244.1.3@n3";
     pair.folder.put("other.yaml", lines).unwrap();

@@ -25,7 +25,7 @@ fn a_folder_of_manifests_becomes_connections() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_second_agent_is_refused_and_told_who_holds_the_pin_root() {
+fn a_second_agent_is_refused_with_the_process_that_holds_the_pin_root() {
     let pair = Pair::new().unwrap();
     let first = pair.agent(&[]).unwrap();
 

@@ -21,7 +21,7 @@ type Tamper = fn(&World);
 
 #[test]
 #[ignore = "needs root"]
-fn what_somebody_else_changed_is_mended_within_the_audit_interval() {
+fn what_another_process_changed_is_repaired_within_the_audit_interval() {
     let tampers: [(&str, Tamper); 9] = [
         ("an element is deleted", |world| {
             bpf::delete(&world.map("services4"), &key(Pair::SERVICE).unwrap()).unwrap()

@@ -164,7 +164,7 @@ fn a_socket_path_that_is_somebody_elses_is_refused() {
 /// A misspelt name passes for a node in no pool.
 #[test]
 #[ignore = "needs root"]
-fn a_node_that_nobody_knows_is_said_once_with_the_names_near_it() {
+fn an_unknown_node_is_named_once_with_the_names_near_it() {
     let pair = Pair::new().unwrap();
     let other = pair.site.node("n11").unwrap();
     let folder = format!("file:{}", pair.folder.path().display());

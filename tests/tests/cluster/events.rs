@@ -60,7 +60,7 @@ fn a_topology_that_is_not_understood_is_one_event_however_many_nodes_see_it() {
     cluster.apply_lines("node n4 pool=p2").unwrap();
     let again = Agent::follow(&cluster, &site.node("n4").unwrap(), &flags).unwrap();
     again.wait_until("it is ready", |view| view.ready).unwrap();
-    // Another mistake is another Event; a mended one is none.
+    // Another mistake is another Event; a corrected one makes no Event.
     let annotate = |keys: &str| json!({"metadata": {"annotations": {"openyurt.io/topologyKeys": keys}}});
     cluster.api().merge(SERVICE, &annotate("nonsense")).unwrap();
     wait_for("another Event tells of the other mistake", || Ok(events(&cluster)?.len() == 2)).unwrap();

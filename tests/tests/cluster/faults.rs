@@ -15,7 +15,7 @@ use crate::stage::{CAUGHT_UP, NOTICED, SOON, Stage, WEB, assert_all_answered, of
 const LATER: &str = "service later 10.96.0.12:80\nslice later-1 of later 9376 10.244.1.2@n1";
 const BEHIND: [&str; 3] = ["behind"; 3];
 
-/// Whoever stands in between is alive and acknowledges every packet, so that only silence tells.
+/// What stands in between is alive and acknowledges every packet, so that only silence shows it.
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
 fn a_link_that_falls_silent_is_noticed_within_30_s_and_caught_up_with_within_2() {
@@ -105,7 +105,7 @@ fn whatever_an_api_server_in_trouble_says_the_last_good_state_holds() {
 /// Its versions have nothing to do with those that the agent knows, and are smaller.
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
-fn another_api_server_counts_once_it_has_told_everything_it_has() {
+fn another_api_server_counts_once_it_has_sent_everything_it_has() {
     let stage = Stage::new().unwrap();
     let other = Cluster::up(&stage.site).unwrap();
     // What both have is served throughout; `only` is of the first alone, and `more` of the other.

@@ -47,7 +47,7 @@ fn behind_yurthub_pods_reach_their_own_pool_alone_whether_it_filters_or_not() {
     let mut agents = [0, 1].map(|n| scene.agent([&worker, &worker2][n], &hubs[n]).unwrap());
     for agent in &agents {
         let view = agent.wait_until("the agent is ready", |view| view.ready).unwrap();
-        // Nobody asked for slices before: yurthub begins to gather them.
+        // No client asked for slices before: yurthub begins to gather them.
         let failure = last_failure(&view, "EndpointSlice");
         assert!(failure.contains("answered 429"), "{view:#?}");
     }

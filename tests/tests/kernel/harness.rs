@@ -41,7 +41,7 @@ fn a_cluster_address_that_is_not_rewritten_goes_nowhere() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_port_that_nobody_serves_refuses() {
+fn a_port_without_a_server_refuses() {
     let (_site, web, client) = web_and_client().unwrap();
     web.serve_name(80).unwrap();
     assert!(client.dial("10.244.1.2:80", 1).unwrap()[0].is_from("web"));

@@ -121,14 +121,14 @@ fn settled(cluster: &Cluster, capacity: Capacity) -> (SimulatedAgent<Fake>, Stat
     (agent, state)
 }
 
-/// Where it gets to when nobody kills it, and with how many writes.
+/// Where it gets to when it is not killed, and with how many writes.
 fn walked(first: &Cluster, then: &Cluster, capacity: Capacity) -> (State, u64) {
     let (_, expected) = settled(then, capacity);
     let (mut agent, before) = settled(first, capacity);
     agent.kernel.maps.walk(before, expected.clone());
     agent.see(then);
     assert_eq!(agent.settle(Grace::None).unwrap(), expected);
-    assert_eq!(agent.repaired, 0, "an audit found what nobody had spoilt");
+    assert_eq!(agent.repaired, 0, "an audit found damage that was never done");
     assert_eq!(agent.kernel.maps.wrong, Vec::<String>::new());
     (expected, agent.kernel.maps.writes.1)
 }

@@ -16,7 +16,7 @@
 //!
 //! All objects of a step are told at once, to the agent of node `n1`. After each write every element proves
 //! itself, an address that was and will be served is never gone, and a Service that keeps a backend never
-//! refuses. After each step no name and no region is left that nobody uses.
+//! refuses. After each step no name and no region is left without use.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
@@ -117,7 +117,7 @@ impl Scenario {
             let short = agent.kernel.mirror.shortages().services().map(|service| service.name.to_string());
             assert_eq!(short.collect::<BTreeSet<_>>(), step.short, "{at}: short");
             if is_faultless {
-                assert_eq!(agent.repaired, 0, "{at}: an audit found what nobody had spoilt");
+                assert_eq!(agent.repaired, 0, "{at}: an audit found damage that was never done");
                 let writes = agent.kernel.maps.writes.0;
                 assert_eq!(writes, step.writes.unwrap_or(writes), "{at}: front-end writes");
             }

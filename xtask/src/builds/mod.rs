@@ -14,7 +14,7 @@ const NEXT_LAYOUT_AGENT: &str = "EDGELOOP_NEXT_LAYOUT_AGENT";
 const PREVIOUS_AGENT: &str = "EDGELOOP_PREVIOUS_AGENT";
 const PREVIOUS_OBJECT: &str = "EDGELOOP_PREVIOUS_OBJECT";
 
-/// A test that needs the previous build lies in a module of this name: where there is none, it is ignored.
+/// A test that needs the previous build lies in a module of this name: without such a build it is ignored.
 pub(crate) const PREVIOUS_TESTS: &str = "previous::";
 
 /// What is handed to tests and benches.

@@ -48,7 +48,7 @@ pub(super) fn first_words(path: &Path) -> io::Result<Vec<u32>> {
     if !is_array {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    // Whole words, so that the kernel has room for a value that is none.
+    // Whole words, so that the kernel has room for a value of no bytes.
     let mut words = vec![0_u32; info.value_size.div_ceil(4) as usize];
     sys::lookup(fd.as_fd(), &[0; 4], bytemuck::cast_slice_mut(&mut words))?;
     Ok(words)

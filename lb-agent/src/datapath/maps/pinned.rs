@@ -34,7 +34,7 @@ pub fn folder_of(pin_root: &Path, name: GenerationName) -> PathBuf {
 /// Every folder of maps, of whatever layout version, those of this version first.
 ///
 /// # Errors
-/// When the pin root cannot be read; that there is none is no error.
+/// When the pin root cannot be read; a missing one is no error.
 pub fn generations(pin_root: &Path) -> io::Result<Vec<GenerationName>> {
     let entries = match fs::read_dir(pin_root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -53,7 +53,7 @@ pub fn generations(pin_root: &Path) -> io::Result<Vec<GenerationName>> {
 /// Why the maps in a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There are none, or not all of them.
+    /// All or some are missing.
     #[error("no maps of Edgeloop are pinned in {}", folder.display())]
     Absent { folder: PathBuf },
     /// A map of that name is of another kind or size.

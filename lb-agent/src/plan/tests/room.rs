@@ -39,7 +39,7 @@ fn a_service_with_a_topology_takes_the_place_of_one_without() {
     assert_eq!(short(&bench, "b"), Some(Starved::Frontends));
 
     bench.bring(frontend(4), Some(&with_topology(want("d", [4]))));
-    assert_eq!(bench.backends(4), None, "nobody is left to give way");
+    assert_eq!(bench.backends(4), None, "no element is left to give way");
     assert_eq!(short(&bench, "d"), Some(Starved::Frontends));
 }
 

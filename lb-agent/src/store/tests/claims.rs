@@ -41,7 +41,7 @@ fn the_older_service_owns_an_address_then_the_first_by_name() {
 }
 
 #[test]
-fn whoever_loses_or_inherits_an_address_is_touched() {
+fn a_service_that_loses_or_inherits_an_address_is_touched() {
     let skipped = Service { skipped: Some(Skipped::Headless), ..claimant("a", 1) };
     let moved = Service { addresses: service("m").addresses, ..claimant("a", 1) };
     let renumbered = Service { ports: vec![port("http", Protocol::Tcp, 81)], ..claimant("a", 1) };

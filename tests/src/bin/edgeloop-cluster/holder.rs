@@ -61,7 +61,7 @@ pub(crate) fn up(name: &str) -> Result<Whereabouts> {
     }
 }
 
-/// Asks the holder to end, and waits until it has. That there is none is success.
+/// Asks the holder to end, and waits until it has. Success when it does not run.
 pub(crate) fn down(name: &str) -> Result<()> {
     let Some(at) = running(name)? else {
         eprintln!("There is no cluster of the name {name} here.");

@@ -48,7 +48,7 @@ impl Upstream {
         Ok(Self { tls: Arc::new(tls), token: None, inside })
     }
 
-    /// Asked with this token, whoever the client is to its own cluster.
+    /// Asked with this token, whatever the client is to its own cluster.
     pub fn with_token(cluster: &Cluster, token: &str) -> Result<Self> {
         Ok(Self { token: Some(token.to_owned()), ..Self::of(cluster)? })
     }

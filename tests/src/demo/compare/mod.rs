@@ -41,7 +41,7 @@ pub fn run() -> Result<()> {
         rows.push(row);
         done
     };
-    add(trials::nobody(&ground)?)?;
+    add(trials::no_server(&ground)?)?;
     add(trials::ordered(&ground)?)?;
     add(trials::leaves_its_pool(&ground, NEVER)?)?;
     add(trials::changes_twice(&ground, LOST)?)?;

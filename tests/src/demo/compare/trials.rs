@@ -86,8 +86,8 @@ fn settle(ground: &Ground, wanted: &Decisions) -> Result<()> {
     Ok(())
 }
 
-/// Nobody serves in the pool.
-pub(super) fn nobody(ground: &Ground) -> Result<Row> {
+/// No server in the pool.
+pub(super) fn no_server(ground: &Ground) -> Result<Row> {
     let [ours, theirs] = ground.decision(NOWHERE.1)?;
     let got = tally(&ground.client.dial(NOWHERE.1, DIALS)?);
     let is_right = ours.as_ref().is_some_and(Set::is_empty) && got.keys().eq(["ECONNREFUSED"]);

@@ -111,7 +111,7 @@ fn twice_in_one_file_the_first_wins_and_it_is_said() {
 }
 
 #[test]
-fn a_malformed_file_changes_nothing_until_it_is_mended() {
+fn a_malformed_file_changes_nothing_until_it_is_corrected() {
     let mut folder = folder();
     let good = service("a", "10.0.0.1") + "---\n" + &service("b", "10.0.0.2");
     let bad = good.clone() + "---\napiVersion: v1\nkind: Service\nmetadata: {name: c}\nspec: {ports: 5}\n";

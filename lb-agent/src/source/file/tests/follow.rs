@@ -105,7 +105,7 @@ fn an_editor_that_moves_the_old_file_away_first_loses_nothing() {
 }
 
 #[test]
-fn a_malformed_file_is_reported_once_and_taken_up_when_mended() {
+fn a_malformed_file_is_reported_once_and_read_again_when_corrected() {
     let mut site = Site::new();
     site.write("conf/s.yaml", &service("a", "10.0.0.1"));
     site.follow();
@@ -212,7 +212,7 @@ fn a_folder_that_is_a_link_is_followed_when_it_is_swapped() {
 }
 
 #[test]
-fn writers_that_open_a_file_while_it_is_read_harm_nobody() {
+fn writers_that_open_a_file_while_it_is_read_do_no_harm() {
     let mut site = Site::new();
     site.write("conf/a.yaml", &service("a", "10.0.0.1"));
     site.follow();
@@ -241,7 +241,7 @@ fn a_dropped_follower_tells_nothing_more() {
 }
 
 #[test]
-fn it_ends_when_nobody_listens() {
+fn it_ends_when_its_receiver_is_gone() {
     let site = Site::new();
     let (send, sent) = channel();
     let follower = follow(site.path("conf"), move |_| {

@@ -216,7 +216,7 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// Of large numbers nobody reads what stands behind the point.
+/// Digits behind the point mean nothing in large numbers.
 fn three_figures(value: f64) -> String {
     let places = match value.abs() {
         100.0.. => 0,

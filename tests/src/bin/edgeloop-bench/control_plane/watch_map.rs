@@ -69,7 +69,7 @@ impl Watch for MapWatch {
         Box::new(move |change, service| announcer.announce(change, frontend(service), Until::Differs))
     }
 
-    /// Once nobody announces any more. What still waits is given up.
+    /// Once no more are announced. What still waits is given up.
     fn end(self: Box<Self>) -> Result<()> {
         let Self { announcer, thread } = *self;
         drop(announcer);
@@ -90,7 +90,7 @@ struct Announcer {
 impl Announcer {
     fn announce(&self, change: u32, key: Frontend4, until: Until) -> Result<()> {
         let before = self.map.read(&key).context("could not look at the map")?;
-        self.tell.send(Wanted { change, key, until, before }).ok().context("nobody looks at the map")
+        self.tell.send(Wanted { change, key, until, before }).ok().context("the map is no longer watched")
     }
 }
 

@@ -21,7 +21,7 @@ use super::times::Times;
 
 /// `NFNLGRP_NFTABLES`, as a bit.
 const GROUP: u32 = 1 << 6;
-/// The kernel forgets what nobody reads in time; a sync of everything is long.
+/// The kernel forgets what is not read in time; a sync of everything is long.
 const ROOM: usize = 256 << 20;
 const BUFFER: usize = 1 << 20;
 /// How often the thread looks whether it is to end.
