@@ -7,6 +7,7 @@ mod doors;
 mod effect;
 mod gate;
 mod ground;
+mod heartbeats;
 mod kube_proxy;
 mod ours;
 mod population;
@@ -83,6 +84,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     tell("its doors, polled");
     let numbers = next().start..next().end;
     let polled = doors::poll(&ground, &ours, numbers)?;
+    tell("Nodes whose status changes");
+    let heartbeats = heartbeats::beat(&ground, &ours, if *small { 1 } else { 3 })?;
     ours.end(&ground)?;
     let mut theirs = Vec::new();
     if has_nft {
@@ -91,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             theirs.push(kube_proxy_trial(&ground, plan, period, next())?);
         }
     }
-    Report { plan, versions, created, few, ours: trial, topology, polled, theirs }.print(*output)
+    Report { plan, versions, created, few, ours: trial, topology, polled, heartbeats, theirs }.print(*output)
 }
 
 fn plan(small: bool, seconds: Option<u32>) -> Plan {

@@ -13,6 +13,7 @@ use crate::goals::{self, Goal};
 use super::contender::Trial;
 use super::doors::{CLIENTS, LEAVERS, Polled};
 use super::effect::Effect;
+use super::heartbeats::{EVERY, Heartbeats, NODES};
 use super::population::{ENDPOINTS, POOLS, TOPOLOGY, TOPOLOGY_KEYS, is_annotated};
 use super::weigh::Memory;
 use super::{FEW, PACE, Plan};
@@ -30,6 +31,8 @@ pub(crate) struct Report {
     pub(crate) topology: (Effect, Effect),
     /// Our agent while clients poll its doors.
     pub(crate) polled: Polled,
+    /// What other Nodes' status costs our agent.
+    pub(crate) heartbeats: Heartbeats,
     /// kube-proxy with its default period and with its lowest, or nothing.
     pub(crate) theirs: Vec<Trial>,
 }
@@ -45,6 +48,7 @@ struct Whole<'a> {
     annotation: Effect,
     pool: Effect,
     polled: Polled,
+    heartbeats: Heartbeats,
     kube_proxy: Option<&'a Trial>,
     kube_proxy_lowest_period: Option<&'a Trial>,
     rows: Vec<Row>,
@@ -81,6 +85,7 @@ impl Report {
             annotation: self.topology.0,
             pool: self.topology.1,
             polled: self.polled,
+            heartbeats: self.heartbeats,
             kube_proxy: self.theirs.first(),
             kube_proxy_lowest_period: self.theirs.get(1),
             rows: self.rows(),
@@ -114,12 +119,8 @@ impl Report {
             let theirs = |at: usize| self.theirs.get(at).and_then(of);
             row(measure, [of(&self.ours), theirs(0), theirs(1)])
         };
-        let of_ours = |measure: String, value: f64| row(&measure, [Some(value), None, None]);
-        let (annotation, pool) = self.topology;
-        let moved = self.plan.population.on_mover().count();
-        let Polled { readyz, metrics, status, bare, changes: [alone, polled], leavers } = self.polled;
         let few = |of: fn(&Memory) -> f64| [Some(of(&self.few.0)), self.few.1.as_ref().map(of), None];
-        vec![
+        let mut rows = vec![
             all("process start to kernel complete, s", &|trial| Some(trial.cold.in_sync)),
             all("lists read to kernel complete, ms", &|trial| trial.cold.completing),
             all("a slice's change to the kernel, p50, ms", &|trial| Some(trial.changes.p50)),
@@ -130,6 +131,30 @@ impl Report {
             all("  the same, longest, ms", &|trial| Some(trial.control.max)),
             all("  a sync of what has changed, by its own count, mean, ms", &|trial| trial.partial_sync),
             all("  changes that a later one overtook", &|trial| Some(trial.changes.superseded as f64)),
+        ];
+        rows.extend(self.rows_of_ours());
+        rows.extend([
+            all("VmRSS, MB", &|trial| Some(trial.memory.resident)),
+            all("RssAnon, MB", &|trial| Some(trial.memory.anonymous)),
+            all("VmHWM (its peak), MB", &|trial| Some(trial.memory.peak)),
+            row(&format!("VmRSS at {FEW} Services, MB"), few(|memory| memory.resident)),
+            row(&format!("RssAnon at {FEW} Services, MB"), few(|memory| memory.anonymous)),
+            all("processor time until in sync, s", &|trial| Some(trial.processor_cold)),
+            all("processor time altogether, s", &|trial| Some(trial.processor)),
+            all("from the API server until in sync, MB", &|trial| Some(trial.bytes_cold)),
+            all("from the API server altogether, MB", &|trial| Some(trial.bytes)),
+        ]);
+        rows
+    }
+
+    /// What kube-proxy does not have, or was not asked.
+    fn rows_of_ours(&self) -> Vec<Row> {
+        let of_ours = |measure: String, value: f64| row(&measure, [Some(value), None, None]);
+        let (annotation, pool) = self.topology;
+        let moved = self.plan.population.on_mover().count();
+        let Polled { readyz, metrics, status, bare, changes: [alone, polled], leavers } = self.polled;
+        let beats = self.heartbeats;
+        vec![
             of_ours(
                 format!("an annotation to the kernel, median of {}, ms", annotation.changes),
                 annotation.p50,
@@ -151,15 +176,15 @@ impl Report {
             of_ours("  the same, p99, ms".to_owned(), bare.p99),
             of_ours(format!("{LEAVERS} clients that leave early: processor time, ms"), leavers[1]),
             of_ours("  the writer's part of it, ms".to_owned(), leavers[0]),
-            all("VmRSS, MB", &|trial| Some(trial.memory.resident)),
-            all("RssAnon, MB", &|trial| Some(trial.memory.anonymous)),
-            all("VmHWM (its peak), MB", &|trial| Some(trial.memory.peak)),
-            row(&format!("VmRSS at {FEW} Services, MB"), few(|memory| memory.resident)),
-            row(&format!("RssAnon at {FEW} Services, MB"), few(|memory| memory.anonymous)),
-            all("processor time until in sync, s", &|trial| Some(trial.processor_cold)),
-            all("processor time altogether, s", &|trial| Some(trial.processor)),
-            all("from the API server until in sync, MB", &|trial| Some(trial.bytes_cold)),
-            all("from the API server altogether, MB", &|trial| Some(trial.bytes)),
+            of_ours(
+                format!(
+                    "{NODES} Nodes, each changed every {} s: from the API server a day, MB",
+                    EVERY.as_secs()
+                ),
+                beats.day,
+            ),
+            of_ours("  the same for one change, bytes".to_owned(), beats.each),
+            of_ours("  processor time a second, ms".to_owned(), beats.processor),
         ]
     }
 
