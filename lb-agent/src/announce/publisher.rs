@@ -1,5 +1,7 @@
 //! Makes one Event of each warning, in its own time.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -7,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::{ApiClient, Backoff, RequestError, jitter};
+use crate::shown::Shown;
 
 use super::event;
 use super::queue::EventQueue;
@@ -22,7 +25,7 @@ pub struct RateLimit {
     /// The gap doubles after each Event that another agent has made, and after each failure, up to
     /// this: the work is done elsewhere.
     pub most: Duration,
-    /// How long the lack of the right to make Events is taken for granted.
+    /// How long the lack of the right to make Events in a namespace is taken for granted.
     pub without_right: Duration,
     /// How long the API server may send nothing.
     pub silence: Duration,
@@ -57,7 +60,16 @@ struct EventPublisher {
     backoff: Backoff,
     gap: Duration,
     not_before: Instant,
-    was_refused: bool,
+    /// Namespaces that have refused, and until when that is taken for granted.
+    refused: BTreeMap<Arc<str>, Instant>,
+    refusal: Refusal,
+}
+
+/// Whether the log has said that Events are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    News,
+    Said,
 }
 
 /// What became of an attempt to make an Event.
@@ -68,6 +80,7 @@ enum Posted {
     Known,
     /// It cannot be made, now or later.
     Moot,
+    /// Not in this namespace: a missing right, a quota, a policy.
     NoRight,
     Again,
 }
@@ -82,7 +95,8 @@ impl EventPublisher {
             backoff: Backoff::default(),
             gap: rate.gap,
             not_before: Instant::now(),
-            was_refused: false,
+            refused: BTreeMap::new(),
+            refusal: Refusal::News,
         }
     }
 
@@ -93,12 +107,25 @@ impl EventPublisher {
                 self.queue.news().await;
                 continue;
             };
+            if let Some(until) = self.refused_until(&warning.service.namespace)
+                && until > due
+            {
+                self.queue.put_off_all(&warning.service.namespace, until);
+                continue;
+            }
             tokio::select! {
                 () = sleep_until(due.max(self.not_before)) => self.post(&warning).await,
                 // Meanwhile another may be due sooner, or this be corrected.
                 () = self.queue.news() => {}
             }
         }
+    }
+
+    /// Until when the namespace counts as one that refuses.
+    fn refused_until(&mut self, namespace: &str) -> Option<Instant> {
+        let now = Instant::now();
+        self.refused.retain(|_, until| *until > now);
+        self.refused.get(namespace).copied()
     }
 
     async fn post(&mut self, warning: &TopologyWarning) {
@@ -114,7 +141,13 @@ impl EventPublisher {
         self.not_before = Instant::now() + wait;
         match posted {
             Posted::Made | Posted::Known | Posted::Moot => self.queue.settle(warning),
-            Posted::NoRight | Posted::Again => self.queue.put_off(warning, self.not_before),
+            Posted::NoRight => {
+                let namespace = &warning.service.namespace;
+                let until = Instant::now() + self.rate.without_right;
+                self.refused.insert(Arc::clone(namespace), until);
+                self.queue.put_off_all(namespace, until);
+            }
+            Posted::Again => self.queue.put_off(warning, self.not_before),
         }
         if let Some(error) = error {
             self.client.recover(&error);
@@ -129,9 +162,8 @@ impl EventPublisher {
             }
         };
         let asked = match (posted, error) {
-            (Posted::NoRight, _) => self.rate.without_right,
             (Posted::Again, Some(error)) => self.backoff.after(error),
-            (Posted::Made | Posted::Known | Posted::Moot | Posted::Again, _) => {
+            (Posted::Made | Posted::Known | Posted::Moot | Posted::NoRight | Posted::Again, _) => {
                 self.backoff.reset();
                 Duration::ZERO
             }
@@ -147,12 +179,15 @@ impl EventPublisher {
             Posted::Known => tracing::debug!(%service, "another agent has made the Event"),
             Posted::Moot => tracing::debug!(%service, error, "no Event can be made"),
             Posted::Again => tracing::debug!(%service, error, "could not make an Event; it is tried again"),
-            Posted::NoRight if self.was_refused => {}
+            Posted::NoRight if self.refusal == Refusal::Said => {
+                tracing::debug!(%service, error, "this namespace takes no Events either");
+            }
             Posted::NoRight => {
-                self.was_refused = true;
+                self.refusal = Refusal::Said;
                 tracing::info!(
+                    namespace = %Shown(&service.namespace),
                     error,
-                    "no right to make Events: what is wrong with a Service is in the log and in status alone"
+                    "this namespace takes no Events: what is wrong with its Services is in the log and in status alone"
                 );
             }
         }
@@ -164,7 +199,8 @@ impl Posted {
     ///
     /// 1. An Event of that name exists: another agent was first, or this one before it restarted.
     /// 2. A namespace that is going takes no Events and soon needs none; nor does one that is gone.
-    /// 3. Other refusals last, except for missing rights, which may be given later.
+    /// 3. Other refusals last, except for missing rights and quotas, which may be given later: they are a
+    ///    namespace's own, and say nothing of others.
     /// 4. What may pass is tried again.
     fn by(response: &Result<(), RequestError>) -> Self {
         let Err(error) = response else { return Self::Made };
@@ -203,6 +239,7 @@ mod tests {
             ("made", Ok(()), Posted::Made),
             ("there already", responded(409, "already exists"), Posted::Known),
             ("no right", responded(403, "forbidden"), Posted::NoRight),
+            ("a quota", responded(403, "events is forbidden: exceeded quota: few"), Posted::NoRight),
             ("the namespace goes", responded(403, gone), Posted::Moot),
             ("the namespace is gone", responded(404, "not found"), Posted::Moot),
             ("not taken for an Event", responded(422, "invalid"), Posted::Moot),

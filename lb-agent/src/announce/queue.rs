@@ -93,6 +93,15 @@ impl EventQueue {
         self.put(warning, Due::At(until));
     }
 
+    /// Nothing of this namespace is tried before.
+    pub(super) fn put_off_all(&self, namespace: &str, until: Instant) {
+        for (service, entry) in self.lock().iter_mut() {
+            if *service.namespace == *namespace && entry.due != Due::Settled {
+                entry.due = Due::At(until);
+            }
+        }
+    }
+
     fn put(&self, warning: &TopologyWarning, due: Due) {
         if let Some(entry) = self.lock().get_mut(&warning.service)
             && entry.warning == *warning

@@ -130,6 +130,28 @@ async fn without_the_right_the_api_server_is_left_in_peace() {
     assert_eq!(attempts(&server, 1).await, [403], "one attempt for all");
 }
 
+/// A quota, a policy or a missing right is one namespace's own.
+#[tokio::test]
+async fn what_one_namespace_refuses_is_asked_of_others_all_the_same() {
+    let server = Server::start().await;
+    server.refuse_events(&[(403, "exceeded quota: few")]);
+    let hour = RateLimit { without_right: Duration::from_secs(3600), spread: Duration::ZERO, ..FAST };
+    let (_agent, queue) = agent(&server, "n1", hour).await;
+    set(&queue, &warning("first", "rack"));
+    assert_eq!(attempts(&server, 1).await, [403]);
+    let of = |namespace: &str, name: &str| TopologyWarning {
+        service: ObjectName::new(namespace, name),
+        ..warning(name, "rack")
+    };
+    for number in 0..5 {
+        set(&queue, &warning(&format!("s-{number}"), "rack"));
+        set(&queue, &of("other", &format!("s-{number}")));
+    }
+    assert_eq!(attempts(&server, 6).await, [403, 201, 201, 201, 201, 201]);
+    let asked = server.events().into_iter().map(|(_, event)| event["metadata"]["namespace"].clone());
+    assert_eq!(asked.skip(1).collect::<Vec<_>>(), vec![json!("other"); 5]);
+}
+
 #[tokio::test]
 async fn one_event_that_fails_for_ever_holds_up_no_other() {
     let server = Server::start().await;
