@@ -3,12 +3,11 @@
 use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use lb_agent::cli::{Cli, sentence};
+use lb_agent::cli::{environment, sentence};
 use lb_agent::telemetry;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = environment::parse();
     telemetry::init();
     match cli.run() {
         Ok(code) => code,

@@ -16,7 +16,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, registry};
 use crate::shown::{Cut, MOST_OF_A_SENTENCE};
 
 /// What the log shows, in the syntax of `tracing` filters.
-const LOG: &str = "EDGELOOP_LOG";
+pub(crate) const LOG: &str = "EDGELOOP_LOG";
 const LEVEL: &str = "info";
 
 /// Sends the log to stderr from now on. A filter that is not understood is named there, and

@@ -1,6 +1,7 @@
 //! The command line: one command a file.
 
 pub mod cleanup;
+pub mod environment;
 pub mod plan;
 pub mod print;
 pub mod rules;

@@ -10,6 +10,7 @@ use crate::config::{Config, Manifests, PIN_ROOT, socket};
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
 
+use super::environment;
 use super::rules::RuleArgs;
 use super::source::ApiArgs;
 
@@ -54,6 +55,7 @@ pub struct Args {
 /// # Errors
 /// When it cannot start, or the kernel refuses maps or programs.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    environment::warn_of_unknown();
     let Args {
         source,
         api,

@@ -221,6 +221,26 @@ fn a_folder_that_is_not_there_is_no_empty_one() {
     assert!(pair.is_served().unwrap());
 }
 
+/// In a pod's specification a variable is often there without a value.
+#[test]
+#[ignore = "needs root"]
+fn empty_variables_are_none_and_one_that_is_not_read_is_named_once() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    let mut command = node.command(program().unwrap());
+    let flags = "SOURCE KUBECONFIG CONTEXT API_SERVER NODE CGROUP PIN_ROOT SOCKET MAX_SERVICES MAX_BACKENDS \
+                 AUDIT_INTERVAL HTTP EXCLUDE_SERVICE TOPOLOGY_LABEL POOL_LABEL ON_INVALID_TOPOLOGY LOG";
+    command.envs(flags.split_whitespace().map(|flag| (format!("EDGELOOP_{flag}"), "")));
+    command.envs([("EDGELOOP_HTPP", "127.0.0.1:1"), ("EDGELOOP_AGENT_SERVICE_HOST", "10.96.0.99")]);
+
+    let agent = Agent::spawn_as(node, &mut command, &[]).unwrap();
+
+    agent.wait_until("it is ready", |view| view.ready).unwrap();
+    let log = agent.log();
+    assert_eq!(log.matches("EDGELOOP_HTPP (did you mean EDGELOOP_HTTP?)").count(), 1, "{log}");
+    assert!(!log.contains("SERVICE_HOST") && !log.contains("127.0.0.1:1"), "{log}");
+}
+
 fn says(pair: &Pair, verb: &str, flags: &[&str]) -> Output {
     lb_agent_says(pair.client.node(), verb, flags).unwrap()
 }
