@@ -76,7 +76,8 @@ fn folder(written: PathBuf) -> PathBuf {
 
 /// All that is known of a cluster.
 struct Picture {
-    objects: Vec<Object>,
+    /// From nothing.
+    changes: Vec<Change>,
     notes: Vec<Ignored>,
     /// Nothing of it was left out.
     is_complete: bool,
@@ -85,17 +86,20 @@ struct Picture {
 }
 
 fn from_files(folders: &[PathBuf]) -> anyhow::Result<Picture> {
-    let (objects, report) = file::load(folders)?;
+    let (mut changes, report) = file::load(folders)?;
     warn(&report, io::stderr().lock()).context("could not write the warnings")?;
-    let notes = report.notes.iter().map(|note| Ignored {
-        object: path(&note.file),
+    if report.unknown > 0 {
+        changes.push(Change::Incomplete);
+    }
+    let notes = report.left_out().into_iter().chain(report.notes()).map(|note| Ignored {
+        object: note.object.as_ref().map_or_else(|| path(&note.file), ToString::to_string),
         why: line(&note.text),
         diagnostic: None,
     });
     Ok(Picture {
-        objects,
+        changes,
         notes: notes.collect(),
-        is_complete: report.problems.is_empty(),
+        is_complete: report.problems().is_empty(),
         told_by: "the manifests define",
     })
 }
@@ -106,22 +110,27 @@ fn from_api(config: KubeConfig) -> anyhow::Result<Picture> {
     for (object, problem) in &loaded.problems {
         writeln!(to, "warning: {object}: {}", line(problem)).context("could not write the warnings")?;
     }
+    let notes = loaded.problems.into_iter().map(|(object, why)| Ignored {
+        object: object.to_string(),
+        why,
+        diagnostic: None,
+    });
     Ok(Picture {
-        objects: loaded.objects,
-        notes: Vec::new(),
+        changes: loaded.changes,
+        notes: notes.collect(),
         is_complete: loaded.is_complete,
         told_by: "the API server has",
     })
 }
 
 fn warn(report: &FileReport, mut to: impl Write) -> io::Result<()> {
-    for problem in &report.problems {
-        writeln!(to, "error: {problem}; nothing of this file is used")?;
+    for problem in report.problems() {
+        writeln!(to, "error: {problem}; {}", problem.consequence())?;
     }
-    for duplicate in &report.duplicates {
+    for duplicate in report.duplicates() {
         writeln!(to, "warning: {duplicate}")?;
     }
-    for part in &report.left_out {
+    for part in report.left_out() {
         writeln!(to, "warning: {part}")?;
     }
     Ok(())
@@ -130,11 +139,12 @@ fn warn(report: &FileReport, mut to: impl Write) -> io::Result<()> {
 impl Picture {
     /// The names of all Nodes, sorted.
     fn nodes(&self) -> Vec<String> {
-        let names = self.objects.iter().filter_map(|object| match object {
-            Object::Node(node) => Some(node.name.to_string()),
-            Object::Service(_) | Object::Slice(_) => None,
-        });
-        let mut names: Vec<String> = names.collect();
+        let mut names = Vec::new();
+        for change in &self.changes {
+            if let Change::Apply(Object::Node(node)) = change {
+                names.push(node.name.to_string());
+            }
+        }
         names.sort_unstable();
         names
     }
@@ -181,10 +191,10 @@ fn print(
     shape: Shape,
     mut to: impl Write,
 ) -> io::Result<()> {
-    let Picture { objects, notes, .. } = picture;
+    let Picture { changes, notes, .. } = picture;
     let mut store = Store::new("", rules);
-    for object in objects {
-        store.apply(Change::Apply(object));
+    for change in changes {
+        store.apply(change);
     }
     for kind in Kind::ALL {
         store.apply(Change::Synced(kind));

@@ -38,11 +38,32 @@ pub struct Nameless {
 /// Why nothing of an object can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    #[error("metadata.name: {0}")]
+    #[error("{}: {}", self.field(), self.what())]
     Nameless(#[from] Nameless),
     /// A label or annotation that is read.
-    #[error("{place}[\"{key}\"]: is not a text")]
+    #[error("{}: {}", self.field(), self.what())]
     NotText { place: &'static str, key: &'static str },
+}
+
+const NOT_TEXT: &str = "is not a text";
+
+impl Unusable {
+    #[must_use]
+    pub fn field(&self) -> String {
+        match self {
+            Self::Nameless(_) => "metadata.name".to_owned(),
+            Self::NotText { place, key } => format!("{place}[\"{key}\"]"),
+        }
+    }
+
+    /// What is wrong with that field.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::Nameless(nameless) => nameless.to_string(),
+            Self::NotText { .. } => NOT_TEXT.to_owned(),
+        }
+    }
 }
 
 fn object_name(kind: Kind, metadata: &Metadata, names: &mut Interner) -> Result<ObjectName, Nameless> {

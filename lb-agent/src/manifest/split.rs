@@ -1,83 +1,73 @@
-//! A file's text into its documents, each still a plain tree, numbered from 1.
+//! A file's text into its parts, as `---` divides it. Pure.
 
-use serde_json::Value;
-
-use super::Unusable;
-
-/// A document's number and its tree, or why it has none.
-pub(super) type Document = (usize, Result<Value, Unusable>);
-
-/// One object or list; nothing but blanks is no document.
-pub(super) fn json(text: &str) -> Vec<Document> {
-    let text = without_mark(text);
-    if text.trim().is_empty() {
-        return Vec::new();
-    }
-    vec![(1, serde_json::from_str(text).map_err(|error| unreadable(None, &error.to_string())))]
+/// One part, without the divider before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part<'a> {
+    pub(super) text: &'a str,
+    /// How many lines of the file come before it.
+    pub(super) lines_before: usize,
 }
 
-/// The documents that `---` divides. What stands before the first `---` is a document only if
-/// it holds more than comments and directives.
-pub(super) fn yaml(text: &str) -> Vec<Document> {
-    let text = without_mark(text);
-    let documents = bounds(text).into_iter().enumerate().map(|(index, (start, end))| {
-        let number = index + 1;
-        let value = parse(&text[start..end]).map_err(|error| {
-            // Read again with the lines before it, so that the line in the message is the file's.
-            let before = "\n".repeat(text[..start].matches('\n').count());
-            let placed = parse(&(before + &text[start..end])).err().unwrap_or(error);
-            unreadable(Some(number), &placed.render_with_formatter(&serde_saphyr::UserMessageFormatter))
-        });
-        (number, value)
-    });
-    documents.collect()
-}
-
-/// Some editors begin a file with a byte order mark.
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
-fn unreadable(document: Option<usize>, message: &str) -> Unusable {
-    Unusable { document, field: None, message: message.trim_end().replace('\n', " ") }
-}
-
-fn bounds(text: &str) -> Vec<(usize, usize)> {
-    let mut starts = vec![0];
+/// The parts of a file. What stands before the first `---` is a part only if it holds more than comments and
+/// directives, and so is what comes after a `...`, which ends a document.
+pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut parts = Vec::new();
+    let mut here = Here { start: 0, line: 0, holds: Holds::Preface };
     let mut position = 0;
-    let mut only_preface = true;
-    for line in text.split_inclusive('\n') {
-        let bare = line.trim_end();
-        if is_divider(bare) {
-            if !(only_preface && starts.len() == 1) {
-                starts.push(position);
+    for (line, written) in text.split_inclusive('\n').enumerate() {
+        let bare = written.trim_end();
+        if begins(bare, DIVIDER) {
+            // A directive speaks of the document that follows, and needs the divider after it.
+            if here.holds == Holds::Directive {
+                here.holds = Holds::Document;
+            } else {
+                parts.extend(here.part(text, position));
+                here = Here { start: position + DIVIDER.len(), line, holds: Holds::Document };
             }
-            only_preface = false;
-        } else if !(bare.is_empty() || bare.starts_with(['#', '%'])) {
-            only_preface = false;
+        } else if begins(bare, END) {
+            parts.extend(here.part(text, position));
+            here = Here { start: position + written.len(), line: line + 1, holds: Holds::Preface };
+        } else if here.holds == Holds::Preface && bare.starts_with('%') {
+            here.holds = Holds::Directive;
+        } else if !(bare.is_empty() || bare.starts_with('#')) {
+            here.holds = Holds::Document;
         }
-        position += line.len();
+        position += written.len();
     }
-    let ends = starts.iter().skip(1).copied().chain([text.len()]).collect::<Vec<_>>();
-    starts.into_iter().zip(ends).collect()
+    parts.extend(here.part(text, text.len()));
+    parts
 }
 
-fn is_divider(line: &str) -> bool {
-    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+const DIVIDER: &str = "---";
+const END: &str = "...";
+
+/// Whether a line is this mark: behind it stands nothing, or blanks, or a comment, with or without a blank, or the
+/// beginning of a document.
+fn begins(line: &str, mark: &str) -> bool {
+    line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '#']))
 }
 
-/// The reader's limits are there against bombs of aliases; the size of an honest file is not
-/// limited.
-fn parse(document: &str) -> Result<Value, serde_saphyr::Error> {
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_events: 100_000_000,
-            max_nodes: 50_000_000,
-            max_total_scalar_bytes: 1 << 30,
-            max_total_comment_bytes: 1 << 30,
-        },
-    };
-    let value: Option<Value> = serde_saphyr::from_str_with_options(document, options)?;
-    Ok(value.unwrap_or_default())
+/// Where the part at hand begins.
+struct Here {
+    start: usize,
+    line: usize,
+    holds: Holds,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Blanks and comments, before any divider.
+    Preface,
+    /// A `%` line as well.
+    Directive,
+    Document,
+}
+
+impl Here {
+    fn part<'a>(&self, text: &'a str, end: usize) -> Option<Part<'a>> {
+        let text = text.get(self.start..end)?;
+        (self.holds == Holds::Document).then_some(Part { text, lines_before: self.line })
+    }
 }

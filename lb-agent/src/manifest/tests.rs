@@ -5,6 +5,8 @@ use super::*;
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: 10.0.0.1}\n";
 const SLICE: &str = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s-1}\naddressType: IPv4\nendpoints: null\nports: null\n";
 const NODE: &str = "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n";
+const JSON: &str = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}"#;
+const JSON_NODE: &str = r#"{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}"#;
 
 /// Each object as `document kind name`.
 fn objects(manifest: &Manifest) -> Vec<String> {
@@ -12,30 +14,45 @@ fn objects(manifest: &Manifest) -> Vec<String> {
     objects.map(|defined| format!("{} {}", defined.document, defined.object.key())).collect()
 }
 
-fn yaml(text: &str) -> Result<Manifest, Unusable> {
-    read(text, Format::Yaml, &mut Interner::default()).map_err(|rejected| rejected.why)
+/// Each problem as `document: object: field: message`, as far as they are known, `*` before one that may be about
+/// any object.
+fn problems(manifest: &Manifest) -> Vec<String> {
+    let problem = |Problem { document, object, field, message }: &Problem| {
+        let document = document.map(|number| format!("{number}: ")).unwrap_or_default();
+        let object = object.as_ref().map_or("*: ".to_owned(), |object| format!("{object}: "));
+        let field = field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
+        format!("{document}{object}{field}{message}")
+    };
+    manifest.problems.iter().map(problem).collect()
 }
 
-fn json(text: &str) -> Result<Manifest, Unusable> {
-    read(text, Format::Json, &mut Interner::default()).map_err(|rejected| rejected.why)
+fn read_all(text: &str) -> Manifest {
+    read(text, &mut Interner::default())
+}
+
+/// What is wrong with the only object of a text.
+fn problem(text: &str) -> String {
+    let found = read_all(text);
+    assert_eq!(found.objects, [], "{text}");
+    problems(&found).join("; ")
 }
 
 #[test]
 fn manifests_are_known_by_their_names() {
     for (name, expected) in [
-        ("a.yaml", Some(Format::Yaml)),
-        ("a.b.yml", Some(Format::Yaml)),
-        ("a.json", Some(Format::Json)),
-        (".a.yaml", None),
-        ("..data", None),
-        (".yaml", None),
-        ("a.yaml~", None),
-        ("a.yaml.swp", None),
-        ("a.txt", None),
-        ("yaml", None),
-        ("a.YAML", None),
+        ("a.yaml", true),
+        ("a.b.yml", true),
+        ("a.json", true),
+        (".a.yaml", false),
+        ("..data", false),
+        (".yaml", false),
+        ("a.yaml~", false),
+        ("a.yaml.swp", false),
+        ("a.txt", false),
+        ("yaml", false),
+        ("a.YAML", false),
     ] {
-        assert_eq!(Format::of(name), expected, "{name}");
+        assert_eq!(is_manifest(name), expected, "{name}");
     }
 }
 
@@ -59,6 +76,10 @@ fn documents_are_divided_and_counted_by_their_dividers() {
             format!("{SERVICE}---\n# none\n---\n{NODE}---\n"),
             "1 Service default/s, 3 Node n1",
         ),
+        ("a comment right behind a divider", format!("{SERVICE}---# two\n{NODE}"), both),
+        ("blanks behind a divider", format!("{SERVICE}--- \t\n{NODE}"), both),
+        ("a document on the divider's line", format!("--- {JSON}\n---\n{NODE}"), both),
+        ("after a document's end without a divider", format!("{SERVICE}...\n{NODE}"), both),
         ("a document's end", format!("{SERVICE}...\n---\n{NODE}...\n"), both),
         ("Windows lines", format!("{SERVICE}---\n{NODE}").replace('\n', "\r\n"), both),
         ("a byte order mark", format!("\u{feff}{SERVICE}"), "1 Service default/s"),
@@ -70,9 +91,31 @@ fn documents_are_divided_and_counted_by_their_dividers() {
         ("comments only", "# one\n# two\n".to_owned(), ""),
         ("blanks only", "\n  \n".to_owned(), ""),
         ("null", "null\n---\n~\n".to_owned(), ""),
+        (
+            "JSON values one after another",
+            format!("{JSON}\n{JSON_NODE} {JSON_NODE}"),
+            "1 Service default/s, 2 Node n1, 3 Node n1",
+        ),
+        (
+            "JSON after a divider",
+            format!("{NODE}---\n{JSON}{JSON_NODE}"),
+            "1 Node n1, 2 Service default/s, 3 Node n1",
+        ),
+        ("YAML after JSON", format!("{JSON}\n---\n{NODE}"), both),
+        (
+            "YAML that begins with a brace",
+            "{apiVersion: v1, kind: Node, metadata: {name: n1}}".to_owned(),
+            "1 Node n1",
+        ),
+        (
+            "JSON with a number that is too large, in a field that is not read",
+            JSON_NODE.replace("{\"name", "{\"x\": 1e400, \"name"),
+            "1 Node n1",
+        ),
     ] {
-        let found = yaml(&text).unwrap_or_else(|error| panic!("{shows}: {error}"));
+        let found = read_all(&text);
         assert_eq!(objects(&found).join(", "), expected, "{shows}");
+        assert_eq!((problems(&found), found.extent), (vec![], Extent::Whole), "{shows}");
         assert!(found.notes.is_empty() && found.left_out.is_empty(), "{shows}");
     }
 }
@@ -105,12 +148,28 @@ fn lists_are_opened() {
             r#"{"apiVersion":"v1","kind":"NodeList","items":[{"metadata":{"name":"n1"}},{"metadata":{"name":"n2"}}]}"#,
             "1 Node n1, 1 Node n2",
         ),
+        (
+            "of which the kind comes last",
+            r#"{"apiVersion":"v1","items":[{"metadata":{"name":"s"}},{"metadata":{"name":"t"}}],"kind":"ServiceList"}"#,
+            "1 Service default/s, 1 Service default/t",
+        ),
+        (
+            "slices of v1beta1",
+            r#"{"apiVersion":"discovery.k8s.io/v1beta1","kind":"EndpointSliceList","items":[{"metadata":{"name":"s-1"}}]}"#,
+            "1 EndpointSlice default/s-1",
+        ),
+        (
+            "YAML",
+            "apiVersion: v1\nitems:\n- {apiVersion: v1, kind: Node, metadata: {name: n1}}\n- null\nkind: List\n",
+            "1 Node n1",
+        ),
         ("no items", r#"{"apiVersion":"v1","kind":"List","items":null}"#, ""),
         ("not even the field", r#"{"apiVersion":"v1","kind":"ServiceList"}"#, ""),
         ("nothing at all", " \n", ""),
     ] {
-        let found = json(text).unwrap_or_else(|error| panic!("{shows}: {error}"));
+        let found = read_all(text);
         assert_eq!(objects(&found).join(", "), expected, "{shows}");
+        assert_eq!((problems(&found), found.extent), (vec![], Extent::Whole), "{shows}");
     }
 }
 
@@ -122,8 +181,8 @@ fn other_kinds_are_skipped_with_one_note_for_each() {
         ---\napiVersion: serving.knative.dev/v1\nkind: Service\n\
         ---\napiVersion: v1\nkind: Pod\n\
         ---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n";
-    let found = yaml(text).unwrap();
-    assert_eq!(objects(&found), ["6 Node n1"]);
+    let found = read_all(text);
+    assert_eq!((objects(&found), problems(&found)), (vec!["6 Node n1".to_owned()], vec![]));
     assert_eq!(
         found.notes,
         [
@@ -136,113 +195,294 @@ fn other_kinds_are_skipped_with_one_note_for_each() {
 }
 
 #[test]
-fn one_malformed_document_makes_the_file_unusable_and_is_named() {
-    for (shows, text, expected) in [
-        ("not YAML", "a: [1".to_owned(), "unclosed bracket '[' at line 1, column 4"),
-        ("a null byte", "\0".to_owned(), "unexpected character: `\\u{0}' at line 1, column 1"),
-        ("a text", "hello\n".to_owned(), "is not a Kubernetes object: apiVersion and kind are expected"),
-        ("half of a file", "apiVersion: v1\n".to_owned(), "kind: is missing"),
-        ("the other half", "kind: Service\n".to_owned(), "apiVersion: is missing"),
-        ("a kind that is no text", "apiVersion: v1\nkind: [Service]\n".to_owned(), "kind: is not a text"),
-        ("no name", named("Node", "{}"), "metadata.name: every Node needs a name"),
-        ("an empty name", named("Service", "{name: \"\"}"), "metadata.name: every Service needs a name"),
+fn what_is_wrong_costs_its_object_alone_and_is_named() {
+    for (shows, (text, extent), expected) in wrong_documents() {
+        let found = read_all(&format!("{SERVICE}---\n# none\n---\n{text}---\n{NODE}"));
+        assert_eq!(objects(&found), ["1 Service default/s", "4 Node n1"], "{shows}");
+        assert_eq!(problems(&found), [format!("3: {expected}")], "{shows}");
+        assert_eq!(found.extent, extent, "{shows}");
+        let unread: Vec<String> = found.unread.iter().map(|object| object.key().to_string()).collect();
+        let expected = if extent == Extent::Whole { &["Service default/bad"][..] } else { &[] };
+        assert_eq!(unread, expected, "{shows}");
+    }
+}
+
+/// What it shows, the document and how much of a file with it is known, and the problem.
+fn wrong_documents() -> Vec<(&'static str, (String, Extent), &'static str)> {
+    let whole = |text: &str| (named("Service", text), Extent::Whole);
+    let part = |text: &str| (text.to_owned(), Extent::Part);
+    vec![
+        ("not YAML", part("a: [1\n"), "*: line 8, column 4: a syntax error: unclosed bracket '['"),
+        ("half of a file", part("apiVersion: v1\n"), "*: kind: is missing"),
+        ("half of a word", part("apiVersion: v1\nmetadata: {}\n"), "*: kind: is missing"),
+        ("the other half", part("kind: Service\n"), "*: apiVersion: is missing"),
+        (
+            "half of a field's name",
+            part("apiVers\n"),
+            "*: is not a Kubernetes object: apiVersion and kind are expected",
+        ),
+        ("a kind that is no text", part("apiVersion: v1\nkind: [Service]\n"), "*: kind: is not a text"),
+        (
+            "a list of objects that is no List",
+            part("[{apiVersion: v1, kind: Node}]\n"),
+            "*: is not a Kubernetes object: apiVersion and kind are expected",
+        ),
+        (
+            "objects in a list without a kind",
+            part("items: [{apiVersion: v1, kind: Node, metadata: {name: n1}}]\n"),
+            "*: kind: is missing",
+        ),
+        ("no name", part(&named("Node", "{}")), "*: metadata.name: every Node needs a name"),
+        (
+            "an empty name",
+            part(&named("Service", "{name: \"\"}")),
+            "*: metadata.name: every Service needs a name",
+        ),
+        (
+            "a name that is no text",
+            part(&named("Node", "{name: 5}")),
+            "*: metadata.name: invalid type: integer `5`, expected a string",
+        ),
         (
             "a field deep inside",
-            named("Service", "{name: s}") + "spec:\n  ports:\n  - port: 80\n  - port: eighty\n",
-            "spec.ports[1].port: invalid type: string \"eighty\", expected i32",
+            whole("{name: bad}\nspec:\n  ports:\n  - port: 80\n  - port: eighty\n"),
+            "Service default/bad: spec.ports[1].port: invalid type: string \"eighty\", expected i32",
         ),
         (
-            "an annotation without quotes",
-            named("Service", "{name: s, annotations: {openyurt.io/topologyKeys: true}}"),
-            "metadata.annotations[\"openyurt.io/topologyKeys\"]: is not a text",
+            "what JSON does not have, where it is read",
+            whole("{name: bad}\nspec: {ports: [{port: .inf}]}\n"),
+            "Service default/bad: spec.ports[0].port: is a value that JSON does not have",
         ),
-    ] {
-        assert_eq!(yaml(&text).expect_err(shows).to_string(), format!("document 1: {expected}"), "{shows}");
-        let error = yaml(&format!("{SERVICE}---\n# none\n---\n{text}")).expect_err(shows);
-        assert_eq!(error.document, Some(3), "{shows}");
-    }
+        (
+            "what looks like a number is one",
+            whole("{name: bad}\nspec: {clusterIP: 0x_1f}\n"),
+            "Service default/bad: spec.clusterIP: invalid type: integer `31`, expected a string",
+        ),
+        (
+            "an annotation that is read, without quotes",
+            whole("{name: bad, annotations: {openyurt.io/topologyKeys: true}}"),
+            "Service default/bad: metadata.annotations[\"openyurt.io/topologyKeys\"]: is not a text",
+        ),
+    ]
 }
 
 fn named(kind: &str, metadata: &str) -> String {
     format!("apiVersion: v1\nkind: {kind}\nmetadata: {metadata}\n")
 }
 
+/// Such files lie next to manifests. No object can hide in them, so they hold nothing back.
 #[test]
-fn an_unusable_file_still_names_what_can_be_named() {
-    let bad = named("Service", "{name: bad}") + "spec: 5\n";
-    let list = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSliceList\nitems: [5, {metadata: {name: s-2}, ports: 5}]\n";
-    for (shows, text, names) in [
-        ("the malformed one", bad.clone(), "Service default/bad"),
-        (
-            "those around it",
-            format!("{SERVICE}---\n{bad}---\n{NODE}"),
-            "Service default/s, Service default/bad, Node n1",
-        ),
-        ("not what is no YAML", format!("{SERVICE}---\na: [1\n---\n{NODE}"), "Service default/s, Node n1"),
-        ("items of a list", list.to_owned(), "EndpointSlice default/s-2"),
-        ("none without a name", named("Service", "5"), ""),
-        ("none of other kinds", format!("{}---\n{bad}", named("Pod", "{name: p}")), "Service default/bad"),
+fn a_document_without_apiversion_and_kind_is_no_object() {
+    let none =
+        |count: usize| format!("without apiVersion and kind it is no Kubernetes object: {count} skipped");
+    let other = |what: &str| format!("{what} is not read here: 1 skipped");
+    for (shows, text, note) in [
+        ("kustomization.yaml", "resources:\n  - tide.yaml\n", none(1)),
+        ("kustomization.yaml with a kind", "kind: Kustomization\n", other("Kustomization of ?")),
+        ("values.yaml", "image: {tag: 1.0}\nitems: [a b, 5, {b: c}]\n", none(1)),
+        ("a list of words", "items: [tide, reef]\n", none(1)),
+        ("null in both", "apiVersion:\nkind: ~\na: 1\n", none(1)),
+        ("Chart.yaml", "apiVersion: v2\nname: tide\n", other("? of v2")),
+        ("a JSON patch", "- {op: replace, path: /spec, value: 5}\n", none(1)),
+        ("package.json", r#"{"name": "tide", "items": [1, {"a": null}]}"#, none(1)),
+        ("an empty list", "[]", none(1)),
+        ("a number", "1.5\n", none(1)),
+        ("a sentence", "see the manual\n", none(1)),
+        ("several", "a: 1\n---\nb: 2\n", none(2)),
+        ("an object of another kind without its version", "kind: Deployment\n", other("Deployment of ?")),
     ] {
-        let rejected = read(&text, Format::Yaml, &mut Interner::default()).expect_err(shows);
-        let found: Vec<String> = rejected.objects.iter().map(|object| object.key().to_string()).collect();
-        assert_eq!(found.join(", "), names, "{shows}");
+        let found = read_all(text);
+        assert_eq!((problems(&found), found.extent), (vec![], Extent::Whole), "{shows}");
+        assert_eq!((objects(&found), found.notes), (vec![], vec![note]), "{shows}");
     }
-    let json = format!("{{{}", SERVICE);
-    assert_eq!(read(&json, Format::Json, &mut Interner::default()).unwrap_err().objects, []);
+}
+
+/// The value of a label that is read, as kubectl sends it on; `None` where an API server refuses it.
+#[test]
+fn scalars_are_those_that_kubectl_reads() {
+    for (written, expected) in [
+        ("tide", Some("tide")),
+        ("81e4521", Some("81e4521")),
+        ("1e400", Some("1e400")),
+        ("nO", Some("nO")),
+        ("tRUE", Some("tRUE")),
+        ("=", Some("=")),
+        ("0b2", Some("0b2")),
+        ("08:30", Some("08:30")),
+        ("1.2.3", Some("1.2.3")),
+        ("2026-01-02", Some("2026-01-02")),
+        ("'8'", Some("8")),
+        ("\"no\"", Some("no")),
+        ("!!str 8", Some("8")),
+        ("!!binary dGlkZQ==", Some("tide")),
+        ("|-\n      tide", Some("tide")),
+        ("8", None),
+        ("0x1f", None),
+        ("1_000", None),
+        ("80.0", None),
+        (".5", None),
+        ("1e3", None),
+        ("no", None),
+        ("Y", None),
+        ("true", None),
+        (".inf", None),
+        ("!!int x", None),
+        ("[tide]", None),
+        ("{tide: tide}", None),
+    ] {
+        let text = format!(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: s-1\n  labels:\n    \
+             kubernetes.io/service-name: {written}\n    other: {written}\n"
+        );
+        let found = read_all(&text);
+        let service = found.objects.first().and_then(|defined| match &defined.object {
+            Object::Slice(slice) => slice.service.as_deref(),
+            Object::Service(_) | Object::Node(_) => None,
+        });
+        assert_eq!(service, expected, "{written}");
+        assert_eq!(
+            (found.unread.len(), found.extent),
+            (usize::from(expected.is_none()), Extent::Whole),
+            "{written}"
+        );
+    }
+}
+
+#[test]
+fn a_number_is_what_it_is_however_it_is_written() {
+    for (written, port) in
+        [("80", 80), ("80.0", 80), ("8e1", 80), ("0x50", 80), ("0120", 80), ("8_0", 80), ("+80", 80)]
+    {
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{ports: [{{port: {written}}}]}}\n"
+        );
+        assert_eq!(ports(&text), [port], "{written}");
+    }
+    for written in ["80", "80.0", "8e1", "0.8e2"] {
+        let text = JSON.replace(
+            "{\"name\": \"s\"}",
+            &format!("{{\"name\": \"s\"}}, \"spec\": {{\"ports\": [{{\"port\": {written}}}]}}"),
+        );
+        assert_eq!(ports(&text), [80], "JSON {written}");
+    }
+    for written in ["80.5", "'80'", "99999999999", "eighty", "1e30"] {
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{ports: [{{port: {written}}}]}}\n"
+        );
+        assert!(
+            problem(&text).starts_with("1: Service default/s: spec.ports[0].port: invalid "),
+            "{written}"
+        );
+    }
+}
+
+fn ports(text: &str) -> Vec<u16> {
+    let found = read_all(text);
+    let Some(Defined { object: Object::Service(service), .. }) = found.objects.first() else {
+        return Vec::new();
+    };
+    service.ports.iter().map(|port| port.port).collect()
+}
+
+#[test]
+fn what_is_not_read_does_not_matter() {
+    for odd in
+        [".inf", "!!int x", "{~: a}", "{[a]: b}", "{<<: 5}", "5", "true", "[1, {a: .nan}]", "!!binary '*'"]
+    {
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nfuture: {odd}\nmetadata: {{name: s, labels: {{a: {odd}}}, annotations: \
+             {{a: {odd}}}, later: {odd}}}\nspec: {{soon: {odd}, clusterIP: 10.0.0.1, ports: [{{port: 80, targetPort: \
+             {odd}}}]}}\nstatus: {{x: {odd}}}\n"
+        );
+        let found = read_all(&text);
+        assert_eq!(
+            (objects(&found), problems(&found)),
+            (vec!["1 Service default/s".to_owned()], vec![]),
+            "{odd}"
+        );
+        assert_eq!(found.left_out, [], "{odd}");
+    }
 }
 
 #[test]
 fn a_line_in_a_message_is_the_files_line() {
-    let error = yaml(&format!("{SERVICE}---\napiVersion: v1\n kind: Node\n")).unwrap_err();
-    let expected = "document 2: mapping values are not allowed in this context at line 7, column 6";
-    assert_eq!(error.to_string(), expected);
-    assert_eq!(json("{").unwrap_err().to_string(), "EOF while parsing an object at line 1 column 1");
-    assert_eq!(json("{} {}").unwrap_err().to_string(), "trailing characters at line 1 column 4");
+    let wrong = "*: line 7, column 6: a syntax error: mapping values are not allowed in this context";
+    assert_eq!(
+        problems(&read_all(&format!("{SERVICE}---\napiVersion: v1\n kind: Node\n"))),
+        [format!("2: {wrong}")]
+    );
+    assert_eq!(problem("\n\n{\"a\":"), "1: *: line 3, column 5: EOF while parsing a value");
+    let found = read_all(&format!("{NODE}---\n{JSON}\n{{\"a\": 1"));
+    assert_eq!(objects(&found), ["1 Node n1", "2 Service default/s"]);
+    assert_eq!(problems(&found), ["3: *: line 6, column 7: EOF while parsing an object"]);
 }
 
 #[test]
 fn a_malformed_item_of_a_list_is_named_by_its_place() {
+    let no_object = "is not a Kubernetes object: apiVersion and kind are expected";
     for (item, expected) in [
-        ("5", "items[1]: is not a Kubernetes object: apiVersion and kind are expected"),
-        ("{apiVersion: v1}", "items[1].kind: is missing"),
+        ("5", format!("*: items[1]: {no_object}")),
+        ("{a: b}", "*: items[1].kind: is missing".to_owned()),
+        ("{apiVersion: v1}", "*: items[1].kind: is missing".to_owned()),
         (
-            "{apiVersion: v1, kind: Node, metadata: {name: 5}}",
-            "items[1].metadata.name: invalid type: integer `5`, expected a string",
+            "{apiVersion: v1, kind: Node, metadata: {name: n2, labels: 5}}",
+            "Node n2: items[1].metadata.labels: invalid type: integer `5`, expected a map".to_owned(),
         ),
-        ("{apiVersion: v1, kind: Node}", "items[1].metadata.name: every Node needs a name"),
-        ("{apiVersion: v1, kind: List, items: 5}", "items[1].items: is not a list"),
+        ("{apiVersion: v1, kind: Node}", "*: items[1].metadata.name: every Node needs a name".to_owned()),
+        ("{apiVersion: v1, kind: List, items: 5}", "*: items[1].items: is not a list".to_owned()),
         (
             "{apiVersion: v1, kind: NodeList, items: [{metadata: 5}]}",
-            "items[1].items[0].metadata: invalid type: integer `5`, expected an object",
+            "*: items[1].items[0].metadata: invalid type: integer `5`, expected an object".to_owned(),
         ),
     ] {
-        let text = format!("apiVersion: v1\nkind: List\nitems:\n- null\n- {item}\n");
-        assert_eq!(yaml(&text).expect_err(item).to_string(), format!("document 1: {expected}"));
+        let text = format!("apiVersion: v1\nkind: List\nitems:\n- null\n- {item}\n- {JSON_NODE}\n");
+        let found = read_all(&text);
+        assert_eq!(
+            (objects(&found), problems(&found)),
+            (vec!["1 Node n1".to_owned()], vec![format!("1: {expected}")]),
+            "{item}"
+        );
     }
-    let error = yaml("apiVersion: v1\nkind: List\nitems: 5\n").unwrap_err();
-    assert_eq!(error.to_string(), "document 1: items: is not a list");
+    assert_eq!(problem("apiVersion: v1\nkind: List\nitems: 5\n"), "1: *: items: is not a list");
+}
+
+/// As to kubectl.
+#[test]
+fn of_equal_keys_the_last_counts() {
+    let found = read_all("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nmetadata: {name: n2}\n");
+    assert_eq!(objects(&found), ["1 Node n2"]);
 }
 
 #[test]
-fn a_key_that_stands_twice_is_malformed() {
-    let error = yaml("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nmetadata: {name: n2}\n").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "document 1: duplicate mapping key `metadata` is not allowed here at line 4, column 1"
-    );
-}
-
-#[test]
-fn unknown_fields_do_not_matter() {
-    let text = "apiVersion: v1\nkind: Service\nfuture: {a: [1]}\nmetadata: {name: s, later: 1}\nspec: {soon: yes, clusterIP: 10.0.0.1}\nstatus: {x: 1}\n";
-    assert_eq!(objects(&yaml(text).unwrap()), ["1 Service default/s"]);
+fn of_v1_endpoints_it_is_known_that_there_are_some() {
+    let endpoints = |subsets: &str| {
+        format!(
+            "apiVersion: v1\nkind: Endpoints\nmetadata: {{name: s, namespace: shop}}\nsubsets: {subsets}\n"
+        )
+    };
+    for (subsets, expected) in [
+        ("[{addresses: [{ip: 10.1.0.1}]}]", 1),
+        ("[{notReadyAddresses: [{ip: 10.1.0.1}]}]", 1),
+        ("[{ports: [{port: 80}]}]", 0),
+        ("[]", 0),
+        ("null", 0),
+        ("5", 0),
+    ] {
+        let found = read_all(&endpoints(subsets));
+        assert_eq!(
+            (found.endpoints.len(), problems(&found), found.notes),
+            (expected, vec![], vec![]),
+            "{subsets}"
+        );
+        assert!(found.endpoints.iter().all(|service| *service == ObjectName::new("shop", "s")));
+    }
 }
 
 #[test]
 fn anchors_stay_within_their_document() {
     let text = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: &ip 10.0.0.1, clusterIPs: [*ip]}\n";
-    assert_eq!(objects(&yaml(text).unwrap()), ["1 Service default/s"]);
-    assert!(yaml(&format!("{text}---\na: *ip\n")).is_err());
+    assert_eq!(objects(&read_all(text)), ["1 Service default/s"]);
+    assert_eq!(problems(&read_all(&format!("{text}---\na: *ip\n"))).len(), 1);
 }
 
 #[test]
@@ -250,13 +490,29 @@ fn what_is_left_out_names_its_document_and_object() {
     let text = format!(
         "{NODE}---\n{SLICE}---\napiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{clusterIP: ten}}\n"
     );
-    let found = yaml(&text).unwrap();
+    let found = read_all(&text);
     let part = LeftOut {
         document: 3,
-        text: "Service default/s: spec.clusterIP: \"ten\" is not an IP address; it is left out".to_owned(),
+        object: found.objects[2].object.key(),
+        why: "spec.clusterIP: \"ten\" is not an IP address; it is left out".to_owned(),
     };
     assert_eq!(found.left_out, [part]);
     assert_eq!(found.objects.len(), 3);
+}
+
+#[test]
+fn what_is_small_and_means_much_is_refused_and_the_limit_named() {
+    let bomb = (1..12).fold("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, level| {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        text + &format!("a{level}: &a{level} [{aliases}]\n")
+    });
+    let found = read_all(&format!("{NODE}---\n{bomb}"));
+    let [problem] = &problems(&found)[..] else { panic!("{found:?}") };
+    assert!(
+        problem.ends_with("its aliases expand it past the limit, which is four times its size and 1 MiB"),
+        "{problem}"
+    );
+    assert_eq!(objects(&found), ["1 Node n1"]);
 }
 
 #[test]
@@ -264,6 +520,6 @@ fn a_large_file_is_read() {
     let item = "- {apiVersion: v1, kind: Node, metadata: {name: n, labels: {a: b, c: d}}}\n"
         .replace(": n,", ": node,");
     let text = format!("apiVersion: v1\nkind: List\nitems:\n{}", item.repeat(30_000));
-    assert_eq!(yaml(&text).unwrap().objects.len(), 30_000);
-    assert_eq!(yaml(&format!("{NODE}---\n").repeat(2_000)).unwrap().objects.len(), 2_000);
+    assert_eq!(read_all(&text).objects.len(), 30_000);
+    assert_eq!(read_all(&format!("{NODE}---\n").repeat(2_000)).objects.len(), 2_000);
 }

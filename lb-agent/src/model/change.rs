@@ -15,6 +15,10 @@ pub enum Change {
     /// All objects of this kind that exist have been sent. What the kernel holds beyond them may
     /// go, unless the source is incomplete.
     Synced(Kind),
+    /// This Service has endpoints in a form that is not read: `v1` Endpoints.
+    Endpoints(ObjectName),
+    /// It does not any more.
+    NoEndpoints(ObjectName),
     /// A part of the source was never readable since the start: it may hold any object.
     Incomplete,
     /// Objects may exist that the source never named: its lists do not surely name all of them. What it named

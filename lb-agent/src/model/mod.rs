@@ -2,6 +2,7 @@
 
 mod change;
 mod report;
+mod shards;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,9 +13,10 @@ use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
 pub use report::{
-    ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, SourceReport, SourceState,
-    path,
+    ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,
+    SourceReport, SourceState, path,
 };
+pub use shards::Shards;
 
 /// Namespace and name. Prints as `namespace/name`, as it is shown to people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

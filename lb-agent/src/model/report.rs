@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Kind, ObjectKey};
+use super::{Kind, ObjectKey, Shards};
 use crate::shown::{line, shown};
 
 /// The report of any source.
@@ -19,28 +20,102 @@ impl Default for SourceReport {
     }
 }
 
-/// The state of the files now, not what changed.
+/// The state of the files now, not what changed. A copy is cheap, and two of them are compared at the cost of
+/// what differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileReport {
-    /// Files that cannot be used as they are.
+    /// The files of which there is anything to say.
+    pub files: Shards<Arc<Path>, Arc<OfFile>>,
+    /// Objects that several places define.
+    pub duplicates: Shards<ObjectKey, Arc<[Duplicate]>>,
+    /// What is wrong with the folder itself.
+    pub folder: Vec<FileProblem>,
+    /// How many files were never known as a whole, and the folder where it never was. What they define is
+    /// unknown, and unknown is not empty: while there are any, nothing is removed for being absent.
+    pub unknown: usize,
+}
+
+/// What there is to say of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfFile {
+    /// What of it cannot be used as it is.
     pub problems: Vec<FileProblem>,
     /// Parts of usable objects that were left out.
     pub left_out: Vec<FileNote>,
-    /// Objects that several places define.
-    pub duplicates: Vec<Duplicate>,
     /// Kinds that are not read.
     pub notes: Vec<FileNote>,
-    /// Files that were never usable since the start. What they define is unknown, and unknown
-    /// is not empty: while there are any, nothing is removed for being absent.
-    pub incomplete: Vec<PathBuf>,
+    pub known: KnownFile,
 }
 
-/// Why a file, or the folder itself, cannot be used. What it defined before stays.
+/// Whether a file was known as a whole since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KnownFile {
+    #[default]
+    Once,
+    /// It may define any object.
+    Never,
+}
+
+impl FileReport {
+    /// Puts what there is to say of a file in the place of what was said.
+    pub fn set(&mut self, file: &Arc<Path>, new: OfFile) {
+        let was_unknown = self.files.get(file).is_some_and(|old| old.known == KnownFile::Never);
+        self.unknown -= usize::from(was_unknown);
+        self.unknown += usize::from(new.known == KnownFile::Never);
+        let any = new != OfFile::default();
+        self.files.set(Arc::clone(file), any.then(|| Arc::new(new)));
+    }
+
+    /// The problems, of the folder first, then by file.
+    #[must_use]
+    pub fn problems(&self) -> Vec<&FileProblem> {
+        let of_files = self.by_name().into_iter().flat_map(|(_, said)| &said.problems);
+        self.folder.iter().chain(of_files).collect()
+    }
+
+    /// By file.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<&FileNote> {
+        self.by_name().into_iter().flat_map(|(_, said)| &said.left_out).collect()
+    }
+
+    /// By file.
+    #[must_use]
+    pub fn notes(&self) -> Vec<&FileNote> {
+        self.by_name().into_iter().flat_map(|(_, said)| &said.notes).collect()
+    }
+
+    /// The files that were never known as a whole, by name.
+    #[must_use]
+    pub fn unknown_files(&self) -> Vec<&Path> {
+        let all = self.by_name().into_iter();
+        all.filter(|(_, said)| said.known == KnownFile::Never).map(|(file, _)| file).collect()
+    }
+
+    /// By object.
+    #[must_use]
+    pub fn duplicates(&self) -> Vec<&Duplicate> {
+        let mut all: Vec<&Duplicate> = self.duplicates.iter().flat_map(|(_, several)| &**several).collect();
+        all.sort_unstable();
+        all
+    }
+
+    fn by_name(&self) -> Vec<(&Path, &OfFile)> {
+        let mut all: Vec<(&Path, &OfFile)> =
+            self.files.iter().map(|(file, said)| (&**file, &**said)).collect();
+        all.sort_unstable_by_key(|(file, _)| *file);
+        all
+    }
+}
+
+/// Why a file, something in it, or the folder itself cannot be used. What it defined before stays.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileProblem {
     pub file: PathBuf,
     /// Counted from 1.
     pub document: Option<usize>,
+    /// The object that cannot be used; `None` where it may be any, or all.
+    pub object: Option<ObjectKey>,
     /// As in `spec.ports[0].port`.
     pub field: Option<String>,
     pub message: String,
@@ -63,6 +138,18 @@ impl FileProblem {
     }
 }
 
+impl FileProblem {
+    /// What is not used for it, as a sentence without a full stop.
+    #[must_use]
+    pub fn consequence(&self) -> String {
+        match (&self.object, self.document) {
+            (Some(object), _) => format!("{object} is not used as it stands there"),
+            (None, Some(_)) => "what stands there is not used".to_owned(),
+            (None, None) => "nothing of this file is used".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place(), self.what())
@@ -74,6 +161,8 @@ impl fmt::Display for FileProblem {
 pub struct FileNote {
     pub file: PathBuf,
     pub document: Option<usize>,
+    /// The object that it is about, if it is about one.
+    pub object: Option<ObjectKey>,
     pub text: String,
 }
 
@@ -85,9 +174,20 @@ impl FileNote {
     }
 }
 
+impl FileNote {
+    /// What is said, and of which object.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match &self.object {
+            Some(object) => format!("{object}: {}", line(&self.text)),
+            None => line(&self.text),
+        }
+    }
+}
+
 impl fmt::Display for FileNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place(), line(&self.text))
+        write!(f, "{}: {}", self.place(), self.what())
     }
 }
 

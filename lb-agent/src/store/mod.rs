@@ -54,6 +54,8 @@ pub struct Store {
     claims: Claims,
     synced: BTreeSet<Kind>,
     unread: known::Unread,
+    /// Services that have endpoints in a form that is not read.
+    unread_forms: BTreeSet<ObjectName>,
     dirty: BTreeSet<ObjectName>,
     /// Cluster IPs that came, went or changed hands since dirty Services were taken last.
     moved: BTreeSet<IpAddr>,
@@ -76,6 +78,7 @@ impl Store {
             claims: Claims::default(),
             synced: BTreeSet::new(),
             unread: known::Unread::default(),
+            unread_forms: BTreeSet::new(),
             dirty: BTreeSet::new(),
             moved: BTreeSet::new(),
             sweep: false,
@@ -113,6 +116,14 @@ impl Store {
                 self.look_at_all();
             }
             Change::Incomplete | Change::Unlisted | Change::Complete => {}
+            Change::Endpoints(service) => {
+                self.dirty.insert(service.clone());
+                self.unread_forms.insert(service);
+            }
+            Change::NoEndpoints(service) => {
+                self.unread_forms.remove(&service);
+                self.dirty.insert(service);
+            }
         }
     }
 
@@ -245,6 +256,21 @@ impl Store {
     /// The slices that name `service`.
     pub fn slices_of(&self, service: &ObjectName) -> impl Iterator<Item = &Slice> {
         self.slices.get(service).into_iter().flatten()
+    }
+
+    /// Why endpoints that `service` has are not read, each as a clause: those of a slice whose `addressType` is no IP
+    /// family, and `v1` Endpoints where there is no slice.
+    #[must_use]
+    pub fn not_read(&self, service: &ObjectName) -> Vec<String> {
+        let why = |slice: &Slice| {
+            let why = slice.not_read.as_ref()?;
+            Some(format!("the endpoints of EndpointSlice {} are not read: {why}", slice.name))
+        };
+        let mut found: Vec<String> = self.slices_of(service).filter_map(why).collect();
+        if self.unread_forms.contains(service) && self.slices_of(service).next().is_none() {
+            found.push("it has v1 Endpoints and no EndpointSlice, and only those are read".to_owned());
+        }
+        found
     }
 
     /// Every slice that exists, also those that do not count.

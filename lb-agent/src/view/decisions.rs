@@ -214,7 +214,7 @@ fn ignored_slice(slice: &Slice, store: &Store) -> Option<Ignored> {
 #[cfg(test)]
 mod tests {
     use crate::convert::Interner;
-    use crate::manifest::{Format, read};
+    use crate::manifest::read;
     use crate::model::{Change, Kind, Node, Object};
     use crate::store::Rules;
 
@@ -226,7 +226,7 @@ mod tests {
         let text = r#"{"apiVersion": "v1", "kind": "Service",
             "metadata": {"name": "web", "annotations": {"openyurt.io/topologyKeys": "openyurt.io/nodepool"}},
             "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]}}"#;
-        for defined in read(text, Format::Json, &mut Interner::default()).unwrap().objects {
+        for defined in read(text, &mut Interner::default()).objects {
             store.apply(Change::Apply(defined.object));
         }
         let port = &decisions(&store).service_ports[0];

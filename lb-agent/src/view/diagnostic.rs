@@ -175,6 +175,10 @@ impl Counts {
         }
     }
 
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, other)| *count += other);
+    }
+
     /// Takes back what [`add`](Self::add) counted.
     pub(super) fn subtract<'a>(&mut self, diagnostics: impl IntoIterator<Item = &'a Diagnostic>) {
         for diagnostic in diagnostics {

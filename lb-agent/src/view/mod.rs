@@ -8,4 +8,5 @@ pub mod kernel;
 pub mod of_service;
 pub mod of_source;
 pub mod published;
+pub mod reported;
 pub mod status;

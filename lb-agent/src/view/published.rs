@@ -12,6 +12,7 @@ use crate::store::Store;
 use super::by_service::ByService;
 use super::diagnostic::{Counts, Diagnostic, Reason};
 use super::of_source::of_source;
+use super::reported::Reported;
 
 /// A writer that publishes nothing for longer is stuck. It publishes about every second; a pass
 /// over a whole cluster takes a few.
@@ -24,7 +25,7 @@ pub struct Published {
     pub at: Instant,
     /// What the source is called.
     pub source: Arc<str>,
-    pub report: Arc<SourceReport>,
+    pub report: Reported,
     pub state: AgentState,
     pub node: NodeFacts,
     /// How a refused connection fails; `None` before the programs are loaded.
@@ -115,7 +116,7 @@ impl Published {
         Self {
             at: now,
             source: source.into(),
-            report: Arc::default(),
+            report: Reported::default(),
             state: AgentState::Starting,
             node: NodeFacts::of(store),
             refuses_by: None,
@@ -129,17 +130,22 @@ impl Published {
     /// All diagnostics but those of Services: few, as a rule.
     #[must_use]
     pub fn others(&self) -> Vec<Diagnostic> {
-        let mut others = of_source(&self.report);
-        let error = self.kernel_error.as_ref();
-        others.extend(error.map(|error| Diagnostic::new("kernel", Reason::Kernel, &**error)));
+        let mut others = of_source(self.report.report());
+        others.extend(self.of_kernel());
         others
+    }
+
+    fn of_kernel(&self) -> Option<Diagnostic> {
+        let error = self.kernel_error.as_ref();
+        error.map(|error| Diagnostic::new("kernel", Reason::Kernel, &**error))
     }
 
     /// How many diagnostics there are of each reason.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let mut counts = self.diagnostics.counts();
-        counts.add(&self.others());
+        counts.merge(self.report.counts());
+        counts.add(&self.of_kernel());
         counts
     }
 
@@ -218,7 +224,7 @@ impl MapFill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ApiReport, Change, FileReport, Kind, KindState};
+    use crate::model::{ApiReport, Change, FileReport, Kind, KindState, KnownFile, OfFile};
     use crate::store::Rules;
 
     #[test]
@@ -256,9 +262,13 @@ mod tests {
 
     #[test]
     fn every_diagnostic_is_counted_wherever_it_comes_from() {
-        let incomplete = vec!["/x/a.yaml".into()];
+        let mut files = FileReport::default();
+        let unknown = OfFile { known: KnownFile::Never, ..OfFile::default() };
+        files.set(&std::path::Path::new("/x/a.yaml").into(), unknown);
+        let mut report = Reported::default();
+        report.take(SourceReport::Files(files));
         let published = Published {
-            report: Arc::new(SourceReport::Files(FileReport { incomplete, ..FileReport::default() })),
+            report,
             kernel_error: Some("no memory".into()),
             ..Published::first(&Store::new("n1", Rules::default()), "file:/x", Instant::now())
         };

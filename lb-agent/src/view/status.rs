@@ -74,7 +74,7 @@ impl AgentView {
             refuses_by: refuses_by.map(str::to_owned),
             passes: *passes,
             diagnostics: diagnostics(published),
-            api: match &**report {
+            api: match report.report() {
                 SourceReport::Files(_) => None,
                 SourceReport::Api(report) => Some(report.into()),
             },

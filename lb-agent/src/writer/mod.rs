@@ -16,11 +16,11 @@ use tokio::sync::watch;
 use crate::announce::EventQueue;
 use crate::datapath::Grace;
 use crate::datapath::takeover::{Datapath, TakeoverError};
-use crate::model::SourceReport;
 use crate::plan::{Mirror, Sizes};
 use crate::source::Batch;
 use crate::store::Store;
 use crate::view::published::{AgentState, MapFill, NodeFacts, Published};
+use crate::view::reported::Reported;
 
 use due::Due;
 use grace::GracePeriods;
@@ -47,7 +47,7 @@ pub struct WriterConfig {
 pub struct Writer {
     source: Arc<str>,
     store: Store,
-    report: Arc<SourceReport>,
+    report: Reported,
     lifecycle: Lifecycle,
     grace_periods: GracePeriods,
     inbox: Inbox,
@@ -84,7 +84,7 @@ impl Writer {
         Self {
             source: Arc::clone(&published.source),
             store,
-            report: Arc::clone(&published.report),
+            report: published.report.clone(),
             lifecycle: Lifecycle::new(datapath, sizes),
             grace_periods: GracePeriods::new(grace),
             inbox: Inbox::new(inbox, to_self),
@@ -133,9 +133,7 @@ impl Writer {
         for change in batch.changes {
             self.store.apply(change);
         }
-        if *self.report != batch.report {
-            self.report = Arc::new(batch.report);
-        }
+        self.report.take(batch.report);
     }
 
     /// One pass. Links are looked at every second, and what failed to open or attach is tried again
@@ -243,8 +241,8 @@ impl Writer {
         let published = Published {
             at: Instant::now(),
             source: Arc::clone(&self.source),
-            report: Arc::clone(&self.report),
-            state: AgentState::of(&self.store, &self.report, self.lifecycle.is_attached()),
+            report: self.report.clone(),
+            state: AgentState::of(&self.store, self.report.report(), self.lifecycle.is_attached()),
             node: NodeFacts::of(&self.store),
             refuses_by: self.lifecycle.refuses_by(),
             maps: self.lifecycle.mirror().map(MapFill::of),

@@ -151,10 +151,15 @@ fn is_float(text: &str) -> bool {
         && exponent.is_none_or(|exponent| is_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
-/// As Go writes it into JSON: `80.0` is 80, and fits where an integer belongs. What is too large for a double
-/// is no number.
+/// What is too large for a double is no number.
 fn float(text: &str) -> Option<Number> {
-    let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+    of_float(text.parse().ok()?)
+}
+
+/// As Go writes it into JSON: `80.0` is 80, and fits where an integer belongs. `None` where it is infinite or
+/// no number.
+#[must_use]
+pub fn of_float(value: f64) -> Option<Number> {
     // No integer of 64 bits is larger by much.
     const LARGEST: f64 = 9e18;
     if value.fract() == 0.0 && value.abs() < LARGEST {

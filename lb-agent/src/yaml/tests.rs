@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Fault, first};
+use super::{Fault, first, odd, pieces};
 
 fn fault(text: &str) -> Fault {
     first(text).unwrap_err().fault
@@ -178,4 +178,59 @@ proptest::proptest! {
 #[test]
 fn null_is_a_document() {
     assert_eq!(first("--- ~\n--- a\n"), Ok(Value::Null));
+}
+
+#[test]
+fn what_json_does_not_have_is_odd_where_it_stands() {
+    let plain = |text: &str| pieces(text, &mut |_, _| panic!("no items: {text}"));
+    for (text, expected) in [
+        ("{a: .inf, b: 1}", json!({"a": odd(), "b": 1})),
+        ("[.NaN, !!int x, !!bool 1, !!binary '*']", json!([odd(), odd(), odd(), odd()])),
+        ("{~: x, b: 1}", json!({"b": 1})),
+        ("{[a, {b: c}]: {d: e}, b: 1}", json!({"b": 1})),
+        ("? {a: b}\n: [c]\nb: 1", json!({"b": 1})),
+        ("{? [a], b: 1}", json!({"b": 1})),
+        ("{[a]: &x 5, b: *x}", json!({"b": 5})),
+        ("{<<: 5, b: 1}", json!({"b": 1})),
+        ("{<<: {a: 1}, b: 1}", json!({"a": 1, "b": 1})),
+        ("[{b: 1}]", json!([{"b": 1}])),
+    ] {
+        assert_eq!(plain(text), Ok(expected), "{text}");
+    }
+    assert_eq!(
+        plain("a: [").unwrap_err().to_string(),
+        "line 1, column 4: a syntax error: unclosed bracket '['"
+    );
+}
+
+#[test]
+fn items_of_a_document_are_handed_over_as_they_come() {
+    for (shows, text, items, left) in [
+        (
+            "with what stood before them",
+            "{a: 1, items: [x, {k: z}, ~], b: 2}",
+            json!([{"a": 1}, "x", {"a": 1}, {"k": "z"}, {"a": 1}, null]),
+            json!({"a": 1, "items": [], "b": 2}),
+        ),
+        ("none", "items: []", json!([]), json!({"items": []})),
+        ("no list", "items: {items: [1]}", json!([]), json!({"items": {"items": [1]}})),
+        ("further in", "a: {items: [1]}", json!([]), json!({"a": {"items": [1]}})),
+        ("not of a mapping", "[items, [1]]", json!([]), json!(["items", [1]])),
+        (
+            "an item that is an alias",
+            "{a: &a 5, items: [*a]}",
+            json!([{"a": 5}, 5]),
+            json!({"a": 5, "items": []}),
+        ),
+        (
+            "of a list with an anchor: none",
+            "{items: &a [1], b: *a}",
+            json!([]),
+            json!({"items": [1], "b": [1]}),
+        ),
+    ] {
+        let mut handed = Vec::new();
+        let read = pieces(text, &mut |head, item| handed.extend([Value::Object(head.clone()), item]));
+        assert_eq!((Value::Array(handed), read), (items, Ok(left)), "{shows}");
+    }
 }

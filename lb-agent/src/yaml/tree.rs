@@ -5,13 +5,27 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::scalar::{Role, Scalar};
-use super::{Fault, MOST_DEPTH};
+use super::{Fault, MOST_DEPTH, odd};
 
 /// Aliases may add three times the text, and this.
 const MOST_ADDED: usize = 1 << 20;
 
+/// What becomes of that which JSON does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Odd {
+    /// There is no tree then.
+    Refused,
+    /// [`odd`] stands for it.
+    Marked,
+}
+
+type TakeItem<'a> = &'a mut dyn FnMut(&Map<String, Value>, Value);
+
 /// A tree that grows.
-pub(super) struct Tree {
+pub(super) struct Tree<'a> {
+    odd: Odd,
+    /// Takes the items of the list [`ITEMS`] of the document.
+    item: Option<TakeItem<'a>>,
     root: Option<Value>,
     open: Vec<Open>,
     /// What an anchor stands for, and how long it would be written out.
@@ -20,6 +34,8 @@ pub(super) struct Tree {
     added: usize,
     may_add: usize,
 }
+
+const ITEMS: &str = "items";
 
 /// A list or a mapping that has not ended.
 struct Open {
@@ -43,13 +59,38 @@ enum Key {
     Known(String),
     /// What is merged.
     Merge,
+    /// The value of a key that JSON does not have.
+    Odd,
 }
 
-impl Tree {
+impl<'a> Tree<'a> {
     /// For a text of this length.
-    pub(super) fn new(length: usize) -> Self {
+    pub(super) fn new(length: usize, odd: Odd) -> Self {
         let may_add = length.saturating_mul(3).saturating_add(MOST_ADDED);
-        Self { root: None, open: Vec::new(), anchors: HashMap::new(), added: 0, may_add }
+        Self { odd, item: None, root: None, open: Vec::new(), anchors: HashMap::new(), added: 0, may_add }
+    }
+
+    pub(super) fn with_items(self, item: TakeItem<'a>) -> Self {
+        Self { item: Some(item), ..self }
+    }
+
+    /// A value that JSON does not have is no fault where it may be marked.
+    pub(super) fn scalar_or_odd(&self, read: Result<Scalar, Fault>) -> Result<Scalar, Fault> {
+        match read {
+            Err(Fault::Number | Fault::Tag) if self.odd == Odd::Marked => {
+                Ok(Scalar { value: odd(), role: Role::Data })
+            }
+            Ok(_) | Err(_) => read,
+        }
+    }
+
+    /// The key that `value` is.
+    fn key(&self, value: &Value) -> Result<Key, Fault> {
+        match name(value) {
+            Ok(name) => Ok(Key::Known(name)),
+            Err(_) if self.odd == Odd::Marked => Ok(Key::Odd),
+            Err(fault) => Err(fault),
+        }
     }
 
     pub(super) fn finish(self) -> Value {
@@ -61,13 +102,12 @@ impl Tree {
         if anchor != 0 {
             self.anchors.insert(anchor, (value.clone(), length + 1));
         }
-        if let Some(Open { inside: Inside::Mapping { key: key @ Key::Wanted, .. }, .. }) =
-            self.open.last_mut()
-        {
-            *key = match role {
+        if self.wants_key() {
+            let key = match role {
                 Role::Merge => Key::Merge,
-                Role::Data => Key::Known(name(&value)?),
+                Role::Data => self.key(&value)?,
             };
+            self.set_key(key);
             return Ok(());
         }
         self.put(value)
@@ -85,7 +125,7 @@ impl Tree {
         if self.open.len() >= MOST_DEPTH {
             return Err(Fault::Depth);
         }
-        if let Some(Open { inside: Inside::Mapping { key: Key::Wanted, .. }, .. }) = self.open.last() {
+        if self.odd == Odd::Refused && self.wants_key() {
             return Err(Fault::Key);
         }
         self.open.push(Open { anchor, start, added_before: self.added, inside });
@@ -115,16 +155,43 @@ impl Tree {
             return Err(Fault::Size);
         }
         let value = value.clone();
-        if let Some(Open { inside: Inside::Mapping { key: key @ Key::Wanted, .. }, .. }) =
-            self.open.last_mut()
-        {
-            *key = Key::Known(name(&value)?);
+        if self.wants_key() {
+            let key = self.key(&value)?;
+            self.set_key(key);
             return Ok(());
         }
         self.put(value)
     }
 
+    fn wants_key(&self) -> bool {
+        let last = self.open.last().map(|open| &open.inside);
+        matches!(last, Some(Inside::Mapping { key: Key::Wanted, .. }))
+    }
+
+    fn set_key(&mut self, new: Key) {
+        if let Some(Open { inside: Inside::Mapping { key, .. }, .. }) = self.open.last_mut() {
+            *key = new;
+        }
+    }
+
+    /// Hands an item of the document's list over; gives back what is not one.
+    fn hand_over(&mut self, value: Value) -> Option<Value> {
+        match (&mut self.item, &*self.open) {
+            (
+                Some(take),
+                [
+                    Open { inside: Inside::Mapping { fields, key: Key::Known(name) }, .. },
+                    Open { anchor: 0, inside: Inside::List(_), .. },
+                ],
+            ) if name == ITEMS => take(fields, value),
+            _ => return Some(value),
+        }
+        None
+    }
+
     fn put(&mut self, value: Value) -> Result<(), Fault> {
+        let Some(value) = self.hand_over(value) else { return Ok(()) };
+        let odd = self.odd;
         match self.open.last_mut().map(|open| &mut open.inside) {
             None => self.root = Some(value),
             Some(Inside::List(items)) => items.push(value),
@@ -132,8 +199,14 @@ impl Tree {
                 Key::Known(name) => {
                     fields.insert(name, value);
                 }
-                Key::Merge => merge(fields, value)?,
+                Key::Merge => match merge(fields, value) {
+                    Err(_) if odd == Odd::Marked => {}
+                    merged => merged?,
+                },
+                // A key that is a list or a mapping.
+                Key::Wanted if odd == Odd::Marked => *key = Key::Odd,
                 Key::Wanted => return Err(Fault::Key),
+                Key::Odd => {}
             },
         }
         Ok(())

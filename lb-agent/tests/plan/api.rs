@@ -140,7 +140,8 @@ fn list(kind: &str) -> String {
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
         items.extend(documents.into_iter().filter(|document| document["kind"] == kind));
     }
+    let version = if kind == "EndpointSlice" { "discovery.k8s.io/v1" } else { "v1" };
     let kind = format!("{kind}List");
-    json!({"kind": kind, "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": items})
+    json!({"kind": kind, "apiVersion": version, "metadata": {"resourceVersion": "7"}, "items": items})
         .to_string()
 }

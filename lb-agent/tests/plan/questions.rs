@@ -100,7 +100,11 @@ fn what_is_usable_is_planned_and_a_file_that_is_not_fails_the_command() {
     let file = folder.path().join("broken.yaml");
     let begins = format!("error: {}: document 1: spec.ports: ", file.display());
     assert!(answer.stderr.starts_with(&begins), "{}", answer.stderr);
-    assert!(answer.stderr.ends_with("; nothing of this file is used\n"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.ends_with("; Service default/api is not used as it stands there\n"),
+        "{}",
+        answer.stderr
+    );
 }
 
 #[test]
@@ -114,8 +118,11 @@ fn a_part_that_is_left_out_is_a_warning() {
     assert_eq!(answer.code, Some(0));
     assert_eq!(answer.json()["servicePorts"][0]["outcome"], "refuse");
     let says = "EndpointSlice default/web-1: endpoints[0].addresses[0]: \"10.0.0.one\" is not an IP address; \
-                the endpoint is left out";
+                the endpoint of Service default/web is left out";
     assert!(answer.stderr.starts_with("warning: ") && answer.stderr.contains(says), "{}", answer.stderr);
+    let ignored = &answer.json()["ignored"][0];
+    assert_eq!(ignored["object"], "EndpointSlice default/web-1");
+    assert!(says.ends_with(ignored["why"].as_str().unwrap()), "{ignored}");
 }
 
 /// One backend per node, both on site `s1`, in pools of their own.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, bail, ensure};
 use lb_agent::convert::Interner;
 use lb_agent::datapath::{Grace, grace_period};
-use lb_agent::manifest::{Format, read};
+use lb_agent::manifest::read;
 use lb_agent::model::{Change, Frontend, Kind, Object, ObjectKey, ObjectName};
 use lb_agent::plan::{
     Capacity, Held, MapOp, Maps, Mirror, Observed, Proof, ReadError, RepairError, WriteError,
@@ -34,8 +34,11 @@ impl Cluster {
             ensure!(self.0.remove(&key).is_some(), "there is no {key}");
             return Ok(());
         }
-        let found = read(&manifests(line)?, Format::Yaml, &mut Interner::default())?;
-        ensure!(found.left_out.is_empty() && found.notes.is_empty(), "{found:?}");
+        let found = read(&manifests(line)?, &mut Interner::default());
+        ensure!(
+            found.left_out.is_empty() && found.notes.is_empty() && found.problems.is_empty(),
+            "{found:?}"
+        );
         self.0.extend(found.objects.into_iter().map(|defined| (defined.object.key(), defined.object)));
         Ok(())
     }

@@ -17,10 +17,6 @@ pub(super) struct Definitions {
 }
 
 impl Definitions {
-    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.used.keys()
-    }
-
     pub(super) fn used(&self, key: &ObjectKey) -> Option<&FileId> {
         self.used.get(key)
     }
@@ -30,9 +26,9 @@ impl Definitions {
         self.unread.get(key)?.first()
     }
 
-    /// The objects that several files define: whose definition is used, and whose are not.
-    pub(super) fn several(&self) -> impl Iterator<Item = (&ObjectKey, &FileId, &BTreeSet<FileId>)> {
-        self.shadowed.iter().filter_map(|(key, others)| Some((key, self.used.get(key)?, others)))
+    /// The files that define the object and are not used for it.
+    pub(super) fn shadowed(&self, key: &ObjectKey) -> impl Iterator<Item = &FileId> {
+        self.shadowed.get(key).into_iter().flatten()
     }
 
     pub(super) fn add(&mut self, key: &ObjectKey, file: &FileId) {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::manifest::Format;
+use crate::manifest::is_manifest;
 
 use super::folder::{FileId, Seen};
 use super::look::{Look, Stamp, look};
@@ -102,7 +102,7 @@ fn manifests(folder: &Path) -> io::Result<Vec<Arc<str>>> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         // A name that is not UTF-8 cannot be printed; its suffix is not a manifest's.
-        if let Some(name) = name.to_str().filter(|name| Format::of(name).is_some()) {
+        if let Some(name) = name.to_str().filter(|name| is_manifest(name)) {
             found.push(name.into());
         }
     }

@@ -1,15 +1,16 @@
 //! What all files together define, and what changed. Pure: it gets texts, and never reads a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::convert::Interner;
-use crate::manifest::{self, Format, LeftOut, Manifest, Rejected, Unusable};
-use crate::model::{Change, Duplicate, FileNote, FileProblem, FileReport, Object, ObjectKey, Unread};
+use crate::manifest::{self, Manifest};
+use crate::model::{Change, Duplicate, FileReport, Object, ObjectKey, ObjectName, Unread};
 
 use super::definitions::Definitions;
+use super::known::File;
 
 /// A file by its folder and name. Of several definitions of one object the first in this
 /// order is used.
@@ -37,18 +38,10 @@ pub struct Folder {
     folders: Vec<PathBuf>,
     files: BTreeMap<FileId, File>,
     definitions: Definitions,
+    /// How many files have `v1` Endpoints of a Service.
+    endpoints: BTreeMap<ObjectName, usize>,
     names: Interner,
-}
-
-#[derive(Debug, Default)]
-struct File {
-    /// Of the text that was read last, good or not.
-    hash: Option<u64>,
-    /// What the last usable text defined; `None` while there was none.
-    good: Option<Good>,
-    problem: Option<Unusable>,
-    /// The objects that unusable texts named since then.
-    unread: BTreeMap<ObjectKey, Unread>,
+    report: FileReport,
 }
 
 /// How an object stands in the files.
@@ -60,17 +53,12 @@ enum State<O, U> {
     Absent,
 }
 
-/// How objects stood before something was seen.
-type Before = BTreeMap<ObjectKey, State<Object, Unread>>;
-
-#[derive(Debug, Default)]
-struct Good {
-    /// Sorted by key, each key once.
-    objects: Vec<(ObjectKey, Object)>,
-    /// Objects that stand in the file more than once.
-    twice: Vec<ObjectKey>,
-    left_out: Vec<LeftOut>,
-    notes: Vec<String>,
+/// How things stood before something was seen.
+#[derive(Default)]
+struct Before {
+    objects: BTreeMap<ObjectKey, State<Object, Unread>>,
+    /// Of which Services there may be other `v1` Endpoints now, and whether there were any.
+    endpoints: BTreeMap<ObjectName, bool>,
 }
 
 impl Folder {
@@ -80,27 +68,37 @@ impl Folder {
             folders,
             files: BTreeMap::new(),
             definitions: Definitions::default(),
+            endpoints: BTreeMap::new(),
             names: Interner::default(),
+            report: FileReport::default(),
         }
     }
 
     /// Takes note of what was seen; returns what changed by it, all sightings together.
     ///
-    /// 1. A file that cannot be used changes nothing: what it defined last stays. What it names
-    ///    and no file defines exists and cannot be read.
+    /// 1. What cannot be read changes nothing: what a file defined last stays. What it names and no file
+    ///    defines exists and cannot be read. A file that is known in part takes nothing back.
     /// 2. Of several definitions the first by file is used; when it goes, the next takes over.
     /// 3. An object that reads as before is no change, wherever it stands now.
     pub fn take(&mut self, sightings: Vec<(FileId, Seen)>) -> Vec<Change> {
-        let mut before = Before::new();
+        let mut before = Before::default();
         for (file, seen) in sightings {
             match seen {
                 Seen::Text(text) => self.take_text(&file, &text, &mut before),
-                Seen::Unreadable(why) => self.take_problem(&file, unreadable(why)),
+                Seen::Unreadable(why) => self.take_problem(&file, why),
                 Seen::BeingWritten => self.take_unfinished(&file),
                 Seen::Gone => self.take_gone(&file, &mut before),
             }
         }
-        let changes = before.into_iter().filter_map(|(key, old)| match (old, self.state(&key)) {
+        self.changes(before)
+    }
+
+    fn changes(&mut self, before: Before) -> Vec<Change> {
+        for key in before.objects.keys() {
+            let several = self.duplicates(key);
+            self.report.duplicates.set(key.clone(), (!several.is_empty()).then(|| several.into()));
+        }
+        let objects = before.objects.into_iter().filter_map(|(key, old)| match (old, self.state(&key)) {
             (State::Read(old), State::Read(new)) if old == *new => None,
             (_, State::Read(new)) => Some(Change::Apply(new.clone())),
             (State::Unread(old), State::Unread(new)) if old == *new => None,
@@ -108,12 +106,15 @@ impl Folder {
             (State::Absent, State::Absent) => None,
             (State::Read(_) | State::Unread(_), State::Absent) => Some(Change::Delete(key)),
         });
-        changes.collect()
-    }
-
-    /// The objects that count, in order of their keys.
-    pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.definitions.keys().filter_map(|key| self.object(key))
+        let endpoints = before.endpoints.into_iter().filter_map(|(service, had)| {
+            let has = self.endpoints.contains_key(&service);
+            (had != has).then_some(if has {
+                Change::Endpoints(service)
+            } else {
+                Change::NoEndpoints(service)
+            })
+        });
+        objects.chain(endpoints).collect()
     }
 
     /// No file is known.
@@ -124,46 +125,16 @@ impl Folder {
 
     #[must_use]
     pub fn report(&self) -> FileReport {
-        let mut report = FileReport::default();
-        for (id, file) in &self.files {
-            let path = || self.path(id);
-            if let Some(Unusable { document, field, message }) = file.problem.clone() {
-                report.problems.push(FileProblem { file: path(), document, field, message });
-            }
-            let Some(good) = &file.good else {
-                report.incomplete.push(path());
-                continue;
-            };
-            report.left_out.extend(good.left_out.iter().map(|part| FileNote {
-                file: path(),
-                document: Some(part.document),
-                text: part.text.clone(),
-            }));
-            let notes = good.notes.iter().cloned();
-            report.notes.extend(notes.map(|text| FileNote { file: path(), document: None, text }));
-            let twice = good.twice.iter().cloned();
-            report.duplicates.extend(twice.map(|object| Duplicate { object, used: path(), ignored: path() }));
-        }
-        for (object, used, others) in self.definitions.several() {
-            report.duplicates.extend(others.iter().map(|other| Duplicate {
-                object: object.clone(),
-                used: self.path(used),
-                ignored: self.path(other),
-            }));
-        }
-        report
+        self.report.clone()
     }
 
-    fn path(&self, file: &FileId) -> PathBuf {
+    fn path(&self, file: &FileId) -> Arc<Path> {
         let folder = self.folders.get(file.folder).cloned().unwrap_or_default();
-        folder.join(&*file.name)
+        folder.join(&*file.name).into()
     }
 
     fn object(&self, key: &ObjectKey) -> Option<&Object> {
-        let file = self.definitions.used(key)?;
-        let objects = &self.files.get(file)?.good.as_ref()?.objects;
-        let at = objects.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
-        objects.get(at).map(|(_, object)| object)
+        self.files.get(self.definitions.used(key)?)?.object(key)
     }
 
     fn state(&self, key: &ObjectKey) -> State<&Object, &Unread> {
@@ -175,82 +146,109 @@ impl Folder {
         }
     }
 
+    fn duplicates(&self, key: &ObjectKey) -> Vec<Duplicate> {
+        let Some(used) = self.definitions.used(key) else { return Vec::new() };
+        let others: Vec<&FileId> = self.definitions.shadowed(key).collect();
+        let is_twice = |file: &FileId| self.files.get(file).is_some_and(|file| file.has_twice(key));
+        let twice = others.iter().copied().chain([used]).filter(|file| is_twice(file));
+        let twice = twice.map(|file| (file, file));
+        let pairs = twice.chain(others.iter().map(|other| (used, *other)));
+        let duplicate = |(used, ignored)| Duplicate {
+            object: key.clone(),
+            used: self.path(used).to_path_buf(),
+            ignored: self.path(ignored).to_path_buf(),
+        };
+        pairs.map(duplicate).collect()
+    }
+
     fn take_text(&mut self, id: &FileId, text: &str, before: &mut Before) {
         let hash = Some(hash(text));
         if self.files.get(id).is_some_and(|file| file.hash == hash) {
             return;
         }
-        let format = Format::of(&id.name).unwrap_or(Format::Yaml);
-        match usable(text).and_then(|text| manifest::read(text, format, &mut self.names)) {
-            Err(Rejected { why, objects }) => {
-                self.take_problem(id, why);
-                self.take_unread(id, objects, before);
-            }
-            Ok(manifest) => {
-                self.replace(id, Good::new(manifest), before);
-                self.files.entry(id.clone()).or_default().problem = None;
-            }
+        if text.is_empty() {
+            // A power cut leaves such files: that does not prove that nothing was to be defined.
+            let why = "is empty, as a half-written file is; one that is to define nothing holds a comment";
+            self.take_problem(id, why.to_owned());
+        } else {
+            let manifest = manifest::read(text, &mut self.names);
+            self.replace(id, manifest, before);
         }
         self.files.entry(id.clone()).or_default().hash = hash;
     }
 
-    fn take_problem(&mut self, id: &FileId, problem: Unusable) {
-        let file = self.files.entry(id.clone()).or_default();
-        file.hash = None;
-        file.problem = Some(problem);
-    }
-
-    /// What the file names stays until it can be used: more of it may be malformed by now.
-    fn take_unread(&mut self, id: &FileId, objects: Vec<Unread>, before: &mut Before) {
-        for object in objects {
-            let key = object.key();
-            self.note(&key, before);
-            self.definitions.add_unread(&key, id);
-            self.files.entry(id.clone()).or_default().unread.insert(key, object);
-        }
+    fn take_problem(&mut self, id: &FileId, why: String) {
+        self.files.entry(id.clone()).or_default().set_problem(why);
+        self.say(id);
     }
 
     /// A usable file that is being edited is as good as before, until the writer closes it.
     fn take_unfinished(&mut self, id: &FileId) {
-        let known = self.files.get(id).is_some_and(|file| file.good.is_some() || file.problem.is_some());
-        if !known {
-            self.take_problem(id, unreadable("is still being written".to_owned()));
+        if !self.files.contains_key(id) {
+            self.take_problem(id, "is still being written".to_owned());
         }
     }
 
     fn take_gone(&mut self, id: &FileId, before: &mut Before) {
         if self.files.contains_key(id) {
-            self.replace(id, Good::default(), before);
+            self.replace(id, Manifest::default(), before);
             self.files.remove(id);
+            self.say(id);
         }
     }
 
-    /// Puts `new` in the place of all that the file defined or named.
-    fn replace(&mut self, id: &FileId, new: Good, before: &mut Before) {
-        let file = self.files.get(id);
-        let unread: Vec<ObjectKey> = file.iter().flat_map(|file| file.unread.keys()).cloned().collect();
-        let old = file.and_then(|file| file.good.as_ref());
-        let old: Vec<ObjectKey> = old.iter().flat_map(|good| good.keys()).cloned().collect();
-        for key in unread.iter().chain(&old).chain(new.keys()) {
+    /// Puts `new` in the place of what the file defined or named.
+    fn replace(&mut self, id: &FileId, new: Manifest, before: &mut Before) {
+        let old = self.files.get(id);
+        let (had, had_unread) =
+            (old.map(File::keys).unwrap_or_default(), old.map(File::unread_keys).unwrap_or_default());
+        let had_endpoints = old.map(|old| old.endpoints.clone()).unwrap_or_default();
+        for key in had.iter().chain(&had_unread) {
             self.note(key, before);
         }
-        for key in &unread {
+        for defined in &new.objects {
+            self.note(&defined.object.key(), before);
+        }
+        for unread in &new.unread {
+            self.note(&unread.key(), before);
+        }
+        let file = self.files.remove(id).unwrap_or_default().with(new);
+        for key in &had_unread {
             self.definitions.remove_unread(key, id);
         }
-        for key in &old {
+        for key in &had {
             self.definitions.remove(key, id);
         }
-        for key in new.keys() {
+        for key in &file.keys() {
             self.definitions.add(key, id);
         }
-        let file = self.files.entry(id.clone()).or_default();
-        file.unread.clear();
-        file.good = Some(new);
+        for key in &file.unread_keys() {
+            self.definitions.add_unread(key, id);
+        }
+        self.count_endpoints(&had_endpoints, &file.endpoints, before);
+        self.files.insert(id.clone(), file);
+        self.say(id);
+    }
+
+    fn count_endpoints(
+        &mut self,
+        had: &BTreeSet<ObjectName>,
+        has: &BTreeSet<ObjectName>,
+        before: &mut Before,
+    ) {
+        for service in had.symmetric_difference(has) {
+            let count = self.endpoints.entry(service.clone()).or_default();
+            before.endpoints.entry(service.clone()).or_insert(*count > 0);
+            *count = if has.contains(service) { *count + 1 } else { *count - 1 };
+            if *count == 0 {
+                self.endpoints.remove(service);
+            }
+        }
     }
 
     /// Notes how an object stands, before it may stand otherwise.
     fn note(&self, key: &ObjectKey, before: &mut Before) {
-        if before.contains_key(key) {
+        if before.objects.contains_key(key) {
             return;
         }
         let state = match self.state(key) {
@@ -258,45 +256,15 @@ impl Folder {
             State::Unread(unread) => State::Unread(unread.clone()),
             State::Absent => State::Absent,
         };
-        before.insert(key.clone(), state);
-    }
-}
-
-impl Good {
-    fn new(manifest: Manifest) -> Self {
-        let mut keyed: Vec<(ObjectKey, Object)> =
-            manifest.objects.into_iter().map(|defined| (defined.object.key(), defined.object)).collect();
-        // Stable: of one key the first written stays first, and is the one kept.
-        keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let mut objects: Vec<(ObjectKey, Object)> = Vec::with_capacity(keyed.len());
-        let mut twice = Vec::new();
-        for (key, object) in keyed {
-            if objects.last().is_none_or(|(last, _)| *last != key) {
-                objects.push((key, object));
-            } else if twice.last() != Some(&key) {
-                twice.push(key);
-            }
-        }
-        objects.shrink_to_fit();
-        Self { objects, twice, left_out: manifest.left_out, notes: manifest.notes }
+        before.objects.insert(key.clone(), state);
     }
 
-    fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.objects.iter().map(|(key, _)| key)
+    /// Puts what there is to say of a file into the report.
+    fn say(&mut self, id: &FileId) {
+        let path = self.path(id);
+        let said = self.files.get(id).map(|file| file.said(&path)).unwrap_or_default();
+        self.report.set(&path, said);
     }
-}
-
-/// A power cut leaves files of length zero: that does not prove that nothing was to be defined.
-fn usable(text: &str) -> Result<&str, Rejected> {
-    if text.is_empty() {
-        let message = "is empty, as a half-written file is; one that is to define nothing holds a comment";
-        return Err(Rejected { why: unreadable(message.to_owned()), objects: Vec::new() });
-    }
-    Ok(text)
-}
-
-fn unreadable(message: String) -> Unusable {
-    Unusable { document: None, field: None, message }
 }
 
 fn hash(text: &str) -> u64 {

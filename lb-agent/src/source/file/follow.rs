@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::model::{Change, FileProblem, FileReport, Kind};
+use crate::model::{Change, FileProblem, FileReport, Kind, KnownFile, OfFile};
 
 use super::disk::Disk;
 use super::folder::Folder;
@@ -150,7 +150,7 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         if self.stopped.load(Ordering::Acquire) {
             return false;
         }
-        match (self.last.incomplete.is_empty(), report.incomplete.is_empty()) {
+        match (self.last.unknown == 0, report.unknown == 0) {
             // Before the first batch says that this was all.
             (true, false) => changes.insert(0, Change::Incomplete),
             (false, true) => changes.push(Change::Complete),
@@ -169,11 +169,13 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         let mut report = self.folder.report();
         let path = self.scanner.folder();
         if self.scanner.is_blind() && self.folder.is_empty() {
-            report.incomplete.push(path.to_owned());
+            let known = KnownFile::Never;
+            report.set(&path.into(), OfFile { known, ..OfFile::default() });
         }
-        report.problems.extend(self.scanner.problems().map(|message| FileProblem {
+        report.folder.extend(self.scanner.problems().map(|message| FileProblem {
             file: path.to_owned(),
             document: None,
+            object: None,
             field: None,
             message: message.to_owned(),
         }));

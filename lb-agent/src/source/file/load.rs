@@ -2,8 +2,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::model::{FileReport, Object};
+use crate::model::{Change, FileReport};
 
 use super::disk::{Disk, Scan};
 use super::folder::Folder;
@@ -36,18 +38,35 @@ impl FolderError {
     }
 }
 
+/// A file that is being written is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Such a file is looked at again after this.
+const AGAIN: Duration = Duration::from_millis(10);
+
 /// Reads all manifests of some folders. Of several definitions of one object the first is
-/// used, by order of the folders, then by file name.
+/// used, by order of the folders, then by file name. A file that is being written is waited for, a second at most.
 ///
 /// # Errors
-/// A folder cannot be listed. A file that cannot be used is no error: the report names it.
-pub fn load(folders: &[PathBuf]) -> Result<(Vec<Object>, FileReport), FolderError> {
+/// A folder cannot be listed. What cannot be used is no error: the report names it.
+pub fn load(folders: &[PathBuf]) -> Result<(Vec<Change>, FileReport), FolderError> {
+    let until = Instant::now() + PATIENCE;
     let mut seen = Vec::new();
+    let mut disks = Vec::new();
     for (index, path) in folders.iter().enumerate() {
-        let found = Disk::new(index, path.clone()).scan(Scan::All);
+        let mut disk = Disk::new(index, path.clone());
+        let found = disk.scan(Scan::All);
         seen.extend(found.map_err(|error| FolderError::new(path.clone(), error))?.0);
+        disks.push(disk);
     }
     let mut folder = Folder::new(folders.to_vec());
-    folder.take(seen);
-    Ok((folder.objects().cloned().collect(), folder.report()))
+    while disks.iter().any(|disk| disk.unfinished().next().is_some()) && Instant::now() < until {
+        thread::sleep(AGAIN);
+        for disk in &mut disks {
+            let unfinished: Vec<_> = disk.unfinished().collect();
+            let again = unfinished.iter().filter_map(|name| disk.look_at(name));
+            seen.extend(again.collect::<Vec<_>>());
+        }
+    }
+    let changes = folder.take(seen);
+    Ok((changes, folder.report()))
 }

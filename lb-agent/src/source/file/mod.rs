@@ -4,6 +4,7 @@ mod definitions;
 mod disk;
 mod folder;
 mod follow;
+mod known;
 mod load;
 mod look;
 mod report;

@@ -12,7 +12,7 @@ use std::time::Instant;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::manifest::Format;
+use crate::manifest::is_manifest;
 
 /// What the follower receives.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl Paths {
         if name.starts_with("..") {
             return Some(Signal::Everything(at));
         }
-        Format::of(name).map(|_| Signal::File(at, name.into()))
+        is_manifest(name).then(|| Signal::File(at, name.into()))
     }
 
     fn renamed(&self, paths: &[PathBuf], at: Instant) -> Option<Signal> {

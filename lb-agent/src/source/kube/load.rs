@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::model::{Change, Kind, Object, ObjectKey};
+use crate::model::{Change, Kind, ObjectKey};
 
 use super::list::{Next, Page, Parts, Whole};
 use super::tracker::{Extent, Tracker};
@@ -37,7 +37,8 @@ pub enum ApiLoadError {
 #[derive(Debug)]
 pub struct Loaded {
     pub server: String,
-    pub objects: Vec<Object>,
+    /// Every object, read or not.
+    pub changes: Vec<Change>,
     /// Objects that cannot be used, or not as a whole, and why.
     pub problems: Vec<(ObjectKey, String)>,
     /// Every object is among them, at least in part.
@@ -56,22 +57,14 @@ pub fn load(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
 async fn load_all(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
     let client = ApiClient::new(config, None).await?;
     let server = client.server();
-    let mut loaded = Loaded { server, objects: Vec::new(), problems: Vec::new(), is_complete: true };
+    let mut loaded = Loaded { server, changes: Vec::new(), problems: Vec::new(), is_complete: true };
     for kind in Kind::ALL {
         let failed = |source| ApiLoadError::List { kind, server: client.server(), source };
         let mut tracker = load_kind(&client, kind).await.map_err(failed)?;
         loaded.is_complete &= tracker.unread() == 0 && tracker.extent() == Extent::Complete;
         loaded.problems.extend(tracker.take_problems().unwrap_or_default());
-        let objects = tracker.take_changes().into_iter().filter_map(|change| match change {
-            Change::Apply(object) => Some(object),
-            Change::Delete(_)
-            | Change::Unread(_)
-            | Change::Synced(_)
-            | Change::Incomplete
-            | Change::Unlisted
-            | Change::Complete => None,
-        });
-        loaded.objects.extend(objects);
+        let changes = tracker.take_changes().into_iter();
+        loaded.changes.extend(changes.filter(|change| !matches!(change, Change::Synced(_))));
     }
     Ok(loaded)
 }

@@ -138,6 +138,8 @@ impl Inner {
             | Change::Delete(_)
             | Change::Unread(_)
             | Change::Synced(_)
+            | Change::Endpoints(_)
+            | Change::NoEndpoints(_)
             | Change::Incomplete => true,
         }
     }

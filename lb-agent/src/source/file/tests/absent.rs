@@ -16,7 +16,7 @@ fn a_folder_that_is_removed_changes_nothing_until_it_is_back() {
     fs::remove_dir_all(site.path("conf")).unwrap();
     let batch = site.next();
     assert_eq!(words(&batch.changes), "");
-    assert_eq!(batch.report.problems[0].file, site.path("conf"));
+    assert_eq!(batch.report.problems()[0].file, site.path("conf"));
 
     fs::create_dir(site.path("conf")).unwrap();
     assert_eq!(words(&site.next().changes), "", "an empty folder that has just come back changes nothing");
@@ -39,7 +39,7 @@ fn a_folder_without_any_manifest_takes_nothing_back() {
     let batch = site.next();
     assert_eq!(words(&batch.changes), "");
     assert!(problems(&batch)[0].starts_with("holds no manifest; to take back"), "{:?}", problems(&batch));
-    assert_eq!(batch.report.problems[0].file, site.path("conf"));
+    assert_eq!(batch.report.problems()[0].file, site.path("conf"));
     site.expect_quiet();
 
     site.write("conf/none.yaml", "# nothing\n");
@@ -56,7 +56,7 @@ fn a_folder_that_is_empty_at_the_start_is_not_known_to_define_nothing() {
     let mut site = Site::new();
     let first = site.follow();
     assert_eq!(words(&first.changes), "incomplete Service EndpointSlice Node");
-    assert_eq!((first.report.incomplete, first.report.problems.len()), (vec![site.path("conf")], 1));
+    assert_eq!((first.report.unknown_files(), first.report.problems().len()), (vec![&*site.path("conf")], 1));
     site.write("conf/none.yaml", "# nothing\n");
     let batch = site.next();
     assert_eq!(batch.report, crate::model::FileReport::default());

@@ -18,7 +18,7 @@ fn the_first_batch_tells_everything_and_then_that_it_was_all() {
     site.write("conf/b.yml", &service("b", "10.0.0.2"));
     let first = site.follow();
     assert_eq!(words(&first.changes), "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node");
-    assert!(first.report.incomplete.is_empty());
+    assert!(first.report.unknown == 0);
 }
 
 #[test]
@@ -82,13 +82,13 @@ fn a_file_that_is_being_written_at_the_start_is_waited_for() {
     let first = site.follow();
     assert_eq!(words(&first.changes), "incomplete Service EndpointSlice Node");
     assert_eq!(problems(&first), ["is still being written"]);
-    assert_eq!(first.report.incomplete, [site.path("conf/s.yaml")]);
+    assert_eq!(first.report.unknown_files(), [site.path("conf/s.yaml")]);
 
     writer.write_all(format!("---\n{}", service("b", "10.0.0.2")).as_bytes()).unwrap();
     drop(writer);
     let batch = site.next();
     assert_eq!(words(&batch.changes), "+a=10.0.0.1 +b=10.0.0.2 complete");
-    assert!(batch.report.incomplete.is_empty());
+    assert!(batch.report.unknown == 0);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_malformed_file_is_reported_once_and_read_again_when_corrected() {
     let batch = site.next();
     assert_eq!(words(&batch.changes), "");
     assert_eq!(
-        batch.report.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        batch.report.problems().iter().map(ToString::to_string).collect::<Vec<_>>(),
         [format!(
             "{}: document 1: spec.ports: invalid type: integer `5`, expected a sequence",
             site.path("conf/s.yaml").display()
@@ -125,7 +125,7 @@ fn a_malformed_file_is_reported_once_and_read_again_when_corrected() {
 
     site.put("conf/s.yaml", &service("a", "10.0.0.1"));
     let batch = site.next();
-    assert_eq!((words(&batch.changes).as_str(), batch.report.problems.len()), ("", 0));
+    assert_eq!((words(&batch.changes).as_str(), batch.report.problems().len()), ("", 0));
 }
 
 #[test]

@@ -5,14 +5,24 @@ use std::path::Path;
 
 use super::super::load::load;
 use super::service;
-use crate::model::Object;
+use crate::model::{Change, Object};
 
 fn addresses(folders: &[&Path]) -> Vec<String> {
     let folders: Vec<_> = folders.iter().map(|path| path.to_path_buf()).collect();
-    let (objects, _) = load(&folders).unwrap();
-    let services = objects.iter().filter_map(|object| match object {
-        Object::Service(service) => Some(format!("{}={}", service.name.name, service.addresses[0])),
-        Object::Slice(_) | Object::Node(_) => None,
+    let (changes, _) = load(&folders).unwrap();
+    let services = changes.iter().filter_map(|change| match change {
+        Change::Apply(Object::Service(service)) => {
+            Some(format!("{}={}", service.name.name, service.addresses[0]))
+        }
+        Change::Apply(_)
+        | Change::Delete(_)
+        | Change::Unread(_)
+        | Change::Synced(_)
+        | Change::Endpoints(_)
+        | Change::NoEndpoints(_)
+        | Change::Incomplete
+        | Change::Unlisted
+        | Change::Complete => None,
     });
     services.collect()
 }
@@ -41,8 +51,8 @@ fn what_is_no_manifest_is_not_read() {
     }
     fs::create_dir(root.path().join("sub.yaml")).unwrap();
     fs::write(root.path().join("sub.yaml/a.yaml"), service("s", "10.0.0.1")).unwrap();
-    let (objects, report) = load(&[root.path().to_path_buf()]).unwrap();
-    assert!(objects.is_empty());
+    let (changes, report) = load(&[root.path().to_path_buf()]).unwrap();
+    assert_eq!(changes, []);
     assert_eq!(report, crate::model::FileReport::default());
 }
 

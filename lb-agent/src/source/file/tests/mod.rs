@@ -28,6 +28,8 @@ fn words(changes: &[Change]) -> String {
         Change::Delete(ObjectKey { name, .. }) => format!("-{}", name.name),
         Change::Unread(unread) => format!("?{}", unread.key().name.name),
         Change::Synced(kind) => kind.label().to_owned(),
+        Change::Endpoints(service) => format!("e{}", service.name),
+        Change::NoEndpoints(service) => format!("no-e{}", service.name),
         Change::Incomplete => "incomplete".to_owned(),
         Change::Unlisted => "unlisted".to_owned(),
         Change::Complete => "complete".to_owned(),

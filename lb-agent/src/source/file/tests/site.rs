@@ -86,5 +86,5 @@ impl Site {
 }
 
 pub(super) fn problems(batch: &Batch) -> Vec<String> {
-    batch.report.problems.iter().map(|problem| problem.message.clone()).collect()
+    batch.report.problems().iter().map(|problem| problem.message.clone()).collect()
 }

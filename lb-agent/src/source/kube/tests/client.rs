@@ -101,7 +101,7 @@ fn words(change: &Change, wanted: Kind) -> Option<String> {
         Change::Apply(object) => (object.key().kind, format!("+{}", name(object))),
         Change::Delete(key) => (key.kind, format!("-{}", key.name.name)),
         Change::Unread(unread) => (unread.key().kind, format!("?{}", unread.key().name.name)),
-        Change::Incomplete => return None,
+        Change::Endpoints(_) | Change::NoEndpoints(_) | Change::Incomplete => return None,
         // Of one kind alone in these tests.
         Change::Unlisted => (Kind::Service, "unlisted".to_owned()),
         Change::Complete => (Kind::Service, "complete".to_owned()),

@@ -16,7 +16,7 @@ async fn one_list_of_each_kind_is_enough_and_no_watch_is_begun() {
     server.list(Kind::Service, "10", &[service("a", "3"), odd]);
     let config = server.config();
     let loaded = tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap();
-    assert_eq!((loaded.objects.len(), loaded.is_complete), (1, false));
+    assert_eq!((loaded.changes.len(), loaded.is_complete), (2, false));
     assert_eq!(loaded.problems[0].0.to_string(), "Service default/b");
     assert!(server.asked(Kind::Service).iter().all(|path| !path.contains("watch")));
 }

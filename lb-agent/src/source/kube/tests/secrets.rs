@@ -1,6 +1,5 @@
 //! Secrets that are planted wherever a kubeconfig can hold them, and looked for wherever people look.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -20,6 +19,7 @@ use crate::telemetry::subscriber;
 use crate::telemetry::tests::Kept;
 use crate::view::json;
 use crate::view::published::Published;
+use crate::view::reported::Reported;
 use crate::view::status::AgentView;
 
 /// A part of every secret.
@@ -104,9 +104,11 @@ async fn follow(sent: &str, cluster: Value, user: &Value, named: Option<String>)
 
 /// What `lb-agent status` prints of the source, as text and as JSON.
 pub(super) fn status(report: &ApiReport) -> String {
-    let report = Arc::new(SourceReport::Api(report.clone()));
+    let mut reported = Reported::default();
+    reported.take(SourceReport::Api(report.clone()));
     let store = Store::new("n1", Rules::default());
-    let published = Published { report, ..Published::first(&store, "x", std::time::Instant::now()) };
+    let published =
+        Published { report: reported, ..Published::first(&store, "x", std::time::Instant::now()) };
     let agent = AgentView::new(&published, 1);
     let status = Status { kernel: None, agent: Some(agent), not_covered: Vec::new() };
     format!("{}\n{}", text(&status), String::from_utf8(json::pretty(&status).unwrap()).unwrap())
