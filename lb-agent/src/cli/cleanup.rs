@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cleanup::remove_all;
 use crate::datapath::lock::{self, Holder, Lock, LockError, acquire_existing};
-use crate::serve::socket::remove_socket;
+use crate::serve::socket::{listener, remove_socket};
 
 use super::unless_closed;
 
@@ -38,13 +38,14 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { pin_root, socket: named, stop } = args;
     let mut out = std::io::stdout();
+    let socket = socket(named, &pin_root);
     let lock = match acquire_existing(&pin_root) {
         Ok(lock) => lock,
         Err(LockError::Absent { path }) => {
             writeln!(out, "nothing of Edgeloop is pinned at {}", path.display())?;
             return Ok(ExitCode::SUCCESS);
         }
-        Err(LockError::Held { holder, .. }) if stop => stopped(&pin_root, &holder)?,
+        Err(LockError::Held { holder, .. }) if stop => stopped(&pin_root, &holder, &socket)?,
         Err(LockError::Held { holder, .. }) => {
             bail!(
                 "an agent serves from these maps: {holder}; stop it first, or let `cleanup --stop` ask it to leave"
@@ -54,18 +55,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let removed = remove_all(&lock)?;
     // A killed agent left it. All is removed before anything is printed: the reader may be gone.
-    remove_socket(&socket(named, &pin_root))?;
+    remove_socket(&socket)?;
     let mut lines = removed.iter().map(|path| writeln!(out, "removed {}", path.display()));
     unless_closed(lines.try_for_each(|printed| printed))
         .context("everything is removed, but could not be listed")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks the holder to leave and waits for the lock.
-fn stopped(pin_root: &Path, holder: &Holder) -> anyhow::Result<Lock> {
+/// Asks the holder to leave and waits for the lock. The holder has to be an agent: it listens at the agent's
+/// socket, or runs our program where nothing listens there.
+fn stopped(pin_root: &Path, holder: &Holder, socket: &Path) -> anyhow::Result<Lock> {
     let Some(pid) = holder.pid else {
         bail!("{holder} holds the pin root and cannot be reached from here: stop it there")
     };
+    if listener(socket) != Some(pid) && !lock::is_agent(pid) {
+        bail!("{holder} holds the pin root and is no agent: end it yourself, then try again")
+    }
     if let Some(process) = Process::open(pid)? {
         // Its number may have passed to another process since the lock was looked up.
         if lock::holder(pin_root).is_some_and(|now| now.pid == Some(pid)) {

@@ -51,6 +51,12 @@ pub enum LockError {
     Absent { path: PathBuf },
     #[error("the pin root {} is removed again and again; end what removes it, then try again", path.display())]
     Unsteady { path: PathBuf },
+    #[error(
+        "the pin root {} belongs to user {owner}, who can do with maps and programs as they like: remove it, close the \
+         folder above it to others, or name another with --pin-root",
+        path.display()
+    )]
+    Foreign { path: PathBuf, owner: u32 },
     #[error("could not open the pin root {} (it takes root)", path.display())]
     Open {
         path: PathBuf,
@@ -151,7 +157,12 @@ fn take(pin_root: &Path) -> Result<Option<Lock>, LockError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
-    let id = FileId::of(&folder.metadata().map_err(failed)?);
+    let found = folder.metadata().map_err(failed)?;
+    let own = own_user().map_err(failed)?;
+    if !is_trusted(found.uid(), own) {
+        return Err(LockError::Foreign { path: pin_root.to_owned(), owner: found.uid() });
+    }
+    let id = FileId::of(&found);
     let give_up = Instant::now() + ENDING;
     while !try_lock(&folder).map_err(failed)? {
         let pid = holder_of(id).map_err(failed)?;
@@ -164,6 +175,27 @@ fn take(pin_root: &Path) -> Result<Option<Lock>, LockError> {
     }
     let lock = Lock { path: pin_root.to_owned(), _folder: folder, id };
     Ok(lock.is_current().then_some(lock))
+}
+
+/// Whether a folder, or a process, of this user is as good as one of `own`.
+const fn is_trusted(user: u32, own: u32) -> bool {
+    user == 0 || user == own
+}
+
+/// The user that this process acts as.
+fn own_user() -> io::Result<u32> {
+    Ok(fs::metadata("/proc/self")?.uid())
+}
+
+/// Whether the process looks like an agent: a program of the name of ours, of our user or root.
+#[must_use]
+pub fn is_agent(pid: i32) -> bool {
+    let name = |of: &str| Some(fs::read_link(format!("/proc/{of}/exe")).ok()?.file_name()?.to_owned());
+    // The kernel says so of a program that was replaced, as an upgrade does it.
+    let name = |of: &str| Some(name(of)?.to_string_lossy().trim_end_matches(" (deleted)").to_owned());
+    let user = fs::metadata(format!("/proc/{pid}")).ok().map(|found| found.uid());
+    let is_trusted = user.zip(own_user().ok()).is_some_and(|(user, own)| is_trusted(user, own));
+    is_trusted && name(&pid.to_string()).is_some_and(|program| name("self") == Some(program))
 }
 
 /// Whether the lock is ours now.
@@ -279,6 +311,31 @@ mod tests {
                 drop(take(top.path()).unwrap().unwrap());
             }
         });
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_no_pin_root_of_ours() {
+        for (user, own, is) in
+            [(0, 0, true), (1000, 0, false), (0, 1000, true), (1000, 1000, true), (7, 8, false)]
+        {
+            assert_eq!(is_trusted(user, own), is, "{user} for {own}");
+        }
+        let top = tempfile::tempdir().unwrap();
+        if own_user().unwrap() == 0 {
+            std::os::unix::fs::chown(top.path(), Some(1000), None).unwrap();
+            let taken = take(top.path());
+            assert!(matches!(taken, Err(LockError::Foreign { owner: 1000, .. })), "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn an_agent_is_a_process_of_our_program() {
+        let sleeps = std::process::Command::new("sleep").arg("100").spawn();
+        let mut sleeps = sleeps.unwrap();
+        let is = [std::process::id(), sleeps.id(), u32::MAX >> 1].map(|pid| is_agent(pid.cast_signed()));
+        sleeps.kill().unwrap();
+        sleeps.wait().unwrap();
+        assert_eq!(is, [true, false, false]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The agent's socket: a client that connects receives the status as JSON.
 
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -157,6 +158,26 @@ impl StatusText {
     }
 }
 
+/// The process that listens at the socket, by the kernel's word; 0 where it lives in a process namespace that we
+/// do not see. `None` when none listens, or it is another user's than root's and ours.
+#[must_use]
+pub fn listener(path: &Path) -> Option<i32> {
+    let stream = UnixStream::connect(path).ok()?;
+    let peer = peer(&stream).ok()?;
+    let own = std::fs::metadata("/proc/self").ok()?.uid();
+    is_admitted(Some(peer.uid), own).then_some(peer.pid)
+}
+
+fn peer(stream: &UnixStream) -> io::Result<libc::ucred> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of_val(&peer) as libc::socklen_t;
+    let (socket, to) = (stream.as_raw_fd(), (&raw mut peer).cast());
+    // SAFETY: the kernel writes at most `length` bytes to `peer`, which is ours and so long.
+    let result =
+        unsafe { libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERCRED, to, &raw mut length) };
+    if result == 0 { Ok(peer) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Asks the agent behind the socket. `None` when none replies.
 #[must_use]
 pub fn ask(path: &Path) -> Option<AgentView> {
@@ -170,6 +191,17 @@ pub fn ask(path: &Path) -> Option<AgentView> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_process_behind_a_socket_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        assert_eq!(listener(&path), None);
+        let door = listen(&path).unwrap();
+        assert_eq!(listener(&path), Some(std::process::id().cast_signed()));
+        drop(door);
+        assert_eq!(listener(&path), None);
+    }
 
     #[test]
     fn the_agents_own_user_and_root_are_served_and_no_other() {

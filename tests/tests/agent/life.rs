@@ -1,10 +1,11 @@
 //! An agent starts, ends, is killed, comes back, and is taken away.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::Result;
-use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says};
-use edgeloop_tests::{Pair, Talk, bpf};
+use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, wait_for};
+use edgeloop_tests::{Child, Pair, Talk, bpf};
 use lb_common::hook::Hook;
 use lb_common::layout::CATALOGUE;
 use nix::sys::signal::Signal;
@@ -135,6 +136,50 @@ fn cleanup_with_stop_asks_the_agent_to_leave_and_removes_everything() {
     assert!(agent.view().is_err(), "the agent has left");
     assert!(pair.dial(SERVICE).unwrap().failed_with("ENETUNREACH"));
     assert_eq!(talk.say("still here").unwrap(), "still here");
+}
+
+/// A process that took the lock by itself, with whatever rights.
+#[test]
+#[ignore = "needs root"]
+fn cleanup_with_stop_ends_no_process_that_is_no_agent() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
+    let mut command = std::process::Command::new("flock");
+    command.arg("--no-fork").arg(node.pin_root()).args(["sleep", "100"]);
+    let mut stranger = Child::spawn("flock", &mut command).unwrap();
+    wait_for("it holds the lock", || Ok(in_kernel(node)?.held_by.is_some())).unwrap();
+
+    let output = lb_agent_says(node, "cleanup", &["--stop"]).unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("process {} (sleep 100) holds", stranger.pid())), "{said}");
+    assert!(stranger.wait(Duration::from_millis(100)).unwrap().is_none(), "it goes on");
+    assert!(pair.is_served().unwrap(), "nothing was removed");
+}
+
+/// On a bpf file system that all can write to, another user may have been there first.
+#[test]
+#[ignore = "needs root"]
+fn a_pin_root_of_another_user_is_refused_and_ours_is_for_nobody_else() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    std::fs::create_dir(node.pin_root()).unwrap();
+    std::os::unix::fs::chown(node.pin_root(), Some(65534), None).unwrap();
+    let cgroup = node.cgroup().display().to_string();
+    let run = ["--source", "file:/tmp", "--node", "n1", "--cgroup", &cgroup];
+    for (verb, flags) in [("run", &run[..]), ("cleanup", &[]), ("cleanup", &["--stop"])] {
+        let output = lb_agent_says(node, verb, flags).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{verb}: {said}");
+        assert!(said.contains("belongs to user 65534"), "{verb}: {said}");
+    }
+
+    std::fs::remove_dir(node.pin_root()).unwrap();
+    let _agent = pair.agent(&[]).unwrap();
+    let pins = std::fs::metadata(node.pin_root()).unwrap();
+    assert_eq!((pins.uid(), pins.mode() & 0o777), (0, 0o700));
 }
 
 #[test]
