@@ -14,6 +14,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use k8s_openapi::jiff::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 
@@ -137,7 +138,7 @@ async fn metrics(State(known): State<Arc<Known>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     // Also of a writer that is stuck: what is counted goes on.
     let published = Arc::clone(&known.newest.borrow());
-    let text = metrics::text(&published, known.counters.read().as_ref());
+    let text = metrics::text(&published, known.counters.read().as_ref(), Timestamp::now());
     ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
 }
 

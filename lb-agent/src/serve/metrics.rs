@@ -8,11 +8,14 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
 
+use k8s_openapi::jiff::Timestamp;
 use lb_common::outcome::Event;
 
 use crate::datapath::maps::pinned::Counters;
+use crate::model::{ApiReport, KindState, SourceReport, SourceState};
 use crate::view::diagnostic::Reason;
 use crate::view::published::{MapFill, Published, WaitsFor};
 
@@ -27,6 +30,11 @@ struct MapLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
 }
@@ -35,9 +43,13 @@ type Numbers<L> = Family<L, Gauge<f64, AtomicU64>>;
 
 /// The metrics as OpenMetrics text. Labels come from closed sets, never from names of objects.
 #[must_use]
-pub fn text(published: &Published, counters: Option<&Counters>) -> String {
+pub fn text(published: &Published, counters: Option<&Counters>, now: Timestamp) -> String {
     let mut registry = Registry::with_prefix("edgeloop");
+    registry.register("build", "This agent", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     of_agent(&mut registry, published);
+    if let SourceReport::Api(report) = &*published.report {
+        of_source(&mut registry, report, now);
+    }
     if let Some(maps) = &published.maps {
         of_maps(&mut registry, maps);
     }
@@ -67,6 +79,23 @@ fn of_agent(registry: &mut Registry, published: &Published) {
         diagnostics.get_or_create(&label).set(f64::from(counts.of(reason)));
     }
     registry.register("diagnostics", "What needs attention, by reason", diagnostics);
+}
+
+fn of_source(registry: &mut Registry, report: &ApiReport, now: Timestamp) {
+    let behind = Numbers::<KindLabel>::default();
+    for KindState { kind, state, since, .. } in &report.kinds {
+        let seconds = match (state, since.parse::<Timestamp>()) {
+            (SourceState::InSync, _) | (_, Err(_)) => 0.0,
+            // The clock may have been put back.
+            (SourceState::Starting | SourceState::Behind, Ok(since)) => {
+                now.duration_since(since).as_secs_f64().max(0.0)
+            }
+        };
+        behind.get_or_create(&KindLabel { kind: kind.label() }).set(seconds);
+    }
+    let help =
+        "For how long the API server has not sent all objects of a kind and each change: 0 when in sync";
+    registry.register_with_unit("source_behind", help, Unit::Seconds, behind);
 }
 
 fn of_maps(registry: &mut Registry, maps: &MapFill) {
@@ -100,12 +129,13 @@ fn of_programs(registry: &mut Registry, counters: &Counters) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Instant;
 
     use lb_common::outcome::Outcome;
 
     use super::*;
-    use crate::model::ObjectName;
+    use crate::model::{Kind, ObjectName};
     use crate::store::{Rules, Store};
     use crate::view::diagnostic::Diagnostic;
     use crate::view::published::{AgentState, Fill};
@@ -121,11 +151,14 @@ mod tests {
         };
         let diagnostic = Diagnostic::new("Service a/b", Reason::InvalidTopology, "odd");
         published.diagnostics.set(&ObjectName::new("a", "b"), vec![diagnostic]);
-        let counters =
-            Counters { outcomes: vec![(Outcome::ALL[0], 41)], events: vec![(Event::LookupRetry, 5)] };
-        let text = text(&published, Some(&counters));
+        let counters = Counters {
+            outcomes: vec![(Outcome::ALL[0], 41)],
+            events: vec![(Event::LookupRetry, 5), (Event::StaleRegionRead, 2)],
+        };
+        let text = text(&published, Some(&counters), Timestamp::UNIX_EPOCH);
         let outcome = Outcome::ALL[0].label();
         for line in [
+            concat!("edgeloop_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "edgeloop_ready 1.0",
             "edgeloop_attached 1.0",
             "edgeloop_passes_total 7",
@@ -133,6 +166,7 @@ mod tests {
             "edgeloop_diagnostics{reason=\"conflict\"} 0.0",
             &format!("edgeloop_connections_total{{outcome=\"{outcome}\"}} 41"),
             "edgeloop_lookup_retries_total 5",
+            "edgeloop_stale_region_reads_total 2",
             "edgeloop_map_elements{map=\"services4\"} 3.0",
             "edgeloop_map_max_elements{map=\"backends4\"} 64.0",
             "# EOF",
@@ -140,5 +174,28 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
         assert!(!text.contains("a/b"), "no names of objects");
+        assert!(!text.contains("source_behind"), "files are of no kind");
+    }
+
+    #[test]
+    fn a_kind_that_is_behind_says_for_how_long() {
+        let kind =
+            |kind, state, since: &str| KindState { kind, state, since: since.to_owned(), last_failure: None };
+        let kinds = vec![
+            kind(Kind::Service, SourceState::InSync, "2026-01-02T03:00:00Z"),
+            kind(Kind::EndpointSlice, SourceState::Behind, "2026-01-02T03:03:05Z"),
+            kind(Kind::Node, SourceState::Starting, "2026-01-02T03:04:07Z"),
+        ];
+        let report = SourceReport::Api(ApiReport { kinds, ..ApiReport::default() });
+        let store = Store::new("n1", Rules::default());
+        let published = Published {
+            report: Arc::new(report),
+            ..Published::first(&store, "API server x", Instant::now())
+        };
+        let text = text(&published, None, "2026-01-02T03:04:05Z".parse().unwrap());
+        for (kind, seconds) in [("Service", "0.0"), ("EndpointSlice", "60.0"), ("Node", "0.0")] {
+            let line = format!("edgeloop_source_behind_seconds{{kind=\"{kind}\"}} {seconds}");
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
     }
 }
