@@ -14,7 +14,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use k8s_openapi::jiff::Timestamp;
+use jiff::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 

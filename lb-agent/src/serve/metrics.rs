@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use k8s_openapi::jiff::Timestamp;
+use jiff::Timestamp;
 use lb_common::outcome::Event;
 
 use crate::datapath::maps::pinned::Counters;
@@ -47,7 +47,7 @@ pub fn text(published: &Published, counters: Option<&Counters>, now: Timestamp) 
     let mut registry = Registry::with_prefix("edgeloop");
     registry.register("build", "This agent", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     of_agent(&mut registry, published);
-    if let SourceReport::Api(report) = &*published.report {
+    if let SourceReport::Api(report) = published.report.report() {
         of_source(&mut registry, report, now);
     }
     if let Some(maps) = &published.maps {
@@ -129,7 +129,6 @@ fn of_programs(registry: &mut Registry, counters: &Counters) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Instant;
 
     use lb_common::outcome::Outcome;
@@ -139,6 +138,7 @@ mod tests {
     use crate::store::{Rules, Store};
     use crate::view::diagnostic::Diagnostic;
     use crate::view::published::{AgentState, Fill};
+    use crate::view::reported::Reported;
 
     #[test]
     fn the_state_reads_as_metrics() {
@@ -186,12 +186,10 @@ mod tests {
             kind(Kind::EndpointSlice, SourceState::Behind, "2026-01-02T03:03:05Z"),
             kind(Kind::Node, SourceState::Starting, "2026-01-02T03:04:07Z"),
         ];
-        let report = SourceReport::Api(ApiReport { kinds, ..ApiReport::default() });
+        let mut report = Reported::default();
+        report.take(SourceReport::Api(ApiReport { kinds, ..ApiReport::default() }));
         let store = Store::new("n1", Rules::default());
-        let published = Published {
-            report: Arc::new(report),
-            ..Published::first(&store, "API server x", Instant::now())
-        };
+        let published = Published { report, ..Published::first(&store, "API server x", Instant::now()) };
         let text = text(&published, None, "2026-01-02T03:04:05Z".parse().unwrap());
         for (kind, seconds) in [("Service", "0.0"), ("EndpointSlice", "60.0"), ("Node", "0.0")] {
             let line = format!("edgeloop_source_behind_seconds{{kind=\"{kind}\"}} {seconds}");

@@ -162,7 +162,7 @@ fn cleanup_with_stop_ends_no_process_that_is_no_agent() {
 /// On a bpf file system that all can write to, another user may have been there first.
 #[test]
 #[ignore = "needs root"]
-fn a_pin_root_of_another_user_is_refused_and_ours_is_for_nobody_else() {
+fn a_pin_root_of_another_user_is_refused_and_ours_is_for_no_other() {
     let pair = Pair::new().unwrap();
     let node = pair.client.node();
     std::fs::create_dir(node.pin_root()).unwrap();
