@@ -227,11 +227,17 @@ const TERMINATING: &str = "because it is being terminated";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Says;
 
     #[test]
     fn what_an_answer_means_for_the_event() {
         let responded = |code, message: &str| {
-            Err(RequestError::Response { code, message: message.to_owned(), retry_after: None })
+            Err(RequestError::Response {
+                code,
+                message: message.to_owned(),
+                retry_after: None,
+                says: Says::Nothing,
+            })
         };
         let gone =
             "events is forbidden: unable to create new content in namespace a because it is being terminated";

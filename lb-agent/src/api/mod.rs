@@ -24,8 +24,8 @@ mod tls;
 mod trust;
 mod x509;
 
-pub(crate) use backoff::{Backoff, jitter};
-pub use client::{ApiClient, RequestError};
+pub(crate) use backoff::{Backoff, chance, jitter};
+pub use client::{ApiClient, RequestError, Says};
 pub(crate) use client::{Response, Status};
 pub use config::{ConnectError, Credentials, KubeConfig};
 pub use dial::Claim;

@@ -29,12 +29,17 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct Shared {
     replies: Mutex<Vec<(Kind, VecDeque<Reply>)>>,
+    /// What responds when nothing is lined up.
+    otherwise: Mutex<Option<Responder>>,
     asked: Mutex<Vec<String>>,
     heads: Mutex<Vec<String>>,
     events: Mutex<Events>,
     /// Takes connections and requests, and responds to none.
     dead: Mutex<bool>,
 }
+
+/// From the path of a request to the response, if there is one of its own.
+type Responder = Box<dyn FnMut(&str) -> Option<Reply> + Send>;
 
 pub(crate) enum Reply {
     /// A head without `Content-Length`, and a body.
@@ -43,6 +48,23 @@ pub(crate) enum Reply {
     Half(Vec<u8>),
     /// Events as they are sent, until the sender is dropped.
     Watch(UnboundedReceiver<Vec<u8>>),
+}
+
+impl Reply {
+    pub(crate) fn refusal(code: u16, headers: &str) -> Self {
+        let body = json!({"kind": "Status", "code": code, "message": "no"}).to_string();
+        Self::Whole(format!("HTTP/1.1 {code} X\r\n{headers}"), body.into_bytes())
+    }
+
+    pub(crate) fn json(body: &Value) -> Self {
+        Self::Whole("HTTP/1.1 200 OK\r\n".to_owned(), body.to_string().into_bytes())
+    }
+
+    /// A watch of `kind`, and the server's end of it.
+    pub(crate) fn watch(kind: Kind) -> (Self, WatchEnd) {
+        let (sender, receiver) = unbounded_channel();
+        (Self::Watch(receiver), WatchEnd { sender, kind })
+    }
 }
 
 /// The server's end of a watch.
@@ -58,6 +80,15 @@ impl WatchEnd {
 
     pub(crate) fn bookmark(&self, version: &str) {
         self.send("BOOKMARK", &bookmark(self.kind, version));
+    }
+
+    pub(crate) fn list_end(&self, version: &str) {
+        self.send("BOOKMARK", &list_end(self.kind, version));
+    }
+
+    /// The client has left.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     pub(crate) fn raw(&self, text: &str) {
@@ -103,9 +134,13 @@ impl Server {
         }
     }
 
+    /// Responds so to every request that nothing is lined up for.
+    pub(crate) fn otherwise(&self, respond: impl FnMut(&str) -> Option<Reply> + Send + 'static) {
+        *self.shared.otherwise.lock().unwrap() = Some(Box::new(respond));
+    }
+
     pub(crate) fn refuse(&self, kind: Kind, code: u16, headers: &str) {
-        let body = json!({"kind": "Status", "code": code, "message": "no"}).to_string();
-        self.reply(kind, Reply::Whole(format!("HTTP/1.1 {code} X\r\n{headers}"), body.into_bytes()));
+        self.reply(kind, Reply::refusal(code, headers));
     }
 
     pub(crate) fn body(&self, kind: Kind, body: &str) {
@@ -117,22 +152,25 @@ impl Server {
     }
 
     pub(crate) fn watch(&self, kind: Kind) -> WatchEnd {
-        let (sender, receiver) = unbounded_channel();
-        self.reply(kind, Reply::Watch(receiver));
-        WatchEnd { sender, kind }
+        let (reply, end) = Reply::watch(kind);
+        self.reply(kind, reply);
+        end
     }
 
-    /// A watch that sends this list first, as API servers do that can; then the watch that goes
-    /// on from there.
+    /// A watch that sends this list first, as API servers do that can, and goes on from there.
     pub(crate) fn stream(&self, kind: Kind, version: &str, items: &[Value]) -> WatchEnd {
-        let list = self.watch(kind);
+        let watch = self.watch(kind);
         for item in items {
-            list.send("ADDED", item);
+            watch.send("ADDED", item);
         }
-        list.send("BOOKMARK", &list_end(kind, version));
-        // It goes on, and no one reads it.
-        std::mem::forget(list);
-        self.watch(kind)
+        watch.list_end(version);
+        watch
+    }
+
+    /// Responds that it has not come to this version.
+    pub(crate) fn refuse_as_too_large(&self, kind: Kind) {
+        let body = too_large().to_string();
+        self.reply(kind, Reply::Whole("HTTP/1.1 504 X\r\n".to_owned(), body.into_bytes()));
     }
 
     /// Refuses the next attempts to make an Event.
@@ -189,6 +227,11 @@ pub(crate) fn list(kind: Kind, version: &str, items: &[Value]) -> Value {
         "metadata": {"resourceVersion": version}, "items": items})
 }
 
+pub(crate) fn too_large() -> Value {
+    json!({"kind": "Status", "code": 504, "reason": "Timeout", "message": "Too large resource version: 9, current: 7",
+        "details": {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]}})
+}
+
 fn bookmark(kind: Kind, version: &str) -> Value {
     let resource = Resource::of(kind);
     json!({"kind": kind.label(), "apiVersion": resource.api_version(), "metadata": {"resourceVersion": version}})
@@ -226,6 +269,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             let mut replies = shared.replies.lock().unwrap();
             replies.iter_mut().find(|(known, _)| *known == kind).and_then(|(_, waiting)| waiting.pop_front())
         };
+        let reply = reply.or_else(|| shared.otherwise.lock().unwrap().as_mut()?(&path));
         let reply = reply.unwrap_or_else(|| nothing(&path));
         if respond(&mut stream, reply).await.is_none() {
             return;
@@ -241,7 +285,7 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
-fn kind_of(path: &str) -> Kind {
+pub(crate) fn kind_of(path: &str) -> Kind {
     if path.contains("/services") {
         Kind::Service
     } else if path.contains("/endpointslices") {
@@ -256,14 +300,13 @@ fn nothing(path: &str) -> Reply {
         let head = "HTTP/1.1 200 OK\r\n".to_owned();
         return Reply::Whole(head, list(kind_of(path), "1", &[]).to_string().into_bytes());
     }
-    let (sender, receiver) = unbounded_channel();
+    let (reply, end) = Reply::watch(kind_of(path));
     if path.contains("sendInitialEvents") {
-        let kind = kind_of(path);
-        WatchEnd { sender: sender.clone(), kind }.send("BOOKMARK", &list_end(kind, "1"));
+        end.list_end("1");
     }
     // It stays open for as long as it is read.
-    std::mem::forget(sender);
-    Reply::Watch(receiver)
+    std::mem::forget(end);
+    reply
 }
 
 async fn respond(stream: &mut TcpStream, reply: Reply) -> Option<()> {

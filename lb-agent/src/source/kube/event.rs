@@ -12,6 +12,8 @@ use super::head::{called, given, says_something};
 
 /// What a line says, with the object as it is written.
 pub(super) enum Event<'a> {
+    /// The object is new to the watch.
+    Added(&'a [u8]),
     /// The object is new or has changed.
     Applied(&'a [u8]),
     Deleted(&'a [u8]),
@@ -71,7 +73,8 @@ impl<'a> Event<'a> {
         let Line { kind, object } = serde_json::from_slice(line)?;
         let json = object.get().as_bytes();
         Ok(match kind {
-            "ADDED" | "MODIFIED" => Self::Applied(json),
+            "ADDED" => Self::Added(json),
+            "MODIFIED" => Self::Applied(json),
             "DELETED" => Self::Deleted(json),
             "BOOKMARK" => Self::bookmark(&serde_json::from_slice(json)?, resource)?,
             "ERROR" => Self::Error(serde_json::from_slice(json)?),
@@ -100,7 +103,7 @@ mod tests {
     #[test]
     fn a_line_is_one_event_or_none() {
         for (line, expected) in [
-            (r#"{"type":"ADDED","object":{"a":1}}"#, r#"applied {"a":1}"#),
+            (r#"{"type":"ADDED","object":{"a":1}}"#, r#"added {"a":1}"#),
             (r#"{"type":"MODIFIED","object":{}}"#, "applied {}"),
             (r#"{"type":"DELETED","object":{}}"#, "deleted {}"),
             (
@@ -129,6 +132,7 @@ mod tests {
             ("<html>", "expected value at line 1 column 1"),
         ] {
             let found = match Event::read(line.as_bytes(), Resource::Nodes) {
+                Ok(Event::Added(json)) => format!("added {}", String::from_utf8_lossy(json)),
                 Ok(Event::Applied(json)) => format!("applied {}", String::from_utf8_lossy(json)),
                 Ok(Event::Deleted(json)) => format!("deleted {}", String::from_utf8_lossy(json)),
                 Ok(Event::Bookmark { version, ends_list }) => {

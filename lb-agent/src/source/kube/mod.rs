@@ -4,13 +4,20 @@
 //! soon as its last byte is here, one that cannot be read hurts itself alone, and neither a list
 //! nor a store of API objects is ever held.
 
+mod ended;
 mod event;
 mod follow;
+mod frames;
 mod gone;
 mod head;
+mod history;
 mod list;
 mod load;
 mod object;
+mod pace;
+mod progress;
+mod read;
+mod repeats;
 mod report;
 mod sink;
 mod split;

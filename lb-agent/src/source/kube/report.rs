@@ -29,6 +29,12 @@ impl ApiReport {
         }
     }
 
+    /// Whether this is what last went wrong.
+    pub(super) fn is_last_failure(&self, kind: Kind, what: &str) -> bool {
+        let of_kind = self.kinds.iter().find(|known| known.kind == kind);
+        of_kind.and_then(|known| known.last_failure.as_ref()).is_some_and(|failure| failure.what == what)
+    }
+
     /// Puts what is said about objects of `kind` in the place of what was said before.
     pub(super) fn set_objects(&mut self, kind: Kind, said: impl Iterator<Item = (ObjectKey, String)>) {
         self.objects.retain(|(key, _)| key.kind != kind);

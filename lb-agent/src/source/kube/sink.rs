@@ -1,6 +1,6 @@
 //! Where the watches of all kinds send what they received.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::model::{ApiReport, Change, Kind, ObjectKey, SourceReport, SourceState};
 use crate::source::{Backlog, Batch};
 
-use crate::api::{ApiClient, RequestError};
+use crate::api::ApiClient;
 
 /// So many changes may wait for the writer; then the API server waits as well.
 const BACKLOG: u32 = 8192;
@@ -44,6 +44,8 @@ struct Inner {
     send: Box<dyn FnMut(Batch) -> bool + Send>,
     /// The kinds whose lists do not surely name everything.
     unlisted: BTreeSet<Kind>,
+    /// Of each kind, and of the connection.
+    notes: BTreeMap<Option<Kind>, Vec<String>>,
     report: ApiReport,
 }
 
@@ -53,7 +55,12 @@ pub(super) struct Closed;
 
 impl ChangeSink {
     pub(super) fn new(server: String, send: impl FnMut(Batch) -> bool + Send + 'static) -> Self {
-        let inner = Inner { send: Box::new(send), unlisted: BTreeSet::new(), report: ApiReport::new(server) };
+        let inner = Inner {
+            send: Box::new(send),
+            unlisted: BTreeSet::new(),
+            notes: BTreeMap::new(),
+            report: ApiReport::new(server),
+        };
         Self { inner: Mutex::new(inner), room: Arc::new(Semaphore::new(BACKLOG as usize)) }
     }
 
@@ -88,9 +95,8 @@ impl ChangeSink {
     /// Everything of this kind has come, and changes come as they happen.
     pub(super) fn in_sync(&self, kind: Kind, client: &ApiClient) -> Result<(), Closed> {
         let mut inner = self.lock();
-        let notes = if client.is_unclaimed() { vec![UNCLAIMED.to_owned()] } else { Vec::new() };
-        let is_new_note = inner.report.notes != notes;
-        inner.report.notes = notes;
+        let unclaimed = client.is_unclaimed().then(|| UNCLAIMED.to_owned());
+        let is_new_note = inner.note(None, unclaimed.into_iter().collect());
         if inner.report.enter(kind, SourceState::InSync) {
             tracing::info!(kind = kind.label(), server = inner.report.server, "in sync with the API server");
         } else if !is_new_note {
@@ -99,17 +105,45 @@ impl ChangeSink {
         inner.send_on(Vec::new(), Instant::now(), Backlog::default())
     }
 
+    /// What an operator should know of how this kind is followed, in place of what was said of that before.
+    pub(super) fn notes(&self, kind: Kind, notes: Vec<String>) -> Result<(), Closed> {
+        let mut inner = self.lock();
+        for note in &notes {
+            if !inner.report.notes.contains(note) {
+                tracing::warn!(kind = kind.label(), server = inner.report.server, "{note}");
+            }
+        }
+        if inner.note(Some(kind), notes) {
+            inner.send_on(Vec::new(), Instant::now(), Backlog::default())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Logs what came in place of what was asked for, once.
+    pub(super) fn warn_of(&self, kind: Kind, what: &str) {
+        let inner = self.lock();
+        if !inner.report.is_last_failure(kind, what) {
+            tracing::warn!(kind = kind.label(), server = inner.report.server, "the API server {what}");
+        }
+    }
+
     /// A request failed. What has come stays, and is as old as this moment.
-    pub(super) fn failed(&self, kind: Kind, error: &RequestError, synced: bool) -> Result<(), Closed> {
+    pub(super) fn failed(&self, kind: Kind, why: &str, synced: bool) -> Result<(), Closed> {
         let mut inner = self.lock();
         let state = if synced { SourceState::Behind } else { SourceState::Starting };
         let is_new = inner.report.enter(kind, state);
-        inner.report.failed(kind, error.to_string());
+        inner.report.failed(kind, why.to_owned());
         let server = inner.report.server.clone();
         if is_new {
-            tracing::warn!(kind = kind.label(), server, %error, "the API server sends no changes; the last known state holds");
+            tracing::warn!(
+                kind = kind.label(),
+                server,
+                error = why,
+                "the API server sends no changes; the last known state holds"
+            );
         } else {
-            tracing::debug!(kind = kind.label(), server, %error, "the API server still sends nothing");
+            tracing::debug!(kind = kind.label(), server, error = why, "the API server still sends nothing");
         }
         inner.send_on(Vec::new(), Instant::now(), Backlog::default())
     }
@@ -142,6 +176,15 @@ impl Inner {
             | Change::NoEndpoints(_)
             | Change::Incomplete => true,
         }
+    }
+
+    /// Returns whether that is news.
+    fn note(&mut self, kind: Option<Kind>, notes: Vec<String>) -> bool {
+        self.notes.insert(kind, notes);
+        let notes: Vec<String> = self.notes.values().flatten().cloned().collect();
+        let is_news = self.report.notes != notes;
+        self.report.notes = notes;
+        is_news
     }
 
     fn send_on(&mut self, changes: Vec<Change>, at: Instant, backlog: Backlog) -> Result<(), Closed> {

@@ -1,33 +1,70 @@
 //! What is asked of the API server next, and what follows when it fails. Pure.
 
-use crate::api::query::VersionMatch;
+use std::cmp::Ordering;
+use std::time::Duration;
 
-/// Where following one kind of objects stands.
+use super::history::compare;
+use super::repeats::Repeats;
+use crate::api::query::{Resource, VersionMatch};
+use crate::model::Kind;
+
+/// A server that does not send lists by watches is asked for one again after this time: it may be a newer one.
+const PLAIN: Duration = Duration::from_secs(3600);
+
+/// As long a newer version of the API is not asked for.
+const OLDER_API: Duration = Duration::from_secs(600);
+
+/// It is asked for so soon after a link was dead: the server may have been upgraded.
+const AFTER_LINK: Duration = Duration::from_secs(30);
+
+/// What is asked for next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Everything is to come, as a watch that sends the whole list first.
-    Streaming { since: VersionMatch },
-    /// Everything is to come, as a plain list: this server sends none by watches.
-    Listing { since: VersionMatch },
-    /// Everything has come up to `version`, and changes from there are to come.
-    Watching { version: String, lists: Lists },
+    Streaming { since: Since },
+    /// Everything is to come, as a plain list.
+    Listing { since: Since },
+    /// Everything has come up to `version`, and changes from there are to come. The version is empty where
+    /// the list had none.
+    Watching { version: String },
+}
+
+/// From when on a list has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// As the server has it at hand.
+    Any,
+    NotOlderThan(String),
+    /// As etcd has it.
+    Newest,
+    /// As etcd has it, and older than what is known if need be: the server has not come to that version.
+    Another,
+}
+
+impl Since {
+    fn known(version: Option<&str>) -> Self {
+        version.map_or(Self::Any, |version| Self::NotOlderThan(version.to_owned()))
+    }
+}
+
+impl From<&Since> for VersionMatch {
+    fn from(since: &Since) -> Self {
+        match since {
+            Since::Any => Self::Any,
+            Since::NotOlderThan(version) => Self::NotOlderThan(version.clone()),
+            Since::Newest | Since::Another => Self::Newest,
+        }
+    }
 }
 
 /// How this server is asked for everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lists {
+enum Lists {
     Streamed,
-    Plain,
-}
-
-impl Lists {
-    fn again(self, since: VersionMatch) -> (State, Retry) {
-        let state = match self {
-            Self::Streamed => State::Streaming { since },
-            Self::Plain => State::Listing { since },
-        };
-        (state, Retry::AfterFirstWait)
-    }
+    /// It refuses those sent by watches; until then.
+    Plain(Duration),
+    /// It begins them and does not end them; until then.
+    Endless(Duration),
 }
 
 /// What is known of the server at the other end.
@@ -35,245 +72,271 @@ impl Lists {
 pub(super) enum Trust {
     /// The last watch ran its time.
     Sound,
-    /// Something failed since: the server that responds now may be another one.
+    /// A watch ended early: the server that responds now may be another one.
     Doubtful,
-    /// The last watch ended as soon as it had begun, without an event.
-    Brief,
-    /// The last thing that arrived was not understood.
-    Garbled,
+    /// The last request failed: the next watch has to last before it counts.
+    Shaken,
 }
 
 /// What a failed request says about what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The API server responded with this code.
+    /// The server responded with this code.
     Code(u16),
+    /// It does not know the version any more.
+    Expired,
+    /// It does not know the version yet.
+    Future,
     /// What it sent was not understood.
     Garbage,
     /// It sent nothing for too long.
     Silence,
-    /// It could not be reached, or the connection broke.
+    /// The response broke off, or was none worth the name.
+    Broken,
+    /// A list sent by a watch did not come to its end.
+    Endless,
+    /// The server was not reached.
     Link,
 }
 
-/// When the next request is made.
+/// When the next request is made. All wait as `Pace` says, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retry {
     /// At once, and nothing is reported: the server only wants to be asked in another way.
     AtOnce,
     /// After the next of the growing waits.
     AfterWait,
-    /// After the first of them: a server that speaks of versions is over whatever it had.
-    AfterFirstWait,
+    /// As soon as a list may be asked for.
+    Paced,
 }
 
-impl State {
-    pub(super) const fn start() -> Self {
-        Self::Streaming { since: VersionMatch::Any }
+/// Where following one kind of objects stands. Times are counted from any one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Course {
+    pub(super) state: State,
+    pub(super) resource: Resource,
+    pub(super) trust: Trust,
+    lists: Lists,
+    repeats: Repeats,
+    /// Where a watch goes on if the list fails that is tried in its place.
+    resume: Option<Resume>,
+    /// When the newest version of the API is asked for again.
+    newer_at: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Resume {
+    resource: Resource,
+    version: String,
+}
+
+impl Course {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            state: State::Streaming { since: Since::Any },
+            resource: Resource::of(kind),
+            trust: Trust::Sound,
+            lists: Lists::Streamed,
+            repeats: Repeats::default(),
+            resume: None,
+            newer_at: Duration::ZERO,
+        }
     }
 
-    /// Everything up to `version` has come.
+    /// A list has come to its end.
+    pub(super) fn listed(&mut self, version: Option<String>) {
+        self.resume = None;
+        self.repeats = Repeats::default();
+        self.state = State::Watching { version: version.unwrap_or_default() };
+    }
+
+    /// A watch says that everything up to this version has come. It never goes back.
     pub(super) fn reached(&mut self, version: String) {
-        *self = Self::Watching { version, lists: self.lists() };
+        let State::Watching { version: before } = &mut self.state else { return };
+        if !matches!(compare(&version, before), Some(Ordering::Less | Ordering::Equal)) {
+            *before = version;
+            self.repeats = Repeats::default();
+        }
     }
 
-    /// What to do after a failure, and when.
+    /// A watch goes on, or sent something that was understood.
+    pub(super) fn lasts(&mut self) {
+        if self.trust == Trust::Shaken {
+            self.trust = Trust::Doubtful;
+        }
+    }
+
+    /// A watch lasted for long.
+    pub(super) fn is_sound(&mut self) {
+        self.repeats = Repeats::default();
+    }
+
+    /// What is known is of another history than the server's.
+    pub(super) fn is_another(&mut self, now: Duration) {
+        self.again(Since::Another, now);
+    }
+
+    /// Asks for the newest version of the API where an older one is followed and it is time.
+    pub(super) fn look_for_newer(&mut self, known: Option<&str>, now: Duration) {
+        let newest = Resource::of(self.resource.kind());
+        if self.resource != newest
+            && now >= self.newer_at
+            && let State::Watching { version } = self.state.clone()
+        {
+            self.again(Since::known(known), now);
+            self.resume = Some(Resume { resource: self.resource, version });
+            self.resource = newest;
+        }
+    }
+
+    /// Whether plain lists are asked for because this server does not end those that it sends by watches.
+    pub(super) const fn is_endless(&self) -> bool {
+        matches!(self.lists, Lists::Endless(_))
+    }
+
+    /// What to do after a failure, and when. `known` is the newest version up to which everything has come.
     ///
-    /// 1. A version that the server does not know any more: everything again, no older than
-    ///    that. A version that it does not know yet, even for a list, is another server's.
-    /// 2. A list that a watch cannot send is asked for as such from then on, whatever the server
-    ///    has against it, unless it is only busy or does not know us.
-    /// 3. So is one that a watch promises and does not send, as YurtHub's while it is cut off.
-    /// 4. What was not understood twice at the same place is skipped: everything again.
-    pub(super) fn after(self, trust: Trust, fault: Fault) -> (Self, Retry) {
-        let again = trust == Trust::Garbled;
-        match (self, fault) {
-            (state, Fault::Code(401 | 429 | 500 | 502 | 503) | Fault::Link)
-            | (state @ Self::Watching { .. }, Fault::Code(403) | Fault::Silence)
-            | (state @ Self::Listing { .. }, Fault::Garbage | Fault::Silence) => (state, Retry::AfterWait),
-            (state @ (Self::Watching { .. } | Self::Streaming { .. }), Fault::Garbage) if !again => {
-                (state, Retry::AfterWait)
+    /// 1. A server that is busy, not reached or does not know us is asked the same again.
+    /// 2. A version that it does not know any more: everything again, no older than that. One that it does
+    ///    not know yet: everything it has, older or not.
+    /// 3. A list that a watch cannot send is asked for as such for an hour, whatever the server has against it.
+    /// 4. What fails again and again from one version is left: everything again. If the list fails as well,
+    ///    the watch is tried again.
+    /// 5. Where the path is unknown, another version of the API is asked for.
+    pub(super) fn after(&mut self, fault: Fault, known: Option<&str>, now: Duration) -> Retry {
+        self.doubt(fault, now);
+        match (&self.state, fault) {
+            (_, Fault::Link | Fault::Code(401 | 429)) => self.same(fault, known),
+            (_, Fault::Code(404)) if self.resource.kind() == Kind::EndpointSlice => {
+                self.other_api(known, now)
             }
-            (Self::Watching { version, lists }, Fault::Code(410) | Fault::Garbage) => {
-                lists.again(VersionMatch::NotOlderThan(version))
+            (State::Watching { .. }, fault) => self.after_watch(fault, known, now),
+            (State::Streaming { since } | State::Listing { since }, Fault::Expired | Fault::Future)
+                if !matches!(since, Since::Newest | Since::Another) =>
+            {
+                self.again(if fault == Fault::Future { Since::Another } else { Since::Newest }, now);
+                Retry::Paced
             }
-            (Self::Watching { lists, .. }, Fault::Code(_)) => lists.again(VersionMatch::Newest),
-            (state, Fault::Code(410 | 504)) if !state.wants_newest() => {
-                state.lists().again(VersionMatch::Newest)
+            (State::Streaming { since }, fault) => {
+                let since = since.clone();
+                self.after_stream(since, fault, now)
             }
-            (Self::Streaming { since }, Fault::Code(_) | Fault::Garbage | Fault::Silence) => {
-                (Self::Listing { since }, Retry::AtOnce)
+            (State::Listing { since }, Fault::Code(400))
+                if !matches!(since, Since::Newest | Since::Another) =>
+            {
+                self.again(Since::Newest, now);
+                Retry::Paced
             }
-            (Self::Listing { .. }, Fault::Code(400)) => Lists::Plain.again(VersionMatch::Newest),
-            (state @ Self::Listing { .. }, Fault::Code(_)) => (state, Retry::AfterWait),
+            (State::Listing { .. }, fault) => self.same(fault, known),
         }
     }
 
-    fn wants_newest(&self) -> bool {
-        match self {
-            Self::Streaming { since } | Self::Listing { since } => *since == VersionMatch::Newest,
-            Self::Watching { .. } => false,
+    fn doubt(&mut self, fault: Fault, now: Duration) {
+        self.trust = match (self.trust, fault) {
+            (Trust::Sound | Trust::Doubtful, Fault::Link) => Trust::Doubtful,
+            _ => Trust::Shaken,
+        };
+        if fault == Fault::Link {
+            self.newer_at = self.newer_at.min(now + AFTER_LINK);
         }
     }
 
-    const fn lists(&self) -> Lists {
-        match self {
-            Self::Streaming { .. } => Lists::Streamed,
-            Self::Listing { .. } => Lists::Plain,
-            Self::Watching { lists, .. } => *lists,
+    /// The same again, or the watch in whose place a list was tried.
+    fn same(&mut self, fault: Fault, known: Option<&str>) -> Retry {
+        if let Some(resume) = self.resume.take() {
+            self.resume(resume);
+        } else if let (State::Streaming { since } | State::Listing { since }, Fault::Link | Fault::Broken) =
+            (&mut self.state, fault)
+            && *since == Since::Another
+        {
+            // What responds next may be another server.
+            *since = Since::known(known);
         }
-    }
-}
-
-impl Trust {
-    #[must_use]
-    pub(super) const fn after(self, fault: Fault) -> Self {
-        match (self, fault) {
-            (_, Fault::Garbage) => Self::Garbled,
-            (Self::Brief, _) => Self::Brief,
-            (_, Fault::Code(_) | Fault::Silence | Fault::Link) => Self::Doubtful,
-        }
+        Retry::AfterWait
     }
 
-    /// Something arrived and was understood.
-    #[must_use]
-    pub(super) const fn understood(self) -> Self {
-        match self {
-            Self::Garbled => Self::Doubtful,
-            Self::Sound | Self::Doubtful | Self::Brief => self,
+    fn after_watch(&mut self, fault: Fault, known: Option<&str>, now: Duration) -> Retry {
+        let State::Watching { version } = self.state.clone() else { return Retry::AfterWait };
+        let since = match fault {
+            Fault::Expired => Since::known(known),
+            Fault::Future => Since::Another,
+            Fault::Code(400 | 422) => Since::Newest,
+            Fault::Code(_)
+            | Fault::Garbage
+            | Fault::Silence
+            | Fault::Broken
+            | Fault::Endless
+            | Fault::Link => {
+                if !self.repeats.is_enough(fault, now) {
+                    return Retry::AfterWait;
+                }
+                self.again(Since::known(known), now);
+                self.resume = Some(Resume { resource: self.resource, version });
+                return Retry::Paced;
+            }
+        };
+        self.again(since, now);
+        Retry::Paced
+    }
+
+    fn after_stream(&mut self, since: Since, fault: Fault, now: Duration) -> Retry {
+        let may_pass = matches!(fault, Fault::Code(500 | 502..=504) | Fault::Garbage);
+        if may_pass && !self.repeats.is_enough(fault, now) {
+            return Retry::AfterWait;
+        }
+        let until = now + PLAIN;
+        self.lists = if fault == Fault::Endless { Lists::Endless(until) } else { Lists::Plain(until) };
+        self.state = State::Listing { since };
+        Retry::AtOnce
+    }
+
+    /// The server does not know this version of the API: it has another one, or it has lost this one.
+    fn other_api(&mut self, known: Option<&str>, now: Duration) -> Retry {
+        let newest = Resource::of(self.resource.kind());
+        match (self.resource.before(), &self.state) {
+            (_, State::Watching { .. }) if self.resource == newest => {
+                self.after_watch(Fault::Code(404), known, now)
+            }
+            (_, State::Watching { .. }) => {
+                self.again(Since::known(known), now);
+                self.resource = newest;
+                Retry::Paced
+            }
+            (Some(before), _) => {
+                self.resource = before;
+                self.newer_at = now + OLDER_API;
+                if let Some(resume) = self.resume.take() {
+                    self.resume(Resume { resource: before, ..resume });
+                }
+                Retry::AtOnce
+            }
+            (None, _) => {
+                self.resource = newest;
+                Retry::AfterWait
+            }
         }
     }
 
-    /// A watch goes on for longer than one that ends as soon as it has begun.
-    #[must_use]
-    pub(super) const fn lasts(self) -> Self {
-        match self {
-            Self::Brief => Self::Doubtful,
-            Self::Sound | Self::Doubtful | Self::Garbled => self,
+    fn resume(&mut self, Resume { resource, version }: Resume) {
+        self.repeats = Repeats::default();
+        self.resource = resource;
+        self.state = State::Watching { version };
+    }
+
+    fn again(&mut self, since: Since, now: Duration) {
+        if let Lists::Plain(until) | Lists::Endless(until) = self.lists
+            && now >= until
+        {
+            self.lists = Lists::Streamed;
         }
+        self.resume = None;
+        self.repeats = Repeats::default();
+        self.state = match self.lists {
+            Lists::Streamed => State::Streaming { since },
+            Lists::Plain(_) | Lists::Endless(_) => State::Listing { since },
+        };
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A state in a word: `stream`, `list` and their versions, or `watch@version` and its lists.
-    fn words(state: &State) -> String {
-        let since = |since: &VersionMatch| match since {
-            VersionMatch::Any => "any".to_owned(),
-            VersionMatch::NotOlderThan(version) => format!("{version}+"),
-            VersionMatch::Newest => "newest".to_owned(),
-        };
-        match state {
-            State::Streaming { since: from } => format!("stream {}", since(from)),
-            State::Listing { since: from } => format!("list {}", since(from)),
-            State::Watching { version, lists: Lists::Streamed } => format!("watch {version}"),
-            State::Watching { version, lists: Lists::Plain } => format!("watch {version}, lists"),
-        }
-    }
-
-    fn state(words: &str) -> State {
-        let states = [VersionMatch::Any, VersionMatch::NotOlderThan("7".to_owned()), VersionMatch::Newest]
-            .into_iter()
-            .flat_map(|since| [State::Streaming { since: since.clone() }, State::Listing { since }])
-            .chain(
-                [Lists::Streamed, Lists::Plain]
-                    .map(|lists| State::Watching { version: "7".to_owned(), lists }),
-            );
-        let found = states.into_iter().find(|state| super::tests::words(state) == *words);
-        found.unwrap_or_else(|| panic!("{words}"))
-    }
-
-    #[test]
-    fn what_follows_on_a_failure() {
-        use Fault::{Code, Garbage, Link, Silence};
-        use Retry::{AfterFirstWait, AfterWait, AtOnce};
-        for (before, faults, after, when) in [
-            (
-                "watch 7",
-                &[Code(401), Code(403), Code(429), Code(500), Code(502), Code(503), Link, Silence, Garbage][..],
-                "watch 7",
-                AfterWait,
-            ),
-            ("watch 7", &[Code(410)], "stream 7+", AfterFirstWait),
-            ("watch 7", &[Code(400), Code(404), Code(422), Code(504)], "stream newest", AfterFirstWait),
-            ("watch 7, lists", &[Code(410)], "list 7+", AfterFirstWait),
-            ("watch 7, lists", &[Code(504)], "list newest", AfterFirstWait),
-            ("watch 7, lists", &[Code(500), Link], "watch 7, lists", AfterWait),
-            (
-                "stream any",
-                &[Code(401), Code(429), Code(500), Code(502), Code(503), Link, Garbage],
-                "stream any",
-                AfterWait,
-            ),
-            ("stream any", &[Code(410), Code(504)], "stream newest", AfterFirstWait),
-            ("stream any", &[Code(400), Code(403), Code(404), Code(422), Silence], "list any", AtOnce),
-            ("stream 7+", &[Code(410), Code(504)], "stream newest", AfterFirstWait),
-            ("stream 7+", &[Code(422), Silence], "list 7+", AtOnce),
-            ("stream newest", &[Code(410), Code(504), Code(422), Silence], "list newest", AtOnce),
-            (
-                "list any",
-                &[Code(401), Code(403), Code(404), Code(422), Code(429), Code(500), Link, Silence, Garbage],
-                "list any",
-                AfterWait,
-            ),
-            ("list any", &[Code(400), Code(410), Code(504)], "list newest", AfterFirstWait),
-            ("list 7+", &[Code(400), Code(410), Code(504)], "list newest", AfterFirstWait),
-            ("list newest", &[Code(410), Code(504), Silence], "list newest", AfterWait),
-            ("list newest", &[Code(400)], "list newest", AfterFirstWait),
-        ] {
-            for fault in faults {
-                let (then, retry) = state(before).after(Trust::Sound, *fault);
-                assert_eq!((words(&then).as_str(), retry), (after, when), "{before}, {fault:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_twice_at_one_place_is_skipped() {
-        for (before, after, when) in [
-            ("watch 7", "stream 7+", Retry::AfterFirstWait),
-            ("watch 7, lists", "list 7+", Retry::AfterFirstWait),
-            ("stream any", "list any", Retry::AtOnce),
-            ("list any", "list any", Retry::AfterWait),
-        ] {
-            let first = Trust::Sound.after(Fault::Garbage);
-            let (then, retry) = state(before).after(first, Fault::Garbage);
-            assert_eq!((words(&then).as_str(), retry), (after, when), "{before}");
-            for between in [first.after(Fault::Link), first.understood()] {
-                let (then, _) = state(before).after(between, Fault::Garbage);
-                assert_eq!(words(&then), before, "{before}: not the same place, or not in a row");
-            }
-        }
-    }
-
-    #[test]
-    fn a_list_that_came_is_followed_by_a_watch_from_its_end() {
-        for (before, after) in [
-            ("stream any", "watch 9"),
-            ("list 7+", "watch 9, lists"),
-            ("watch 7", "watch 9"),
-            ("watch 7, lists", "watch 9, lists"),
-        ] {
-            let mut state = state(before);
-            state.reached("9".to_owned());
-            assert_eq!(words(&state), after, "{before}");
-        }
-    }
-
-    #[test]
-    fn a_brief_watch_is_remembered_until_one_lasts() {
-        use Trust::{Brief, Doubtful, Garbled, Sound};
-        for (trust, link, garbage, understood, lasts) in [
-            (Sound, Doubtful, Garbled, Sound, Sound),
-            (Doubtful, Doubtful, Garbled, Doubtful, Doubtful),
-            (Brief, Brief, Garbled, Brief, Doubtful),
-            (Garbled, Doubtful, Garbled, Doubtful, Garbled),
-        ] {
-            let after =
-                (trust.after(Fault::Link), trust.after(Fault::Garbage), trust.understood(), trust.lasts());
-            assert_eq!(after, (link, garbage, understood, lasts), "{trust:?}");
-        }
-    }
-}
+mod tests;

@@ -85,6 +85,13 @@ impl Held {
     }
 }
 
+/// What an event about an object was.
+pub(super) struct Applied {
+    pub(super) version: Option<String>,
+    /// The object had not come since the list began.
+    pub(super) is_new: bool,
+}
+
 impl Tracker {
     pub(super) fn new(kind: Kind) -> Self {
         Self {
@@ -216,18 +223,24 @@ impl Tracker {
         self.extent
     }
 
-    /// An object is new, or now reads so, as a watch says. Returns its version.
+    /// Whether this list has not sent that object yet.
+    fn is_new_in_list(&self, name: &ObjectName) -> bool {
+        self.known.get(name).is_none_or(|seen| seen.list != self.list)
+    }
+
+    /// An object is new, or now reads so, as a watch says.
     ///
     /// # Errors
     /// The text is not JSON, nothing that has a name, or an object of another kind.
-    pub(super) fn apply(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
+    pub(super) fn apply(&mut self, json: &[u8]) -> Result<Applied, NotAnObject> {
         let identity = self.named_by_itself(json)?;
+        let is_new = self.is_new_in_list(&identity.name);
         if self.phase == Phase::Following || !self.is_older(&identity) {
             self.take(json, &identity);
         } else {
             self.older.push(json)?;
         }
-        Ok(identity.version)
+        Ok(Applied { version: identity.version, is_new })
     }
 
     /// An object was deleted, or is not one of those that were asked for any more. Returns its version.

@@ -3,76 +3,43 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
-
-use crate::api::query::{self, Resource, VersionMatch};
-use crate::api::{ApiClient, Backoff, RequestError, Response, jitter};
+use crate::api::query::{self, VersionMatch};
+use crate::api::{ApiClient, Backoff, RequestError, chance, jitter};
 use crate::model::Kind;
 
-use super::event::{Event, NotAnEvent};
+use super::ended::Ended;
+use super::frames::Frames;
+use super::history::{History, Standing};
 use super::list::{Next, Page, Parts, Whole};
+use super::pace::{Pace, SOUND};
 use super::sink::{ChangeSink, Closed, Timing};
-use super::state::{Fault, Retry, State, Trust};
+use super::state::{Course, Fault, Retry, Since, State, Trust};
 use super::tracker::{Extent, Tracker};
 
 /// How many changes are sent on together, at most.
-const TOGETHER: usize = 256;
+pub(super) const TOGETHER: usize = 256;
 /// A list that a watch sends may take this long.
 const LONG: Duration = Duration::from_secs(600);
-/// No event is longer.
-const LONGEST: usize = 8 << 20;
 /// A watch that ends sooner without an event counts as failed.
-const BRIEF: Duration = Duration::from_millis(500);
+pub(super) const BRIEF: Duration = Duration::from_millis(500);
 /// Whole seconds are asked for, and a server's seconds may be shorter.
 const MARGIN: Duration = Duration::from_secs(2);
+/// Watches that all ended at once are not all begun again at once.
+const RETURN: Duration = Duration::from_millis(1200);
 
 pub(super) struct Watch {
-    kind: Kind,
-    client: ApiClient,
-    timing: Timing,
-    sink: Arc<ChangeSink>,
-    tracker: Tracker,
+    pub(super) kind: Kind,
+    pub(super) client: ApiClient,
+    pub(super) timing: Timing,
+    pub(super) sink: Arc<ChangeSink>,
+    pub(super) tracker: Tracker,
+    pub(super) course: Course,
+    pub(super) history: History,
+    pace: Pace,
     backoff: Backoff,
-    state: State,
-    trust: Trust,
-}
-
-/// Why a round ended early.
-enum Ended {
-    Failed(RequestError),
-    Closed,
-}
-
-impl From<RequestError> for Ended {
-    fn from(error: RequestError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<Closed> for Ended {
-    fn from(_: Closed) -> Self {
-        Self::Closed
-    }
-}
-
-impl From<NotAnEvent> for RequestError {
-    fn from(wrong: NotAnEvent) -> Self {
-        Self::Garbage(wrong.to_string())
-    }
-}
-
-impl From<&RequestError> for Fault {
-    fn from(error: &RequestError) -> Self {
-        match error {
-            RequestError::Response { code, .. } => Self::Code(*code),
-            RequestError::Garbage(_) => Self::Garbage,
-            RequestError::Silent { .. } => Self::Silence,
-            RequestError::Unreachable(_)
-            | RequestError::Untrusted(_)
-            | RequestError::NoCredentials(_)
-            | RequestError::Ended => Self::Link,
-        }
-    }
+    start: Instant,
+    /// Of the last list.
+    extent: Extent,
 }
 
 impl Watch {
@@ -83,223 +50,272 @@ impl Watch {
             timing,
             sink,
             tracker: Tracker::new(kind),
+            course: Course::new(kind),
+            history: History::default(),
+            pace: Pace::default(),
             backoff: Backoff::default(),
-            state: State::start(),
-            trust: Trust::Sound,
+            start: Instant::now(),
+            extent: Extent::Complete,
         }
     }
 
     /// Goes on until nothing receives the changes any more.
     pub(super) async fn run(mut self) {
         loop {
-            let error = match self.round().await {
-                Ok(()) => continue,
+            let ended = match self.round().await {
+                Ok(()) => Ok(()),
                 Err(Ended::Closed) => return,
-                Err(Ended::Failed(error)) => error,
+                Err(Ended::Failed(error)) => self.failed(&error).await,
+                Err(Ended::Endless) => self.endless(),
             };
-            if self.learn(&error) == Retry::AtOnce {
-                tracing::debug!(
-                    kind = self.kind.label(),
-                    "the API server sends no lists by watches; plain ones are asked for"
-                );
-                continue;
-            }
-            if self.sink.failed(self.kind, &error, self.tracker.is_synced()).is_err() {
+            if ended.is_err() {
                 return;
             }
-            tokio::time::sleep(self.backoff.after(&error)).await;
-            self.client.recover(&error);
         }
     }
 
-    /// Changes the state as the failure asks for.
-    fn learn(&mut self, error: &RequestError) -> Retry {
-        let fault = Fault::from(error);
-        let state = std::mem::replace(&mut self.state, State::start());
-        let (state, retry) = state.after(self.trust, fault);
-        self.state = state;
-        match retry {
-            Retry::AtOnce => return retry,
-            Retry::AfterFirstWait => self.backoff.reset(),
-            Retry::AfterWait => {}
+    pub(super) fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    async fn failed(&mut self, error: &RequestError) -> Result<(), Closed> {
+        let (fault, now) = (Fault::from(error), self.now());
+        if matches!(self.course.state, State::Watching { .. })
+            && matches!(fault, Fault::Expired | Fault::Future)
+        {
+            self.pace.expired();
         }
-        self.trust = self.trust.after(fault);
-        retry
+        let retry = self.course.after(fault, self.history.known(), now);
+        if retry == Retry::AtOnce {
+            tracing::debug!(kind = self.kind.label(), %error, "the API server is asked in another way");
+            return Ok(());
+        }
+        let why = error.to_string();
+        if fault == Fault::Garbage {
+            self.sink.warn_of(self.kind, &why);
+        }
+        self.sink.failed(self.kind, &why, self.tracker.is_synced())?;
+        if retry == Retry::AfterWait {
+            tokio::time::sleep(self.backoff.after(error)).await;
+        }
+        self.client.recover(error);
+        Ok(())
+    }
+
+    fn endless(&mut self) -> Result<(), Closed> {
+        self.course.after(Fault::Endless, self.history.known(), self.now());
+        self.sink.failed(
+            self.kind,
+            "sent no end of a list that a watch begins with",
+            self.tracker.is_synced(),
+        )?;
+        self.note()
     }
 
     /// One list, or one watch to its end.
     async fn round(&mut self) -> Result<(), Ended> {
-        match self.state.clone() {
+        if self.history.is_another(self.now()) {
+            tracing::warn!(
+                kind = self.kind.label(),
+                known = self.history.known(),
+                "the API server's versions stay below those that it had; it counts as another one"
+            );
+            self.course.is_another(self.now());
+        }
+        self.course.look_for_newer(self.history.known(), self.now());
+        match self.course.state.clone() {
             State::Streaming { since } => self.stream(&since).await,
             State::Listing { since } => self.list(&since).await,
-            State::Watching { version, .. } => self.watch(&version).await,
+            State::Watching { version } => self.watch(&version).await,
         }
     }
 
     /// Asks for everything, and sends it on while it arrives.
-    async fn list(&mut self, since: &VersionMatch) -> Result<(), Ended> {
-        let resource = Resource::of(self.kind);
-        self.tracker.begin(resource);
-        if *since == VersionMatch::Newest {
-            self.tracker.forget_versions();
-        }
+    async fn list(&mut self, since: &Since) -> Result<(), Ended> {
+        self.wait_for_list().await;
         let patience = self.timing.silence;
+        let version_match = VersionMatch::from(since);
         let mut parts = Parts::default();
         let mut continued: Option<String> = None;
         loop {
-            let mut page = Page::ask(&self.client, resource, since, continued.as_deref(), patience).await?;
+            let (client, resource) = (&self.client, self.course.resource);
+            let mut page =
+                Page::ask(client, resource, &version_match, continued.as_deref(), patience).await?;
+            if continued.is_none() {
+                self.begin(since);
+                self.list_begins();
+            }
             while page.more(&mut self.tracker).await? {
                 self.send(TOGETHER).await?;
             }
-            match parts.add(page.end(&mut self.tracker)?).map_err(Ended::Failed)? {
+            match parts.add(page.end(&mut self.tracker)?)? {
                 Next::Part(token) => continued = Some(token),
-                Next::End(whole) => {
-                    self.whole(whole);
-                    return Ok(self.send(0).await?);
-                }
+                Next::End(whole) => return Ok(self.whole(since, whole).await?),
             }
         }
     }
 
-    /// Asks for a watch that sends everything first, and leaves it then: it may take as long as
-    /// it needs, and would be silent for longer than a link may be. A server that does so begins
-    /// at once.
-    async fn stream(&mut self, since: &VersionMatch) -> Result<(), Ended> {
-        let path = query::stream(Resource::of(self.kind), since, LONG);
+    /// Asks for a watch that sends everything first, and goes on with it for a while. A server that does so
+    /// begins at once.
+    async fn stream(&mut self, since: &Since) -> Result<(), Ended> {
+        self.wait_for_list().await;
+        self.wait_for_watch().await;
+        let resource = self.course.resource;
+        let path = query::stream(resource, &VersionMatch::from(since), LONG);
         let patience = self.timing.silence / 5;
         let response = self.client.get(&path, query::accept_watch(self.kind), patience).await?;
-        self.tracker.begin(Resource::of(self.kind));
-        if *since == VersionMatch::Newest {
-            self.tracker.forget_versions();
+        self.begin(since);
+        let mut response = response.with_patience(self.timing.silence);
+        let mut frames = Frames::default();
+        let whole = self.read_list(&mut response, &mut frames).await?;
+        self.whole(since, whole).await?;
+        // A link that is dead has to be noticed in time, and this watch has a longer one.
+        let most = self.timing.watch / 2;
+        let leave = self.now() + most + chance(most / 4);
+        let begun = self.now();
+        let ended = self.read_changes(&mut response, frames, Some(leave)).await;
+        self.lasted(begun);
+        match ended? {
+            _ if self.now() >= leave => Ok(()),
+            true => self.spread().await,
+            false => self.cut(begun).await,
         }
-        self.read(response).await?;
-        match self.state {
-            State::Watching { .. } => Ok(()),
-            // The server may not know what was asked for, and send changes alone.
-            State::Streaming { .. } | State::Listing { .. } => Err(RequestError::Ended.into()),
+    }
+
+    /// The server has begun to send a list, which costs it something.
+    pub(super) fn list_begins(&mut self) {
+        self.pace.list_begins(self.now());
+    }
+
+    /// What arrives now is a list.
+    fn begin(&mut self, since: &Since) {
+        self.tracker.begin(self.course.resource);
+        if *since == Since::Another {
+            self.tracker.forget_versions();
         }
     }
 
     async fn watch(&mut self, version: &str) -> Result<(), Ended> {
+        self.wait_for_watch().await;
         let most = self.timing.watch - jitter(self.timing.watch / 10);
-        let path = query::watch(Resource::of(self.kind), version, most);
-        let response = self.client.get(&path, query::accept_watch(self.kind), self.timing.silence).await?;
-        if self.trust != Trust::Brief {
-            self.sink.in_sync(self.kind, &self.client)?;
+        let path = query::watch(self.course.resource, version, most);
+        // Whatever is asked for, a watch begins at once.
+        let patience = self.timing.silence * 2 / 5;
+        let response = self.client.get(&path, query::accept_watch(self.kind), patience).await?;
+        let mut response = response.with_patience(self.timing.silence);
+        let begun = self.now();
+        let ended = self.read_changes(&mut response, Frames::default(), None).await;
+        self.lasted(begun);
+        let any_event = ended?;
+        let took = self.now().saturating_sub(begun);
+        let is_cut = took + MARGIN < most;
+        if is_cut && !any_event {
+            return self.cut(begun).await;
         }
-        let start = Instant::now();
-        let any_event = self.read(response).await?;
-        let took = start.elapsed();
-        if !any_event && took < BRIEF {
-            self.trust = Trust::Brief;
-            return Err(RequestError::Ended.into());
-        }
-        let was_cut = took + MARGIN < most;
-        if !any_event && (was_cut || self.trust != Trust::Sound) {
+        if !any_event && self.course.trust != Trust::Sound {
             self.probe(version).await?;
         }
-        self.trust = Trust::Sound;
+        self.course.trust = Trust::Sound;
+        if is_cut { self.spread().await } else { Ok(()) }
+    }
+
+    /// A watch ended, with a failure or without, that began then.
+    fn lasted(&mut self, begun: Duration) {
+        if self.now().saturating_sub(begun) >= SOUND {
+            self.pace.is_sound();
+            self.backoff.reset();
+            self.course.is_sound();
+        }
+    }
+
+    /// A watch ended early without an event.
+    async fn cut(&mut self, begun: Duration) -> Result<(), Ended> {
+        if self.now().saturating_sub(begun) < BRIEF {
+            return Err(RequestError::Ended.into());
+        }
+        if self.course.trust == Trust::Sound {
+            self.course.trust = Trust::Doubtful;
+        }
+        self.spread().await
+    }
+
+    async fn spread(&self) -> Result<(), Ended> {
+        tokio::time::sleep(chance(RETURN)).await;
         Ok(())
     }
 
     /// An API server that has not come to a version yet (etcd was restored, or made anew) refuses no watch from
     /// there: it sends nothing until it has. One that sends nothing after a failure is asked whether it knows it.
     async fn probe(&self, version: &str) -> Result<(), Ended> {
-        let path = query::probe(Resource::of(self.kind), version);
+        let path = query::probe(self.course.resource, version);
         match self.client.get(&path, query::accept_list(self.kind), self.timing.silence).await {
-            Err(error) if error.is_of_the_link() || error.code() == Some(504) => Err(error.into()),
+            Err(error) if matches!(Fault::from(&error), Fault::Future | Fault::Link | Fault::Silence) => {
+                Err(error.into())
+            }
             // Any other refusal says nothing about the version.
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    /// Reads events until the watch, or the list that it sends, ends. Returns whether there were
-    /// any.
-    async fn read(&mut self, mut response: Response) -> Result<bool, Ended> {
-        let mut line = Vec::new();
-        let mut any_event = false;
-        while let Some(bytes) = self.next(&mut response).await? {
-            let mut rest = &bytes[..];
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                line.extend_from_slice(&rest[..end]);
-                rest = &rest[end + 1..];
-                let ends_list = self.event(&line);
-                line.clear();
-                if !matches!(ends_list, Ok(false)) {
-                    self.send(0).await?;
-                }
-                if ends_list? {
-                    self.sink.in_sync(self.kind, &self.client)?;
-                    return Ok(true);
-                }
-                any_event = true;
-                self.send(TOGETHER).await?;
-            }
-            line.extend_from_slice(rest);
-            if line.len() > LONGEST {
-                return Err(RequestError::Garbage("an event without an end".to_owned()).into());
-            }
-            if !self.tracker.is_listing() {
-                self.send(0).await?;
-            }
-        }
-        if line.is_empty() { Ok(any_event) } else { Err(RequestError::Ended.into()) }
-    }
-
-    /// The next bytes. After a watch that was too brief, the next one has to last before the kind
-    /// is in sync again: a proxy without its API server may end one after the other.
-    async fn next(&mut self, response: &mut Response) -> Result<Option<bytes::Bytes>, Ended> {
-        if self.trust == Trust::Brief && !self.tracker.is_listing() {
-            let first = timeout(BRIEF, response.next()).await;
-            if !matches!(first, Ok(Ok(None) | Err(_))) {
-                self.trust = self.trust.lasts();
-                self.sink.in_sync(self.kind, &self.client)?;
-            }
-            if let Ok(first) = first {
-                return Ok(first?);
-            }
-        }
-        Ok(response.next().await?)
-    }
-
-    /// Takes one event in. Returns whether it ended a list.
-    fn event(&mut self, line: &[u8]) -> Result<bool, RequestError> {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            return Ok(false);
-        }
-        let is_listing = self.tracker.is_listing();
-        let version = match Event::read(line, Resource::of(self.kind))? {
-            Event::Applied(json) => self.tracker.apply(json)?,
-            Event::Deleted(json) => self.tracker.delete(json)?,
-            Event::Bookmark { version, ends_list } if is_listing && ends_list => {
-                self.whole(Whole { version, is_named: true });
-                return Ok(true);
-            }
-            Event::Bookmark { version, .. } => version,
-            // YurtHub refuses lists sent by watches so, whatever the code says.
-            Event::Error(status) => return Err(if is_listing { status.refusal() } else { status.into() }),
-        };
-        if let Some(version) = version.filter(|_| !is_listing) {
-            self.reached(version);
-        }
-        Ok(false)
-    }
-
     /// A list has come to its end.
-    fn whole(&mut self, Whole { version, is_named }: Whole) {
-        let is_certain = version.is_some() && is_named;
-        self.tracker.end(if is_certain { Extent::Complete } else { Extent::Uncertain });
-        self.reached(version.unwrap_or_default());
+    async fn whole(&mut self, since: &Since, whole: Whole) -> Result<(), Closed> {
+        let Whole { version, is_named } = whole;
+        let compared = version.as_deref().filter(|_| is_named);
+        let standing = self.history.list(compared, *since == Since::Another, self.now());
+        self.extent = match standing {
+            Standing::Newer | Standing::Another | Standing::Older { .. } => Extent::Complete,
+            Standing::Unknown => Extent::Uncertain,
+        };
+        let counts = matches!(standing, Standing::Newer | Standing::Another);
+        self.tracker.end(if counts { Extent::Complete } else { Extent::Uncertain });
+        if standing == Standing::Another {
+            tracing::warn!(
+                kind = self.kind.label(),
+                version,
+                "the API server has another history than the one before; what it has now counts"
+            );
+        }
+        self.send(0).await?;
+        if let Standing::Older { known } = standing {
+            let version = version.as_deref().unwrap_or_default();
+            let why = format!(
+                "sent a list of version {version}, which is older than {known}; nothing is removed for that"
+            );
+            self.sink.failed(self.kind, &why, true)?;
+        }
+        self.course.listed(version);
+        self.note()
     }
 
-    fn reached(&mut self, version: String) {
-        self.state.reached(version);
-        self.trust = self.trust.understood();
-        self.backoff.reset();
+    /// What is unusual about how this kind is followed.
+    fn note(&self) -> Result<(), Closed> {
+        let kind = self.kind.label();
+        let mut notes = Vec::new();
+        if self.course.is_endless() {
+            notes.push(format!(
+                "sends no end of {kind} lists that a watch begins with: plain lists are asked for"
+            ));
+        }
+        if self.extent == Extent::Uncertain {
+            notes.push(format!(
+                "sends {kind} lists without a version or kind to go by: what they do not name stays until it is deleted"
+            ));
+        }
+        self.sink.notes(self.kind, notes)
+    }
+
+    async fn wait_for_list(&self) {
+        let wait = self.pace.before_list(self.now());
+        tokio::time::sleep(wait + chance(wait / 4)).await;
+    }
+
+    async fn wait_for_watch(&mut self) {
+        tokio::time::sleep(self.pace.before_watch(self.now())).await;
+        self.pace.watch_begins(self.now());
     }
 
     /// Sends on what has gathered, unless it is less than `least`.
-    async fn send(&mut self, least: usize) -> Result<(), Closed> {
+    pub(super) async fn send(&mut self, least: usize) -> Result<(), Closed> {
         if self.tracker.waiting() < least {
             return Ok(());
         }

@@ -5,6 +5,8 @@ mod faults;
 mod follow;
 mod lists;
 mod load;
+mod older;
+mod outage;
 mod rights;
 mod same;
 mod secrets;
