@@ -1,5 +1,6 @@
 //! What this node does with each service port of a Service.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use crate::model::{Family, Frontend, ObjectName, Protocol, Service, ServicePort,
 use crate::select::candidate::{Candidate, candidates};
 use crate::select::decide::{Decision, Why, decide};
 use crate::select::topology::{OnInvalid, Topology};
+use crate::shown::Quoted;
 
 use super::{Entry, Store, Unknown};
 
@@ -44,6 +46,11 @@ pub enum LeaveWhy {
     Sctp,
     /// Another Service owns the address.
     Conflict(ObjectName),
+    /// Another port of the Service comes first in its list, and has the same number and protocol.
+    Repeated {
+        port: Arc<str>,
+        first: Arc<str>,
+    },
 }
 
 impl LeaveWhy {
@@ -55,12 +62,17 @@ impl LeaveWhy {
             Self::Discarded => "annotated svc.openyurt.io/discard".to_owned(),
             Self::Sctp => "SCTP is left to kube-proxy".to_owned(),
             Self::Conflict(owner) => format!("address and port belong to Service {owner}"),
+            Self::Repeated { port, first } => {
+                let (port, first) = (Quoted(port), Quoted(first));
+                format!("port {port} claims what port {first} has, which stands first and is used")
+            }
         }
     }
 }
 
 impl Store {
-    /// The service ports of the Service `name`: none when it does not exist or does not count.
+    /// The service ports of the Service `name`: none when it does not exist or does not count. Where it claims an
+    /// address, port and protocol twice, the first of its list has it.
     #[must_use]
     pub fn ports(&self, name: &ObjectName) -> Vec<Port<'_>> {
         let Some(entry) = self.services.get(name) else { return Vec::new() };
@@ -70,18 +82,34 @@ impl Store {
         let pairs = entry.service.addresses.iter().flat_map(|address| {
             entry.service.ports.iter().map(move |port| (SocketAddr::new(*address, port.port), port))
         });
-        pairs.map(|(address, port)| self.port(entry, address, port)).collect()
+        let mut taken: BTreeMap<Frontend, Arc<str>> = BTreeMap::new();
+        let ports = pairs.map(|(address, port)| {
+            let dialled = Frontend { address, protocol: port.protocol };
+            let first = taken.get(&dialled).cloned();
+            if first.is_none() {
+                taken.insert(dialled, Arc::clone(&port.name));
+            }
+            self.port(entry, dialled, port, first)
+        });
+        ports.collect()
     }
 
-    fn port<'a>(&'a self, entry: &'a Entry, address: SocketAddr, port: &ServicePort) -> Port<'a> {
+    /// `first` is the port that has the same address, number and protocol and stands before it.
+    fn port<'a>(
+        &'a self,
+        entry: &'a Entry,
+        dialled: Frontend,
+        port: &ServicePort,
+        first: Option<Arc<str>>,
+    ) -> Port<'a> {
         let key = ServicePortKey {
             service: entry.service.name.clone(),
             port_name: Arc::clone(&port.name),
             protocol: port.protocol,
-            family: Family::of(address.ip()),
+            family: Family::of(dialled.address.ip()),
         };
-        let dialled = Frontend { address, protocol: port.protocol };
-        let disposition = match self.leaves(&entry.service, &dialled) {
+        let repeated = first.map(|first| LeaveWhy::Repeated { port: Arc::clone(&port.name), first });
+        let disposition = match self.leaves(&entry.service, &dialled).or(repeated) {
             Some(why) => Disposition::Leave(why),
             None => self.decide(entry, &key),
         };

@@ -12,6 +12,8 @@ use crate::select::topology::Topology;
 use crate::shown::{Quoted, shown};
 use crate::store::{Disposition, Port, Store, Unknown};
 
+use super::refused;
+
 /// Everything that a node decides. Its JSON is an interface: fields may be added, none may go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,7 +41,7 @@ pub struct ServicePort {
     /// The annotation as written, as far as it is shown.
     pub topology: Option<String>,
     pub outcome: Action,
-    /// Why it is left alone, waits, or is decided on a part of what it reads.
+    /// Why it is left alone, refused, waits, or is decided on a part of what it reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Sorted as strings.
@@ -102,7 +104,7 @@ pub fn decisions(store: &Store) -> Decisions {
 /// The service ports of one Service, in the order of its object.
 #[must_use]
 pub fn service_ports(store: &Store, service: &ObjectName) -> Vec<ServicePort> {
-    store.ports(service).iter().map(|port| service_port(port, store.nodes())).collect()
+    store.ports(service).iter().map(|port| service_port(port, store)).collect()
 }
 
 fn place(port: &ServicePort) -> impl Ord + use<'_> {
@@ -110,7 +112,8 @@ fn place(port: &ServicePort) -> impl Ord + use<'_> {
     (namespace, service, port_name, *protocol, cluster_ip, *port)
 }
 
-fn service_port(port: &Port<'_>, nodes: &NodeIndex) -> ServicePort {
+fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
+    let nodes = store.nodes();
     let Port { key, dialled, service, topology, disposition } = port;
     let (decision, why) = match disposition {
         Disposition::Serve(decision) => (Ok(decision), None),
@@ -126,6 +129,10 @@ fn service_port(port: &Port<'_>, nodes: &NodeIndex) -> ServicePort {
         Ok(decision) if decision.chosen.is_empty() => (Action::Refuse, sets(decision, nodes)),
         Ok(decision) => (Action::Forward, sets(decision, nodes)),
         Err(outcome) => (outcome, (Vec::new(), Vec::new())),
+    };
+    let why = match (outcome, decision) {
+        (Action::Refuse, Ok(decision)) => why.or_else(|| refused::why(store, port, decision)),
+        (Action::Refuse | Action::Forward | Action::Leave | Action::Wait, _) => why,
     };
     let left_alone = matches!(disposition, Disposition::Leave(_));
     let has_topology = **topology != Topology::None;

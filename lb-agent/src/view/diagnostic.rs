@@ -67,6 +67,8 @@ pub enum Reason {
     WaitsForNode,
     /// The Service, or something that its decision reads, was never read since the start.
     Unread,
+    /// The Service has endpoints in a form that is not read.
+    EndpointsNotRead,
     /// No room in a map.
     NoRoom,
     /// The Service has a topology that this version's programs do not carry out.
@@ -94,12 +96,13 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
         Self::WaitsForNode,
         Self::Unread,
+        Self::EndpointsNotRead,
         Self::NoRoom,
         Self::NotCovered,
         Self::ReachableAround,
@@ -123,6 +126,7 @@ impl Reason {
             Self::Conflict => "conflict",
             Self::WaitsForNode => "waits-for-node",
             Self::Unread => "unread",
+            Self::EndpointsNotRead => "endpoints-not-read",
             Self::NoRoom => "no-room",
             Self::NotCovered => "not-covered",
             Self::ReachableAround => "reachable-around",
@@ -141,9 +145,12 @@ impl Reason {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::NoRoom | Self::WriteFailed | Self::Kernel | Self::Unusable | Self::Unknown => {
-                Severity::Error
-            }
+            Self::EndpointsNotRead
+            | Self::NoRoom
+            | Self::WriteFailed
+            | Self::Kernel
+            | Self::Unusable
+            | Self::Unknown => Severity::Error,
             Self::InvalidTopology
             | Self::CannotBeFiltered
             | Self::Conflict

@@ -8,5 +8,6 @@ pub mod kernel;
 pub mod of_service;
 pub mod of_source;
 pub mod published;
+mod refused;
 pub mod reported;
 pub mod status;

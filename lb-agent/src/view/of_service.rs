@@ -33,6 +33,8 @@ pub fn of_service(
     }
     if let Some((service, topology)) = store.service(name) {
         found.extend(of_object(service, topology));
+        let not_read = store.not_read(name).into_iter().filter(|_| service.skipped.is_none());
+        found.extend(not_read.map(|why| (Reason::EndpointsNotRead, why)));
     }
     for port in store.ports(name) {
         found.extend(of_port(&port));
@@ -77,7 +79,7 @@ fn of_port(port: &Port<'_>) -> Option<(Reason, String)> {
         Disposition::Keep { unknown, .. } => Some((Reason::Unread, format!("{unknown}: {STAYS}"))),
         Disposition::Leave(why) => {
             let reason = match why {
-                LeaveWhy::Conflict(_) => Reason::Conflict,
+                LeaveWhy::Conflict(_) | LeaveWhy::Repeated { .. } => Reason::Conflict,
                 LeaveWhy::Excluded | LeaveWhy::Discarded | LeaveWhy::Sctp => Reason::LeftAlone,
             };
             Some((reason, format!("{at}: {}", why.describe())))

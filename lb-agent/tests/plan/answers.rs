@@ -118,7 +118,7 @@ spec: {type: LoadBalancer, clusterIP: 10.96.0.2, externalIPs: [192.0.2.1], ports
         })
     );
     let said = |port: &Value| json!([port["service"], port["outcome"], port["why"]]);
-    assert_eq!(said(&ports(&answer)[1]), json!(["older", "refuse", null]));
+    assert_eq!(said(&ports(&answer)[1]), json!(["older", "refuse", "no EndpointSlice names it"]));
     assert_eq!(
         said(&ports(&answer)[2]),
         json!(["web", "leave", "SCTP is left to kube-proxy"]),
@@ -264,6 +264,7 @@ Not used:
     10.0.1.1:80: it is not ready
 
 Note:
+  default/api:80 TCP [fd00::a]:80: no EndpointSlice names it
   default/api:80 TCP [fd00::a]:80: IPv6 is left to kube-proxy by this version
   default/web:81 SCTP 10.96.0.1:81: SCTP is left to kube-proxy
   default/web:81 SCTP 10.96.0.1:81: the topology is not understood: "\u{1b}[31m" (item 1) is neither a known key nor a node label allowed by --topology-label

@@ -78,6 +78,17 @@ fn unread_slice(service: &str) -> Change {
     Change::Unread(Unread::Slice { name: name(&format!("{service}-9")), owner })
 }
 
+/// As `plan` shows it.
+#[test]
+fn of_two_ports_with_one_number_the_first_is_wanted() {
+    let port = |name: &str| ServicePort { name: name.into(), protocol: Protocol::Tcp, port: 80 };
+    for (ports, backends) in [([port(""), port("b")], 2), ([port("b"), port("")], 0)] {
+        let twice = Service { ports: ports.to_vec(), ..service("a", 1) };
+        let store = store([Object::Service(twice), Object::Slice(slice("a", [1, 2]))]);
+        assert_eq!(all_wanted(&store, &Bench::new(8, 64).mirror), [(1, Some(backends))], "{ports:?}");
+    }
+}
+
 #[test]
 fn what_the_source_does_not_show_is_taken_back_unless_it_may_exist() {
     let bench = holding();

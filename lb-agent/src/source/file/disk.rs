@@ -1,7 +1,7 @@
 //! Which manifests lie in a folder, and which of them may have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(super) struct Disk {
     /// `None`: look again.
     known: BTreeMap<Arc<str>, Option<Stamp>>,
     unfinished: BTreeSet<Arc<str>>,
+    /// The files that were links when the folder was looked through.
+    links: Vec<Arc<str>>,
 }
 
 /// Which files a scan reads.
@@ -31,7 +33,7 @@ pub(super) enum Scan {
 
 impl Disk {
     pub(super) fn new(index: usize, folder: PathBuf) -> Self {
-        Self { index, folder, known: BTreeMap::new(), unfinished: BTreeSet::new() }
+        Self { index, folder, known: BTreeMap::new(), unfinished: BTreeSet::new(), links: Vec::new() }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -43,16 +45,36 @@ impl Disk {
     /// # Errors
     /// The folder cannot be listed. Nothing is said about its files then.
     pub(super) fn scan(&mut self, which: Scan) -> io::Result<(Vec<(FileId, Seen)>, bool)> {
-        let present = manifests(&self.folder)?;
-        let any = !present.is_empty();
-        let mut names: BTreeSet<Arc<str>> = self.known.keys().cloned().collect();
-        names.extend(present);
+        let mut names = Vec::with_capacity(self.known.len());
+        self.links.clear();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let Some(name) = manifest(&entry).map(|name| self.shared(&name)) else { continue };
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                self.links.push(Arc::clone(&name));
+            }
+            names.push(name);
+        }
+        names.sort_unstable();
+        let any = !names.is_empty();
+        let gone: Vec<Arc<str>> =
+            self.known.keys().filter(|name| names.binary_search(name).is_err()).cloned().collect();
+        if !gone.is_empty() {
+            names.extend(gone);
+            names.sort_unstable();
+        }
         Ok((names.into_iter().filter_map(|name| self.look(name, which)).collect(), any))
     }
 
     /// Whether any manifest is there.
     pub(super) fn holds_any(&self) -> bool {
-        manifests(&self.folder).is_ok_and(|present| !present.is_empty())
+        let entries = fs::read_dir(&self.folder).into_iter().flatten();
+        entries.flatten().any(|entry| manifest(&entry).is_some())
+    }
+
+    /// The name as it is known, or a new one.
+    fn shared(&self, name: &str) -> Arc<str> {
+        self.known.get_key_value(name).map_or_else(|| name.into(), |(known, _)| Arc::clone(known))
     }
 
     /// Looks at one file, whatever its stamp: two writes can fall into one tick of its clock.
@@ -76,8 +98,7 @@ impl Disk {
 
     /// The files that are links, by path.
     pub(super) fn links(&self) -> impl Iterator<Item = PathBuf> {
-        let paths = self.known.keys().map(|name| self.folder.join(&**name));
-        paths.filter(|path| path.is_symlink())
+        self.links.iter().map(|name| self.folder.join(&**name))
     }
 
     fn look(&mut self, name: Arc<str>, which: Scan) -> Option<(FileId, Seen)> {
@@ -97,16 +118,9 @@ impl Disk {
     }
 }
 
-fn manifests(folder: &Path) -> io::Result<Vec<Arc<str>>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        // A name that is not UTF-8 cannot be printed; its suffix is not a manifest's.
-        if let Some(name) = name.to_str().filter(|name| is_manifest(name)) {
-            found.push(name.into());
-        }
-    }
-    Ok(found)
+/// The name of a manifest; one that is not UTF-8 cannot be printed, and its suffix is not a manifest's.
+fn manifest(entry: &DirEntry) -> Option<String> {
+    entry.file_name().into_string().ok().filter(|name| is_manifest(name))
 }
 
 #[cfg(test)]

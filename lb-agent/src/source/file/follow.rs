@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::folder::Folder;
 use super::load::FolderError;
 use super::scanner::{Look, Scanner};
-use super::watch::{Signal, Watch};
+use super::watch::{MakeWatch, Signal, Watch, Watching};
 
 /// Events this close together are one batch.
 const TOGETHER: Duration = Duration::from_millis(1);
@@ -35,13 +35,6 @@ pub struct Batch {
 pub enum FollowError {
     #[error(transparent)]
     Folder(#[from] FolderError),
-
-    #[error("could not watch the folder {}", folder.display())]
-    Watch {
-        folder: PathBuf,
-        #[source]
-        source: notify::Error,
-    },
 
     #[error("could not start a thread")]
     Thread(#[source] io::Error),
@@ -76,19 +69,25 @@ impl Drop for Follower {
 /// everything, then with each change. It ends when `send` returns false.
 ///
 /// # Errors
-/// The folder cannot be listed or watched. What goes wrong later is in the batches' reports.
+/// The folder cannot be listed. What goes wrong later is in the batches' reports, and so is that it cannot be watched:
+/// it is looked through every second then.
 pub fn follow(
     folder: PathBuf,
+    send: impl FnMut(Batch) -> bool + Send + 'static,
+) -> Result<Follower, FollowError> {
+    follow_with(folder, Watch::new, send)
+}
+
+pub(super) fn follow_with(
+    folder: PathBuf,
+    watch: MakeWatch,
     send: impl FnMut(Batch) -> bool + Send + 'static,
 ) -> Result<Follower, FollowError> {
     let unlistable = |error| FolderError::new(folder.clone(), error);
     std::fs::read_dir(&folder).map_err(unlistable)?;
     let absolute = std::path::absolute(&folder).map_err(unlistable)?;
     let (stop, inbox) = channel();
-    let unwatched = |source| FollowError::Watch { folder: folder.clone(), source };
-    let mut watch = Watch::new(absolute.clone(), stop.clone()).map_err(unwatched)?;
-    watch.refresh(std::iter::empty()).map_err(unwatched)?;
-
+    let watch = Watching::new(absolute.clone(), stop.clone(), watch);
     let stopped = Arc::new(AtomicBool::new(false));
     let follow = Follow {
         scanner: Scanner::new(Disk::new(0, absolute.clone()), watch),

@@ -30,6 +30,9 @@ impl Stamp {
     }
 }
 
+/// No file is read that is larger, in bytes: a dump of 10,000 Services with 100,000 endpoints has half of it.
+const LARGEST: u64 = 64 << 20;
+
 #[derive(Debug)]
 pub(super) enum Look {
     /// As it was when `known` was stamped.
@@ -64,6 +67,9 @@ fn try_look(path: &Path, known: Option<Stamp>) -> io::Result<Look> {
     if known == Some(Stamp::of(&metadata)) {
         return Ok(Look::Unchanged);
     }
+    if metadata.size() > LARGEST {
+        return Ok(too_large(metadata.size()));
+    }
     // Not blocking: the path may lead to a pipe by now.
     let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let stamp = Stamp::of(&file.metadata()?);
@@ -71,7 +77,10 @@ fn try_look(path: &Path, known: Option<Stamp>) -> io::Result<Look> {
         return Ok(Look::Now(Seen::BeingWritten, None));
     }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    (&mut file).take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Ok(too_large(file.metadata()?.size()));
+    }
     if has_writer(&file) || Stamp::of(&file.metadata()?) != stamp {
         return Ok(Look::Now(Seen::BeingWritten, None));
     }
@@ -82,6 +91,14 @@ fn try_look(path: &Path, known: Option<Stamp>) -> io::Result<Look> {
             unreadable(format!("is not UTF-8 text: the byte at {at} does not fit"))
         }
     })
+}
+
+fn too_large(size: u64) -> Look {
+    unreadable(format!(
+        "has {} MiB, and {} MiB are the most that is read",
+        size.div_ceil(1 << 20),
+        LARGEST >> 20
+    ))
 }
 
 fn unreadable(why: String) -> Look {

@@ -1,13 +1,14 @@
 //! What a look at the disk shows, and which missing files are believed to be gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::disk::{Disk, Scan};
 use super::folder::{FileId, Folder, Seen};
-use super::watch::{Signal, Watch};
+use super::watch::{Signal, Watching};
 
 /// A file that is missing for this long is gone. Editors move the old file away before they write
 /// the new one, and whatever removes a folder removes its files first.
@@ -15,8 +16,15 @@ const MISSING: Duration = Duration::from_millis(20);
 /// A file that a process has open for writing, or a folder that is gone, is looked at this often
 /// without any event.
 const UNFINISHED: Duration = Duration::from_secs(1);
-/// All files are compared with their stamps this often, so that no lost event lasts.
+/// All files are compared with their stamps at least this often, so that no lost event lasts; without events, every
+/// second.
 const SLOW_SCAN: Duration = Duration::from_secs(10);
+const WITHOUT_EVENTS: Duration = Duration::from_secs(1);
+/// Where there are very many files it is less often, so that a scan takes a two thousandth of the time; without
+/// events, a hundredth.
+const SHARE: u32 = 2000;
+const SHARE_WITHOUT_EVENTS: u32 = 100;
+const SLOWEST_SCAN: Duration = Duration::from_secs(60);
 
 const EMPTY: &str =
     "holds no manifest; to take back everything that was defined here, leave one with nothing but a comment";
@@ -24,7 +32,7 @@ const EMPTY: &str =
 /// Looks at the folder and its files.
 pub(super) struct Scanner {
     disk: Disk,
-    watch: Watch,
+    watch: Watching,
     /// Why nothing can be said of the folder's files.
     blind: Option<String>,
     /// Why events cannot be relied on.
@@ -44,7 +52,7 @@ pub(super) enum Look {
 }
 
 impl Scanner {
-    pub(super) fn new(disk: Disk, watch: Watch) -> Self {
+    pub(super) fn new(disk: Disk, watch: Watching) -> Self {
         let next_scan = Instant::now() + SLOW_SCAN;
         Self { disk, watch, blind: None, unwatched: None, missing: BTreeMap::new(), next_scan }
     }
@@ -104,7 +112,28 @@ impl Scanner {
     /// says nothing about what it held, and neither does one without a single manifest: a volume
     /// that is not mounted looks so.
     fn look_at_everything(&mut self, which: Scan, known: &Folder) -> Vec<(FileId, Seen)> {
-        self.next_scan = Instant::now() + SLOW_SCAN;
+        let start = Instant::now();
+        let looked = self.watch_and_scan(which);
+        let (seldom, share) = match self.unwatched {
+            None => (SLOW_SCAN, SHARE),
+            Some(_) => (WITHOUT_EVENTS, SHARE_WITHOUT_EVENTS),
+        };
+        let fair = (start.elapsed() * share).clamp(seldom, SLOWEST_SCAN);
+        self.next_scan = Instant::now() + if which == Scan::All { seldom } else { fair };
+        let (seen, any_file) = match looked {
+            Ok(found) => found,
+            Err(error) => return self.go_blind(&format!("could not be listed: {error}")),
+        };
+        if !any_file && (self.is_blind() || known.is_empty()) {
+            return self.go_blind(EMPTY);
+        }
+        self.blind = None;
+        let missing = self.missing_long_enough();
+        self.believe(seen, &missing)
+    }
+
+    /// What the folder holds, and whether it holds any manifest.
+    fn watch_and_scan(&mut self, which: Scan) -> io::Result<(Vec<(FileId, Seen)>, bool)> {
         let mut seen = Vec::new();
         let mut any_file = false;
         self.unwatched = None;
@@ -114,24 +143,17 @@ impl Scanner {
             match self.watch.refresh(self.disk.links()) {
                 Ok(any_new) if round == 0 || any_new => {}
                 Ok(_) => break,
+                // One look is enough: nothing new is watched.
+                Err(_) if round > 0 => break,
                 Err(error) => {
-                    self.unwatched = Some(format!("could not be watched, only read every 10 s: {error}"))
+                    self.unwatched = Some(format!("could not be watched, only read every second: {error}"))
                 }
             }
-            match self.disk.scan(which) {
-                Ok((found, any)) => {
-                    seen.extend(found);
-                    any_file = any;
-                }
-                Err(error) => return self.go_blind(&format!("could not be listed: {error}")),
-            }
+            let (found, any) = self.disk.scan(which)?;
+            seen.extend(found);
+            any_file = any;
         }
-        if !any_file && (self.is_blind() || known.is_empty()) {
-            return self.go_blind(EMPTY);
-        }
-        self.blind = None;
-        let missing = self.missing_long_enough();
-        self.believe(seen, &missing)
+        Ok((seen, any_file))
     }
 
     fn go_blind(&mut self, why: &str) -> Vec<(FileId, Seen)> {

@@ -36,6 +36,40 @@ pub(super) struct Watch {
     paths: Arc<Mutex<Paths>>,
 }
 
+/// Makes the watch of a folder.
+pub(super) type MakeWatch = fn(PathBuf, Sender<Signal>) -> notify::Result<Watch>;
+
+/// A watch, where there can be one: the kernel may have no inotify, or none left.
+pub(super) struct Watching {
+    folder: PathBuf,
+    sender: Sender<Signal>,
+    make: MakeWatch,
+    watch: Option<Watch>,
+}
+
+impl Watching {
+    /// Watches the folder from now on, if that is possible.
+    pub(super) fn new(folder: PathBuf, sender: Sender<Signal>, make: MakeWatch) -> Self {
+        let mut watching = Self { folder, sender, make, watch: None };
+        if let Err(error) = watching.refresh(std::iter::empty()) {
+            // It is tried again at every scan, and reported then.
+            tracing::debug!(%error, "could not watch the folder at the start");
+        }
+        watching
+    }
+
+    /// As [`Watch::refresh`]; makes the watch where it does not exist yet.
+    pub(super) fn refresh(&mut self, links: impl Iterator<Item = PathBuf>) -> notify::Result<bool> {
+        match &mut self.watch {
+            Some(watch) => watch.refresh(links),
+            none => {
+                let new = (self.make)(self.folder.clone(), self.sender.clone())?;
+                none.insert(new).refresh(links)
+            }
+        }
+    }
+}
+
 /// Device and inode: the same path may lead to another directory.
 type Identity = (u64, u64);
 

@@ -64,6 +64,53 @@ fn endpoints_are_found_by_port_name_and_protocol() {
 }
 
 #[test]
+fn of_two_ports_with_one_number_and_protocol_the_first_is_served() {
+    let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
+    let (http, other) = (port("http", tcp, 80), port("b", tcp, 80));
+    for (shows, ports, says) in [
+        (
+            "the first",
+            vec![http.clone(), other.clone()],
+            "x; port \"b\" claims what port \"http\" has, which stands first and is used",
+        ),
+        (
+            "though it is refused",
+            vec![other.clone(), http.clone()],
+            "refuse; port \"http\" claims what port \"b\" has, which stands first and is used",
+        ),
+        ("another number", vec![http.clone(), port("b", tcp, 81)], "x; refuse"),
+        ("another protocol", vec![http.clone(), port("b", udp, 80)], "x; refuse"),
+        (
+            "the same twice",
+            vec![http.clone(), http.clone()],
+            "x; port \"http\" claims what port \"http\" has, which stands first and is used",
+        ),
+    ] {
+        let store = store([Service { ports, ..service("a") }.into(), slice("a-1", "x@n1").into()]);
+        assert_eq!(said(&store, "a"), says, "{shows}");
+    }
+}
+
+#[test]
+fn endpoints_that_are_not_read_are_named() {
+    let odd = Slice { family: None, not_read: Some("its addressType is missing".into()), ..slice("a-2", "") };
+    let of_slice = "the endpoints of EndpointSlice default/a-2 are not read: its addressType is missing";
+    let of_endpoints = "it has v1 Endpoints and no EndpointSlice, and only those are read";
+    let name = ObjectName::new("default", "a");
+    let mut store = store([service("a").into()]);
+    for (shows, change, says) in [
+        ("v1 Endpoints alone", Change::Endpoints(name.clone()), of_endpoints),
+        ("next to a slice", now(slice("a-1", "x@n1")), ""),
+        ("a slice of no family", now(odd), of_slice),
+        ("as before", Change::NoEndpoints(name.clone()), of_slice),
+        ("it becomes one", now(slice("a-2", "y@n1")), ""),
+    ] {
+        assert_eq!(touched(&mut store, change), "a", "{shows}");
+        assert_eq!(store.not_read(&name).join("; "), says, "{shows}");
+    }
+}
+
+#[test]
 fn each_family_has_its_own_slices() {
     let dual =
         Service { addresses: vec!["fd00::a".parse().unwrap(), service("a").addresses[0]], ..service("a") };

@@ -147,6 +147,39 @@ fn what_is_not_text_or_not_a_file_is_a_problem_of_that_file_alone() {
     );
 }
 
+/// The kernel may have no inotify, or none left.
+#[test]
+fn a_folder_that_cannot_be_watched_is_looked_through_every_second() {
+    let mut site = Site::new();
+    site.write("conf/a.yaml", &service("a", "10.0.0.1"));
+    let first = site.follow_with(|_, _| Err(notify::Error::generic("no inotify")));
+    assert_eq!(words(&first.changes), "+a=10.0.0.1 Service EndpointSlice Node");
+    assert_eq!(problems(&first), ["could not be watched, only read every second: no inotify"]);
+    assert_eq!(first.report.unknown, 0);
+    for number in 2..4 {
+        let start = Instant::now();
+        site.put("conf/a.yaml", &service("a", &format!("10.0.0.{number}")));
+        site.expect(&format!("+a=10.0.0.{number}"));
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    }
+    site.write("conf/b.yaml", "# nothing\n");
+    fs::remove_file(site.path("conf/a.yaml")).unwrap();
+    site.expect("-a");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read_and_the_limit_is_named() {
+    let mut site = Site::new();
+    site.write("conf/a.yaml", &service("a", "10.0.0.1"));
+    let large = File::create(site.path("conf/b.yaml")).unwrap();
+    // A hole: nothing is written.
+    large.set_len((64 << 20) + 1).unwrap();
+    drop(large);
+    let first = site.follow();
+    assert_eq!(words(&first.changes), "incomplete +a=10.0.0.1 Service EndpointSlice Node");
+    assert_eq!(problems(&first), ["has 65 MiB, and 64 MiB are the most that is read"]);
+}
+
 #[test]
 fn a_config_map_volume_is_followed_through_its_swap() {
     let mut site = Site::new();

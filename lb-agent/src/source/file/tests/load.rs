@@ -68,3 +68,23 @@ fn a_folder_that_is_not_there_is_said_with_what_to_do() {
     let expected = "is not a folder: name the folder that holds the manifests";
     assert_eq!(error, format!("{} {expected}", missing.display()));
 }
+
+#[test]
+fn a_file_that_is_being_written_is_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.yaml");
+    let writer = fs::File::create(&path).unwrap();
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        fs::write(&path, service("s", "10.0.0.1")).unwrap();
+        drop(writer);
+    });
+    assert_eq!(addresses(&[root.path()]), ["s=10.0.0.1"]);
+    other.join().unwrap();
+
+    let _writer = fs::File::create(root.path().join("b.yaml")).unwrap();
+    let start = std::time::Instant::now();
+    let (_, report) = load(&[root.path().to_path_buf()]).unwrap();
+    assert_eq!(report.problems()[0].message, "is still being written");
+    assert!(start.elapsed() < std::time::Duration::from_secs(3), "not for ever");
+}

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::super::follow::{Batch, Follower, follow};
+use super::super::follow::{Batch, Follower, follow_with};
+use super::super::watch::{MakeWatch, Watch};
 use super::words;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,8 +54,12 @@ impl Site {
     }
 
     pub(super) fn follow(&mut self) -> Batch {
+        self.follow_with(Watch::new)
+    }
+
+    pub(super) fn follow_with(&mut self, watch: MakeWatch) -> Batch {
         let (send, batches) = channel();
-        let follower = follow(self.path("conf"), move |batch| send.send(batch).is_ok()).unwrap();
+        let follower = follow_with(self.path("conf"), watch, move |batch| send.send(batch).is_ok()).unwrap();
         self.follower = Some(follower);
         self.batches = Some(batches);
         self.next()
