@@ -8,10 +8,13 @@ use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
 
+mod trial;
+
+pub(super) use trial::{load_program, named_program_info};
+
 const LOOKUP: i64 = 1;
 const UPDATE: i64 = 2;
 const DELETE: i64 = 3;
-const PROG_LOAD: i64 = 5;
 const OBJ_PIN: i64 = 6;
 const OBJ_GET: i64 = 7;
 const PROG_GET_FD_BY_ID: i64 = 13;
@@ -131,45 +134,6 @@ pub(super) struct ProgramInfo {
     pub(super) id: u32,
 }
 
-/// `struct bpf_prog_info` up to the name.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
-pub(super) struct NamedProgramInfo {
-    kind: u32,
-    pub(super) id: u32,
-    tag: [u8; 8],
-    lengths: [u32; 2],
-    instructions: [u64; 2],
-    load_time: u64,
-    created_by_uid: u32,
-    /// Zero: the ids of the maps are not asked for.
-    map_ids_length: u32,
-    map_ids: u64,
-    /// Up to the first zero.
-    pub(super) name: [u8; 16],
-}
-
-/// The start of what `PROG_LOAD` takes.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct ProgLoad {
-    kind: u32,
-    instruction_count: u32,
-    instructions: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
-    kernel_version: u32,
-    flags: u32,
-    name: [u8; 16],
-    interface: u32,
-    attach_type: u32,
-}
-
-/// `BPF_PROG_TYPE_CGROUP_SOCK_ADDR`.
-const CGROUP_SOCK_ADDR: u32 = 18;
-
 /// `BPF_LINK_TYPE_CGROUP` of `enum bpf_link_type`.
 pub(super) const CGROUP_LINK: u32 = 3;
 
@@ -260,27 +224,6 @@ pub(super) fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
 /// Opens a program by its id. It takes CAP_SYS_ADMIN.
 pub(super) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
     let fd = bpf(PROG_GET_FD_BY_ID, &mut FdById { id, next_id: 0, open_flags: 0 })?;
-    // SAFETY: the kernel made this descriptor for this call.
-    Ok(unsafe { owned(fd) })
-}
-
-/// What a program is called, of one that is open.
-pub(super) fn named_program_info(program: BorrowedFd<'_>) -> io::Result<NamedProgramInfo> {
-    info(program)
-}
-
-/// Loads a program for a hook of sockets in a cgroup. Each instruction is 8 bytes, as the kernel has it.
-pub(super) fn load_program(instructions: &[u64], attach_type: u32) -> io::Result<OwnedFd> {
-    let license = c"GPL";
-    let mut attr = ProgLoad {
-        kind: CGROUP_SOCK_ADDR,
-        instruction_count: instructions.len() as u32,
-        instructions: address(instructions),
-        license: license.as_ptr() as u64,
-        attach_type,
-        ..ProgLoad::zeroed()
-    };
-    let fd = bpf(PROG_LOAD, &mut attr)?;
     // SAFETY: the kernel made this descriptor for this call.
     Ok(unsafe { owned(fd) })
 }
