@@ -1,4 +1,4 @@
-//! Objects that are gone, and until when they were there. Pure.
+//! Objects that are gone, and since when. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,7 +17,7 @@ pub(super) struct Gone {
 const MOST: usize = 4096;
 
 impl Gone {
-    /// The object is gone, and was there up to this version.
+    /// The object is gone, at this version.
     pub(super) fn insert(&mut self, name: ObjectName, version: u64) {
         self.remove(&name);
         self.by_version.insert((version, name.clone()));
@@ -37,7 +37,7 @@ impl Gone {
         }
     }
 
-    /// Up to which version it may have been there before it went; `None` if it did not go.
+    /// At which version it is known to be gone; `None` if it did not go.
     pub(super) fn version(&self, name: &ObjectName) -> Option<u64> {
         self.by_name.get(name).copied().max(self.forgotten)
     }

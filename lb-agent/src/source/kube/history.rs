@@ -34,6 +34,16 @@ pub(super) enum Standing {
     Unknown,
 }
 
+/// Where a server is that sends something of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// It is not as far as what is known.
+    Below,
+    New,
+    /// It was behind, and is not any more.
+    CaughtUp,
+}
+
 impl History {
     /// A list of this version has come. Where the server has refused ours as one of the future, `is_other`
     /// says that an older one is of another history.
@@ -62,18 +72,22 @@ impl History {
         standing
     }
 
-    /// A watch says that everything up to this version has come. Returns whether the server has caught up
-    /// with what was known.
-    pub(super) fn event(&mut self, version: &str) -> bool {
+    /// Objects of this version have come, though not everything has: a list that is older lacks something.
+    pub(super) fn seen(&mut self, version: String) {
+        self.known.get_or_insert(version);
+    }
+
+    /// A watch says that everything up to this version has come.
+    pub(super) fn event(&mut self, version: &str) -> Reached {
         let order = self.known.as_deref().map(|known| compare(version, known));
         if order == Some(Some(Ordering::Less)) {
             if let Some(below) = &mut self.below {
                 below.reach(version);
             }
-            return false;
+            return Reached::Below;
         }
         self.known = Some(version.to_owned());
-        self.below.take().is_some()
+        if self.below.take().is_some() { Reached::CaughtUp } else { Reached::New }
     }
 
     /// The newest version up to which everything is known.
@@ -206,6 +220,6 @@ mod tests {
         }
         let mut history = behind();
         let caught_up = ["60", "106", "108", "109"].map(|version| history.event(version));
-        assert_eq!(caught_up, [false, false, true, false], "said once");
+        assert_eq!(caught_up, [Reached::Below, Reached::Below, Reached::CaughtUp, Reached::New], "said once");
     }
 }

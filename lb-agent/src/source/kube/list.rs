@@ -89,6 +89,15 @@ pub(super) struct Whole {
     pub(super) is_named: bool,
 }
 
+impl Whole {
+    /// Where the list is at least as new as this: a server may not keep its version up.
+    pub(super) fn newest(&self, of_items: u64) -> Option<String> {
+        let version = self.version.as_ref().filter(|_| self.is_named)?;
+        let is_older = version.parse().is_ok_and(|version: u64| version < of_items);
+        Some(if is_older { of_items.to_string() } else { version.clone() })
+    }
+}
+
 /// What a list that has a part more goes on with, or all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {

@@ -104,7 +104,8 @@ async fn list(client: &ApiClient, resource: Resource) -> Result<Tracker, Request
             Next::Part(token) => continued = Some(token),
             Next::End(Whole { version, is_named }) => {
                 let is_certain = version.is_some() && is_named;
-                tracker.end(if is_certain { Extent::Complete } else { Extent::Uncertain });
+                let extent = if is_certain { Extent::Complete } else { Extent::Uncertain };
+                tracker.end(extent, version.as_deref());
                 return Ok(tracker);
             }
         }

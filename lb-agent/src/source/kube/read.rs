@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::ended::Ended;
 use super::event::Event;
 use super::frames::Frames;
+use super::history::Reached;
 use super::list::Whole;
 use super::progress::Progress;
 use super::sink::Closed;
@@ -66,7 +67,8 @@ impl Watch {
         }
     }
 
-    /// Reads changes until the watch ends, or until it is time to leave it. Returns whether there were any.
+    /// Reads changes until the watch ends, or until it is time to leave it. Returns whether there were any that
+    /// show that the server is as far as what is known.
     pub(super) async fn read_changes(
         &mut self,
         response: &mut Response,
@@ -85,13 +87,13 @@ impl Watch {
                     self.send(0).await?;
                 }
                 if let Taken::Change(Some(version)) = taken? {
-                    let caught_up = self.history.event(&version);
+                    let reached = self.history.event(&version);
                     self.course.reached(version);
-                    if caught_up {
+                    if reached == Reached::CaughtUp {
                         self.in_sync()?;
                     }
+                    any_event |= reached != Reached::Below;
                 }
-                any_event = true;
                 self.is_alive()?;
                 self.send(TOGETHER).await?;
             }

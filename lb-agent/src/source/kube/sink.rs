@@ -23,6 +23,10 @@ pub struct Timing {
     /// A connection on which nothing arrives for so long is dead. Longer than a watch: a watch
     /// on which nothing happens at all still ends in time.
     pub silence: Duration,
+    /// How long a list holds that does not surely name everything.
+    pub uncertain: Duration,
+    /// After so long without any change the server is asked whether it knows our version.
+    pub doubt: Duration,
 }
 
 impl Default for Timing {
@@ -30,7 +34,12 @@ impl Default for Timing {
     /// (`dial`) find most of them after 12 s, but not a proxy whose other side is dead. A
     /// watch's renewal costs the API server one request on an open connection.
     fn default() -> Self {
-        Self { watch: Duration::from_secs(20), silence: Duration::from_secs(25) }
+        Self {
+            watch: Duration::from_secs(20),
+            silence: Duration::from_secs(25),
+            uncertain: Duration::from_secs(60),
+            doubt: Duration::from_secs(300),
+        }
     }
 }
 

@@ -143,6 +143,17 @@ impl Course {
         }
     }
 
+    /// What is asked for next: nothing that is older than what is known.
+    pub(super) fn next(&self, known: Option<&str>) -> State {
+        match &self.state {
+            State::Streaming { since: Since::Any } => State::Streaming { since: Since::known(known) },
+            State::Listing { since: Since::Any } => State::Listing { since: Since::known(known) },
+            state @ (State::Streaming { .. } | State::Listing { .. } | State::Watching { .. }) => {
+                state.clone()
+            }
+        }
+    }
+
     /// A list has come to its end.
     pub(super) fn listed(&mut self, version: Option<String>) {
         self.resume = None;
@@ -169,6 +180,14 @@ impl Course {
     /// A watch lasted for long.
     pub(super) fn is_sound(&mut self) {
         self.repeats = Repeats::default();
+    }
+
+    /// The last list did not surely name everything, and another one may.
+    pub(super) fn is_uncertain(&mut self, known: Option<&str>, now: Duration) {
+        if let State::Watching { version } = self.state.clone() {
+            self.again(Since::known(known), now);
+            self.resume = Some(Resume { resource: self.resource, version });
+        }
     }
 
     /// What is known is of another history than the server's.

@@ -20,6 +20,9 @@ pub(super) struct Tracker {
     known: HashMap<ObjectName, Seen>,
     gone: Gone,
     list: u32,
+    /// The newest version of an object, before this list and of this list.
+    newest: u64,
+    newest_of_list: u64,
     phase: Phase,
     extent: Extent,
     /// Items that came before it was known what the list is.
@@ -99,6 +102,8 @@ impl Tracker {
             known: HashMap::new(),
             gone: Gone::default(),
             list: 0,
+            newest: 0,
+            newest_of_list: 0,
             phase: Phase::First,
             extent: Extent::Complete,
             unsettled: Held::default(),
@@ -115,6 +120,7 @@ impl Tracker {
     pub(super) fn begin(&mut self, resource: Resource) {
         self.resource = resource;
         self.list += 1;
+        self.newest = self.newest.max(std::mem::take(&mut self.newest_of_list));
         self.unsettled = Held::default();
         self.older = Held::default();
         self.phase = match self.phase {
@@ -126,9 +132,21 @@ impl Tracker {
     /// What comes from now on has other versions: those of before say nothing about it.
     pub(super) fn forget_versions(&mut self) {
         self.gone = Gone::default();
+        self.newest = 0;
         for seen in self.known.values_mut() {
             seen.version = 0;
         }
+    }
+
+    /// The newest version of an object that has come; `None` where none has any.
+    pub(super) fn newest(&self) -> Option<String> {
+        let newest = self.newest.max(self.newest_of_list);
+        (newest > 0).then(|| newest.to_string())
+    }
+
+    /// The version of the newest object of this list, which is as new as that at least.
+    pub(super) fn newest_of_list(&self) -> u64 {
+        self.newest_of_list
     }
 
     /// An item of a list. One that is older than what was sent of that object before waits for the end.
@@ -162,18 +180,21 @@ impl Tracker {
         Ok(())
     }
 
-    /// Everything has come. If that is certain, what has not come is gone, and objects are as they came.
-    pub(super) fn end(&mut self, extent: Extent) {
+    /// Everything has come up to `version`, the list's. If that is certain, what has not come is gone, and objects
+    /// are as they came.
+    pub(super) fn end(&mut self, extent: Extent, version: Option<&str>) {
         let older = std::mem::take(&mut self.older).items;
+        let at = version.and_then(|version| version.parse().ok()).unwrap_or_default();
         let kind = self.resource.kind();
         if extent == Extent::Complete {
             for item in older {
+                // It was read before.
                 let named = Named::read(&item);
                 if let Ok(identity) = named.and_then(|named| named.identity(self.resource, &mut self.names)) {
                     self.take(&item, &identity);
                 }
             }
-            self.remove_unsent();
+            self.remove_unsent(at);
         }
         match (self.phase, extent) {
             (Phase::First, Extent::Complete) => self.changes.push(Change::Synced(kind)),
@@ -190,20 +211,20 @@ impl Tracker {
         self.phase = Phase::Following;
     }
 
-    fn remove_unsent(&mut self) {
+    fn remove_unsent(&mut self, at: u64) {
         let (kind, list) = (self.resource.kind(), self.list);
-        let mut gone: Vec<(ObjectName, u64)> = Vec::new();
+        let mut gone: Vec<ObjectName> = Vec::new();
         self.known.retain(|name, last| {
             let stays = last.list == list;
             if !stays {
-                gone.push((name.clone(), last.version));
+                gone.push(name.clone());
             }
             stays
         });
         gone.sort_unstable();
-        for (name, version) in gone {
+        for name in gone {
             self.forget_problems(&name);
-            self.gone.insert(name.clone(), version);
+            self.gone.insert(name.clone(), at);
             self.changes.push(Change::Delete(ObjectKey { kind, name }));
         }
     }
@@ -228,16 +249,16 @@ impl Tracker {
         self.known.get(name).is_none_or(|seen| seen.list != self.list)
     }
 
-    /// An object is new, or now reads so, as a watch says.
+    /// An object is new, or now reads so, as a watch says. What is older than what is known of it says nothing.
     ///
     /// # Errors
     /// The text is not JSON, nothing that has a name, or an object of another kind.
     pub(super) fn apply(&mut self, json: &[u8]) -> Result<Applied, NotAnObject> {
         let identity = self.named_by_itself(json)?;
         let is_new = self.is_new_in_list(&identity.name);
-        if self.phase == Phase::Following || !self.is_older(&identity) {
+        if !self.is_older(&identity) {
             self.take(json, &identity);
-        } else {
+        } else if self.is_listing() {
             self.older.push(json)?;
         }
         Ok(Applied { version: identity.version, is_new })
@@ -250,6 +271,9 @@ impl Tracker {
     pub(super) fn delete(&mut self, json: &[u8]) -> Result<Option<String>, NotAnObject> {
         let identity = self.named_by_itself(json)?;
         let at = identity.number().unwrap_or_default();
+        if self.known.contains_key(&identity.name) && self.is_older(&identity) {
+            return Ok(identity.version);
+        }
         let Identity { name, version } = identity;
         let seen = self.known.remove(&name);
         // Where lists do not name everything, it may be one of those.
@@ -261,12 +285,13 @@ impl Tracker {
         Ok(version)
     }
 
-    /// Whether something newer was sent of this object, or that it is gone.
-    fn is_older(&self, identity: &Identity) -> bool {
+    /// Notes the version, and whether something newer was sent of this object, or that it is gone.
+    fn is_older(&mut self, identity: &Identity) -> bool {
         let Some(version) = identity.number() else { return false };
+        self.newest_of_list = self.newest_of_list.max(version);
         match self.known.get(&identity.name) {
             Some(seen) => version < seen.version,
-            None => self.gone.version(&identity.name).is_some_and(|gone| version <= gone),
+            None => self.gone.version(&identity.name).is_some_and(|gone| version < gone),
         }
     }
 

@@ -22,8 +22,8 @@ pub(super) const TOGETHER: usize = 256;
 const LONG: Duration = Duration::from_secs(600);
 /// A watch that ends sooner without an event counts as failed.
 pub(super) const BRIEF: Duration = Duration::from_millis(500);
-/// Whole seconds are asked for, and a server's seconds may be shorter.
-const MARGIN: Duration = Duration::from_secs(2);
+/// A server's seconds may be shorter.
+const MARGIN: Duration = Duration::from_millis(500);
 /// Watches that all ended at once are not all begun again at once.
 const RETURN: Duration = Duration::from_millis(1200);
 
@@ -38,8 +38,12 @@ pub(super) struct Watch {
     pace: Pace,
     backoff: Backoff,
     start: Instant,
-    /// Of the last list.
-    extent: Extent,
+    /// Since when lists do not surely name everything, if they do not.
+    uncertain: Option<Duration>,
+    /// The last list had nothing to compare it by.
+    is_unknown: bool,
+    /// When it was seen last that the server knows our version.
+    probed: Duration,
 }
 
 impl Watch {
@@ -55,7 +59,9 @@ impl Watch {
             pace: Pace::default(),
             backoff: Backoff::default(),
             start: Instant::now(),
-            extent: Extent::Complete,
+            uncertain: None,
+            is_unknown: false,
+            probed: Duration::ZERO,
         }
     }
 
@@ -122,8 +128,16 @@ impl Watch {
             );
             self.course.is_another(self.now());
         }
-        self.course.look_for_newer(self.history.known(), self.now());
-        match self.course.state.clone() {
+        let now = self.now();
+        if self.uncertain.is_some_and(|since| now.saturating_sub(since) >= self.timing.uncertain) {
+            self.uncertain = Some(now);
+            self.course.is_uncertain(self.history.known(), now);
+        }
+        self.course.look_for_newer(self.history.known(), now);
+        if let (None, Some(version)) = (self.history.known(), self.tracker.newest()) {
+            self.history.seen(version);
+        }
+        match self.course.next(self.history.known()) {
             State::Streaming { since } => self.stream(&since).await,
             State::Listing { since } => self.list(&since).await,
             State::Watching { version } => self.watch(&version).await,
@@ -177,7 +191,10 @@ impl Watch {
         self.lasted(begun);
         match ended? {
             _ if self.now() >= leave => Ok(()),
-            true => self.spread().await,
+            true => {
+                self.course.trust = Trust::Doubtful;
+                self.spread().await
+            }
             false => self.cut(begun).await,
         }
     }
@@ -208,14 +225,18 @@ impl Watch {
         self.lasted(begun);
         let any_event = ended?;
         let took = self.now().saturating_sub(begun);
-        let is_cut = took + MARGIN < most;
-        if is_cut && !any_event {
-            return self.cut(begun).await;
-        }
-        if !any_event && self.course.trust != Trust::Sound {
+        let is_cut = took + MARGIN < Duration::from_secs(most.as_secs());
+        if any_event {
+            self.probed = self.now();
+        } else if is_cut && took < BRIEF {
+            return Err(RequestError::Ended.into());
+        } else if self.course.trust != Trust::Sound || self.now() >= self.probed + self.timing.doubt {
             self.probe(version).await?;
+            self.probed = self.now();
+            self.course.trust = Trust::Sound;
+            return Ok(());
         }
-        self.course.trust = Trust::Sound;
+        self.course.trust = if is_cut { Trust::Doubtful } else { Trust::Sound };
         if is_cut { self.spread().await } else { Ok(()) }
     }
 
@@ -245,7 +266,8 @@ impl Watch {
     }
 
     /// An API server that has not come to a version yet (etcd was restored, or made anew) refuses no watch from
-    /// there: it sends nothing until it has. One that sends nothing after a failure is asked whether it knows it.
+    /// there: it sends nothing until it has. One that sends nothing after a failure, or for long, is asked whether
+    /// it knows it.
     async fn probe(&self, version: &str) -> Result<(), Ended> {
         let path = query::probe(self.course.resource, version);
         match self.client.get(&path, query::accept_list(self.kind), self.timing.silence).await {
@@ -259,15 +281,14 @@ impl Watch {
 
     /// A list has come to its end.
     async fn whole(&mut self, since: &Since, whole: Whole) -> Result<(), Closed> {
-        let Whole { version, is_named } = whole;
-        let compared = version.as_deref().filter(|_| is_named);
-        let standing = self.history.list(compared, *since == Since::Another, self.now());
-        self.extent = match standing {
-            Standing::Newer | Standing::Another | Standing::Older { .. } => Extent::Complete,
-            Standing::Unknown => Extent::Uncertain,
-        };
+        let compared = whole.newest(self.tracker.newest_of_list());
+        let version = whole.version;
+        let standing = self.history.list(compared.as_deref(), *since == Since::Another, self.now());
         let counts = matches!(standing, Standing::Newer | Standing::Another);
-        self.tracker.end(if counts { Extent::Complete } else { Extent::Uncertain });
+        let extent = if counts { Extent::Complete } else { Extent::Uncertain };
+        self.tracker.end(extent, compared.as_deref());
+        let is_certain = standing != Standing::Unknown && self.tracker.extent() == Extent::Complete;
+        self.uncertain = (!is_certain).then(|| self.now());
         if standing == Standing::Another {
             tracing::warn!(
                 kind = self.kind.label(),
@@ -276,7 +297,7 @@ impl Watch {
             );
         }
         self.send(0).await?;
-        if let Standing::Older { known } = standing {
+        if let Standing::Older { known } = &standing {
             let version = version.as_deref().unwrap_or_default();
             let why = format!(
                 "sent a list of version {version}, which is older than {known}; nothing is removed for that"
@@ -284,6 +305,8 @@ impl Watch {
             self.sink.failed(self.kind, &why, true)?;
         }
         self.course.listed(version);
+        self.probed = self.now();
+        self.is_unknown = standing == Standing::Unknown;
         self.note()
     }
 
@@ -296,7 +319,7 @@ impl Watch {
                 "sends no end of {kind} lists that a watch begins with: plain lists are asked for"
             ));
         }
-        if self.extent == Extent::Uncertain {
+        if self.is_unknown {
             notes.push(format!(
                 "sends {kind} lists without a version or kind to go by: what they do not name stays until it is deleted"
             ));

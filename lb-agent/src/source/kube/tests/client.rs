@@ -34,7 +34,7 @@ impl Client {
 
     pub(super) async fn of(config: KubeConfig) -> Self {
         // Longer than any test waits, so that nothing ends by itself.
-        Self::start(config, Timing { watch: 2 * PATIENCE, silence: 2 * PATIENCE }).await
+        Self::start(config, Timing { watch: 2 * PATIENCE, silence: 2 * PATIENCE, ..Timing::default() }).await
     }
 
     async fn start(config: KubeConfig, timing: Timing) -> Self {

@@ -167,7 +167,8 @@ async fn half_a_list_removes_nothing_and_is_no_list() {
 async fn a_dead_link_is_noticed_and_a_live_one_caught_up_with() {
     let server = Server::start().await;
     let silence = Duration::from_millis(400);
-    let mut client = Client::with(server.address(), Timing { watch: 2 * PATIENCE, silence }).await;
+    let mut client =
+        Client::with(server.address(), Timing { watch: 2 * PATIENCE, silence, ..Timing::default() }).await;
     assert_eq!(client.next(Kind::Service).await, "synced");
     server.die(true);
     let start = Instant::now();
@@ -192,7 +193,8 @@ async fn a_list_that_a_watch_promises_and_does_not_send_is_asked_for_as_such() {
     let _silent = server.watch(Kind::Service);
     server.list(Kind::Service, "10", &[service("a", "3")]);
     let start = Instant::now();
-    let mut client = Client::with(server.address(), Timing { watch: 2 * PATIENCE, silence }).await;
+    let mut client =
+        Client::with(server.address(), Timing { watch: 2 * PATIENCE, silence, ..Timing::default() }).await;
     assert_eq!(client.changes(Kind::Service, 2).await, "+a synced");
     assert!(start.elapsed() < silence, "{:?}", start.elapsed());
 }

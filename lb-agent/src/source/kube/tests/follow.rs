@@ -135,7 +135,7 @@ async fn a_watch_that_sent_nothing_to_its_end_may_be_another_servers() {
         while server.asked(Kind::Service).len() < 2 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::time::sleep(Duration::from_millis(1700)).await;
         drop(silent);
         if knows_it {
             next.send("ADDED", &service("c", "9001"));
@@ -150,8 +150,13 @@ async fn a_watch_that_sent_nothing_to_its_end_may_be_another_servers() {
     }
 }
 
-/// Watches so short that a test sees their ends: they are asked for two seconds more than they may lack.
-const SHORT: Timing = Timing { watch: Duration::from_millis(2500), silence: Duration::from_secs(40) };
+/// Watches so short that a test sees their ends: two seconds are asked for.
+const SHORT: Timing = Timing {
+    watch: Duration::from_millis(2500),
+    silence: Duration::from_secs(40),
+    uncertain: Duration::from_secs(60),
+    doubt: Duration::from_secs(300),
+};
 
 #[tokio::test]
 async fn a_version_that_a_server_does_not_know_yet_is_no_refusal_of_lists_sent_by_watches() {

@@ -1,11 +1,13 @@
 //! Servers that are not as far as what is known, and API servers of older versions.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::api::query::Resource;
 use crate::api::testing::server::{Reply, Server, kind_of, service};
 use crate::model::{Change, Kind, Object, SourceState};
-use crate::source::kube::load;
+use crate::source::kube::{Timing, load};
 
 use super::client::{Client, of, state};
 
@@ -63,6 +65,61 @@ async fn a_list_that_is_older_than_what_is_known_removes_nothing_and_takes_nothi
         }
         assert_eq!(changes.join(" "), "+a +c -b -new", "a list that is as far counts");
     }
+}
+
+/// At the start: what a list sent by a watch brought before it broke off is newer than the plain list after it,
+/// which says nothing of what it lacks.
+#[tokio::test]
+async fn an_object_that_is_newer_than_a_list_does_not_go_for_that() {
+    let server = Server::start().await;
+    let watch = server.watch(SERVICE);
+    for (name, version) in [("a", "30"), ("b", "40"), ("c", "5")] {
+        watch.send("ADDED", &service(name, version));
+    }
+    drop(watch);
+    server.list(SERVICE, "35", &[service("a", "3"), service("d", "6")]);
+    let watch = server.watch(SERVICE);
+    watch.send("DELETED", &service("b", "50"));
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.changes(SERVICE, 7).await, "+a +b +c +d unlisted synced -b");
+    assert!(server.asked(SERVICE)[1].contains("resourceVersion=40&"), "{:?}", server.asked(SERVICE));
+}
+
+/// A watch that sends again what was sent before, as one does that begins too early.
+#[tokio::test]
+async fn what_a_watch_sends_again_changes_nothing() {
+    let server = Server::start().await;
+    let watch = server.stream(SERVICE, "10", &[service("a", "8")]);
+    watch.send("DELETED", &service("b", "12"));
+    watch.send("ADDED", &service("c", "13"));
+    watch.send("DELETED", &service("c", "14"));
+    for (event, name, version) in
+        [("DELETED", "a", "7"), ("MODIFIED", "a", "7"), ("ADDED", "c", "13"), ("MODIFIED", "a", "15")]
+    {
+        watch.send(event, &service(name, version));
+    }
+    watch.send("DELETED", &service("a", "16"));
+    let mut client = Client::new(&server).await;
+    assert_eq!(client.changes(SERVICE, 6).await, "+a synced +c -c +a -a");
+}
+
+/// Edge caches have no version at first and may have one later: they are asked again for a list now and then.
+#[tokio::test]
+async fn a_list_that_may_lack_something_is_asked_for_again_after_a_while() {
+    let server = Server::start().await;
+    server.refuse(SERVICE, 422, "");
+    server.list(SERVICE, "", &[service("a", "3"), service("b", "4")]);
+    let watch = server.watch(SERVICE);
+    server.list(SERVICE, "20", &[service("b", "4")]);
+    let uncertain = Duration::from_millis(500);
+    let mut client = Client::with(server.address(), Timing { uncertain, ..Timing::default() }).await;
+    assert_eq!(client.changes(SERVICE, 4).await, "+a +b unlisted synced");
+    let says = "sends Service lists without a version or kind to go by";
+    client.until(|report| report.notes.iter().any(|note| note.starts_with(says))).await;
+    tokio::time::sleep(uncertain).await;
+    drop(watch);
+    assert_eq!(client.changes(SERVICE, 3).await, "+b -a complete");
+    client.until(|report| report.notes.is_empty()).await;
 }
 
 #[tokio::test]

@@ -15,7 +15,12 @@ use super::client::{Client, of, state};
 const SERVICE: Kind = Kind::Service;
 
 /// A list that a watch sends is given up after one second here, or two.
-const TIMING: Timing = Timing { watch: Duration::from_secs(20), silence: Duration::from_secs(8) };
+const TIMING: Timing = Timing {
+    watch: Duration::from_secs(20),
+    silence: Duration::from_secs(8),
+    uncertain: Duration::from_secs(60),
+    doubt: Duration::from_secs(300),
+};
 
 fn is_stream(path: &str) -> bool {
     path.contains("sendInitialEvents")
