@@ -2,11 +2,12 @@
 
 pub mod announce;
 pub mod api;
-pub mod check;
 pub mod cli;
 pub mod config;
 pub mod convert;
 pub mod datapath;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod manifest;
 pub mod model;
 pub mod plan;

@@ -6,7 +6,7 @@ mod builds;
 mod cache;
 mod cluster;
 mod demo;
-mod image;
+mod fuzz;
 mod machine;
 mod packages;
 mod programs;
@@ -39,24 +39,28 @@ enum Verb {
     /// A real control plane on this machine, to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
-    /// Build the image: a static `lb-agent` and nothing else, as an OCI archive.
-    Image(image::Arguments),
     /// Measure, and print the goals with what came out.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Try bytes by the million where bytes of others arrive.
+    Fuzz(fuzz::Arguments),
     /// Check the rules of the house that no compiler knows.
     Tidy,
 }
 
 fn main() -> ExitCode {
+    if let Some(error) = fuzz::as_rustc() {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let Xtask { verb } = Xtask::parse();
     let done = signals::pass_on().and_then(|()| match verb {
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Cluster(cluster) => cluster::run(&cluster).map(|()| ExitCode::SUCCESS),
-        Verb::Image(arguments) => image::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|error| {

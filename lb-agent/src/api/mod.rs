@@ -9,6 +9,8 @@ mod credentials;
 mod dial;
 mod error;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod kubeconfig;
 mod material;
 mod plugin;

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::clients::Clients;
 use super::{Newest, metrics};
@@ -89,14 +89,14 @@ impl HttpDoor {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
+            // Slower otherwise, and no worse.
+            drop(stream.set_nodelay(true));
             clients.admit(connection(stream, router.clone())).await;
         }
     }
 }
 
-async fn connection(stream: TcpStream, router: Router) {
-    // Slower otherwise, and no worse.
-    drop(stream.set_nodelay(true));
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(LONGEST_HEAD);
     let mut served = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
@@ -155,6 +155,35 @@ impl Known {
     fn published(&self) -> Option<Arc<Published>> {
         let published = Arc::clone(&self.newest.borrow());
         (!published.is_stuck(Instant::now())).then_some(published)
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing {
+    //! For `crate::fuzzing`.
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::{Arc, CounterReader, Known, Published, connection, router};
+
+    /// What a client receives that sends these bytes and closes its end.
+    pub(crate) fn responses(data: &[u8], published: Published) -> Vec<u8> {
+        let (_writer, newest) = tokio::sync::watch::channel(Arc::new(published));
+        let router = router(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let Ok(runtime) = runtime else { return Vec::new() };
+        let mut received = Vec::new();
+        runtime.block_on(async {
+            let (client, server) = duplex(data.len().max(1));
+            let (mut reads, mut writes) = tokio::io::split(client);
+            let client = async {
+                drop(writes.write_all(data).await);
+                drop(writes.shutdown().await);
+                drop(reads.read_to_end(&mut received).await);
+            };
+            tokio::join!(connection(server, router), client);
+        });
+        received
     }
 }
 

@@ -1,7 +1,6 @@
 //! The agent as a process on this machine's kernel.
 
 mod calls;
-mod check;
 mod crowds;
 mod doors;
 mod ending;

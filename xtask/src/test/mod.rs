@@ -11,7 +11,7 @@ use anyhow::{Error, Result};
 
 use crate::build_ebpf;
 use crate::builds::Builds;
-use crate::{machine, signals, tools};
+use crate::{fuzz, machine, signals, tools};
 use binaries::{Binary, Given, Selection};
 
 #[derive(clap::Args)]
@@ -30,6 +30,8 @@ enum Tier {
     Source,
     /// Everything that needs neither root nor a kernel object.
     Pure,
+    /// Bytes of others by the thousand, led by what they reach in the code.
+    Fuzz,
     /// The compiled kernel object agrees with the catalogue.
     Object,
     /// The programs and clients on this machine's kernel, and the proofs. Needs root.
@@ -44,9 +46,10 @@ enum Tier {
     Vm,
 }
 
-const TIERS: [Tier; 8] = [
+const TIERS: [Tier; 9] = [
     Tier::Source,
     Tier::Pure,
+    Tier::Fuzz,
     Tier::Object,
     Tier::Kernel,
     Tier::Agent,
@@ -57,13 +60,13 @@ const TIERS: [Tier; 8] = [
 
 /// How tests came out.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Counts {
-    passed: usize,
+pub(crate) struct Counts {
+    pub(crate) passed: usize,
     /// Their names.
-    failed: Vec<String>,
-    skipped: usize,
+    pub(crate) failed: Vec<String>,
+    pub(crate) skipped: usize,
     /// Single tests of a tier that runs: their names and why they did not.
-    ignored: Vec<String>,
+    pub(crate) ignored: Vec<String>,
 }
 
 /// One line of the summary.
@@ -95,7 +98,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let counts = checks::run();
         outcomes.push(Outcome { tier: Tier::Source, counts, ignored: None, took: began.elapsed() });
     }
-    let others: Vec<Tier> = tiers.into_iter().filter(|tier| *tier != Tier::Source).collect();
+    if tiers.contains(&Tier::Fuzz) {
+        let began = Instant::now();
+        let (counts, ignored) = fuzz::check();
+        outcomes.push(Outcome { tier: Tier::Fuzz, counts, ignored, took: began.elapsed() });
+    }
+    let others: Vec<Tier> = tiers.into_iter().filter(|tier| tier.is_of_tests()).collect();
     if !others.is_empty() {
         let builds = if proves || upgrades { Builds::all()? } else { Builds::default() };
         outcomes.extend(run_binaries(&others, Given { tools: None, builds }, kernel.err(), rest)?);
@@ -204,10 +212,15 @@ impl Tier {
         }
     }
 
+    /// Whether it is made of test binaries.
+    const fn is_of_tests(self) -> bool {
+        !matches!(self, Tier::Source | Tier::Fuzz)
+    }
+
     /// Whether its tests are marked `#[ignore]`, since an ordinary `cargo test` cannot run them.
     fn is_asked_for(self) -> bool {
         match self {
-            Tier::Source | Tier::Pure | Tier::Object => false,
+            Tier::Source | Tier::Pure | Tier::Fuzz | Tier::Object => false,
             Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster | Tier::Vm => true,
         }
     }
@@ -216,7 +229,7 @@ impl Tier {
     fn uses_the_kernel(self) -> bool {
         match self {
             Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster => true,
-            Tier::Source | Tier::Pure | Tier::Object | Tier::Vm => false,
+            Tier::Source | Tier::Pure | Tier::Fuzz | Tier::Object | Tier::Vm => false,
         }
     }
 
@@ -224,7 +237,7 @@ impl Tier {
     fn has(self, binary: &Binary) -> bool {
         let own = TIERS.into_iter().find(|tier| tier.name() == binary.name).unwrap_or(Tier::Kernel);
         match self {
-            Tier::Source => false,
+            Tier::Source | Tier::Fuzz => false,
             Tier::Pure => own != Tier::Object,
             Tier::Object | Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster | Tier::Vm => {
                 own == self
@@ -235,6 +248,7 @@ impl Tier {
     fn name(self) -> &'static str {
         match self {
             Tier::Source => "source",
+            Tier::Fuzz => "fuzz",
             Tier::Pure => "pure",
             Tier::Object => "object",
             Tier::Kernel => "kernel",

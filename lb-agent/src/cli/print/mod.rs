@@ -1,6 +1,5 @@
 //! Answers as people read them.
 
-pub mod check;
 pub mod plan;
 pub mod status;
 

@@ -8,6 +8,8 @@ mod ended;
 mod event;
 mod follow;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gone;
 mod head;
 mod history;
