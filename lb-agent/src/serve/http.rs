@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,11 +27,10 @@ const STAY: Duration = Duration::from_millis(20);
 /// Connections that the kernel keeps until they are taken. Beyond it, clients try again after a second, which is
 /// the whole patience of a probe.
 const QUEUE: i32 = 1024;
-/// For the head of a request, counted from the end of the one before.
-const IDLE: Duration = Duration::from_secs(10);
-/// A connection that is older is closed between two requests, or after [`GRACE`].
+/// For the head of the request.
+const HEAD: Duration = Duration::from_secs(10);
+/// For the request and the answer.
 const LIFE: Duration = Duration::from_secs(30);
-const GRACE: Duration = Duration::from_secs(2);
 /// For the head of a request.
 const LONGEST_HEAD: usize = 16 * 1024;
 
@@ -98,14 +96,12 @@ impl HttpDoor {
 
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(LONGEST_HEAD);
-    let mut served = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    // A client that left, or sent no HTTP, is no news.
-    if let Ok(ended) = tokio::time::timeout(LIFE, served.as_mut()).await {
-        return drop(ended);
-    }
-    served.as_mut().graceful_shutdown();
-    drop(tokio::time::timeout(GRACE, served).await);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LONGEST_HEAD);
+    // One request a connection: none is there for nothing, and none asks faster than it reads.
+    http.keep_alive(false);
+    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // A client that left, sent no HTTP or takes too long is no news.
+    drop(tokio::time::timeout(LIFE, served).await);
 }
 
 fn router(known: Known) -> Router {
