@@ -58,8 +58,8 @@ fn event(tracker: &mut Tracker, line: &[u8], kind: Kind) -> Result<(), String> {
             tracker.apply(json).map(drop).map_err(|error| error.to_string())
         }
         Event::Deleted(json) => tracker.delete(json).map(drop).map_err(|error| error.to_string()),
-        Event::Bookmark { ends_list: true, .. } => {
-            tracker.end(Extent::Complete);
+        Event::Bookmark { ends_list: true, version } => {
+            tracker.end(Extent::Complete, version.as_deref());
             Ok(())
         }
         Event::Bookmark { .. } => Ok(()),
@@ -95,7 +95,7 @@ fn read_list(tracker: &mut Tracker, resource: Resource, data: &[u8], size: usize
     let around = splitter.finish().map_err(|error| said(&error))?;
     let ended = head::end(&around, resource).map_err(|error| said(&error))?;
     tracker.settle(ended.naming).map_err(|error| said(&error))?;
-    tracker.end(Extent::Complete);
+    tracker.end(Extent::Complete, ended.version.as_deref());
     Ok(())
 }
 
