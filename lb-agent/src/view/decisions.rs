@@ -205,7 +205,10 @@ pub fn why_skipped(skipped: &Skipped) -> String {
 fn ignored_slice(slice: &Slice, store: &Store) -> Option<Ignored> {
     let why = match &slice.service {
         _ if slice.headless => "marked headless by the label service.kubernetes.io/headless".to_owned(),
-        _ if slice.family.is_none() => "its addressType is neither IPv4 nor IPv6".to_owned(),
+        _ if slice.family.is_none() => {
+            let why = slice.not_read.as_deref();
+            why.unwrap_or("its addressType is neither IPv4 nor IPv6").to_owned()
+        }
         None => "without the label kubernetes.io/service-name".to_owned(),
         Some(service) => {
             let service = ObjectName { name: Arc::clone(service), ..slice.name.clone() };

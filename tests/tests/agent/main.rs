@@ -5,6 +5,7 @@ mod crowds;
 mod doors;
 mod ending;
 mod facts;
+mod files;
 mod generations;
 mod life;
 mod links;
