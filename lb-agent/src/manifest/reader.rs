@@ -26,7 +26,8 @@ pub(super) struct Reader<'a> {
     /// How many items there were.
     taken: usize,
     /// Items that do not say what they are, with their place: the list may, further on.
-    untyped: Vec<(usize, Value)>,
+    /// As text, which takes less.
+    untyped: Vec<(usize, String)>,
 }
 
 /// What was found, and how many objects were skipped, by kind and apiVersion.
@@ -58,7 +59,7 @@ impl Sink for Reader<'_> {
         let is_untyped = item.as_object().is_some_and(|fields| Content::of(fields) == Content::Plain);
         if is_untyped {
             let Content::List(Some(read)) = Content::of(head) else {
-                self.untyped.push((index, item));
+                self.untyped.push((index, item.to_string()));
                 return;
             };
             read.fill_in(&mut item);
@@ -70,7 +71,8 @@ impl Sink for Reader<'_> {
     fn document(&mut self, document: Value) {
         let (mut items, untyped) = (mem::take(&mut self.items), mem::take(&mut self.untyped));
         if let Some(Content::List(read)) = document.as_object().map(Content::of) {
-            for (index, mut item) in untyped {
+            for (index, text) in untyped {
+                let mut item = serde_json::from_str(&text).unwrap_or_default();
                 if let Some(read) = read {
                     read.fill_in(&mut item);
                 }

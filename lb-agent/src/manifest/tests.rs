@@ -506,6 +506,14 @@ fn what_is_small_and_means_much_is_refused_and_the_limit_named() {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
         text + &format!("a{level}: &a{level} [{aliases}]\n")
     });
+    let dense = format!("{NODE}a: [{}]\n", "{a: 1}, ".repeat(200_000));
+    for large in [dense, format!("{{\"a\": [{}]}}", vec!["{\"a\": 1}"; 200_000].join(", "))] {
+        assert!(
+            problem(&large).ends_with("its tree takes more than 64 MiB of memory"),
+            "{}",
+            problem(&large)
+        );
+    }
     let found = read_all(&format!("{NODE}---\n{bomb}"));
     let [problem] = &problems(&found)[..] else { panic!("{found:?}") };
     assert!(

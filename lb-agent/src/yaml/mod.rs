@@ -1,6 +1,7 @@
 //! YAML as the Go library reads it that kubectl and Kubernetes use (`sigs.k8s.io/yaml`): version 1.1 as a
 //! tree of JSON. Pure.
 
+mod held;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 use scalar::Scalar;
 use tree::{Odd, Tree};
 
+pub use held::{Held, TooLarge};
 pub use scalar::of_float;
 
 /// Why a text is no YAML. It never quotes the text, which may hold secrets.
@@ -42,6 +44,14 @@ pub enum Fault {
     Size,
     #[error("nested more than {MOST_DEPTH} times")]
     Depth,
+    #[error("{TooLarge}")]
+    Held,
+}
+
+impl From<TooLarge> for Fault {
+    fn from(_: TooLarge) -> Self {
+        Self::Held
+    }
 }
 
 /// Why a text is no YAML, in more words, for texts that hold no secrets.

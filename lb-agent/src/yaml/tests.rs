@@ -161,6 +161,21 @@ fn what_is_small_and_means_much_is_refused() {
     assert_eq!(first(&honest).unwrap().as_array().map(Vec::len), Some(1001));
 }
 
+#[test]
+fn a_short_text_does_not_make_a_large_tree() {
+    // Each of 150 anchors would hold a copy of what is inside.
+    let many = format!("[{}]", vec!["[x, x, x, x, x, x, x, x]"; 4000].join(", "));
+    let text = (0..150).fold(many, |inside, level| format!("&a{level} [{inside}]"));
+    assert_eq!(fault(&text), Fault::Held);
+    let dense = format!("[{}]", "{a: 1}, ".repeat(200_000));
+    assert_eq!(fault(&dense), Fault::Held);
+    // Items that were handed over count no more.
+    let mut handed = 0;
+    let items = format!("{{items: {dense}}}");
+    assert!(pieces(&items, &mut |_, _| handed += 1).is_ok());
+    assert_eq!(handed, 200_000);
+}
+
 proptest::proptest! {
     #[test]
     fn whatever_the_text_it_is_a_tree_or_refused(text in "(\\PC{0,3}|[-?:,\\[\\]{}#&*!|>'\"%@`\n \t~<]{1,4}|[0-9a-fxob._+-]{1,5}){0,12}") {

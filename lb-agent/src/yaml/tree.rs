@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::scalar::{Role, Scalar};
-use super::{Fault, MOST_DEPTH, odd};
+use super::{Fault, Held, MOST_DEPTH, odd};
 
 /// Aliases may add three times the text, and this.
 const MOST_ADDED: usize = 1 << 20;
@@ -33,6 +33,9 @@ pub(super) struct Tree<'a> {
     /// How much aliases have added, and may add.
     added: usize,
     may_add: usize,
+    /// What the tree takes, but for what anchors stand for.
+    held: Held,
+    anchored: Held,
 }
 
 const ITEMS: &str = "items";
@@ -43,6 +46,8 @@ struct Open {
     start: usize,
     /// What was added before it began.
     added_before: usize,
+    /// What the tree took once it had begun.
+    held: Held,
     inside: Inside,
 }
 
@@ -67,7 +72,17 @@ impl<'a> Tree<'a> {
     /// For a text of this length.
     pub(super) fn new(length: usize, odd: Odd) -> Self {
         let may_add = length.saturating_mul(3).saturating_add(MOST_ADDED);
-        Self { odd, item: None, root: None, open: Vec::new(), anchors: HashMap::new(), added: 0, may_add }
+        Self {
+            odd,
+            item: None,
+            root: None,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            added: 0,
+            may_add,
+            held: Held::default(),
+            anchored: Held::default(),
+        }
     }
 
     pub(super) fn with_items(self, item: TakeItem<'a>) -> Self {
@@ -99,7 +114,9 @@ impl<'a> Tree<'a> {
 
     pub(super) fn scalar(&mut self, scalar: Scalar, anchor: usize, length: usize) -> Result<(), Fault> {
         let Scalar { value, role } = scalar;
+        self.held.value(&value)?;
         if anchor != 0 {
+            self.anchored.value(&value)?;
             self.anchors.insert(anchor, (value.clone(), length + 1));
         }
         if self.wants_key() {
@@ -128,13 +145,17 @@ impl<'a> Tree<'a> {
         if self.odd == Odd::Refused && self.wants_key() {
             return Err(Fault::Key);
         }
-        self.open.push(Open { anchor, start, added_before: self.added, inside });
+        match inside {
+            Inside::List(_) => self.held.list()?,
+            Inside::Mapping { .. } => self.held.mapping()?,
+        }
+        self.open.push(Open { anchor, start, added_before: self.added, held: self.held, inside });
         Ok(())
     }
 
     /// Ends the list or mapping that began last.
     pub(super) fn end(&mut self, end: usize) -> Result<(), Fault> {
-        let Some(Open { anchor, start, added_before, inside }) = self.open.pop() else {
+        let Some(Open { anchor, start, added_before, held: _, inside }) = self.open.pop() else {
             return Err(Fault::Syntax);
         };
         let value = match inside {
@@ -143,6 +164,7 @@ impl<'a> Tree<'a> {
         };
         if anchor != 0 {
             let length = end.saturating_sub(start) + (self.added - added_before) + 1;
+            self.anchored.value(&value)?;
             self.anchors.insert(anchor, (value.clone(), length));
         }
         self.put(value)
@@ -154,6 +176,7 @@ impl<'a> Tree<'a> {
         if self.added > self.may_add {
             return Err(Fault::Size);
         }
+        self.held.value(value)?;
         let value = value.clone();
         if self.wants_key() {
             let key = self.key(&value)?;
@@ -181,9 +204,12 @@ impl<'a> Tree<'a> {
                 Some(take),
                 [
                     Open { inside: Inside::Mapping { fields, key: Key::Known(name) }, .. },
-                    Open { anchor: 0, inside: Inside::List(_), .. },
+                    Open { anchor: 0, held, inside: Inside::List(_), .. },
                 ],
-            ) if name == ITEMS => take(fields, value),
+            ) if name == ITEMS => {
+                self.held = *held;
+                take(fields, value);
+            }
             _ => return Some(value),
         }
         None

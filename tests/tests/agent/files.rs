@@ -1,7 +1,5 @@
 //! Files as people keep them: what lies next to manifests, and what is wrong with one object.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
-
 use std::fmt::Write as _;
 use std::fs;
 
