@@ -18,7 +18,7 @@ pub use node::node;
 pub use service::service;
 pub use slice::{Version, slice};
 pub use unread::unread;
-use written::{Labels, Metadata, Text};
+use written::{Labels, Text};
 
 /// An object in our words, and what of the original had to be left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,27 +66,32 @@ impl Unusable {
     }
 }
 
-fn object_name(kind: Kind, metadata: &Metadata, names: &mut Interner) -> Result<ObjectName, Nameless> {
-    let name = bare_name(kind, metadata)?;
-    let namespace = metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+fn object_name(
+    kind: Kind,
+    name: Option<&str>,
+    namespace: Option<&str>,
+    names: &mut Interner,
+) -> Result<ObjectName, Nameless> {
+    let name = bare_name(kind, name)?;
+    let namespace = namespace.filter(|namespace| !namespace.is_empty());
     Ok(ObjectName { namespace: names.share(namespace.unwrap_or("default")), name: names.share(name) })
 }
 
-fn bare_name(kind: Kind, metadata: &Metadata) -> Result<&str, Nameless> {
-    metadata.name.as_deref().filter(|name| !name.is_empty()).ok_or(Nameless { kind })
+fn bare_name(kind: Kind, name: Option<&str>) -> Result<&str, Nameless> {
+    name.filter(|name| !name.is_empty()).ok_or(Nameless { kind })
 }
 
-fn label<'a>(metadata: &'a Metadata, key: &'static str) -> Result<Option<&'a str>, Unusable> {
-    text(metadata.labels.as_ref(), key, "metadata.labels")
+fn label<'a>(labels: Option<&'a Labels>, key: &'static str) -> Result<Option<&'a str>, Unusable> {
+    text(labels, key, "metadata.labels")
 }
 
 /// What is there counts, whatever its value is.
-fn has_label(metadata: &Metadata, key: &str) -> bool {
-    metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(key))
+fn has_label(labels: Option<&Labels>, key: &str) -> bool {
+    labels.is_some_and(|labels| labels.contains_key(key))
 }
 
-fn annotation<'a>(metadata: &'a Metadata, key: &'static str) -> Result<Option<&'a str>, Unusable> {
-    text(metadata.annotations.as_ref(), key, "metadata.annotations")
+fn annotation<'a>(annotations: Option<&'a Labels>, key: &'static str) -> Result<Option<&'a str>, Unusable> {
+    text(annotations, key, "metadata.annotations")
 }
 
 fn text<'a>(

@@ -23,9 +23,9 @@ const PLACE: [&str; 5] = [
 /// # Errors
 /// The object has no name, or its place cannot be read.
 pub fn node(object: &written::Node, names: &mut Interner) -> Result<Converted<Node>, Unusable> {
-    let name = names.share(bare_name(Kind::Node, &object.metadata)?);
+    let name = names.share(bare_name(Kind::Node, object.metadata.name.as_deref())?);
     for key in PLACE {
-        label(&object.metadata, key)?;
+        label(object.metadata.labels.as_ref(), key)?;
     }
     let mut problems = Vec::new();
     let mut labels = Labels::new();

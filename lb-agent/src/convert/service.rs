@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::{Family, Kind, Service, ServicePort, Skipped};
 
 use super::ip::address;
+use super::written::Text;
 use super::{Converted, Interner, Unusable, annotation, label, object_name, port, protocol, written};
 
 const TOPOLOGY_KEYS: &str = "openyurt.io/topologyKeys";
@@ -28,7 +29,8 @@ const AFFINITY_SECONDS: u32 = 10_800;
 /// The object has no name, or a label or annotation that is read is no text.
 pub fn service(object: &written::Service, names: &mut Interner) -> Result<Converted<Service>, Unusable> {
     let metadata = &object.metadata;
-    let name = object_name(Kind::Service, metadata, names)?;
+    let (namespace, annotations) = (metadata.namespace.as_deref(), metadata.annotations.as_ref());
+    let name = object_name(Kind::Service, metadata.name.as_deref(), namespace, names)?;
     let absent = written::ServiceSpec::default();
     let spec = object.spec.as_ref().unwrap_or(&absent);
     let mut problems = Vec::new();
@@ -36,12 +38,15 @@ pub fn service(object: &written::Service, names: &mut Interner) -> Result<Conver
     let addresses = addresses(spec, &mut problems);
     let skipped = skipped(metadata, spec, &addresses)?;
     let ports = ports(spec, names, &mut problems);
-    let topology = annotation(metadata, TOPOLOGY_KEYS)?.map(|keys| names.share(keys));
-    let uid = metadata.uid.as_deref().filter(|uid| topology.is_some() && !uid.is_empty());
+    let topology = annotation(annotations, TOPOLOGY_KEYS)?.map(|keys| names.share(keys));
+    let uid = match &metadata.uid {
+        Some(Text::Read(uid)) if topology.is_some() && !uid.is_empty() => Some(uid.as_str()),
+        Some(Text::Read(_) | Text::Odd) | None => None,
+    };
     let converted = Service {
         name,
         created: metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
-        discarded: is_type(spec, "LoadBalancer") && annotation(metadata, DISCARD)? == Some("true"),
+        discarded: is_type(spec, "LoadBalancer") && annotation(annotations, DISCARD)? == Some("true"),
         uid: uid.map(Arc::from),
         topology,
         internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
@@ -92,7 +97,7 @@ fn is_headless(spec: &written::ServiceSpec) -> bool {
 }
 
 fn skipped(
-    metadata: &written::Metadata,
+    metadata: &written::ServiceMetadata,
     spec: &written::ServiceSpec,
     addresses: &[IpAddr],
 ) -> Result<Option<Skipped>, Unusable> {
@@ -100,7 +105,7 @@ fn skipped(
         Some(Skipped::ExternalName)
     } else if is_headless(spec) {
         Some(Skipped::Headless)
-    } else if let Some(proxy) = label(metadata, PROXY_NAME)? {
+    } else if let Some(proxy) = label(metadata.labels.as_ref(), PROXY_NAME)? {
         Some(Skipped::OtherProxy(Arc::from(proxy)))
     } else if !addresses.is_empty() {
         None

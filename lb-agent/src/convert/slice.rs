@@ -44,11 +44,12 @@ pub fn slice(
     names: &mut Interner,
 ) -> Result<Converted<Slice>, Unusable> {
     let metadata = &object.metadata;
-    let name = object_name(Kind::EndpointSlice, metadata, names)?;
+    let (namespace, labels) = (metadata.namespace.as_deref(), metadata.labels.as_ref());
+    let name = object_name(Kind::EndpointSlice, metadata.name.as_deref(), namespace, names)?;
     let mut problems = Vec::new();
     let family = family(&object.address_type);
-    let headless = has_label(metadata, HEADLESS);
-    let service = if headless { None } else { label(metadata, SERVICE_NAME)? };
+    let headless = has_label(labels, HEADLESS);
+    let service = if headless { None } else { label(labels, SERVICE_NAME)? };
     let service = service.filter(|service| !service.is_empty());
     let ports = ports(object.ports.as_deref().unwrap_or_default(), names, &mut problems);
     let written = object.endpoints.as_deref().unwrap_or_default();

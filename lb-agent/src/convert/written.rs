@@ -22,12 +22,21 @@ pub enum Text {
     Odd,
 }
 
+/// Of a slice.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", expecting = "an object")]
+#[serde(default, expecting = "an object")]
 pub struct Metadata {
     pub name: Option<String>,
     pub namespace: Option<String>,
-    pub uid: Option<String>,
+    pub labels: Option<Labels>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", expecting = "an object")]
+pub struct ServiceMetadata {
+    pub name: Option<String>,
+    pub namespace: Option<String>,
+    pub uid: Option<Text>,
     pub creation_timestamp: Option<Time>,
     pub labels: Option<Labels>,
     pub annotations: Option<Labels>,
@@ -35,9 +44,16 @@ pub struct Metadata {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, expecting = "an object")]
+pub struct NodeMetadata {
+    pub name: Option<String>,
+    pub labels: Option<Labels>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "an object")]
 pub struct Service {
     #[serde(deserialize_with = "null_is_absent")]
-    pub metadata: Metadata,
+    pub metadata: ServiceMetadata,
     pub spec: Option<ServiceSpec>,
     pub status: Option<ServiceStatus>,
 }
@@ -164,7 +180,7 @@ pub struct Hint {
 #[serde(default, expecting = "an object")]
 pub struct Node {
     #[serde(deserialize_with = "null_is_absent")]
-    pub metadata: Metadata,
+    pub metadata: NodeMetadata,
 }
 
 fn null_is_absent<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {

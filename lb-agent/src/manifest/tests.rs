@@ -404,6 +404,31 @@ fn what_is_not_read_does_not_matter() {
     }
 }
 
+/// Each kind has its own fields that are read: of a slice no annotation is, and of a Node no namespace.
+#[test]
+fn what_is_not_read_of_one_kind_does_not_matter_there() {
+    for (kind, field, matters) in [
+        ("Service", "metadata: {name: s, uid: 5}", false),
+        ("Service", "metadata: {name: s, annotations: 5}", true),
+        ("Service", "metadata: {name: s, creationTimestamp: 5}", true),
+        ("Service", "metadata: {name: s, managedFields: 5, finalizers: 5}", false),
+        ("EndpointSlice", "metadata: {name: s, annotations: 5, uid: 5, creationTimestamp: 5}", false),
+        ("EndpointSlice", "metadata: {name: s, labels: 5}", true),
+        ("EndpointSlice", "metadata: {name: s}\nspec: 5\nstatus: 5", false),
+        ("Node", "metadata: {name: s, namespace: 5, annotations: 5, creationTimestamp: 5}", false),
+        ("Node", "metadata: {name: s}\nspec: 5\nstatus: 5", false),
+        ("Node", "metadata: {name: s, labels: 5}", true),
+    ] {
+        let version = if kind == "EndpointSlice" { "discovery.k8s.io/v1" } else { "v1" };
+        let found = read_all(&format!("apiVersion: {version}\nkind: {kind}\n{field}\n"));
+        assert_eq!(
+            (found.objects.len(), found.unread.len()),
+            if matters { (0, 1) } else { (1, 0) },
+            "{kind}: {field}"
+        );
+    }
+}
+
 #[test]
 fn a_line_in_a_message_is_the_files_line() {
     let wrong = "*: line 7, column 6: a syntax error: mapping values are not allowed in this context";
