@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use super::server::Reply;
@@ -16,7 +16,7 @@ pub(super) struct Events {
     pub(super) asked: Vec<(u16, Value)>,
 }
 
-pub(super) async fn make(stream: &mut TcpStream, head: &str, events: &Mutex<Events>) -> Reply {
+pub(super) async fn make(stream: &mut BufReader<TcpStream>, head: &str, events: &Mutex<Events>) -> Reply {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
@@ -249,7 +249,8 @@ pub(crate) fn service(name: &str, version: &str) -> Value {
         "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]}})
 }
 
-async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let mut stream = BufReader::new(stream);
     while let Some(head) = request(&mut stream).await {
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         if *shared.dead.lock().unwrap() {
@@ -277,7 +278,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn request(stream: &mut TcpStream) -> Option<String> {
+async fn request(stream: &mut BufReader<TcpStream>) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -309,7 +310,7 @@ fn nothing(path: &str) -> Reply {
     reply
 }
 
-async fn respond(stream: &mut TcpStream, reply: Reply) -> Option<()> {
+async fn respond(stream: &mut BufReader<TcpStream>, reply: Reply) -> Option<()> {
     match reply {
         Reply::Whole(head, body) => {
             let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());

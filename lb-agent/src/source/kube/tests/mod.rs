@@ -12,4 +12,5 @@ mod rights;
 mod same;
 mod secrets;
 mod shown;
+mod thousand;
 mod world;
