@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: bytes of others by the million, led by what they reach in the code.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -101,13 +101,31 @@ fn failed(targets: &[Target], seconds: u32, command: impl Fn(Target, u32) -> Res
     let mut failed = Vec::new();
     for target in targets {
         eprintln!("{} for {seconds} s", target.name());
-        let done = command(*target, seconds).and_then(|mut command| shell::run(&mut command));
+        let done = command(*target, seconds).and_then(|mut command| quietly(&mut command, *target));
         if let Err(error) = done {
             eprintln!("error: {error:#}");
             failed.push(target.name().to_owned());
         }
     }
     failed
+}
+
+/// Runs it, and shows what it says only if it fails: a fuzzer says much.
+fn quietly(command: &mut Command, target: Target) -> Result<()> {
+    let folder = found();
+    let log = folder.join(format!("{}.log", target.name()));
+    let into = fs::create_dir_all(&folder).and_then(|()| File::create(&log));
+    command.stderr(into.with_context(|| format!("could not make {}", log.display()))?);
+    let done = shell::run(command);
+    if done.is_err() {
+        eprintln!("{}", String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()));
+    }
+    done
+}
+
+/// Where what runs have found is kept.
+fn found() -> PathBuf {
+    target_folder().join("fuzz")
 }
 
 /// Builds the fuzzer; gives its program.
@@ -128,15 +146,16 @@ fn target_folder() -> PathBuf {
 
 /// The fuzzer over the corpus that is kept. What it finds besides goes to a corpus of this machine.
 fn led(fuzzer: &Path, target: Target, seconds: u32) -> Result<Command> {
-    let found = target_folder().join("fuzz").join(target.name());
-    fs::create_dir_all(&found).with_context(|| format!("could not make {}", found.display()))?;
+    let corpus_found = found().join(target.name());
+    fs::create_dir_all(&corpus_found)
+        .with_context(|| format!("could not make {}", corpus_found.display()))?;
     let mut command = Command::new(fuzzer);
-    command.env(TARGET, target.name()).arg(&found).arg(corpus(target)).args([
+    command.env(TARGET, target.name()).arg(&corpus_found).arg(corpus(target)).args([
         format!("-max_total_time={seconds}"),
         format!("-timeout={SLOW}"),
         format!("-rss_limit_mb={MEMORY}"),
         format!("-max_len={LONGEST}"),
-        format!("-artifact_prefix={}/", target_folder().join("fuzz").display()),
+        format!("-artifact_prefix={}/", found().display()),
         "-verbosity=0".to_owned(),
         "-print_funcs=0".to_owned(),
     ]);
