@@ -67,11 +67,18 @@ impl Resource {
         }
     }
 
-    /// Whether this is what a list of it may be called. A list of metadata alone says all of Nodes that is
-    /// read here, and of nothing else.
+    /// What a list of it may be called, in which version of the API. A list of metadata alone says all of Nodes
+    /// that is read here, and of nothing else.
+    pub(crate) fn list_names(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let of_metadata = ["meta.k8s.io/v1", "meta.k8s.io/v1beta1"].into_iter();
+        let of_metadata = of_metadata.filter(move |_| self == Self::Nodes);
+        let of_metadata = of_metadata.map(|version| ("PartialObjectMetadataList", version));
+        [(self.list_kind(), self.api_version())].into_iter().chain(of_metadata)
+    }
+
+    /// Whether this is what a list of it may be called.
     pub(crate) fn is_list(self, kind: &str, api_version: &str) -> bool {
-        (kind == self.list_kind() && api_version == self.api_version())
-            || (self == Self::Nodes && kind == "PartialObjectMetadataList" && is_of_metadata(api_version))
+        self.list_names().any(|name| name == (kind, api_version))
     }
 
     /// Whether this is what one of its objects may be called.

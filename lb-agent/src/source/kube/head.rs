@@ -61,12 +61,20 @@ struct Metadata {
     continued: Option<String>,
 }
 
-/// By what stands before the first item.
+/// By what stands before the first item. Kind and version may stand behind the last one, in either order: half of
+/// a name settles nothing unless no list of these objects is called so.
 ///
 /// # Errors
 /// It is the list of another kind.
 pub(super) fn naming(before: &[u8], resource: Resource) -> Result<Naming, NotTheList> {
-    read(&[before, b"]}"].concat())?.naming(resource)
+    let head = read(&[before, b"]}"].concat())?;
+    let half = match (given(head.kind.as_ref()), given(head.api_version.as_ref())) {
+        (Some("List"), None) => true,
+        (Some(kind), None) => resource.list_names().any(|(name, _)| name == kind),
+        (None, Some(version)) => version == "v1" || resource.list_names().any(|(_, name)| name == version),
+        (Some(_), Some(_)) | (None, None) => false,
+    };
+    if half { Ok(Naming::Unsettled) } else { head.naming(resource) }
 }
 
 /// By all that stands around the items.
@@ -368,6 +376,16 @@ mod tests {
         ] {
             assert_eq!(naming(before.as_bytes(), SERVICES), expected, "{before}");
         }
-        assert!(naming(br#"{"kind":"PodList","apiVersion":"v1","items":["#, SERVICES).is_err());
+        for (resource, before, is_open) in [
+            (SERVICES, r#"{"kind":"PodList","apiVersion":"v1","items":["#, false),
+            (SERVICES, r#"{"kind":"PodList","items":["#, false),
+            (SERVICES, r#"{"apiVersion":"meta.k8s.io/v1","items":["#, false),
+            (NODES, r#"{"apiVersion":"meta.k8s.io/v1","items":["#, true),
+            (NODES, r#"{"kind":"PartialObjectMetadataList","items":["#, true),
+            (SLICES, r#"{"apiVersion":"v1","items":["#, true),
+            (SLICES, r#"{"kind":"List","items":["#, true),
+        ] {
+            assert_eq!(naming(before.as_bytes(), resource).is_ok(), is_open, "{before}");
+        }
     }
 }
