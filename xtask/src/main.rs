@@ -7,6 +7,7 @@ mod cache;
 mod cluster;
 mod demo;
 mod fuzz;
+mod image;
 mod machine;
 mod packages;
 mod programs;
@@ -39,6 +40,8 @@ enum Verb {
     /// A real control plane on this machine, to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    /// Build the image: a static `lb-agent` and nothing else, as an OCI archive.
+    Image(image::Arguments),
     /// Measure, and print the goals with what came out.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Cluster(cluster) => cluster::run(&cluster).map(|()| ExitCode::SUCCESS),
+        Verb::Image(arguments) => image::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),

@@ -49,6 +49,20 @@ pub(crate) fn install(missing: &[Missing]) -> Result<()> {
     })
 }
 
+/// Lets packages of another processor be installed besides, unless they can be already.
+pub(crate) fn add_architecture(name: &str) -> Result<()> {
+    if !is_debian() || !shell::is_root() {
+        // What is missing is named by [`install`].
+        return Ok(());
+    }
+    let known = shell::output(Command::new("dpkg").arg("--print-foreign-architectures"))?;
+    if known.lines().any(|known| known == name) {
+        return Ok(());
+    }
+    shell::run(Command::new("dpkg").args(["--add-architecture", name]))?;
+    update()
+}
+
 fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists() && !shell::programs("apt-get").is_empty()
 }

@@ -139,6 +139,9 @@ impl From<Status> for RequestError {
     }
 }
 
+/// Bytes of an answer that is read as a whole.
+const MOST_OF_A_TEXT: usize = 1 << 20;
+
 /// The way to one API server. Its clones share connections and credentials.
 #[derive(Clone)]
 pub struct ApiClient {
@@ -201,6 +204,18 @@ impl ApiClient {
         patience: Duration,
     ) -> Result<Response, RequestError> {
         self.send(Request::get(path).header(ACCEPT, accept), Body::empty(), patience).await
+    }
+
+    /// A short answer as a whole: what goes on for longer is cut off.
+    pub(crate) async fn text(&self, path: &str, patience: Duration) -> Result<String, RequestError> {
+        let mut answer = self.get(path, JSON, patience).await?;
+        let mut text = Vec::new();
+        while text.len() < MOST_OF_A_TEXT
+            && let Some(part) = answer.next().await?
+        {
+            text.extend_from_slice(&part);
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Makes an object from this text, at `path`.

@@ -1,7 +1,9 @@
 //! The command line: one command a file.
 
+pub mod check;
 pub mod cleanup;
 pub mod environment;
+pub mod init;
 pub mod plan;
 pub mod print;
 pub mod rules;
@@ -32,6 +34,10 @@ pub enum Command {
     Plan(plan::Args),
     /// Show what is in the kernel right now, also when no agent runs.
     Status(status::Args),
+    /// Mount what must be there before an agent without privileges runs: a bpf file system, and cgroup2.
+    Init(init::Args),
+    /// Look at what this machine has of what the agent needs, and say what follows.
+    Check(check::Args),
     /// Detach the programs and remove the maps.
     Cleanup(cleanup::Args),
 }
@@ -77,6 +83,8 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::Plan(args) => plan::run(args),
             Command::Status(args) => status::run(args),
+            Command::Init(args) => init::run(args),
+            Command::Check(args) => check::run(args),
             Command::Cleanup(args) => cleanup::run(args),
         }
     }

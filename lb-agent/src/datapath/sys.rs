@@ -8,6 +8,10 @@ use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
 
+mod trial;
+
+pub(super) use trial::{load_program, named_program_info};
+
 const LOOKUP: i64 = 1;
 const UPDATE: i64 = 2;
 const DELETE: i64 = 3;

@@ -80,7 +80,7 @@ pub enum WriteError {
     Full { map: &'static str },
 
     /// The maps have no key for such an address or protocol.
-    #[error("map {map} has no key for this address")]
+    #[error("map {map} has no room for addresses of this kind")]
     NoKey { map: &'static str },
 
     #[error("could not {} map {map}", op.label())]

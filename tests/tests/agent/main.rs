@@ -1,6 +1,7 @@
 //! The agent as a process on this machine's kernel.
 
 mod calls;
+mod check;
 mod crowds;
 mod doors;
 mod ending;

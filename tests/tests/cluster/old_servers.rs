@@ -57,15 +57,13 @@ fn followed(release: Release) -> Result<Stage> {
     let nodes: Vec<Node> = NODES.iter().map(|(name, _)| site.node(name)).collect::<Result<_>>()?;
     let agents = nodes.iter().map(|node| Agent::follow(&cluster, node, &flags)).collect::<Result<_>>()?;
     let stage = Stage { cluster, nodes, agents, _site: site };
+    for agent in &stage.agents {
+        within(SOON, "in sync", || Ok(agent.view().is_ok_and(|view| view.ready && view.is_up_to_date())))
+            .with_context(|| format!("the agent's log:\n{}", agent.log()))?;
+    }
     for (node, own) in NODES {
         stage.wait_for(node, WITH_TOPOLOGY, own)?;
         stage.wait_for(node, WITHOUT, BOTH)?;
-    }
-    for agent in &stage.agents {
-        within(SOON, "in sync", || {
-            let view = agent.view()?;
-            Ok(view.ready && view.is_up_to_date())
-        })?;
     }
     Ok(stage)
 }

@@ -9,7 +9,7 @@ const BUDGET: [(&[&str], usize, &str); 4] = [
     (&["tell", "tells", "told", "telling"], 88, "say what happens: \"reports\", \"shows\", \"is sent\""),
     (&["nobody", "whoever"], 0, "name who: \"no process\", \"the next program\""),
     (&["mend", "mends", "mended", "mending"], 0, "\"repair\" or \"fix\""),
-    (&["is none", "are none"], 14, "\"is not one\", \"does not exist\""),
+    (&["is none", "are none"], 16, "\"is not one\", \"does not exist\""),
 ];
 
 /// Comments, messages and names alike; `pages` are their paths and texts.

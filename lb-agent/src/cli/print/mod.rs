@@ -1,5 +1,6 @@
 //! Answers as people read them.
 
+pub mod check;
 pub mod plan;
 pub mod status;
 

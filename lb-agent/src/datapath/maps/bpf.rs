@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use lb_common::family::V4;
 use lb_common::layout::{
-    BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, Frontend4, RegionEntry4, SERVICES4,
+    BACKENDS4, BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, Frontend4, RegionEntry4, SERVICES4,
 };
 
 use crate::datapath::codec::{self, Codec};
@@ -97,8 +97,10 @@ impl Bpf {
     }
 
     fn fill(&self, at: u32, owner: Owner, backends: &[Backend]) -> Result<(), WriteError> {
-        let entries: Vec<RegionEntry4> =
-            backends.iter().filter_map(|backend| V4::region_entry(owner, backend)).collect();
+        // A backend that is left out would move those after it: an element counts them.
+        let entries: Option<Vec<RegionEntry4>> =
+            backends.iter().map(|backend| V4::region_entry(owner, backend)).collect();
+        let entries = entries.ok_or(WriteError::NoKey { map: BACKENDS4.pin })?;
         let keys: Vec<u32> = (at..).take(entries.len()).collect();
         self.maps.backends.put_all(&keys, &entries)
     }

@@ -117,19 +117,39 @@ pub fn load(
     machine: Features,
 ) -> Result<Programs, LoadError> {
     fs::create_dir_all(folder).map_err(|source| LoadError::Folder { path: folder.to_owned(), source })?;
+    load_into(object, Some(folder), capacity, machine)
+}
+
+/// The same over maps that are not pinned and go with the programs: whether this kernel takes them.
+///
+/// # Errors
+/// As [`load`].
+pub fn try_out(object: &[u8], machine: Features) -> Result<Programs, LoadError> {
+    load_into(object, None, Capacity { frontends: 1, backends: 1 }, machine)
+}
+
+fn load_into(
+    object: &[u8],
+    folder: Option<&Path>,
+    capacity: Capacity,
+    machine: Features,
+) -> Result<Programs, LoadError> {
     let reorders = u8::from(machine.loads_reorder);
     let mut loader = EbpfLoader::new();
     // Nothing here is relocated against the running kernel, and parsing its BTF takes most of the time.
     loader.btf(None).override_global("LOADS_REORDER", &reorders, true);
     for spec in &CATALOGUE {
-        loader.map_pin_path(spec.symbol, folder.join(spec.pin));
+        if let Some(folder) = folder {
+            loader.map_pin_path(spec.symbol, folder.join(spec.pin));
+        }
         if let Some(elements) = elements(spec, capacity) {
             loader.map_max_entries(spec.symbol, elements);
         }
     }
+    let place = folder.unwrap_or(Path::new("memory"));
     let mut object = loader
         .load(object)
-        .map_err(|source| LoadError::Maps { path: folder.to_owned(), source: Box::new(source) })?;
+        .map_err(|source| LoadError::Maps { path: place.to_owned(), source: Box::new(source) })?;
     let mut programs = Programs { loaded: Vec::new(), can_set_errno: true };
     for hook in Hook::in_use() {
         let name = load_best(&mut object, hook, machine)?;

@@ -40,11 +40,12 @@ impl Disk {
         &self.folder
     }
 
-    /// Looks through the whole folder. Also returns whether any manifest is there.
+    /// Looks through the whole folder and calls `take` with each file as it is read: no two texts are held at once.
+    /// Returns whether any manifest is there.
     ///
     /// # Errors
     /// The folder cannot be listed. Nothing is said about its files then.
-    pub(super) fn scan(&mut self, which: Scan) -> io::Result<(Vec<(FileId, Seen)>, bool)> {
+    pub(super) fn scan(&mut self, which: Scan, mut take: impl FnMut(FileId, Seen)) -> io::Result<bool> {
         let mut names = Vec::with_capacity(self.known.len());
         self.links.clear();
         for entry in fs::read_dir(&self.folder)? {
@@ -63,7 +64,12 @@ impl Disk {
             names.extend(gone);
             names.sort_unstable();
         }
-        Ok((names.into_iter().filter_map(|name| self.look(name, which)).collect(), any))
+        for name in names {
+            if let Some((file, seen)) = self.look(name, which) {
+                take(file, seen);
+            }
+        }
+        Ok(any)
     }
 
     /// Whether any manifest is there.
@@ -127,8 +133,11 @@ fn manifest(entry: &DirEntry) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn names(seen: &[(FileId, Seen)]) -> Vec<String> {
-        seen.iter().map(|(file, seen)| format!("{}: {seen:?}", file.name)).collect()
+    /// What a scan sees, and whether any manifest is there.
+    fn scan(disk: &mut Disk, which: Scan) -> (Vec<String>, bool) {
+        let mut seen = Vec::new();
+        let any = disk.scan(which, |file, found| seen.push(format!("{}: {found:?}", file.name)));
+        (seen, any.unwrap())
     }
 
     #[test]
@@ -138,20 +147,19 @@ mod tests {
         write("a.yaml", "1");
         write("b.yaml", "2");
         let mut disk = Disk::new(0, root.path().to_owned());
-        let (seen, any) = disk.scan(Scan::Changed).unwrap();
         assert_eq!(
-            (names(&seen), any),
+            scan(&mut disk, Scan::Changed),
             (vec!["a.yaml: Text(\"1\")".into(), "b.yaml: Text(\"2\")".into()], true)
         );
 
-        assert_eq!(names(&disk.scan(Scan::Changed).unwrap().0), [""; 0]);
-        assert_eq!(disk.scan(Scan::All).unwrap().0.len(), 2);
+        assert_eq!(scan(&mut disk, Scan::Changed).0, [""; 0]);
+        assert_eq!(scan(&mut disk, Scan::All).0.len(), 2);
 
         write("new", "1");
         fs::rename(root.path().join("new"), root.path().join("a.yaml")).unwrap();
-        assert_eq!(names(&disk.scan(Scan::Changed).unwrap().0), ["a.yaml: Text(\"1\")"], "another inode");
+        assert_eq!(scan(&mut disk, Scan::Changed).0, ["a.yaml: Text(\"1\")"], "another inode");
         write("b.yaml", "22");
-        assert_eq!(names(&disk.scan(Scan::Changed).unwrap().0), ["b.yaml: Text(\"22\")"], "another size");
+        assert_eq!(scan(&mut disk, Scan::Changed).0, ["b.yaml: Text(\"22\")"], "another size");
     }
 
     #[test]
@@ -159,14 +167,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("a.yaml"), "1").unwrap();
         let mut disk = Disk::new(0, root.path().to_owned());
-        disk.scan(Scan::All).unwrap();
+        scan(&mut disk, Scan::All);
         fs::remove_file(root.path().join("a.yaml")).unwrap();
         for _ in 0..2 {
-            let (seen, any) = disk.scan(Scan::Changed).unwrap();
-            assert_eq!((names(&seen), any), (vec!["a.yaml: Gone".to_owned()], false));
+            assert_eq!(scan(&mut disk, Scan::Changed), (vec!["a.yaml: Gone".to_owned()], false));
         }
         disk.forget("a.yaml");
-        assert_eq!(disk.scan(Scan::Changed).unwrap().0.len(), 0);
+        assert_eq!(scan(&mut disk, Scan::Changed).0.len(), 0);
         assert!(disk.look_at(&"a.yaml".into()).is_none(), "what was never there is not gone");
     }
 
@@ -175,7 +182,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let mut disk = Disk::new(0, root.path().to_owned());
         let writer = fs::File::create(root.path().join("a.yaml")).unwrap();
-        assert_eq!(names(&disk.scan(Scan::All).unwrap().0), ["a.yaml: BeingWritten"]);
+        assert_eq!(scan(&mut disk, Scan::All).0, ["a.yaml: BeingWritten"]);
         let unfinished: Vec<_> = disk.unfinished().collect();
         assert_eq!(unfinished, ["a.yaml".into()] as [Arc<str>; 1]);
         drop(writer);

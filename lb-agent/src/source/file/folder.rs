@@ -56,7 +56,7 @@ enum State<O, U> {
 /// How things stood before something was seen.
 #[derive(Default)]
 struct Before {
-    objects: BTreeMap<ObjectKey, State<Object, Unread>>,
+    objects: BTreeMap<ObjectKey, State<Box<Object>, Box<Unread>>>,
     /// Of which Services there may be other `v1` Endpoints now, and whether there were any.
     endpoints: BTreeMap<ObjectName, bool>,
 }
@@ -81,16 +81,16 @@ impl Folder {
     /// 2. Of several definitions the first by file is used; when it goes, the next takes over.
     /// 3. An object that reads as before is no change, wherever it stands now.
     pub fn take(&mut self, sightings: Vec<(FileId, Seen)>) -> Vec<Change> {
-        let mut before = Before::default();
+        let mut taking = self.begin();
         for (file, seen) in sightings {
-            match seen {
-                Seen::Text(text) => self.take_text(&file, &text, &mut before),
-                Seen::Unreadable(why) => self.take_problem(&file, why),
-                Seen::BeingWritten => self.take_unfinished(&file),
-                Seen::Gone => self.take_gone(&file, &mut before),
-            }
+            taking.see(file, seen);
         }
-        self.changes(before)
+        taking.finish()
+    }
+
+    /// As [`Folder::take`], one sighting after the other.
+    pub(super) fn begin(&mut self) -> Taking<'_> {
+        Taking { folder: self, before: Before::default() }
     }
 
     fn changes(&mut self, before: Before) -> Vec<Change> {
@@ -99,9 +99,9 @@ impl Folder {
             self.report.duplicates.set(key.clone(), (!several.is_empty()).then(|| several.into()));
         }
         let objects = before.objects.into_iter().filter_map(|(key, old)| match (old, self.state(&key)) {
-            (State::Read(old), State::Read(new)) if old == *new => None,
+            (State::Read(old), State::Read(new)) if *old == *new => None,
             (_, State::Read(new)) => Some(Change::Apply(new.clone())),
-            (State::Unread(old), State::Unread(new)) if old == *new => None,
+            (State::Unread(old), State::Unread(new)) if *old == *new => None,
             (_, State::Unread(new)) => Some(Change::Unread(new.clone())),
             (State::Absent, State::Absent) => None,
             (State::Read(_) | State::Unread(_), State::Absent) => Some(Change::Delete(key)),
@@ -252,8 +252,8 @@ impl Folder {
             return;
         }
         let state = match self.state(key) {
-            State::Read(object) => State::Read(object.clone()),
-            State::Unread(unread) => State::Unread(unread.clone()),
+            State::Read(object) => State::Read(Box::new(object.clone())),
+            State::Unread(unread) => State::Unread(Box::new(unread.clone())),
             State::Absent => State::Absent,
         };
         before.objects.insert(key.clone(), state);
@@ -264,6 +264,33 @@ impl Folder {
         let path = self.path(id);
         let said = self.files.get(id).map(|file| file.said(&path)).unwrap_or_default();
         self.report.set(&path, said);
+    }
+}
+
+/// Sightings that are taken together.
+pub(super) struct Taking<'a> {
+    folder: &'a mut Folder,
+    before: Before,
+}
+
+impl Taking<'_> {
+    pub(super) fn see(&mut self, file: FileId, seen: Seen) {
+        match seen {
+            Seen::Text(text) => self.folder.take_text(&file, &text, &mut self.before),
+            Seen::Unreadable(why) => self.folder.take_problem(&file, why),
+            Seen::BeingWritten => self.folder.take_unfinished(&file),
+            Seen::Gone => self.folder.take_gone(&file, &mut self.before),
+        }
+    }
+
+    /// No file is known so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.folder.is_empty()
+    }
+
+    /// What changed.
+    pub(super) fn finish(self) -> Vec<Change> {
+        self.folder.changes(self.before)
     }
 }
 

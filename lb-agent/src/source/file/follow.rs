@@ -126,21 +126,26 @@ struct Wake {
 impl<S: FnMut(Batch) -> bool> Follow<S> {
     fn run(mut self) {
         let start = Instant::now();
-        let seen = self.scanner.look(Look::All, &self.folder);
-        let mut changes = self.folder.take(seen);
+        let mut changes = self.look(Look::All, 0);
         changes.extend(Kind::ALL.map(Change::Synced));
         let mut go_on = self.send(changes, start);
         while go_on {
             let Some(wake) = self.wait() else { return };
-            let mut seen = self.scanner.look(wake.look, &self.folder);
             // What came meanwhile may belong to what was just seen, as halves of one swap.
-            for _ in 0..2 {
-                let Some(look) = self.waiting() else { break };
-                seen.extend(self.scanner.look(look, &self.folder));
-            }
-            let changes = self.folder.take(seen);
+            let changes = self.look(wake.look, 2);
             go_on = self.send(changes, wake.at);
         }
+    }
+
+    /// Looks, and `more` times at what has come meanwhile. Returns what changed by all of it together.
+    fn look(&mut self, look: Look, more: usize) -> Vec<Change> {
+        let mut taking = self.folder.begin();
+        let since = std::iter::from_fn(|| waiting(&self.inbox)).take(more);
+        for look in std::iter::once(look).chain(since) {
+            let is_empty = taking.is_empty();
+            self.scanner.look(look, is_empty, &mut |file, seen| taking.see(file, seen));
+        }
+        taking.finish()
     }
 
     /// Sends a batch if anything is new. Returns whether to go on.
@@ -198,14 +203,14 @@ impl<S: FnMut(Batch) -> bool> Follow<S> {
         let look = if self.scanner.is_scan_due() { Look::All } else { look };
         Some(Wake { at, look })
     }
+}
 
-    /// What the events ask for that have come since, without waiting.
-    fn waiting(&mut self) -> Option<Look> {
-        let mut look = Look::nothing();
-        look.add(self.inbox.try_recv().ok()?)?;
-        while let Ok(more) = self.inbox.try_recv() {
-            look.add(more)?;
-        }
-        Some(look)
+/// What the events ask for that have come since, without waiting.
+fn waiting(inbox: &Receiver<Signal>) -> Option<Look> {
+    let mut look = Look::nothing();
+    look.add(inbox.try_recv().ok()?)?;
+    while let Ok(more) = inbox.try_recv() {
+        look.add(more)?;
     }
+    Some(look)
 }

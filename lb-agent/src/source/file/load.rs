@@ -50,23 +50,24 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// A folder cannot be listed. What cannot be used is no error: the report names it.
 pub fn load(folders: &[PathBuf]) -> Result<(Vec<Change>, FileReport), FolderError> {
     let until = Instant::now() + PATIENCE;
-    let mut seen = Vec::new();
+    let mut folder = Folder::new(folders.to_vec());
+    let mut taking = folder.begin();
     let mut disks = Vec::new();
     for (index, path) in folders.iter().enumerate() {
         let mut disk = Disk::new(index, path.clone());
-        let found = disk.scan(Scan::All);
-        seen.extend(found.map_err(|error| FolderError::new(path.clone(), error))?.0);
+        let found = disk.scan(Scan::All, |file, seen| taking.see(file, seen));
+        found.map_err(|error| FolderError::new(path.clone(), error))?;
         disks.push(disk);
     }
-    let mut folder = Folder::new(folders.to_vec());
     while disks.iter().any(|disk| disk.unfinished().next().is_some()) && Instant::now() < until {
         thread::sleep(AGAIN);
         for disk in &mut disks {
             let unfinished: Vec<_> = disk.unfinished().collect();
-            let again = unfinished.iter().filter_map(|name| disk.look_at(name));
-            seen.extend(again.collect::<Vec<_>>());
+            for (file, seen) in unfinished.iter().filter_map(|name| disk.look_at(name)) {
+                taking.see(file, seen);
+            }
         }
     }
-    let changes = folder.take(seen);
+    let changes = taking.finish();
     Ok((changes, folder.report()))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::disk::{Disk, Scan};
-use super::folder::{FileId, Folder, Seen};
+use super::folder::{FileId, Seen};
 use super::watch::{Signal, Watching};
 
 /// A file that is missing for this long is gone. Editors move the old file away before they write
@@ -28,6 +28,9 @@ const SLOWEST_SCAN: Duration = Duration::from_secs(60);
 
 const EMPTY: &str =
     "holds no manifest; to take back everything that was defined here, leave one with nothing but a comment";
+
+/// Takes each file that was looked at.
+pub(super) type Take<'a> = dyn FnMut(FileId, Seen) + 'a;
 
 /// Looks at the folder and its files.
 pub(super) struct Scanner {
@@ -83,58 +86,67 @@ impl Scanner {
         missing.chain(again).fold(self.next_scan, Instant::min)
     }
 
-    /// Looks, and returns what is believed. `known` is what was seen before.
-    pub(super) fn look(&mut self, look: Look, known: &Folder) -> Vec<(FileId, Seen)> {
+    /// Looks, and calls `take` with what is believed. `is_empty` says that no file is known yet.
+    pub(super) fn look(&mut self, look: Look, is_empty: bool, take: &mut Take<'_>) {
         match look {
-            _ if self.is_blind() => self.look_at_everything(Scan::All, known),
-            Look::All => self.look_at_everything(Scan::All, known),
-            Look::Due if self.is_scan_due() => self.look_at_everything(Scan::Changed, known),
+            _ if self.is_blind() => self.look_at_everything(Scan::All, is_empty, take),
+            Look::All => self.look_at_everything(Scan::All, is_empty, take),
+            Look::Due if self.is_scan_due() => self.look_at_everything(Scan::Changed, is_empty, take),
             Look::Due => {
                 let unfinished = self.disk.unfinished().map(|name| (name, false)).collect();
-                self.look_at_files(unfinished)
+                self.look_at_files(unfinished, take);
             }
             Look::Files(files) if files.keys().any(|name| self.disk.is_link(name)) => {
-                self.look_at_everything(Scan::All, known)
+                self.look_at_everything(Scan::All, is_empty, take);
             }
-            Look::Files(files) => self.look_at_files(files),
+            Look::Files(files) => self.look_at_files(files, take),
         }
     }
 
     /// Looks at some files, and again at those that have been missing long enough.
-    fn look_at_files(&mut self, mut files: BTreeMap<Arc<str>, bool>) -> Vec<(FileId, Seen)> {
+    fn look_at_files(&mut self, mut files: BTreeMap<Arc<str>, bool>, take: &mut Take<'_>) {
         files.extend(self.missing_long_enough().into_iter().map(|name| (name, true)));
-        let seen = files.keys().filter_map(|name| self.disk.look_at(name)).collect();
+        let mut gone = BTreeSet::new();
+        for name in files.keys() {
+            if let Some((file, seen)) = self.disk.look_at(name) {
+                sort(file, seen, &mut gone, &mut self.missing, take);
+            }
+        }
         let certain = files.into_iter().filter(|(_, certain)| *certain).map(|(name, _)| name).collect();
-        self.believe(seen, &certain)
+        self.believe(gone, &certain, take);
     }
 
     /// Watches what is to be watched now, then looks through the folder. A folder that is gone
     /// says nothing about what it held, and neither does one without a single manifest: a volume
     /// that is not mounted looks so.
-    fn look_at_everything(&mut self, which: Scan, known: &Folder) -> Vec<(FileId, Seen)> {
+    fn look_at_everything(&mut self, which: Scan, is_empty: bool, take: &mut Take<'_>) {
         let start = Instant::now();
-        let looked = self.watch_and_scan(which);
+        let mut gone = BTreeSet::new();
+        let looked = self.watch_and_scan(which, &mut gone, take);
         let (seldom, share) = match self.unwatched {
             None => (SLOW_SCAN, SHARE),
             Some(_) => (WITHOUT_EVENTS, SHARE_WITHOUT_EVENTS),
         };
         let fair = (start.elapsed() * share).clamp(seldom, SLOWEST_SCAN);
         self.next_scan = Instant::now() + if which == Scan::All { seldom } else { fair };
-        let (seen, any_file) = match looked {
-            Ok(found) => found,
-            Err(error) => return self.go_blind(&format!("could not be listed: {error}")),
-        };
-        if !any_file && (self.is_blind() || known.is_empty()) {
-            return self.go_blind(EMPTY);
+        match looked {
+            Err(error) => self.go_blind(&format!("could not be listed: {error}")),
+            Ok(false) if self.is_blind() || is_empty => self.go_blind(EMPTY),
+            Ok(_) => {
+                self.blind = None;
+                let missing = self.missing_long_enough();
+                self.believe(gone, &missing, take);
+            }
         }
-        self.blind = None;
-        let missing = self.missing_long_enough();
-        self.believe(seen, &missing)
     }
 
-    /// What the folder holds, and whether it holds any manifest.
-    fn watch_and_scan(&mut self, which: Scan) -> io::Result<(Vec<(FileId, Seen)>, bool)> {
-        let mut seen = Vec::new();
+    /// Takes what the folder holds, notes what is gone, and returns whether it holds any manifest.
+    fn watch_and_scan(
+        &mut self,
+        which: Scan,
+        gone: &mut BTreeSet<FileId>,
+        take: &mut Take<'_>,
+    ) -> io::Result<bool> {
         let mut any_file = false;
         self.unwatched = None;
         // Links that are found lead to new places, which may have changed before they were
@@ -149,48 +161,56 @@ impl Scanner {
                     self.unwatched = Some(format!("could not be watched, only read every second: {error}"))
                 }
             }
-            let (found, any) = self.disk.scan(which)?;
-            seen.extend(found);
-            any_file = any;
+            let missing = &mut self.missing;
+            any_file = self.disk.scan(which, |file, seen| sort(file, seen, gone, missing, take))?;
         }
-        Ok((seen, any_file))
+        Ok(any_file)
     }
 
-    fn go_blind(&mut self, why: &str) -> Vec<(FileId, Seen)> {
+    fn go_blind(&mut self, why: &str) {
         self.blind = Some(format!("{why}; what it held stays"));
         self.missing.clear();
-        Vec::new()
     }
 
-    /// Leaves out the files that have only just gone missing and are not `certain` to be gone.
-    fn believe(&mut self, seen: Vec<(FileId, Seen)>, certain: &BTreeSet<Arc<str>>) -> Vec<(FileId, Seen)> {
-        let any_gone = seen.iter().any(|(_, seen)| *seen == Seen::Gone);
-        if any_gone && !self.disk.folder().is_dir() {
+    /// Takes the files as gone that are `certain` to be; the others have only just gone missing.
+    fn believe(&mut self, gone: BTreeSet<FileId>, certain: &BTreeSet<Arc<str>>, take: &mut Take<'_>) {
+        if !gone.is_empty() && !self.disk.folder().is_dir() {
             return self.go_blind("does not exist any more");
         }
-        let is_gone = |(file, seen): &(FileId, Seen)| *seen == Seen::Gone && certain.contains(&file.name);
-        if seen.iter().any(is_gone) && !self.disk.holds_any() {
+        if gone.iter().any(|file| certain.contains(&file.name)) && !self.disk.holds_any() {
             return self.go_blind(EMPTY);
         }
-        let mut believed = Vec::with_capacity(seen.len());
-        for (file, seen) in seen {
-            if seen != Seen::Gone {
-                self.missing.remove(&file.name);
-            } else if certain.contains(&file.name) {
+        for file in gone {
+            if certain.contains(&file.name) {
                 self.missing.remove(&file.name);
                 self.disk.forget(&file.name);
+                take(file, Seen::Gone);
             } else {
                 self.missing.entry(file.name).or_insert_with(Instant::now);
-                continue;
             }
-            believed.push((file, seen));
         }
-        believed
     }
 
     fn missing_long_enough(&self) -> BTreeSet<Arc<str>> {
         let over = self.missing.iter().filter(|(_, since)| since.elapsed() >= MISSING);
         over.map(|(name, _)| Arc::clone(name)).collect()
+    }
+}
+
+/// Takes what is there, and notes what is not.
+fn sort(
+    file: FileId,
+    seen: Seen,
+    gone: &mut BTreeSet<FileId>,
+    missing: &mut BTreeMap<Arc<str>, Instant>,
+    take: &mut Take<'_>,
+) {
+    if seen == Seen::Gone {
+        gone.insert(file);
+    } else {
+        gone.remove(&file);
+        missing.remove(&file.name);
+        take(file, seen);
     }
 }
 

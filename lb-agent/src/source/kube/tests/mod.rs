@@ -1,6 +1,7 @@
 //! Against a small API server that responds as each test lines up.
 
 mod client;
+mod dump;
 mod faults;
 mod follow;
 mod lists;

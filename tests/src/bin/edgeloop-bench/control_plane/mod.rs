@@ -21,7 +21,7 @@ mod weigh;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::Output;
 use contender::{Contender, Trial, try_out};
@@ -79,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let ours = Ours::start(&ground)?;
     let mut numbers = (0..).map(|turn: u32| turn * plan.changes..(turn + 1) * plan.changes);
     let mut next = || numbers.next().unwrap_or_default();
-    let trial = try_out(&ground, &ours, plan.rest, next())?;
+    let trial = try_out(&ground, &ours, plan.rest, next())
+        .with_context(|| format!("the agent's log:\n{}", ours.log()))?;
     let topology = ours.topology(&ground)?;
     tell("its doors, polled");
     let numbers = next().start..next().end;

@@ -64,6 +64,11 @@ impl Ours {
         }
     }
 
+    /// What it said, if something is wrong.
+    pub(crate) fn log(&self) -> String {
+        self.agent.log()
+    }
+
     /// Ends it, and takes away what it leaves in the kernel.
     pub(crate) fn end(self, ground: &Ground) -> Result<()> {
         self.agent.end_by(Signal::SIGTERM)?;

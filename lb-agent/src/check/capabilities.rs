@@ -1,0 +1,100 @@
+//! The capabilities of this process, one by one.
+
+use super::finding::Finding;
+
+const STATUS: &str = "/proc/self/status";
+
+/// A capability by its number in `linux/capability.h`.
+struct Capability {
+    name: &'static str,
+    bit: u32,
+    need: Need,
+}
+
+enum Need {
+    /// Without it, and without CAP_SYS_ADMIN, nothing works.
+    Must { why: &'static str },
+    /// What is lost without it.
+    May { lost: &'static str },
+}
+
+const SYS_ADMIN: u32 = 21;
+
+const CAPABILITIES: [Capability; 4] = [
+    Capability { name: "CAP_BPF", bit: 39, need: Need::Must { why: "maps and programs cannot be made" } },
+    Capability { name: "CAP_NET_ADMIN", bit: 12, need: Need::Must { why: "programs cannot be attached" } },
+    Capability {
+        name: "CAP_SYS_RESOURCE",
+        bit: 24,
+        need: Need::May {
+            lost: "before Linux 5.11 maps count against RLIMIT_MEMLOCK, which cannot be raised",
+        },
+    },
+    Capability {
+        name: "CAP_SYS_ADMIN",
+        bit: SYS_ADMIN,
+        need: Need::May {
+            lost: "programs of others at our hooks have no names here, and nothing can be mounted",
+        },
+    },
+];
+
+pub(super) fn findings() -> Vec<Finding> {
+    match std::fs::read_to_string(STATUS).ok().as_deref().and_then(effective) {
+        Some(held) => of(held),
+        None => vec![Finding::degraded(
+            "capabilities",
+            format!("{STATUS} does not show them"),
+            "they are unknown",
+            "mount /proc",
+        )],
+    }
+}
+
+/// The bits of `CapEff`.
+fn effective(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn of(held: u64) -> Vec<Finding> {
+    let has = |bit: u32| held >> bit & 1 == 1;
+    CAPABILITIES
+        .iter()
+        .map(|Capability { name, bit, need }| match need {
+            _ if has(*bit) => Finding::ok(*name, "held"),
+            Need::Must { .. } if has(SYS_ADMIN) && *name == "CAP_BPF" => {
+                Finding::ok(*name, "not held; CAP_SYS_ADMIN stands in for it")
+            }
+            Need::Must { why } => Finding::missing(name, "not held", why, "run as root, or grant it"),
+            // What is lost without it is no fault of the machine.
+            Need::May { lost } => Finding::ok(*name, format!("not held, and not needed: {lost}")),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::State;
+
+    #[test]
+    fn effective_capabilities_are_read_as_bits() {
+        assert_eq!(effective("Name:\tx\nCapPrm:\t0\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
+        assert_eq!(effective("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn what_is_needed_and_not_held_is_missing() {
+        let states = |held: u64| of(held).into_iter().map(|found| found.state).collect::<Vec<_>>();
+        use State::{Missing, Ok};
+        for (shows, held, expected) in [
+            ("nothing", 0, [Missing, Missing, Ok, Ok]),
+            ("CAP_BPF and CAP_NET_ADMIN", 1 << 39 | 1 << 12, [Ok, Ok, Ok, Ok]),
+            ("an older kernel's", 1 << 21 | 1 << 12, [Ok, Ok, Ok, Ok]),
+            ("CAP_BPF alone", 1 << 39, [Ok, Missing, Ok, Ok]),
+        ] {
+            assert_eq!(states(held), expected, "{shows}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What this machine has of what the agent needs: one line a thing, with what follows from it.
+
+mod capabilities;
+mod finding;
+mod kernel;
+mod memory;
+mod neighbours;
+mod places;
+mod server;
+
+use std::path::PathBuf;
+
+pub use finding::{Finding, State, exit_code};
+
+use crate::api::KubeConfig;
+use crate::plan::Capacity;
+
+/// What is asked about: as an agent would be started.
+#[derive(Debug)]
+pub struct Question {
+    /// `None`: the root of the cgroup2 hierarchy.
+    pub cgroup: Option<PathBuf>,
+    pub pin_root: PathBuf,
+    /// `None` with a source of files, which dials no server.
+    pub server: Option<KubeConfig>,
+    /// How large the maps may become.
+    pub room: Capacity,
+}
+
+/// Looks at everything. Nothing is changed: programs and maps that are tried go at once. Takes less than two
+/// seconds, whatever hangs.
+pub async fn check(question: Question) -> Vec<Finding> {
+    let Question { cgroup, pin_root, server, room } = question;
+    let servers = tokio::spawn(server::findings(server));
+    let mut findings = places::findings(cgroup.as_deref(), &pin_root);
+    findings.extend(kernel::findings());
+    findings.extend(capabilities::findings());
+    findings.extend(memory::findings(room));
+    findings.extend(neighbours::findings(cgroup.as_deref(), &pin_root));
+    findings.extend(servers.await.unwrap_or_default());
+    findings
+}

@@ -1,0 +1,168 @@
+//! Others on this machine who decide where connections to Services go.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use lb_common::hook::Hook;
+
+use crate::datapath::cgroup;
+use crate::datapath::probe::{Running, running};
+use crate::datapath::programs::attach::attached;
+use crate::shown::shown;
+
+use super::finding::Finding;
+
+/// Where kube-proxy says its mode, by default.
+const PROXY_MODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10_249);
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Names of programs that translate connections to Services themselves, by the start of their names.
+const BALANCERS: [(&str, &str); 3] = [
+    ("cil_sock", "Cilium's socket load balancer"),
+    ("calico_connect", "Calico's connect-time load balancer"),
+    ("sock4_connect", "an older Cilium's socket load balancer"),
+];
+
+pub(super) fn findings(asked: Option<&Path>, pin_root: &Path) -> Vec<Finding> {
+    let mut findings = at_hooks(asked, pin_root);
+    findings.push(kube_proxy(process("kube-proxy"), proxy_mode().as_deref()));
+    findings
+}
+
+/// What else runs at the hooks that we use.
+fn at_hooks(asked: Option<&Path>, pin_root: &Path) -> Vec<Finding> {
+    let Ok(cgroup) = cgroup::find(asked) else { return Vec::new() };
+    let ours: Vec<u32> =
+        attached(pin_root, Some(&cgroup)).into_iter().map(|found| found.program_id).collect();
+    let hooks = Hook::in_use().filter_map(|hook| Some((hook, running(&cgroup, hook).ok()?)));
+    hooks.map(|(hook, running)| of_hook(hook, &running, &ours)).collect()
+}
+
+fn of_hook(hook: Hook, running: &[Running], ours: &[u32]) -> Finding {
+    let what = format!("other programs at {}", hook.name());
+    let place = running.iter().position(|program| ours.contains(&program.id));
+    let before = &running[..place.unwrap_or(running.len())];
+    let all: Vec<String> = running
+        .iter()
+        .filter(|program| !ours.contains(&program.id))
+        .map(|program| match &program.name {
+            Some(name) => format!("{} (id {})", shown(name), program.id),
+            None => format!("id {}", program.id),
+        })
+        .collect();
+    if all.is_empty() {
+        return Finding::ok(what, "none");
+    }
+    let balancer = before.iter().filter_map(|program| program.name.as_deref()).find_map(balancer);
+    match (before, balancer) {
+        (_, Some(balancer)) => Finding::degraded(
+            &what,
+            format!("{}: {balancer} runs before ours", all.join(", ")),
+            "it decides first: connections to Services do not reach Edgeloop, and no pool is kept",
+            "switch it off, in Cilium by kubeProxyReplacement=false or socketLB.enabled=false",
+        ),
+        ([], None) => Finding::ok(what, format!("{}, after ours", all.join(", "))),
+        (_, None) => Finding::degraded(
+            &what,
+            format!("{}, before ours", all.join(", ")),
+            "one that rewrites destinations hides cluster IPs from Edgeloop",
+            "find out what they do, by `bpftool prog show`; start the agent before them if they rewrite",
+        ),
+    }
+}
+
+fn balancer(name: &str) -> Option<&'static str> {
+    BALANCERS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, what)| *what)
+}
+
+/// Whether a process of this name runs that is seen from here. `None` where processes are not shown.
+fn process(name: &str) -> Option<bool> {
+    let entries = fs::read_dir("/proc").ok()?;
+    let mut names =
+        entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("comm")).ok()).peekable();
+    names.peek()?;
+    Some(names.any(|comm| comm.trim() == name))
+}
+
+/// What kube-proxy says at its metrics port.
+fn proxy_mode() -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&PROXY_MODE, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_write_timeout(Some(PATIENCE)).ok()?;
+    stream.write_all(b"GET /proxyMode HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    // Whatever else listens there may go on for ever.
+    stream.take(4096).read_to_end(&mut answer).ok()?;
+    mode_of(&String::from_utf8_lossy(&answer)).map(str::to_owned)
+}
+
+fn mode_of(answer: &str) -> Option<&str> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let is_ok = head.split_ascii_whitespace().nth(1) == Some("200");
+    let mode = body.trim();
+    let known = ["iptables", "ipvs", "nftables", "userspace", "kernelspace"];
+    (is_ok && known.contains(&mode)).then_some(mode)
+}
+
+fn kube_proxy(runs: Option<bool>, mode: Option<&str>) -> Finding {
+    let what = "kube-proxy";
+    match (runs, mode) {
+        (_, Some(mode)) => Finding::ok(what, format!("runs, in mode {mode}")),
+        (Some(true), None) => Finding::ok(what, "runs; it does not say its mode at 127.0.0.1:10249"),
+        (Some(false) | None, None) => Finding::degraded(
+            what,
+            "is not seen from here",
+            "what Edgeloop leaves to kube-proxy (UDP, IPv6, node ports, pods of virtual machines) has no way to its \
+             Service; in a pod without hostPID it is not seen while it does not say its mode",
+            "run kube-proxy on this node",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::State;
+
+    fn program(id: u32, name: Option<&str>) -> Running {
+        Running { id, name: name.map(str::to_owned) }
+    }
+
+    #[test]
+    fn who_runs_before_ours_counts() {
+        let ours = [7];
+        for (shows, running, state, part) in [
+            ("alone", vec![program(7, Some("lb_connect4"))], State::Ok, "none"),
+            ("before we are there", vec![], State::Ok, "none"),
+            ("after", vec![program(7, None), program(9, Some("audit"))], State::Ok, "after ours"),
+            ("before", vec![program(9, None), program(7, None)], State::Degraded, "id 9, before"),
+            ("there first", vec![program(9, Some("audit"))], State::Degraded, "before ours"),
+            (
+                "a balancer",
+                vec![program(9, Some("cil_sock4_conne")), program(7, None)],
+                State::Degraded,
+                "Cilium's",
+            ),
+        ] {
+            let found = of_hook(Hook::Connect4, &running, &ours);
+            assert_eq!(found.state, state, "{shows}: {found:?}");
+            assert!(found.found.contains(part), "{shows}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn kube_proxy_says_its_mode() {
+        assert_eq!(mode_of("HTTP/1.0 200 OK\r\nA: b\r\n\r\nnftables"), Some("nftables"));
+        for other in
+            ["HTTP/1.0 404 Not Found\r\n\r\niptables", "HTTP/1.0 200 OK\r\n\r\n<html>", "SSH-2.0\r\n"]
+        {
+            assert_eq!(mode_of(other), None, "{other}");
+        }
+        assert_eq!(kube_proxy(Some(true), None).state, State::Ok);
+        assert_eq!(kube_proxy(Some(false), None).state, State::Degraded);
+        assert_eq!(kube_proxy(None, Some("ipvs")).state, State::Ok);
+    }
+}

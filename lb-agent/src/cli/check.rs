@@ -1,0 +1,69 @@
+//! `lb-agent check`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::check::{Question, check, exit_code};
+use crate::cli::print::check::text;
+use crate::cli::source::ApiArgs;
+use crate::config::{Manifests, PIN_ROOT};
+use crate::plan::{Capacity, Sizes};
+use crate::view::json;
+
+use super::{Output, unless_closed};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The folder of manifests that the agent is to follow: no API server is asked then.
+    #[arg(long, env = "EDGELOOP_SOURCE", value_name = "file:FOLDER")]
+    source: Option<Manifests>,
+    #[command(flatten)]
+    api: ApiArgs,
+    /// The cgroup2 folder that the agent is to attach at, if not the root.
+    #[arg(long, env = "EDGELOOP_CGROUP", value_name = "FOLDER")]
+    cgroup: Option<PathBuf>,
+    /// Where maps and links are to be pinned.
+    #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]
+    pin_root: PathBuf,
+    /// How many service ports the maps are to have room for, if not by need.
+    #[arg(long, env = "EDGELOOP_MAX_SERVICES", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    max_services: Option<u32>,
+    /// How many backends the maps are to have room for, if not by need.
+    #[arg(long, env = "EDGELOOP_MAX_BACKENDS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    max_backends: Option<u32>,
+    #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Prints what this machine has of what the agent needs. Exits with 0 when all is well, 1 when something is
+/// degraded, 3 when the agent will not work.
+///
+/// # Errors
+/// When flags contradict one another, or nothing can be printed.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Args { source, api, cgroup, pin_root, max_services, max_backends, output } = args;
+    let config = api.settle(source.is_some().then_some("--source"))?;
+    let sizes = Sizes { frontends: max_services, backends: max_backends };
+    let question = Question {
+        cgroup,
+        pin_root,
+        server: source.is_none().then_some(config),
+        room: sizes.fresh(Capacity { frontends: 0, backends: 0 }),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start a runtime")?;
+    let findings = runtime.block_on(check(question));
+    // A name server that hangs holds nothing up.
+    runtime.shutdown_background();
+    let out = match output {
+        Output::Table => text(&findings).into_bytes(),
+        Output::Json => [json::pretty(&findings)?, b"\n".to_vec()].concat(),
+    };
+    unless_closed(std::io::stdout().write_all(&out)).context("could not write what was found")?;
+    Ok(ExitCode::from(exit_code(&findings)))
+}

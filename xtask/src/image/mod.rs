@@ -1,0 +1,89 @@
+//! `cargo xtask image`: the agent as an image that holds nothing else.
+
+mod compile;
+mod oci;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::{build_ebpf, shell};
+use oci::{Image, pack};
+
+/// The program alone takes at most this; the image holds it packed.
+const AT_MOST: u64 = 12 << 20;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The processor that it is for.
+    #[arg(long, value_enum, default_value_t)]
+    arch: Arch,
+    /// Where the archive goes, instead of `target/image/edgeloop-VERSION-ARCH.tar`.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Arch {
+    #[default]
+    Amd64,
+    Arm64,
+}
+
+impl Arch {
+    /// As images name it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let Arguments { arch, output } = arguments;
+    build_ebpf::run(&build_ebpf::Arguments::default())?;
+    let program = compile::program(*arch)?;
+    let bytes = fs::read(&program).with_context(|| format!("could not read {}", program.display()))?;
+    let size = bytes.len() as u64;
+    anyhow::ensure!(
+        size <= AT_MOST,
+        "the program has {size} bytes, {AT_MOST} are the most: see what it has grown by (`cargo bloat`)"
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    let file = output
+        .clone()
+        .unwrap_or_else(|| compile::folder().join(format!("edgeloop-{version}-{}.tar", arch.name())));
+    let commit = |format: &str| {
+        let mut git = shell::clean("git");
+        git.current_dir(shell::root()).args([
+            "log",
+            "-1",
+            "--no-show-signature",
+            &format!("--format={format}"),
+        ]);
+        shell::output(&mut git).ok()
+    };
+    let image = Image {
+        arch: arch.name(),
+        version,
+        revision: commit("%H"),
+        seconds: commit("%ct").and_then(|seconds| seconds.parse().ok()).unwrap_or(0),
+        program: bytes,
+        license: fs::read(shell::root().join("LICENSE")).context("could not read LICENSE")?,
+    };
+    let packed = pack(&image)?;
+    fs::write(&file, &packed.archive).with_context(|| format!("could not write {}", file.display()))?;
+    writeln!(
+        std::io::stdout(),
+        "{}: {:.1} MB, of which the program takes {:.1} MB unpacked\n{} {}",
+        file.display(),
+        packed.archive.len() as f64 / 1e6,
+        size as f64 / 1e6,
+        oci::NAME,
+        packed.digest,
+    )
+    .context("could not say where it is")
+}
