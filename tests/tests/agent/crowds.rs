@@ -4,13 +4,13 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use edgeloop_tests::Pair;
-use edgeloop_tests::agent::{Agent, wait_for};
+use edgeloop_tests::agent::{Agent, program, wait_for};
 use nix::sys::signal::Signal;
 
 use super::doors::{agent, get};
@@ -46,6 +46,28 @@ fn idle_connections_keep_no_probe_out_and_no_change_back() {
 
     check(&pair, agent);
     drop((idle, half));
+}
+
+/// As in a pod that may not raise its limit.
+#[test]
+#[ignore = "needs root"]
+fn with_few_descriptors_clients_take_none_that_the_agent_needs() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    let doors = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let mut command = node.command("prlimit");
+    command.args(["--nofile=128:128", "setpriv", "--bounding-set", "-sys_resource"]).arg(program().unwrap());
+    let agent = Agent::spawn_as(node, &mut command, &["--http", &doors.to_string()]).unwrap();
+    agent.wait_until("it is ready", |view| view.ready).unwrap();
+    assert!(agent.log().contains("few descriptors"), "{}", agent.log());
+
+    let idle: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(doors).unwrap()).collect();
+    let socket = node.file("agent.sock");
+    let asking: Vec<UnixStream> = (0..50).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+
+    assert_eq!(get(doors, "/readyz").0, 200);
+    check(&pair, agent);
+    drop((idle, asking));
 }
 
 /// The head is refused at a limit, and what follows a head is not read.
