@@ -9,7 +9,9 @@ use edgeloop_tests::cluster::{Cluster, Fault, Front, Part, Proxy, Uplink, Upstre
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
-use crate::stage::{CAUGHT_UP, NOTICED, SOON, Stage, WEB, assert_all_answered, of_services, states, within};
+use crate::stage::{
+    CAUGHT_UP, IN_PEACE, NOTICED, SOON, Stage, WEB, assert_all_answered, of_services, states, within,
+};
 
 /// A Service that is made while the agent cannot hear of it.
 const LATER: &str = "service later 10.96.0.12:80\nslice later-1 of later 9376 10.244.1.2@n1";
@@ -27,7 +29,7 @@ fn a_link_that_falls_silent_is_noticed_within_30_s_and_caught_up_with_within_2()
 
     proxy.plant(Fault::Freeze);
     stage.cluster.apply_lines(LATER).unwrap();
-    assert_is_behind(&agent, "no data for 25 s").unwrap();
+    assert_is_behind(&agent, "no data for").unwrap();
     assert_eq!(stage.holds("10.96.0.12:80").unwrap(), "untouched", "nothing came through");
     assert!(proxy.report().planted >= 3, "{:?}", proxy.report());
     assert_eq!(proxy.report().bytes, 0);
@@ -96,7 +98,8 @@ fn whatever_an_api_server_in_trouble_says_the_last_good_state_holds() {
         assert!(proxy.report().planted >= 3, "{fault:?}: {:?}", proxy.report());
 
         proxy.plant(Fault::Pass);
-        within(SOON, says, || Ok(stage.holds(&made)? == "10.244.1.2:9376")).unwrap();
+        // One trouble after another: waits grow until a watch has lasted.
+        within(IN_PEACE, says, || Ok(stage.holds(&made)? == "10.244.1.2:9376")).unwrap();
         agent.wait_until(says, |view| view.is_up_to_date()).unwrap();
     }
     assert_all_answered(load).unwrap();
@@ -174,7 +177,7 @@ fn an_api_server_that_stands_still_is_noticed_and_caught_up_with() {
     let load = stage.load().unwrap();
 
     stage.cluster.signal(Part::ApiServer, Signal::SIGSTOP).unwrap();
-    assert_is_behind(&agent, "no data for 25 s").unwrap();
+    assert_is_behind(&agent, "no data for").unwrap();
     stage.cluster.signal(Part::ApiServer, Signal::SIGCONT).unwrap();
     stage.cluster.wait_until_ready().unwrap();
     assert_change_arrives(&stage, 50).unwrap();

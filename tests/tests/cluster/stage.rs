@@ -27,6 +27,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) const NOTICED: Duration = Duration::from_secs(30);
 /// The promise for a link that is back.
 pub(crate) const CAUGHT_UP: Duration = Duration::from_secs(2);
+/// So long a server that answers with errors is left alone at most, with half of it by chance.
+pub(crate) const IN_PEACE: Duration = Duration::from_secs(25);
 
 impl Stage {
     pub(crate) fn new() -> Result<Self> {
