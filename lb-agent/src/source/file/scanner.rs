@@ -20,9 +20,9 @@ const UNFINISHED: Duration = Duration::from_secs(1);
 /// second.
 const SLOW_SCAN: Duration = Duration::from_secs(10);
 const WITHOUT_EVENTS: Duration = Duration::from_secs(1);
-/// Where there are very many files it is less often, so that a scan takes a two thousandth of the time; without
+/// Where there are very many files it is less often, so that scans take a four thousandth of the time; without
 /// events, a hundredth.
-const SHARE: u32 = 2000;
+const SHARE: u32 = 4000;
 const SHARE_WITHOUT_EVENTS: u32 = 100;
 const SLOWEST_SCAN: Duration = Duration::from_secs(60);
 
