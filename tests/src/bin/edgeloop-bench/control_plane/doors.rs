@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::{interval_at, timeout};
 
+use super::PACE;
 use super::changes::make;
 use super::contender::Contender;
 use super::effect::{Effect, samples, signed_millis};
@@ -27,8 +28,8 @@ pub(crate) const CLIENTS: u32 = 50;
 /// As many again, of a server that does nothing else: what this machine makes any reply wait.
 const CONTROLS: u32 = CLIENTS / 3;
 const SECOND: Duration = Duration::from_secs(1);
-/// Blocks of changes without clients, and as many with them, in turns: what else the machine does
-/// meets both.
+/// So many blocks of changes without clients at most, and as many with them, in turns: what else the machine
+/// does meets both.
 const BLOCKS: u32 = 12;
 const QUIET: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,9 +110,12 @@ pub(crate) fn poll(ground: &Ground, ours: &Ours, numbers: Range<u32>) -> Result<
     })
 }
 
+/// As many as last a second each, so that every client asks in them.
 fn blocks(numbers: &Range<u32>) -> Vec<Range<u32>> {
-    let each = (numbers.end - numbers.start) / (2 * BLOCKS);
-    (0..2 * BLOCKS).map(|block| numbers.start + block * each..numbers.start + (block + 1) * each).collect()
+    let all = numbers.end - numbers.start;
+    let blocks = 2 * (all / (2 * PACE)).clamp(1, BLOCKS);
+    let each = all / blocks;
+    (0..blocks).map(|block| numbers.start + block * each..numbers.start + (block + 1) * each).collect()
 }
 
 /// Milliseconds until each change was in the kernel.
@@ -135,7 +139,9 @@ impl Clients {
                 let mut clock = interval_at(tokio::time::Instant::now() + SECOND * number / all, SECOND);
                 for turn in number.. {
                     clock.tick().await;
-                    let door = if number < CLIENTS { Door::OURS[turn as usize % 3] } else { Door::Bare };
+                    // In between, so that both meet the same.
+                    let is_bare = number % (all / CONTROLS) == 0;
+                    let door = if is_bare { Door::Bare } else { Door::OURS[turn as usize % 3] };
                     clients.ask(door).await;
                 }
             });
@@ -252,7 +258,9 @@ mod tests {
 
     #[test]
     fn blocks_have_every_number_once_but_for_a_rest() {
-        let blocks = blocks(&(100..100 + 24 * 5 + 7));
-        assert_eq!((blocks.len(), blocks[0].clone(), blocks[23].clone()), (24, 100..105, 215..220));
+        let long = blocks(&(100..100 + 24 * 250 + 7));
+        assert_eq!((long.len(), long[0].clone(), long[23].clone()), (24, 100..350, 5850..6100));
+        assert_eq!(blocks(&(0..500)), [0..125, 125..250, 250..375, 375..500]);
+        assert_eq!(blocks(&(0..101)), [0..50, 50..100]);
     }
 }
