@@ -16,6 +16,8 @@ pub(crate) enum Bench {
     Connect(Arguments),
     /// From one changed slice to the last map write, on the in-memory kernel.
     Plan(Arguments),
+    /// What a thousand agents ask of an API server that comes back after an outage.
+    Outage(Arguments),
     /// A change at a real API server until it holds in the kernel, against the real kube-proxy.
     ControlPlane(Arguments),
 }
@@ -31,11 +33,12 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     let (name, Arguments { rest }) = match bench {
         Bench::Connect(arguments) => ("connect", arguments),
         Bench::Plan(arguments) => ("plan", arguments),
+        Bench::Outage(arguments) => ("outage", arguments),
         Bench::ControlPlane(arguments) => ("control-plane", arguments),
     };
     let tools = match bench {
         Bench::ControlPlane(_) => Some(programs::of_cluster()?),
-        Bench::Connect(_) | Bench::Plan(_) => None,
+        Bench::Connect(_) | Bench::Plan(_) | Bench::Outage(_) => None,
     };
     if bench.is_on_the_kernel() {
         machine::runs_our_programs()?;
@@ -43,7 +46,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     }
     let builds = match bench {
         Bench::Connect(_) => Builds::previous()?,
-        Bench::Plan(_) | Bench::ControlPlane(_) => Builds::default(),
+        Bench::Plan(_) | Bench::Outage(_) | Bench::ControlPlane(_) => Builds::default(),
     };
     // The agent's library, which the bench measures, holds the object either way.
     let reference = matches!(bench, Bench::Connect(_));
@@ -67,7 +70,7 @@ impl Bench {
     fn is_on_the_kernel(&self) -> bool {
         match self {
             Bench::Connect(_) | Bench::ControlPlane(_) => true,
-            Bench::Plan(_) => false,
+            Bench::Plan(_) | Bench::Outage(_) => false,
         }
     }
 
@@ -77,7 +80,7 @@ impl Bench {
         let pod = ["--bin", "edgeloop-pod"];
         let agent = ["--package", "lb-agent", "--bin", "lb-agent"];
         match self {
-            Bench::Plan(_) => bench.to_vec(),
+            Bench::Plan(_) | Bench::Outage(_) => bench.to_vec(),
             Bench::Connect(_) => [&bench[..], &pod].concat(),
             Bench::ControlPlane(_) => [&bench[..], &pod, &agent].concat(),
         }

@@ -27,6 +27,20 @@ fn the_bench_of_the_plan_names_its_three_goals() {
 }
 
 #[test]
+fn the_bench_of_an_outage_counts_what_is_asked_after_it() {
+    let mut command = Command::new(checkout::program("edgeloop-bench").unwrap());
+    let output = command.args(["outage", "--quick", "--agents", "20", "-o", "json"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["goals"].as_array().map(Vec::len), Some(4));
+    // Every agent that can come back does, and asks at least once for each kind.
+    for row in &report["rows"].as_array().unwrap()[..3] {
+        assert_eq!(row["in_sync"], 20, "{row}");
+        assert!(row["mean"].as_f64().unwrap() >= 1.0, "{row}");
+    }
+}
+
+#[test]
 #[ignore = "needs root"]
 fn the_bench_of_connect_measures_beside_both_references_and_the_previous_version_where_there_is_one() {
     let _alone = alone();

@@ -4,6 +4,7 @@ mod allocated;
 mod connect;
 mod control_plane;
 mod goals;
+mod outage;
 mod plan;
 
 use anyhow::Result;
@@ -36,6 +37,8 @@ enum Bench {
     },
     /// What following an API server costs, beside the real kube-proxy and on a real control plane.
     ControlPlane(control_plane::Arguments),
+    /// What many agents ask of an API server that comes back after an outage.
+    Outage(outage::Arguments),
     /// Dials inside of a pod: the bench starts itself so.
     #[command(hide = true)]
     Dial(connect::dials::Arguments),
@@ -53,6 +56,7 @@ fn main() -> Result<()> {
         Bench::Connect { quick, output } => connect::run(quick, output),
         Bench::Plan { quick, output } => plan::run(quick, output),
         Bench::ControlPlane(arguments) => control_plane::run(&arguments),
+        Bench::Outage(arguments) => outage::run(&arguments),
         Bench::Dial(arguments) => connect::dials::run(&arguments),
     }
 }

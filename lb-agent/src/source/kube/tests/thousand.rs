@@ -114,8 +114,17 @@ async fn start(address: &str, agents: usize) -> Vec<Follower> {
     followers
 }
 
-/// Requests by second since the server came back, and the most that one agent made for one kind.
-async fn count(back: &'static Return, agents: usize) -> (Vec<usize>, usize) {
+/// What was asked since the server came back.
+struct Counted {
+    /// Requests by second.
+    seconds: Vec<usize>,
+    /// The most that one agent made for one kind.
+    most: usize,
+    /// Between the first tenth and the last tenth of what each asked first.
+    spread: Duration,
+}
+
+async fn count(back: &'static Return, agents: usize) -> Counted {
     let server = Server::start().await;
     let requests = serve(&server, back, false);
     let address = server.address().to_owned();
@@ -134,21 +143,25 @@ async fn count(back: &'static Return, agents: usize) -> (Vec<usize>, usize) {
     tokio::time::sleep(Duration::from_secs(COUNTED)).await;
     let requests = requests.lock().unwrap();
     let (mut seconds, mut of_one) = (vec![0; usize::try_from(COUNTED).unwrap()], BTreeMap::new());
+    let mut first = Vec::new();
     for (at, agent, kind) in &*requests {
         let second = usize::try_from(at.duration_since(start).as_secs()).unwrap();
         if let Some(count) = seconds.get_mut(second) {
             *count += 1;
-            *of_one.entry((agent, *kind)).or_insert(0) += 1;
+            let of_one = of_one.entry((agent, *kind)).or_insert(0);
+            *of_one += 1;
+            first.extend((*of_one == 1).then_some(*at));
         }
     }
-    (seconds, of_one.into_values().max().unwrap_or_default())
+    let at = |tenth: usize| first.get(first.len() * tenth / 10).copied().unwrap_or(start);
+    let spread = at(9).duration_since(at(1));
+    Counted { seconds, most: of_one.into_values().max().unwrap_or_default(), spread }
 }
 
-fn check(back: &Return, seconds: &[usize], most: usize) {
-    assert!((1..=back.most).contains(&most), "{}: one agent asked {most} times for one kind", back.shows);
-    // All that is asked in ten seconds does not come in one.
-    let (all, peak) = (seconds.iter().sum::<usize>(), seconds.iter().max().unwrap());
-    assert!(peak * 10 <= all * 8, "{}: {seconds:?}", back.shows);
+fn check(back: &Return, Counted { seconds, most, spread }: &Counted) {
+    assert!((1..=back.most).contains(most), "{}: one agent asked {most} times for one kind", back.shows);
+    // They do not return in one moment. A busy machine makes this longer.
+    assert!(*spread >= Duration::from_millis(250), "{}: within {spread:?}: {seconds:?}", back.shows);
 }
 
 /// A connection has two ends here, and other tests need some, too.
@@ -156,7 +169,7 @@ fn agents_that_fit() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let descriptors: usize = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX);
-    (descriptors / 2 / (2 * Kind::ALL.len()) / RETURNS.len()).clamp(10, 100)
+    (descriptors / 2 / (2 * Kind::ALL.len()) / RETURNS.len()).clamp(10, 50)
 }
 
 #[tokio::test]
@@ -166,21 +179,7 @@ async fn agents_make_no_outage_worse() {
     for back in &RETURNS {
         counts.spawn(async move { (back, count(back, agents).await) });
     }
-    for (back, (seconds, most)) in counts.join_all().await {
-        check(back, &seconds, most);
-    }
-}
-
-/// With `--nocapture`, the table of docs/performance.md.
-#[tokio::test]
-#[ignore = "takes two minutes"]
-async fn a_thousand_agents_make_no_outage_worse() {
-    let header: String = (0..COUNTED).map(|second| format!(" {second:>5}")).collect();
-    println!(" {:<26} {header}   most", "requests in second");
-    for back in &RETURNS {
-        let (seconds, most) = count(back, 1000).await;
-        let row: String = seconds.iter().map(|count| format!(" {count:>5}")).collect();
-        println!(" {:<26} {row} {most:>6}", back.shows);
-        check(back, &seconds, most);
+    for (back, counted) in counts.join_all().await {
+        check(back, &counted);
     }
 }
