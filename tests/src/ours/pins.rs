@@ -61,14 +61,11 @@ fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
     entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-/// The ids of the maps that a program uses.
+/// The ids of the maps that a program uses. A program of another test that is gone by the time it is asked for its
+/// description counts for nothing.
 fn maps_of(program: u32) -> Result<BTreeSet<u32>> {
-    for info in loaded_programs() {
-        let info = info.context("could not list the programs of this kernel")?;
-        if info.id() == program {
-            let maps = info.map_ids()?.context("the kernel does not say which maps a program uses")?;
-            return Ok(maps.into_iter().collect());
-        }
-    }
-    anyhow::bail!("there is no program {program}")
+    let mut loaded = loaded_programs().filter_map(Result::ok);
+    let info = loaded.find(|info| info.id() == program).context("it is not loaded any more")?;
+    let maps = info.map_ids()?.context("the kernel does not say which maps a program uses")?;
+    Ok(maps.into_iter().collect())
 }
