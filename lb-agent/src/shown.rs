@@ -4,6 +4,7 @@
 //! a book. What is shown of it is one line of bounded length. Names are made such where they are put into a
 //! sentence ([`Shown`], [`Quoted`]); besides, every way out looks at the whole once more ([`line`], [`Cut`]).
 
+use std::error::Error;
 use std::fmt::{self, Write as _};
 
 /// No single text of others is shown longer, in bytes.
@@ -59,6 +60,20 @@ pub(crate) fn line(text: &str) -> String {
 /// A text of any length as one line.
 pub(crate) fn escaped(text: &str) -> String {
     cut(usize::MAX, text)
+}
+
+/// An error with its causes. Some libraries say the cause in their own text too: it is not said twice.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let says = next.to_string();
+        if !says.is_empty() && !text.ends_with(&says) {
+            text = format!("{text}: {says}");
+        }
+        cause = next.source();
+    }
+    text
 }
 
 fn cut(most: usize, text: &str) -> String {

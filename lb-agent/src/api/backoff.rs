@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use super::client::RequestError;
+use super::refusal::RequestError;
 
 /// While the link is down: short, so that the agent is soon up to date once it is back, and spread, so that a
 /// thousand agents do not return in one moment.

@@ -349,7 +349,7 @@ mod tests {
                     assert_eq!(access.files().collect::<Vec<_>>(), [path("ca")], "{list}");
                 }
                 Err(error) => {
-                    let error = crate::api::error::chain(&error);
+                    let error = crate::shown::chain(&error);
                     let error = error.replace(&folder.path().display().to_string(), "FOLDER");
                     assert!(!expected.is_empty() && error.contains(expected), "{list}: {error}");
                 }

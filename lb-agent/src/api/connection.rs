@@ -17,11 +17,11 @@ use tokio::time::timeout;
 use super::config::{ConnectError, KubeConfig};
 use super::credentials::{Credentials, Renewed};
 use super::dial::{OwnSockets, dial};
-use super::error::chain;
 use super::material::Loaded;
 use super::plugin::{self, IssuedPair};
 use super::renewal::Need;
 use super::session::Session;
+use crate::shown::chain;
 
 /// Files are looked at this often where nothing else asks for it.
 const LOOK_EVERY: Duration = Duration::from_secs(60);

@@ -170,7 +170,7 @@ impl Renewed {
                 None
             }
             Err(error) => {
-                let text = super::error::chain(&error);
+                let text = crate::shown::chain(&error);
                 let is_new = self.error.as_ref() != Some(&text);
                 self.error = Some(text.clone());
                 is_new.then_some(text)

@@ -7,7 +7,6 @@ mod config;
 mod connection;
 mod credentials;
 mod dial;
-mod error;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -15,6 +14,7 @@ mod kubeconfig;
 mod material;
 mod plugin;
 pub(crate) mod query;
+mod refusal;
 mod renewal;
 mod secret;
 mod session;
@@ -27,7 +27,9 @@ mod trust;
 mod x509;
 
 pub(crate) use backoff::{Backoff, chance, jitter};
-pub use client::{ApiClient, RequestError, Says};
-pub(crate) use client::{Response, Status};
+pub use client::ApiClient;
+pub(crate) use client::Response;
 pub use config::{ConnectError, Credentials, KubeConfig};
 pub use dial::Claim;
+pub(crate) use refusal::Status;
+pub use refusal::{RequestError, Says};

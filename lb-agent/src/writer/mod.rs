@@ -17,6 +17,7 @@ use crate::announce::EventQueue;
 use crate::datapath::Grace;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::plan::{Mirror, Sizes};
+use crate::shown::chain;
 use crate::source::Batch;
 use crate::store::Store;
 use crate::view::published::{AgentState, MapFill, NodeFacts, Published};
@@ -26,7 +27,7 @@ use due::Due;
 use grace::GracePeriods;
 use inbox::Inbox;
 pub use inbox::Wake;
-use lifecycle::{ChangeOver, Lifecycle, with_causes};
+use lifecycle::{ChangeOver, Lifecycle};
 use notices::Notices;
 use reconcile::Pass;
 
@@ -217,10 +218,10 @@ impl Writer {
         self.health = match (ended, &self.health) {
             (Err(error), Health::Starting) => return Err(error),
             (Err(error), before) => {
-                let failing = Health::Failing(with_causes(&error).into());
+                let failing = Health::Failing(chain(&error).into());
                 if failing != *before {
                     tracing::warn!(
-                        error = with_causes(&error),
+                        error = chain(&error),
                         "maps or programs are not as they should be; those of before go on, and it is tried again"
                     );
                 }

@@ -7,8 +7,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::api::error::chain;
 use crate::api::testing::scripts::{prints, script};
+use crate::shown::chain;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -219,7 +219,7 @@ async fn what_cannot_be_used_at_the_start_is_named_with_its_file() {
         }
         write(&file, 1, &json!({"tokenFile": "token"}));
         let error = ApiClient::new(config(&file), None).await.unwrap_err();
-        let error = crate::api::error::chain(&error).replace(&folder.path().display().to_string(), "FOLDER");
+        let error = crate::shown::chain(&error).replace(&folder.path().display().to_string(), "FOLDER");
         assert!(error.starts_with(expected), "{shows}: {error}");
     }
 }

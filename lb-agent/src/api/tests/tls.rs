@@ -83,7 +83,7 @@ async fn client(port: u16, cluster: Value, user: &Value) -> Result<ApiClient, Co
 async fn ask(port: u16, cluster: Value, user: &Value) -> String {
     let client = match client(port, cluster, user).await {
         Ok(client) => client,
-        Err(error) => return crate::api::error::chain(&error),
+        Err(error) => return crate::shown::chain(&error),
     };
     match client.get("/version", "application/json", Duration::from_secs(20)).await {
         Ok(_) => "200".to_owned(),

@@ -1,5 +1,6 @@
 //! The plan's promises about order, room and what it takes over.
 
+mod acts;
 mod adopt;
 mod model;
 mod order;

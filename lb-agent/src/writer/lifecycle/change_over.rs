@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use crate::datapath::takeover::{Opened, TakeoverError};
 use crate::model::ObjectName;
 use crate::plan::{Mirror, WriteError};
+use crate::shown::chain;
 use crate::store::{Known, Store};
 
-use super::{InUse, Kernel, Lifecycle, Links, MapSet, Sizing, room, with_causes};
+use super::{InUse, Kernel, Lifecycle, Links, MapSet, Sizing, room};
 use crate::writer::reconcile::Pass;
 
 /// A change-over that failed is tried again after this long, twice as long each time.
@@ -61,7 +62,7 @@ impl Lifecycle {
             Err(error) => {
                 let wait = self.retry.map_or(RETRY, |(_, wait)| (wait * 2).min(RETRY_AT_MOST));
                 self.retry = Some((Instant::now() + wait, wait));
-                let (error, wait) = (with_causes(&error), wait.as_secs());
+                let (error, wait) = (chain(&error), wait.as_secs());
                 tracing::warn!(error, wait, "could not change over to other maps; those in use go on");
                 self.give_up(store);
                 ChangeOver::GivenUp
@@ -176,7 +177,7 @@ impl Lifecycle {
         self.kernel = match std::mem::replace(&mut self.kernel, Kernel::Closed) {
             Kernel::ChangingOver { from, to } => {
                 if let Err(error) = self.datapath.discard(to.generation.name()) {
-                    tracing::warn!(error = with_causes(&error), "could not remove maps that are not used");
+                    tracing::warn!(error = chain(&error), "could not remove maps that are not used");
                 }
                 from.into_use()
             }

@@ -8,6 +8,7 @@ use crate::datapath::maps::bpf::Bpf;
 use crate::datapath::takeover::{Datapath, Generation, Opened, TakeoverError, Trouble};
 use crate::plan::takeover::{GenerationName, Takeover};
 use crate::plan::{Capacity, Mirror, Sizes, need, wanted};
+use crate::shown::chain;
 use crate::store::Store;
 
 use super::reconcile::Reconciler;
@@ -219,7 +220,7 @@ impl Lifecycle {
             self.links = Links::Attached;
             return;
         };
-        let why = Some(with_causes(&error));
+        let why = Some(chain(&error));
         if why != *known {
             tracing::warn!(
                 why,
@@ -250,7 +251,7 @@ impl Lifecycle {
             tracing::warn!("repaired what is attached");
             return;
         };
-        let damaged = Links::Damaged { trouble, why: with_causes(&error) };
+        let damaged = Links::Damaged { trouble, why: chain(&error) };
         if damaged != last
             && let Links::Damaged { why, .. } = &damaged
         {
@@ -267,12 +268,6 @@ impl InUse {
             Self::Others(of) => Kernel::Waiting { of },
         }
     }
-}
-
-/// The message of an error, and what caused it.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The room that everything together takes.

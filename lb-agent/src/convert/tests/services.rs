@@ -1,0 +1,226 @@
+//! What a Service is taken for.
+
+use super::*;
+
+#[test]
+fn cluster_ips_win_over_the_cluster_ip_and_each_family_has_one() {
+    for (shows, spec, addresses, problems) in [
+        ("one", json!({"clusterIP": "10.0.0.1"}), "10.0.0.1", vec![]),
+        ("both fields", json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"]}), "10.0.0.1", vec![]),
+        ("they differ", json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.2"]}), "10.0.0.2", vec![]),
+        ("clusterIPs alone", json!({"clusterIPs": ["fd00::1"]}), "fd00::1", vec![]),
+        ("null is absent", json!({"clusterIP": "10.0.0.1", "clusterIPs": null}), "10.0.0.1", vec![]),
+        ("empty is absent", json!({"clusterIP": "10.0.0.1", "clusterIPs": []}), "10.0.0.1", vec![]),
+        ("dual-stack", json!({"clusterIPs": ["fd00::1", "10.0.0.1"]}), "fd00::1 10.0.0.1", vec![]),
+        ("leading zeros are decimal", json!({"clusterIP": "010.000.0.08"}), "10.0.0.8", vec![]),
+        ("an IPv4-mapped address", json!({"clusterIP": "::ffff:10.0.0.1"}), "10.0.0.1", vec![]),
+        (
+            "a second one of a family",
+            json!({"clusterIPs": ["10.0.0.1", "10.0.0.2", "fd00::1"]}),
+            "10.0.0.1 fd00::1",
+            vec!["spec.clusterIPs[1]: 10.0.0.2 is a second one of its family; it is left out"],
+        ),
+        (
+            "unreadable ones",
+            json!({"clusterIPs": ["10.0.0.256", "fd00::1"]}),
+            "fd00::1",
+            vec!["spec.clusterIPs[0]: \"10.0.0.256\" is not an IP address; it is left out"],
+        ),
+        (
+            "one that means this host",
+            json!({"clusterIPs": ["::1", "10.0.0.1"]}),
+            "10.0.0.1",
+            vec!["spec.clusterIPs[0]: ::1 is a loopback address: it means this host; it is left out"],
+        ),
+    ] {
+        let converted = with_spec(spec);
+        assert_eq!(words(&converted.object.addresses), addresses, "{shows}");
+        assert_eq!(converted.problems, problems, "{shows}");
+        assert_eq!(converted.object.skipped, None, "{shows}");
+    }
+}
+
+#[test]
+fn a_service_that_does_not_count_says_why() {
+    for (shows, metadata, spec, expected) in [
+        ("ordinary", json!({}), json!({"clusterIP": "10.0.0.1"}), None),
+        ("ExternalName", json!({}), json!({"type": "ExternalName"}), Some(Skipped::ExternalName)),
+        (
+            "ExternalName with an old address",
+            json!({}),
+            json!({"type": "ExternalName", "clusterIP": "10.0.0.1"}),
+            Some(Skipped::ExternalName),
+        ),
+        ("headless", json!({}), json!({"clusterIP": "None"}), Some(Skipped::Headless)),
+        (
+            "headless, both fields",
+            json!({}),
+            json!({"clusterIP": "None", "clusterIPs": ["None"]}),
+            Some(Skipped::Headless),
+        ),
+        ("headless by clusterIPs", json!({}), json!({"clusterIPs": ["None"]}), Some(Skipped::Headless)),
+        ("not assigned yet", json!({}), json!({"clusterIP": ""}), Some(Skipped::NoClusterIp)),
+        ("absent", json!({}), json!({}), Some(Skipped::NoClusterIp)),
+        ("null", json!({}), json!(null), Some(Skipped::NoClusterIp)),
+        ("unreadable", json!({}), json!({"clusterIP": "ten"}), Some(Skipped::UnusableClusterIp)),
+        ("this host's", json!({}), json!({"clusterIP": "127.0.0.1"}), Some(Skipped::UnusableClusterIp)),
+        (
+            "another proxy's",
+            json!({"labels": {"service.kubernetes.io/service-proxy-name": "p"}}),
+            json!({"clusterIP": "10.0.0.1"}),
+            Some(Skipped::OtherProxy("p".into())),
+        ),
+        (
+            "the label counts by being there",
+            json!({"labels": {"service.kubernetes.io/service-proxy-name": ""}}),
+            json!({"clusterIP": "10.0.0.1"}),
+            Some(Skipped::OtherProxy("".into())),
+        ),
+    ] {
+        let mut metadata = metadata;
+        metadata["name"] = json!("s");
+        let written = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
+        assert_eq!(convert_service(written).object.skipped, expected, "{shows}");
+    }
+}
+
+#[test]
+fn discard_counts_only_on_a_load_balancer_and_only_as_true() {
+    for (shows, kind, value, expected) in [
+        ("as OpenYurt reads it", "LoadBalancer", "true", true),
+        ("another value", "LoadBalancer", "True", false),
+        ("another type", "NodePort", "true", false),
+        ("another type", "ClusterIP", "true", false),
+    ] {
+        let converted = convert_service(json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "s", "annotations": {"svc.openyurt.io/discard": value}},
+            "spec": {"type": kind, "clusterIP": "10.0.0.1"},
+        }));
+        assert_eq!(converted.object.discarded, expected, "{shows}: {kind} {value}");
+    }
+}
+
+#[test]
+fn the_topology_is_kept_as_it_is_written() {
+    for (metadata, expected) in [
+        (json!({"name": "s"}), None),
+        (json!({"name": "s", "annotations": null}), None),
+        (json!({"name": "s", "annotations": {"other": "x"}}), None),
+        (json!({"name": "s", "annotations": {"openyurt.io/topologyKeys": ""}}), Some("")),
+        (json!({"name": "s", "annotations": {"openyurt.io/topologyKeys": " a, b "}}), Some(" a, b ")),
+    ] {
+        assert_eq!(with_metadata(metadata).topology.as_deref(), expected);
+    }
+}
+
+#[test]
+fn names_times_and_policies_are_taken_over() {
+    let metadata = json!({"name": "s", "namespace": "shop", "creationTimestamp": "1970-01-02T00:00:01Z"});
+    let converted = with_metadata(metadata);
+    assert_eq!((converted.name.to_string().as_str(), converted.created), ("shop/s", Some(86_401)));
+
+    let converted = with_metadata(json!({"name": "s", "namespace": "", "creationTimestamp": null}));
+    assert_eq!((converted.name.to_string().as_str(), converted.created), ("default/s", None));
+
+    for (policy, local) in [(json!("Local"), true), (json!("Cluster"), false), (json!(null), false)] {
+        let spec = json!({"clusterIP": "10.0.0.1", "internalTrafficPolicy": policy});
+        assert_eq!(with_spec(spec).object.internal_local, local);
+    }
+}
+
+#[test]
+fn an_object_without_a_name_is_an_error() {
+    let mut names = Interner::default();
+    let errors = [
+        service(&written::Service::default(), &mut names).unwrap_err(),
+        slice(&written::EndpointSlice::default(), Version::V1, &mut names).unwrap_err(),
+        node(&written::Node::default(), &mut names).unwrap_err(),
+    ];
+    assert_eq!(
+        words(&errors),
+        "metadata.name: every Service needs a name metadata.name: every EndpointSlice needs a name \
+            metadata.name: every Node needs a name"
+    );
+}
+
+#[test]
+fn service_ports_that_cannot_be_used_are_left_out_and_named() {
+    let converted = with_spec(json!({"clusterIP": "10.0.0.1", "ports": [
+        {"port": 80},
+        {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": "dns"},
+        {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 5353},
+        {"name": "sig", "port": 7, "protocol": "SCTP"},
+        {"name": "odd", "port": 8, "protocol": "QUIC"},
+        {"name": "zero", "port": 0},
+        {"name": "big", "port": 65536},
+    ]}));
+    let ports = converted.object.ports.iter();
+    let ports: Vec<_> =
+        ports.map(|port| format!("{}/{}/{}", port.name, port.protocol.label(), port.port)).collect();
+    assert_eq!(words(&ports), "/TCP/80 dns/UDP/53 dns-tcp/TCP/53 sig/SCTP/7");
+    assert_eq!(
+        converted.problems,
+        [
+            "spec.ports[4].protocol: \"QUIC\" is not TCP, UDP or SCTP; the port is left out",
+            "spec.ports[5].port: 0 is not a port number; the port is left out",
+            "spec.ports[6].port: 65536 is not a port number; the port is left out",
+        ]
+    );
+    assert!(with_spec(json!({"clusterIP": "10.0.0.1", "ports": null})).object.ports.is_empty());
+}
+
+#[test]
+fn affinity_has_a_timeout_of_three_hours_unless_another_is_given() {
+    for (shows, affinity, config, expected) in [
+        ("none", json!("None"), json!(null), None),
+        ("absent", json!(null), json!(null), None),
+        ("no config", json!("ClientIP"), json!(null), Some(10_800)),
+        ("an empty config", json!("ClientIP"), json!({"clientIP": null}), Some(10_800)),
+        ("no timeout", json!("ClientIP"), json!({"clientIP": {"timeoutSeconds": null}}), Some(10_800)),
+        ("given", json!("ClientIP"), json!({"clientIP": {"timeoutSeconds": 5}}), Some(5)),
+        ("a config without affinity", json!("None"), json!({"clientIP": {"timeoutSeconds": 5}}), None),
+        ("not a time", json!("ClientIP"), json!({"clientIP": {"timeoutSeconds": -1}}), Some(10_800)),
+        ("not a time: none", json!("ClientIP"), json!({"clientIP": {"timeoutSeconds": 0}}), Some(10_800)),
+    ] {
+        let spec =
+            json!({"clusterIP": "10.0.0.1", "sessionAffinity": affinity, "sessionAffinityConfig": config});
+        let converted = with_spec(spec);
+        assert_eq!(converted.object.affinity, expected, "{shows}");
+        assert_eq!(converted.problems.len(), usize::from(shows.starts_with("not a time")), "{shows}");
+    }
+}
+
+#[test]
+fn a_service_is_reachable_around_by_any_address_that_nodes_answer() {
+    for (shows, spec, status, expected) in [
+        ("a cluster IP alone", json!({}), json!(null), false),
+        ("external IPs", json!({"externalIPs": ["192.0.2.1"]}), json!(null), true),
+        ("no external IPs", json!({"externalIPs": null}), json!(null), false),
+        ("a node port", json!({"ports": [{"port": 80, "nodePort": 30080}]}), json!(null), true),
+        ("no node port yet", json!({"ports": [{"port": 80, "nodePort": 0}]}), json!(null), false),
+        ("ingress", json!({}), json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}), true),
+        (
+            "VIP",
+            json!({}),
+            json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "VIP"}]}}),
+            true,
+        ),
+        (
+            "Proxy",
+            json!({}),
+            json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "Proxy"}]}}),
+            false,
+        ),
+        ("a host name", json!({}), json!({"loadBalancer": {"ingress": [{"hostname": "lb"}]}}), false),
+        ("nothing yet", json!({}), json!({"loadBalancer": {}}), false),
+        ("headless", json!({"clusterIP": "None", "externalIPs": ["192.0.2.1"]}), json!(null), false),
+    ] {
+        let mut spec = spec;
+        spec.as_object_mut().unwrap().entry("clusterIP").or_insert(json!("10.0.0.1"));
+        let converted = convert_service(json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec, "status": status,
+        }));
+        assert_eq!(converted.object.reachable_around, expected, "{shows}");
+    }
+}
