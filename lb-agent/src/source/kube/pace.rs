@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// A watch that lasted so long shows that all is well.
-pub(super) const SOUND: Duration = Duration::from_secs(10);
-
 /// Between the beginnings of two watches.
 const WATCHES: Duration = Duration::from_millis(250);
 
@@ -66,7 +63,7 @@ impl Pace {
         }
     }
 
-    /// A watch lasted.
+    /// A watch lasted: all is well.
     pub(super) fn is_sound(&mut self) {
         self.lists = 0;
         self.expiry = Expiry::None;
@@ -99,7 +96,7 @@ mod tests {
             match request {
                 'e' => pace.expired(),
                 's' => {
-                    now += SOUND;
+                    now += Duration::from_secs(10);
                     pace.is_sound();
                 }
                 _ => {}

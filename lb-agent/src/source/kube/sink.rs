@@ -27,6 +27,8 @@ pub struct Timing {
     pub uncertain: Duration,
     /// After so long without any change the server is asked whether it knows our version.
     pub doubt: Duration,
+    /// A watch that lasted so long shows that all is well: waits begin anew.
+    pub sound: Duration,
 }
 
 impl Default for Timing {
@@ -39,6 +41,7 @@ impl Default for Timing {
             silence: Duration::from_secs(25),
             uncertain: Duration::from_secs(60),
             doubt: Duration::from_secs(300),
+            sound: Duration::from_secs(10),
         }
     }
 }

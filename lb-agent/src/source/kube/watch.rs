@@ -11,7 +11,7 @@ use super::ended::Ended;
 use super::frames::Frames;
 use super::history::{History, Standing};
 use super::list::{Next, Page, Parts, Whole};
-use super::pace::{Pace, SOUND};
+use super::pace::Pace;
 use super::sink::{ChangeSink, Closed, Timing};
 use super::state::{Course, Fault, Retry, Since, State, Trust};
 use super::tracker::{Extent, Tracker};
@@ -242,7 +242,7 @@ impl Watch {
 
     /// A watch ended, with a failure or without, that began then.
     fn lasted(&mut self, begun: Duration) {
-        if self.now().saturating_sub(begun) >= SOUND {
+        if self.now().saturating_sub(begun) >= self.timing.sound {
             self.pace.is_sound();
             self.backoff.reset();
             self.course.is_sound();

@@ -156,6 +156,7 @@ const SHORT: Timing = Timing {
     silence: Duration::from_secs(40),
     uncertain: Duration::from_secs(60),
     doubt: Duration::from_secs(300),
+    sound: Duration::from_secs(10),
 };
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Servers in trouble: the source is in sync as soon as one works, and asks no more than it has to.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ const TIMING: Timing = Timing {
     silence: Duration::from_secs(8),
     uncertain: Duration::from_secs(60),
     doubt: Duration::from_secs(300),
+    sound: Duration::from_secs(10),
 };
 
 fn is_stream(path: &str) -> bool {
@@ -140,6 +141,49 @@ async fn a_watch_that_always_fails_from_one_version_leads_to_a_list() {
         assert!(start.elapsed() < Duration::from_secs(6), "{code}: {:?}", start.elapsed());
         assert_ne!(state(&client.report, SERVICE), Some(SourceState::InSync), "{code}: not for a moment");
     }
+}
+
+/// After a watch that lasted, an expired version asks for a list at once again.
+#[tokio::test]
+async fn waits_begin_anew_after_a_watch_that_lasted() {
+    let server = Server::start().await;
+    let lists: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let (noted, mut watches) = (Arc::clone(&lists), 0);
+    server.otherwise(of_services(move |path| {
+        if is_stream(path) {
+            return Some(Reply::refusal(422, ""));
+        }
+        if !is_watch(path) {
+            noted.lock().unwrap().push(Instant::now());
+            return Some(whole("10", &[]));
+        }
+        watches += 1;
+        match watches {
+            1 | 2 => Some(error(410)),
+            3 => {
+                let (reply, end) = Reply::watch(SERVICE);
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(600)).await;
+                    end.send("ERROR", &json!({"kind": "Status", "code": 410}));
+                });
+                Some(reply)
+            }
+            _ => None,
+        }
+    }));
+    let _client =
+        Client::with(server.address(), Timing { sound: Duration::from_millis(400), ..TIMING }).await;
+    let start = Instant::now();
+    while lists.lock().unwrap().len() < 4 {
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", lists.lock().unwrap());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let lists = lists.lock().unwrap();
+    let after = |number: usize| lists[number].duration_since(lists[number - 1]);
+    assert!(after(1) < Duration::from_secs(1), "the first is free: {:?}", after(1));
+    assert!(after(2) > Duration::from_millis(1500), "the next waits: {:?}", after(2));
+    // Without the watch that lasted it would be 4 s.
+    assert!(after(3) < Duration::from_secs(3), "{:?}", after(3));
 }
 
 /// What a load balancer says in the server's place has nothing to do with the version.

@@ -22,6 +22,7 @@ const TIMING: Timing = Timing {
     silence: Duration::from_secs(6),
     uncertain: Duration::from_secs(2),
     doubt: Duration::from_secs(4),
+    sound: Duration::from_secs(10),
 };
 /// How long the server is wrong, and may take to be followed when it is right again.
 const WRONG: Duration = Duration::from_secs(2);
