@@ -71,7 +71,7 @@ impl Mirror {
         steps.extend(self.surviving(frontend, desired));
         if desired.has_topology && why == Starved::Backends {
             let entries = desired.backends.len().saturating_sub(INLINE);
-            steps.extend(self.shrink_others(frontend, &desired.key, &steps, entries));
+            steps.extend(self.shrink_others(&desired.key, &steps, entries));
         }
         steps
     }
@@ -222,22 +222,16 @@ impl Mirror {
     }
 
     /// Services without a topology go on with their inline backends alone, until regions with
-    /// `entries` entries in all are given up. Not `asking`, where they are asked for, whatever is
-    /// there now; no other address of the service port `but`; and nothing that `before` changes.
-    fn shrink_others(
-        &mut self,
-        asking: Frontend,
-        but: &ServicePortKey,
-        before: &[Step],
-        entries: usize,
-    ) -> Vec<Step> {
+    /// `entries` entries in all are given up. Not the service port `but`, which asks for them, nor what
+    /// `before` changes: an address that `but` takes over, or one that is taken away.
+    fn shrink_others(&mut self, but: &ServicePortKey, before: &[Step], entries: usize) -> Vec<Step> {
         let mut freed: usize = 0;
         let mut steps = Vec::new();
         for frontend in self.without_topology.iter().copied().collect::<Vec<_>>() {
             if freed >= entries {
                 break;
             }
-            if frontend == asking || before.iter().any(|step| step.frontend == frontend) {
+            if before.iter().any(|step| step.frontend == frontend) {
                 continue;
             }
             let Some(entry) = self.entries.get(&frontend).filter(|entry| entry.element.tail() > 0) else {
