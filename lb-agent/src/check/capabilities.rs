@@ -14,6 +14,8 @@ struct Capability {
 enum Need {
     /// Without it, and without CAP_SYS_ADMIN, nothing works.
     Must { why: &'static str },
+    /// It raises `RLIMIT_MEMLOCK`.
+    ForLockedMemory,
     /// What is lost without it.
     May { lost: &'static str },
 }
@@ -23,13 +25,7 @@ const SYS_ADMIN: u32 = 21;
 const CAPABILITIES: [Capability; 4] = [
     Capability { name: "CAP_BPF", bit: 39, need: Need::Must { why: "maps and programs cannot be made" } },
     Capability { name: "CAP_NET_ADMIN", bit: 12, need: Need::Must { why: "programs cannot be attached" } },
-    Capability {
-        name: "CAP_SYS_RESOURCE",
-        bit: 24,
-        need: Need::May {
-            lost: "before Linux 5.11 maps count against RLIMIT_MEMLOCK, which cannot be raised",
-        },
-    },
+    Capability { name: "CAP_SYS_RESOURCE", bit: 24, need: Need::ForLockedMemory },
     Capability {
         name: "CAP_SYS_ADMIN",
         bit: SYS_ADMIN,
@@ -39,9 +35,10 @@ const CAPABILITIES: [Capability; 4] = [
     },
 ];
 
-pub(super) fn findings() -> Vec<Finding> {
+/// `is_locked`: maps count against `RLIMIT_MEMLOCK`.
+pub(super) fn findings(is_locked: bool) -> Vec<Finding> {
     match std::fs::read_to_string(STATUS).ok().as_deref().and_then(effective) {
-        Some(held) => of(held),
+        Some(held) => of(held, is_locked),
         None => vec![Finding::degraded(
             "capabilities",
             format!("{STATUS} does not show them"),
@@ -57,7 +54,7 @@ fn effective(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-fn of(held: u64) -> Vec<Finding> {
+fn of(held: u64, is_locked: bool) -> Vec<Finding> {
     let has = |bit: u32| held >> bit & 1 == 1;
     CAPABILITIES
         .iter()
@@ -66,6 +63,13 @@ fn of(held: u64) -> Vec<Finding> {
             Need::Must { .. } if has(SYS_ADMIN) && *name == "CAP_BPF" => {
                 Finding::ok(*name, "not held; CAP_SYS_ADMIN stands in for it")
             }
+            Need::ForLockedMemory if is_locked => Finding::degraded(
+                name,
+                "not held",
+                "maps count against RLIMIT_MEMLOCK, which cannot be raised: those of many Services cannot be made",
+                "grant it, raise the limit (LimitMEMLOCK=), or use Linux 5.11 or newer",
+            ),
+            Need::ForLockedMemory => Finding::ok(*name, "not held, and not needed by this kernel"),
             Need::Must { why } => Finding::missing(name, "not held", why, "run as root, or grant it"),
             // What is lost without it is no fault of the machine.
             Need::May { lost } => Finding::ok(*name, format!("not held, and not needed: {lost}")),
@@ -86,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_needed_and_not_held_is_missing() {
-        let states = |held: u64| of(held).into_iter().map(|found| found.state).collect::<Vec<_>>();
+        let states = |held: u64| of(held, false).into_iter().map(|found| found.state).collect::<Vec<_>>();
         use State::{Missing, Ok};
         for (shows, held, expected) in [
             ("nothing", 0, [Missing, Missing, Ok, Ok]),
@@ -96,5 +100,10 @@ mod tests {
         ] {
             assert_eq!(states(held), expected, "{shows}");
         }
+    }
+    #[test]
+    fn a_kernel_that_counts_locked_memory_wants_to_have_that_limit_raised() {
+        let state = |held: u64| of(held, true)[2].state;
+        assert_eq!((state(1 << 39 | 1 << 12), state(1 << 24)), (State::Degraded, State::Ok));
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use lb_common::hook::Hook;
 
 use crate::datapath::probe::{self, Helper};
+use crate::shown::{chain, line};
 
 use super::finding::Finding;
 
@@ -14,6 +15,8 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// The oldest that the programs are designed for, and the oldest with links of cgroups.
 const DESIGNED: Version = Version(5, 10);
 const LINKS: Version = Version(5, 7);
+/// From here on maps are charged to the memory cgroup, and not against `RLIMIT_MEMLOCK`.
+const CHARGES: Version = Version(5, 11);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u32, u32);
@@ -25,6 +28,11 @@ pub(super) fn findings() -> Vec<Finding> {
     findings.push(programs());
     findings.push(btf(Path::new(BTF).exists()));
     findings
+}
+
+/// Whether maps count against `RLIMIT_MEMLOCK`.
+pub(super) fn has_own_limit_of_locked_memory() -> bool {
+    std::fs::read_to_string(VERSION).is_ok_and(|text| parse(&text).is_some_and(|version| version < CHARGES))
 }
 
 fn version(read: io::Result<String>) -> Finding {
@@ -99,16 +107,11 @@ fn programs() -> Finding {
         Ok(false) => Finding::ok(what, "load; what is refused goes to port 0 of the loopback address"),
         Err(error) => Finding::missing(
             what,
-            crate::shown::line(&with_causes(&error)),
+            line(&chain(&error)),
             "the agent does not start",
             "see the lines of hooks and capabilities",
         ),
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn btf(is_there: bool) -> Finding {

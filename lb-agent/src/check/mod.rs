@@ -31,12 +31,18 @@ pub struct Question {
 /// seconds, whatever hangs.
 pub async fn check(question: Question) -> Vec<Finding> {
     let Question { cgroup, pin_root, server, room } = question;
-    let servers = tokio::spawn(server::findings(server));
-    let mut findings = places::findings(cgroup.as_deref(), &pin_root);
-    findings.extend(kernel::findings());
-    findings.extend(capabilities::findings());
-    findings.extend(memory::findings(room));
-    findings.extend(neighbours::findings(cgroup.as_deref(), &pin_root));
-    findings.extend(servers.await.unwrap_or_default());
+    let of_machine = tokio::task::spawn_blocking(move || {
+        let mut findings = places::findings(cgroup.as_deref(), &pin_root);
+        findings.extend(kernel::findings());
+        findings.extend(capabilities::findings(kernel::has_own_limit_of_locked_memory()));
+        findings.extend(memory::findings(room));
+        findings.extend(neighbours::at_hooks(cgroup.as_deref(), &pin_root));
+        findings
+    });
+    let (of_machine, kube_proxy, of_server) =
+        tokio::join!(of_machine, neighbours::kube_proxy(), server::findings(server));
+    let mut findings = of_machine.unwrap_or_default();
+    findings.push(kube_proxy);
+    findings.extend(of_server);
     findings
 }

@@ -1,12 +1,14 @@
 //! Others on this machine who decide where connections to Services go.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use lb_common::hook::Hook;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::datapath::cgroup;
 use crate::datapath::probe::{Running, running};
@@ -17,7 +19,10 @@ use super::finding::Finding;
 
 /// Where kube-proxy says its mode, by default.
 const PROXY_MODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10_249);
+/// For all of it: whatever listens there may go on for ever.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// Bytes of an answer.
+const MOST: u64 = 4096;
 
 /// Names of programs that translate connections to Services themselves, by the start of their names.
 const BALANCERS: [(&str, &str); 3] = [
@@ -26,14 +31,8 @@ const BALANCERS: [(&str, &str); 3] = [
     ("sock4_connect", "an older Cilium's socket load balancer"),
 ];
 
-pub(super) fn findings(asked: Option<&Path>, pin_root: &Path) -> Vec<Finding> {
-    let mut findings = at_hooks(asked, pin_root);
-    findings.push(kube_proxy(process("kube-proxy"), proxy_mode().as_deref()));
-    findings
-}
-
 /// What else runs at the hooks that we use.
-fn at_hooks(asked: Option<&Path>, pin_root: &Path) -> Vec<Finding> {
+pub(super) fn at_hooks(asked: Option<&Path>, pin_root: &Path) -> Vec<Finding> {
     let Ok(cgroup) = cgroup::find(asked) else { return Vec::new() };
     let ours: Vec<u32> =
         attached(pin_root, Some(&cgroup)).into_iter().map(|found| found.program_id).collect();
@@ -87,15 +86,18 @@ fn process(name: &str) -> Option<bool> {
     Some(names.any(|comm| comm.trim() == name))
 }
 
-/// What kube-proxy says at its metrics port.
-fn proxy_mode() -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&PROXY_MODE, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"GET /proxyMode HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+/// Whether kube-proxy runs here, and how.
+pub(super) async fn kube_proxy() -> Finding {
+    let mode = timeout(PATIENCE, proxy_mode()).await.ok().flatten();
+    of_kube_proxy(process("kube-proxy"), mode.as_deref())
+}
+
+/// What it says at its metrics port.
+async fn proxy_mode() -> Option<String> {
+    let mut stream = TcpStream::connect(PROXY_MODE).await.ok()?;
+    stream.write_all(b"GET /proxyMode HTTP/1.0\r\nHost: localhost\r\n\r\n").await.ok()?;
     let mut answer = Vec::new();
-    // Whatever else listens there may go on for ever.
-    stream.take(4096).read_to_end(&mut answer).ok()?;
+    stream.take(MOST).read_to_end(&mut answer).await.ok()?;
     mode_of(&String::from_utf8_lossy(&answer)).map(str::to_owned)
 }
 
@@ -107,7 +109,7 @@ fn mode_of(answer: &str) -> Option<&str> {
     (is_ok && known.contains(&mode)).then_some(mode)
 }
 
-fn kube_proxy(runs: Option<bool>, mode: Option<&str>) -> Finding {
+fn of_kube_proxy(runs: Option<bool>, mode: Option<&str>) -> Finding {
     let what = "kube-proxy";
     match (runs, mode) {
         (_, Some(mode)) => Finding::ok(what, format!("runs, in mode {mode}")),
@@ -161,8 +163,8 @@ mod tests {
         {
             assert_eq!(mode_of(other), None, "{other}");
         }
-        assert_eq!(kube_proxy(Some(true), None).state, State::Ok);
-        assert_eq!(kube_proxy(Some(false), None).state, State::Degraded);
-        assert_eq!(kube_proxy(None, Some("ipvs")).state, State::Ok);
+        assert_eq!(of_kube_proxy(Some(true), None).state, State::Ok);
+        assert_eq!(of_kube_proxy(Some(false), None).state, State::Degraded);
+        assert_eq!(of_kube_proxy(None, Some("ipvs")).state, State::Ok);
     }
 }

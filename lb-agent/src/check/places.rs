@@ -18,7 +18,7 @@ pub(super) fn findings(asked: Option<&Path>, pin_root: &Path) -> Vec<Finding> {
 fn cgroup(asked: Option<&Path>) -> Finding {
     let follows = "without it no connection is rewritten";
     match cgroup::find(asked) {
-        Ok(found) if found.id == cgroup::ROOT_INODE => {
+        Ok(found) if found.is_root() => {
             Finding::ok(CGROUP, format!("{} is the root: every socket of this machine", found.path.display()))
         }
         Ok(found) => Finding::degraded(

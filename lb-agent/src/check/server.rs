@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::api::{ApiClient, Credentials, KubeConfig};
-use crate::shown::{line, shown};
+use crate::shown::{chain, line, shown};
 
 use super::finding::Finding;
 
-/// For all that is asked, one after the other.
+/// For all that is asked of the server.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// For a port of this node.
 const NEAR: Duration = Duration::from_millis(300);
@@ -54,10 +54,15 @@ struct Named {
 pub(super) async fn findings(server: Option<KubeConfig>) -> Vec<Finding> {
     let mut findings = vec![clock(SystemTime::now())];
     let Some(config) = server else { return findings };
+    let what = called(&config);
     let (asked, near) = tokio::join!(timeout(PATIENCE, ask(config)), near());
+    let asked = asked.unwrap_or_else(|_elapsed| Err(format!("says nothing within {PATIENCE:?}")));
     match asked {
-        Ok(asked) => findings.extend(asked),
-        Err(_) => findings.push(unreachable("the API server", "says nothing within 1.5 s", !near.is_empty())),
+        Ok(Asked { is, classes }) => {
+            findings.push(Finding::ok(what, is));
+            findings.extend(classes);
+        }
+        Err(why) => findings.push(unreachable(&what, &why, !near.is_empty())),
     }
     findings.push(proxies(&near));
     findings
@@ -77,8 +82,8 @@ fn clock(now: SystemTime) -> Finding {
     )
 }
 
-/// The server that an agent with these flags would follow.
-async fn ask(config: KubeConfig) -> Vec<Finding> {
+/// The server that an agent with these flags follows.
+fn called(config: &KubeConfig) -> String {
     let by = match (&config.server, &config.credentials) {
         (Some(_), _) => "named by --api-server",
         (None, Credentials::Kubeconfig { .. }) => "of the kubeconfig",
@@ -86,22 +91,24 @@ async fn ask(config: KubeConfig) -> Vec<Finding> {
             "of the pod, or of the kubeconfig in $KUBECONFIG or the home directory"
         }
     };
-    let what = format!("the API server {by}");
-    let client = match ApiClient::new(config, None).await {
-        Ok(client) => client,
-        Err(error) => return vec![unreachable(&what, &line(&with_causes(&error)), false)],
-    };
+    format!("the API server {by}")
+}
+
+/// What a server says that can be reached.
+struct Asked {
+    is: String,
+    /// Where they may be listed.
+    classes: Option<Finding>,
+}
+
+async fn ask(config: KubeConfig) -> Result<Asked, String> {
+    let client = ApiClient::new(config, None).await.map_err(|error| line(&chain(&error)))?;
+    let server = client.server();
     let version = client.text("/version", PATIENCE).await;
-    let mut findings = match version {
-        Ok(text) => vec![Finding::ok(&*what, format!("{} is {}", client.server(), version_of(&text)))],
-        Err(error) => {
-            return vec![unreachable(&what, &line(&format!("{}: {error}", client.server())), false)];
-        }
-    };
-    if let Ok(text) = client.text("/apis/node.k8s.io/v1/runtimeclasses", PATIENCE).await {
-        findings.extend(runtime_classes(&text));
-    }
-    findings
+    let version = version.map_err(|error| line(&format!("{server}: {error}")))?;
+    let classes = client.text("/apis/node.k8s.io/v1/runtimeclasses", PATIENCE).await;
+    let classes = classes.ok().and_then(|text| runtime_classes(&text));
+    Ok(Asked { is: format!("{server} is {}", version_of(&version)), classes })
 }
 
 fn unreachable(what: &str, found: &str, has_proxy: bool) -> Finding {
@@ -128,14 +135,16 @@ fn version_of(text: &str) -> String {
 
 /// Those of [`PROXIES`] that accept a connection.
 async fn near() -> Vec<(u16, &'static str)> {
-    let tries = PROXIES.map(|(port, of)| async move {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let connected = timeout(NEAR, TcpStream::connect(address)).await;
-        matches!(connected, Ok(Ok(_))).then_some((port, of))
+    let tries = PROXIES.map(|(port, of)| {
+        tokio::spawn(async move {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let connected = timeout(NEAR, TcpStream::connect(address)).await;
+            matches!(connected, Ok(Ok(_))).then_some((port, of))
+        })
     });
     let mut found = Vec::new();
     for tried in tries {
-        found.extend(tried.await);
+        found.extend(tried.await.ok().flatten());
     }
     found
 }
@@ -169,11 +178,6 @@ fn runtime_classes(text: &str) -> Option<Finding> {
         "connections of their pods are made by another kernel: kube-proxy alone decides for them",
         "run clients that must stay in their pool with another runtime class",
     ))
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

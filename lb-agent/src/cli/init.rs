@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use crate::datapath::cgroup::OWN_MOUNT;
 use crate::datapath::mount::{Mounted, bpffs, cgroup2};
 
 use super::unless_closed;
@@ -15,12 +16,13 @@ pub struct Args {
     /// Where a bpf file system has to be.
     #[arg(long, env = "EDGELOOP_BPFFS", value_name = "FOLDER", default_value = "/sys/fs/bpf")]
     bpffs: PathBuf,
-    /// Where cgroup2 is mounted if its root is seen nowhere. The agent is started with this --cgroup then.
+    /// Where cgroup2 is mounted if its root is seen nowhere. An agent looks at the default by itself; any other
+    /// folder is to be its --cgroup.
     #[arg(
         long,
         env = "EDGELOOP_CGROUP_MOUNT",
         value_name = "FOLDER",
-        default_value = "/run/edgeloop/cgroup"
+        default_value = OWN_MOUNT
     )]
     cgroup_mount: PathBuf,
 }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::shown::line;
+use crate::shown::{chain, line};
 
 /// Keeps Kubernetes Service traffic inside its node pool, decided in the kernel.
 #[derive(Debug, Parser)]
@@ -58,18 +58,10 @@ fn unless_closed(printed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// An error and its causes in one line, as it is shown. Some libraries say the cause in their own text too: it
-/// is not said twice.
+/// An error and its causes in one line, as it is shown.
 #[must_use]
 pub fn sentence(error: &anyhow::Error) -> String {
-    let mut causes = error.chain().map(ToString::to_string);
-    let mut said = causes.next().unwrap_or_default();
-    for cause in causes.filter(|cause| !cause.is_empty()) {
-        if !said.ends_with(&cause) {
-            said = format!("{said}: {cause}");
-        }
-    }
-    line(&said)
+    line(&chain(error.as_ref()))
 }
 
 impl Cli {

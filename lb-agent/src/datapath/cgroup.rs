@@ -5,20 +5,22 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where cgroup2 is mounted: alone, or beside version 1.
-const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// Where `lb-agent init` mounts cgroup2 if its root is seen nowhere.
+pub const OWN_MOUNT: &str = "/run/edgeloop/cgroup";
+/// Where cgroup2 is mounted: alone, next to version 1, or by `lb-agent init`.
+const MOUNTS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", OWN_MOUNT];
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
 const CGROUP2: i64 = 0x6367_7270;
 /// The inode of the root of the hierarchy. In a private cgroup namespace the mount's `/` is not it.
-pub const ROOT_INODE: u64 = 1;
+const ROOT_INODE: u64 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
-    #[error("no cgroup2 is mounted at {}; mount it, or name the folder with --cgroup", MOUNTS.join(" or "))]
+    #[error("no cgroup2 is mounted at {}; run `lb-agent init`, which mounts it, or name the folder with --cgroup", MOUNTS.join(" or "))]
     NoCgroup2,
     #[error(
         "{} is not the root of the cgroup2 hierarchy but a part of it: sockets elsewhere would not be covered; \
-         mount the host's cgroup2, or name the folder with --cgroup",
+         mount the host's cgroup2 or run `lb-agent init` where that is seen, or name the folder with --cgroup",
         path.display()
     )]
     NotTheRoot { path: PathBuf },
@@ -49,11 +51,23 @@ pub fn find(asked: Option<&Path>) -> Result<Cgroup, CgroupError> {
     if let Some(path) = asked {
         return open(path);
     }
-    let found = MOUNTS.iter().find_map(|mount| open(Path::new(mount)).ok()).ok_or(CgroupError::NoCgroup2)?;
-    if found.id == ROOT_INODE { Ok(found) } else { Err(CgroupError::NotTheRoot { path: found.path }) }
+    let mut part = None;
+    for found in MOUNTS.iter().filter_map(|mount| open(Path::new(mount)).ok()) {
+        if found.is_root() {
+            return Ok(found);
+        }
+        part.get_or_insert(found.path);
+    }
+    Err(part.map_or(CgroupError::NoCgroup2, |path| CgroupError::NotTheRoot { path }))
 }
 
 impl Cgroup {
+    /// Whether every socket of this machine is below it.
+    #[must_use]
+    pub const fn is_root(&self) -> bool {
+        self.id == ROOT_INODE
+    }
+
     /// The folder that lies at the same path now: another one, if the first was removed.
     ///
     /// # Errors

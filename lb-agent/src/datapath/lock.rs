@@ -42,7 +42,7 @@ pub enum LockError {
     #[error("the pin root {} is held by {holder}: one agent serves a pin root; stop it first", path.display())]
     Held { path: PathBuf, holder: Holder },
     #[error(
-        "the pin root {} does not lie on a bpf file system; run `mount -t bpf bpf /sys/fs/bpf`, or name another with \
+        "the pin root {} does not lie on a bpf file system; run `lb-agent init` or `mount -t bpf bpf /sys/fs/bpf`, or name another with \
          --pin-root",
         path.display()
     )]

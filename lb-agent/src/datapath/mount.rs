@@ -44,7 +44,7 @@ pub enum Mounted {
 /// A bpf file system at `path`, for root alone.
 ///
 /// # Errors
-/// When there is none, and none can be mounted.
+/// When it is missing and cannot be mounted.
 pub fn bpffs(path: &Path) -> Result<Mounted, MountError> {
     make(path)?;
     let look = |source| MountError::Look { path: path.to_owned(), source };
@@ -68,24 +68,21 @@ pub fn cgroup2(path: &Path) -> Result<Mounted, MountError> {
             return Err(MountError::Look { path: path.to_owned(), source });
         }
     }
-    if is_root(path)? {
+    if is_root(path) {
         return Ok(Mounted::Before { path: path.to_owned() });
     }
     make(path)?;
     mount("cgroup2", path, None)?;
-    if is_root(path)? {
+    if is_root(path) {
         return Ok(Mounted::Now { path: path.to_owned() });
     }
-    // A namespace of its own shows its own part of the hierarchy: no use to anybody.
+    // A namespace of its own shows its own part of the hierarchy: of no use.
     unmount(path);
     Err(MountError::NotTheRoot { path: path.to_owned() })
 }
 
-fn is_root(path: &Path) -> Result<bool, MountError> {
-    match cgroup::find(Some(path)) {
-        Ok(found) => Ok(found.id == cgroup::ROOT_INODE),
-        Err(_) => Ok(false),
-    }
+fn is_root(path: &Path) -> bool {
+    cgroup::find(Some(path)).is_ok_and(|found| found.is_root())
 }
 
 fn make(path: &Path) -> Result<(), MountError> {
