@@ -22,7 +22,7 @@ macro_rules! programs {
         fn $name(ctx: SockAddrContext) -> i32 {
             let call = Call::new(&ctx);
             let outcome = $does(&call).unwrap_or_else(|way_out| way_out);
-            maps::count_run(Hook::$hook, outcome);
+            maps::count_run(&call, Hook::$hook, outcome);
             $refuses(&call, outcome.verdict())
         }
     )*};

@@ -7,16 +7,21 @@ pub(crate) use lookup::{backend, service};
 pub(crate) use tables::Maps;
 
 use lb_common::hook::Hook;
-use lb_common::layout::AgentSocket;
+use lb_common::layout::{AgentSocket, HookOutcomes};
 use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::call::Call;
 
-/// Counts how a run at `hook` ended. Not by a [`Counter`], whose two kinds would be distinguished again
-/// on every connection.
+/// Counts how the run of this call at `hook` ended. Not by a [`Counter`], whose two kinds would be distinguished
+/// again on every connection.
+///
+/// Without CAP_PERFMON the verifier refuses to add numbers to one pointer that it knows, and that differ from path to
+/// path, as outcomes are (`sanitize_ptr_alu` in kernel/bpf/verifier.c). So it must not know which one it is.
 #[inline(always)]
-pub(crate) fn count_run(hook: Hook, outcome: Outcome) {
-    add_one(hook.first_word(), outcome as usize);
+pub(crate) fn count_run(call: &Call<'_>, hook: Hook, outcome: Outcome) {
+    const WORDS: u32 = (size_of::<HookOutcomes>() / 8) as u32;
+    let unknown = (call.unknown_zero() ^ outcome as u32) % WORDS;
+    add_one(hook.first_word(), unknown as usize);
 }
 
 /// Counts what else happened.

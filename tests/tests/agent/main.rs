@@ -11,6 +11,7 @@ mod generations;
 mod life;
 mod links;
 mod repair;
+mod rights;
 mod room;
 mod says;
 mod shown;

@@ -1,0 +1,64 @@
+//! The agent with the two capabilities that it asks for, and nothing else of root's.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use edgeloop_tests::agent::{Agent, in_kernel, program, wait_for};
+use edgeloop_tests::pins::assert_one_generation;
+use edgeloop_tests::{Answer, Pair};
+use nix::sys::signal::Signal;
+
+/// Without CAP_PERFMON the verifier is stricter, and without CAP_SYS_ADMIN much of `bpf(2)` is closed.
+#[test]
+#[ignore = "needs root"]
+fn two_capabilities_serve_refuse_grow_and_take_over() {
+    let pair = Pair::new().unwrap();
+    let small = ["--max-services", "64", "--max-backends", "64"];
+    start(&pair, &small).end_by(Signal::SIGTERM).unwrap();
+    let load = pair.load().unwrap();
+    let agent = start(&pair, &[]);
+    assert!(pair.is_served().unwrap());
+
+    let many: String = (1..=100)
+        .map(|number| {
+            format!("service many{number} 10.96.1.{number}:80\nslice many{number}-1 of many{number} 9376 10.244.1.3@n3\n")
+        })
+        .collect();
+    pair.folder.put("many.yaml", &many).unwrap();
+    wait_for("all are served", || Ok(in_kernel(pair.client.node())?.services.len() == 101))
+        .unwrap_or_else(|error| panic!("{error}: {}", agent.log()));
+    assert!(agent.log().contains("changed over to other maps"), "{}", agent.log());
+    assert_one_generation(pair.client.node()).unwrap();
+    agent.end_by(Signal::SIGKILL).unwrap();
+    let agent = start(&pair, &[]);
+    assert_eq!(load.stop().unwrap().failed, []);
+
+    pair.folder.put("web.yaml", "service web 10.96.0.11:80").unwrap();
+    let refused = |answer: &Answer| answer.failed_with("ECONNREFUSED");
+    for target in [Pair::SERVICE, "[::ffff:10.96.0.11]:80"] {
+        pair.client.wait_until(target, refused, Duration::from_secs(5)).unwrap();
+    }
+    agent.end_by(Signal::SIGTERM).unwrap();
+
+    let mut command = limited(&pair);
+    command.args(["cleanup", "--pin-root"]).arg(pair.client.node().pin_root());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!pair.client.node().pin_root().join("v2").exists());
+}
+
+fn start(pair: &Pair, flags: &[&str]) -> Agent {
+    let agent = Agent::spawn_as(pair.client.node(), &mut limited(pair), flags).unwrap();
+    agent.wait_until("the agent is ready", |view| view.ready).unwrap();
+    agent
+}
+
+/// The agent's program, on the client's node.
+fn limited(pair: &Pair) -> Command {
+    let mut command = pair.client.node().command("setpriv");
+    command.args(["--bounding-set=-all,+bpf,+net_admin", "--inh-caps=-all", "--no-new-privs"]);
+    command.arg(program().unwrap());
+    command
+}
