@@ -87,11 +87,9 @@ fn called(config: &KubeConfig) -> String {
     let by = match (&config.server, &config.credentials) {
         (Some(_), _) => "named by --api-server",
         (None, Credentials::Kubeconfig { .. }) => "of the kubeconfig",
-        (None, Credentials::Ambient) => {
-            "of the pod, or of the kubeconfig in $KUBECONFIG or the home directory"
-        }
+        (None, Credentials::Ambient) => "of the pod or the kubeconfig",
     };
-    format!("the API server {by}")
+    format!("API server {by}")
 }
 
 /// What a server says that can be reached.
@@ -150,7 +148,7 @@ async fn near() -> Vec<(u16, &'static str)> {
 }
 
 fn proxies(near: &[(u16, &str)]) -> Finding {
-    let what = "proxies to the API server on this node";
+    let what = "node-local proxies to it";
     if near.is_empty() {
         let ports: Vec<String> = PROXIES.iter().map(|(port, of)| format!("{port} ({of})")).collect();
         return Finding::ok(what, format!("none: 127.0.0.1 refuses ports {}", ports.join(", ")));

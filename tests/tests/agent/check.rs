@@ -83,7 +83,7 @@ fn a_server_that_says_nothing_holds_no_check_up() {
         .unwrap();
     assert!(begun.elapsed() < AT_MOST, "{:?}", begun.elapsed());
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(state(&found, "the API server"), "degraded");
+    assert_eq!(state(&found, "API server"), "degraded");
 }
 
 /// In mount namespaces of their own, which go with the processes in them.
@@ -113,6 +113,26 @@ fn init_mounts_what_is_missing_once() {
     );
     // The kernel adds the sticky bit.
     assert_eq!(lines[5..], ["bpf_fs", "1", "1700"], "{said}");
+}
+
+/// Where the agent looks by itself, a check finds what `init` mounted.
+#[test]
+#[ignore = "needs root"]
+fn what_init_mounts_by_default_is_found_by_default() {
+    let program = program().unwrap();
+    let script = format!(
+        "mount -t tmpfs none /sys/fs/cgroup && mount -t tmpfs none /run && {0} init >/dev/null && \
+         {0} check --source file:/ -o json --pin-root /sys/fs/bpf/edgeloop-test-of-init || true",
+        program.display()
+    );
+    let output = within_mounts(&script);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        of(&found, "cgroup2")["found"],
+        "/run/edgeloop/cgroup is the root: every socket of this machine"
+    );
+    assert_eq!(state(&found, "cgroup2"), "ok");
+    assert_eq!(state(&found, "bpf file system"), "ok");
 }
 
 fn within_mounts(script: &str) -> Output {

@@ -37,12 +37,8 @@ pub enum LoadError {
     },
     #[error("the kernel object has no program {name}: it was built from another version")]
     Missing { name: &'static str },
-    #[error("the kernel refuses program {name}")]
-    Program {
-        name: &'static str,
-        #[source]
-        source: Box<ProgramError>,
-    },
+    #[error("the kernel refuses program {name}: {}", in_short(error))]
+    Program { name: &'static str, error: Box<ProgramError> },
     #[error("could not ask the kernel about program {name}")]
     Info {
         name: &'static str,
@@ -54,9 +50,20 @@ pub enum LoadError {
 impl LoadError {
     /// Whether the kernel's verifier refused a program, as it does where it lacks a helper: EINVAL.
     fn is_of_the_verifier(&self) -> bool {
-        let Self::Program { source, .. } = self else { return false };
-        matches!(&**source, ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EINVAL))
+        let Self::Program { error, .. } = self else { return false };
+        matches!(&**error, ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EINVAL))
     }
+}
+
+fn in_short(error: &ProgramError) -> String {
+    let ProgramError::LoadError { io_error, verifier_log } = error else { return error.to_string() };
+    reason(io_error, &verifier_log.to_string())
+}
+
+/// The verifier says everything that it went through: why it refused stands at the end, before its statistics.
+fn reason(error: &io::Error, log: &str) -> String {
+    let last = log.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("processed "));
+    last.map_or_else(|| error.to_string(), |last| format!("{error}; the verifier says: {last}"))
 }
 
 /// What the programs may rely on.
@@ -201,16 +208,34 @@ const fn elements(spec: &MapSpec, capacity: Capacity) -> Option<u32> {
 
 fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), LoadError> {
     let program = program(object, name)?;
-    program.load().map_err(|source| LoadError::Program { name, source: Box::new(source) })
+    program.load().map_err(|error| LoadError::Program { name, error: Box::new(error) })
 }
 
 fn descriptor(object: &mut Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
     let fd = program(object, name)?.fd();
-    let fd = fd.map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+    let fd = fd.map_err(|error| LoadError::Program { name, error: Box::new(error) })?;
     fd.as_fd().try_clone_to_owned().map_err(|source| LoadError::Info { name, source })
 }
 
 fn program<'o>(object: &'o mut Ebpf, name: &'static str) -> Result<&'o mut CgroupSockAddr, LoadError> {
     let program = object.program_mut(name).ok_or(LoadError::Missing { name })?;
     program.try_into().map_err(|_wrong_type: ProgramError| LoadError::Missing { name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_verifier_log_the_reason_is_shown() {
+        for (log, says) in [
+            (
+                "0: R1=ctx() R10=fp0\n440: (0f) r0 += r1\nR0 tried to add from different maps\nprocessed 990 insns (limit 1000000)\n",
+                "refused; the verifier says: R0 tried to add from different maps",
+            ),
+            ("", "refused"),
+        ] {
+            assert_eq!(reason(&io::Error::other("refused"), log), says);
+        }
+    }
 }
