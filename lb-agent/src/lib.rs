@@ -20,6 +20,7 @@ pub mod source;
 pub mod store;
 mod suggest;
 pub mod telemetry;
+pub mod uninstall;
 pub mod view;
 pub mod writer;
 pub mod yaml;

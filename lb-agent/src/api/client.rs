@@ -18,7 +18,7 @@ use super::trust::advice;
 use crate::shown::shown;
 
 /// Bytes of an answer that is read as a whole.
-const MOST_OF_A_TEXT: usize = 1 << 20;
+const MOST_OF_A_TEXT: usize = 4 << 20;
 
 /// The way to one API server. Its clones share connections and credentials.
 #[derive(Clone)]
@@ -103,9 +103,27 @@ impl ApiClient {
         json: Vec<u8>,
         patience: Duration,
     ) -> Result<(), RequestError> {
-        let request = Request::post(path).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON);
+        self.write(Request::post(path).header(CONTENT_TYPE, JSON), json, patience).await
+    }
+
+    /// Changes the object at `path`: a strategic merge patch.
+    pub(crate) async fn patch(
+        &self,
+        path: &str,
+        patch: Vec<u8>,
+        patience: Duration,
+    ) -> Result<(), RequestError> {
+        self.write(Request::patch(path).header(CONTENT_TYPE, STRATEGIC_MERGE), patch, patience).await
+    }
+
+    async fn write(
+        &self,
+        request: http::request::Builder,
+        body: Vec<u8>,
+        patience: Duration,
+    ) -> Result<(), RequestError> {
         // Read to its end, the connection can be used again.
-        let mut answer = self.send(request, Body::from(json), patience).await?;
+        let mut answer = self.send(request.header(ACCEPT, JSON), Body::from(body), patience).await?;
         while answer.next().await?.is_some() {}
         Ok(())
     }
@@ -149,6 +167,7 @@ impl ApiClient {
 }
 
 const JSON: &str = "application/json";
+const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 
 /// What a body is that is not JSON. One without a type may be.
 fn other_than_json(content_type: Option<&HeaderValue>) -> Option<String> {

@@ -1,6 +1,7 @@
 //! `lb-agent cleanup`.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,9 +12,10 @@ use anyhow::{Context as _, bail};
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cleanup::remove_all;
 use crate::datapath::lock::{self, Holder, Lock, LockError, acquire_existing};
+use crate::serve::http;
 use crate::serve::socket::{listener, remove_socket};
 
-use super::unless_closed;
+use super::{signals, unless_closed};
 
 /// How long an agent that was asked to leave may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +31,13 @@ pub struct Args {
     /// Ask an agent that runs to leave first.
     #[arg(long, env = "EDGELOOP_STOP")]
     stop: bool,
+    /// Stay when everything is removed, until SIGTERM or SIGINT: for a pod that is to be ready then, and not
+    /// to be started again.
+    #[arg(long, env = "EDGELOOP_HOLD")]
+    hold: bool,
+    /// Where /healthz and /readyz answer with --hold, once everything is removed; nowhere unless given.
+    #[arg(long, env = "EDGELOOP_HTTP", value_name = "ADDRESS:PORT")]
+    http: Option<SocketAddr>,
 }
 
 /// Detaches, then unpins. Connections that exist go on; new ones are no longer rewritten.
@@ -36,16 +45,48 @@ pub struct Args {
 /// # Errors
 /// When an agent runs and `--stop` was not given, or something cannot be removed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { pin_root, socket: named, stop } = args;
-    let mut out = std::io::stdout();
+    let Args { pin_root, socket: named, stop, hold: stays, http } = args;
     let socket = socket(named, &pin_root);
-    let lock = match acquire_existing(&pin_root) {
+    if !stays {
+        remove(&pin_root, &socket, stop)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start a runtime")?;
+    runtime.block_on(async {
+        // From here on: the first process of a container has no other end by a signal.
+        let asked = signals::asked().context("could not listen for signals")?;
+        remove(&pin_root, &socket, stop)?;
+        hold(http, asked).await
+    })
+}
+
+/// Stays until it is asked to leave, and answers probes.
+async fn hold(http: Option<SocketAddr>, asked: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
+    let door = http.map(http::listen).transpose().context("everything is removed")?;
+    let served = async {
+        match door {
+            Some(door) => door.serve_well().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = asked => Ok(ExitCode::SUCCESS),
+        error = served => Err(error).context("everything is removed, but probes cannot be answered"),
+    }
+}
+
+fn remove(pin_root: &Path, socket: &Path, stop: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    let lock = match acquire_existing(pin_root) {
         Ok(lock) => lock,
         Err(LockError::Absent { path }) => {
             writeln!(out, "nothing of Edgeloop is pinned at {}", path.display())?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
-        Err(LockError::Held { holder, .. }) if stop => stopped(&pin_root, &holder, &socket)?,
+        Err(LockError::Held { holder, .. }) if stop => stopped(pin_root, &holder, socket)?,
         Err(LockError::Held { holder, .. }) => {
             bail!(
                 "an agent serves from these maps: {holder}; stop it first, or let `cleanup --stop` ask it to leave"
@@ -55,11 +96,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let removed = remove_all(&lock)?;
     // A killed agent left it. All is removed before anything is printed: the reader may be gone.
-    remove_socket(&socket)?;
+    remove_socket(socket)?;
     let mut lines = removed.iter().map(|path| writeln!(out, "removed {}", path.display()));
     unless_closed(lines.try_for_each(|printed| printed))
-        .context("everything is removed, but could not be listed")?;
-    Ok(ExitCode::SUCCESS)
+        .context("everything is removed, but could not be listed")
 }
 
 /// Asks the holder to leave and waits for the lock. The holder has to be an agent: it listens at the agent's

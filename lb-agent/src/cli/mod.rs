@@ -8,8 +8,10 @@ pub mod plan;
 pub mod print;
 pub mod rules;
 pub mod run;
+mod signals;
 pub mod source;
 pub mod status;
+pub mod uninstall;
 
 use std::io;
 use std::process::ExitCode;
@@ -40,6 +42,8 @@ pub enum Command {
     Check(check::Args),
     /// Detach the programs and remove the maps.
     Cleanup(cleanup::Args),
+    /// Have all pods of a DaemonSet detach and remove, before it is deleted.
+    Uninstall(uninstall::Args),
 }
 
 /// How to print.
@@ -78,6 +82,7 @@ impl Cli {
             Command::Init(args) => init::run(args),
             Command::Check(args) => check::run(args),
             Command::Cleanup(args) => cleanup::run(args),
+            Command::Uninstall(args) => uninstall::run(args),
         }
     }
 }

@@ -18,7 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::clients::Clients;
-use super::{Newest, metrics};
+use super::{HTTP_CLIENTS, Newest, metrics};
 use crate::datapath::maps::counters::CounterReader;
 use crate::view::published::Published;
 
@@ -75,11 +75,23 @@ impl HttpDoor {
     /// # Errors
     /// When the listener cannot be used.
     pub(super) async fn serve(self, newest: Newest, counters: CounterReader, room: usize) -> io::Error {
+        self.answer(router(Known { newest, counters }), room).await
+    }
+
+    /// Serves for ever, without an agent: `/healthz` and `/readyz` are well.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub async fn serve_well(self) -> io::Error {
+        let well = Router::new().route("/healthz", get(async || ok())).route("/readyz", get(async || ok()));
+        self.answer(well, HTTP_CLIENTS).await
+    }
+
+    async fn answer(self, router: Router, room: usize) -> io::Error {
         let listener = match tokio::net::TcpListener::from_std(self.0) {
             Ok(listener) => listener,
             Err(error) => return error,
         };
-        let router = router(Known { newest, counters });
         let mut clients = Clients::new(room, STAY);
         loop {
             let Ok((stream, _)) = listener.accept().await else {

@@ -8,6 +8,7 @@ mod ending;
 mod facts;
 mod files;
 mod generations;
+mod hold;
 mod life;
 mod links;
 mod repair;

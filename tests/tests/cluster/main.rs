@@ -11,5 +11,6 @@ mod playground;
 mod pods;
 mod rights;
 mod stage;
+mod uninstall;
 mod watches;
 mod yurthub;

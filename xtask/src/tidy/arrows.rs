@@ -10,7 +10,7 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 20] = [
+const ROOMS: [Row; 21] = [
     ("shown", &[]),
     ("model", &["shown"]),
     ("suggest", &[]),
@@ -32,6 +32,7 @@ const ROOMS: [Row; 20] = [
     ),
     ("serve", &["datapath", "view", "plan", "model"]),
     ("check", &["datapath", "plan", "api", "shown"]),
+    ("uninstall", &["api", "shown"]),
     ("config", &["source", "plan", "store", "select", "model"]),
     (
         "run",

@@ -16,11 +16,16 @@ pub(super) struct Events {
     pub(super) asked: Vec<(u16, Value)>,
 }
 
-pub(super) async fn make(stream: &mut BufReader<TcpStream>, head: &str, events: &Mutex<Events>) -> Reply {
+/// The JSON behind this head.
+pub(super) async fn body(stream: &mut BufReader<TcpStream>, head: &str) -> Value {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).await.unwrap();
-    let event: Value = serde_json::from_slice(&body).unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+pub(super) async fn make(stream: &mut BufReader<TcpStream>, head: &str, events: &Mutex<Events>) -> Reply {
+    let event = body(stream, head).await;
     assert!(head.contains("content-type: application/json\r\n"), "{head}");
     let name = event["metadata"]["name"].as_str().unwrap().to_owned();
 

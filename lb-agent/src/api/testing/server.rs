@@ -34,6 +34,8 @@ struct Shared {
     asked: Mutex<Vec<String>>,
     heads: Mutex<Vec<String>>,
     events: Mutex<Events>,
+    /// Paths and bodies.
+    patches: Mutex<Vec<(String, Value)>>,
     /// Takes connections and requests, and responds to none.
     dead: Mutex<bool>,
 }
@@ -184,6 +186,11 @@ impl Server {
         self.shared.events.lock().unwrap().asked.clone()
     }
 
+    /// Every patch so far: the path, and what was sent.
+    pub(crate) fn patches(&self) -> Vec<(String, Value)> {
+        self.shared.patches.lock().unwrap().clone()
+    }
+
     pub(crate) fn die(&self, dead: bool) {
         *self.shared.dead.lock().unwrap() = dead;
     }
@@ -265,6 +272,11 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
                 return;
             }
             continue;
+        }
+        if head.starts_with("PATCH ") {
+            assert!(head.contains("content-type: application/strategic-merge-patch+json\r\n"), "{head}");
+            let patch = events::body(&mut stream, &head).await;
+            shared.patches.lock().unwrap().push((path.clone(), patch));
         }
         let reply = {
             let mut replies = shared.replies.lock().unwrap();
