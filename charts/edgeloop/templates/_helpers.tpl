@@ -1,4 +1,4 @@
-{{/* Names. */}}
+{{/* Names and labels. */}}
 {{- define "edgeloop.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
@@ -26,23 +26,30 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: agent
 {{- end }}
 
-{{- define "edgeloop.labels" -}}
-{{ include "edgeloop.selectorLabels" . }}
+{{/* A list of the root and a component. */}}
+{{- define "edgeloop.labelsOf" -}}
+{{- with index . 0 -}}
+app.kubernetes.io/name: {{ include "edgeloop.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: {{ index $ 1 }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
-
-{{- define "edgeloop.image" -}}
-{{- with .Values.image }}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
 {{- end }}
+
+{{- define "edgeloop.labels" -}}
+{{ include "edgeloop.labelsOf" (list . "agent") }}
+{{- end }}
+
+{{/* Fields that a version of Kubernetes does not know yet are left out. */}}
+{{- define "edgeloop.since" -}}
+{{- if semverCompare (printf ">=%s.0-0" (index . 1)) (index . 0).Capabilities.KubeVersion.Version }}yes{{ end }}
 {{- end }}
 
 {{/* The API server's address on each node: the value, else the distribution's own proxy. Empty: as pods get it. */}}
 {{- define "edgeloop.apiServer" -}}
 {{- $of := dict
-  "kubeadm" ""
   "k3s" "https://127.0.0.1:6444"
   "rke2" "https://127.0.0.1:6443"
   "k0s" "https://127.0.0.1:7443"
@@ -53,33 +60,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.apiServer | default (get $of .Values.distro) }}
 {{- end }}
 
-{{/*
-Bytes that maps of full size take twice, as one set takes the other's place when maps grow. A service port takes an
-element of services4 (192 bytes as kernels from 6.1 on allocate it), one of names (512) and a bucket of 16 in both.
-*/}}
-{{- define "edgeloop.mapBytes" -}}
-{{- $services := .Values.maxServices | int64 | default 16384 }}
-{{- $backends := .Values.maxBackends | int64 | default 262144 }}
-{{- mul 2 (add (mul $services 736) (mul $backends 16)) }}
+{{/* Topologies by flag: those of the value `topology`, and the loop order for what `dns.keepLocal` names. */}}
+{{- define "edgeloop.topology" -}}
+{{- $topology := dict }}
+{{- range .Values.dns.keepLocal }}
+{{- $_ := set $topology . "kubernetes.io/hostname, openyurt.io/nodepool, *" }}
 {{- end }}
-
-{{/* The agent's own memory: what it starts with, and what it knows of Services and endpoints. */}}
-{{- define "edgeloop.ownBytes" -}}
-{{- $services := .Values.maxServices | int64 | default 16384 }}
-{{- $backends := .Values.maxBackends | int64 | default 262144 }}
-{{- add 33554432 (mul $services 1024) (mul $backends 128) }}
-{{- end }}
-
-{{- define "edgeloop.resources" -}}
-{{- if .Values.resources }}
-{{- toYaml .Values.resources }}
-{{- else }}
-{{- $maps := include "edgeloop.mapBytes" . | int64 }}
-{{- $own := include "edgeloop.ownBytes" . | int64 }}
-requests:
-  cpu: 10m
-  memory: {{ div (add 33554432 (div $maps 4)) 1048576 }}Mi
-limits:
-  memory: {{ div (add $own $maps 1048575) 1048576 }}Mi
-{{- end }}
+{{- toJson (merge (deepCopy .Values.topology) $topology) }}
 {{- end }}

@@ -59,13 +59,14 @@ impl Finding {
     }
 }
 
-/// 0 where all is well, 1 where something is degraded, 3 where the agent will not work. (2 is a wrong flag.)
+/// 0 where all is well or better than `fails`, 1 where something is degraded, 3 where the agent will not work. (2 is a
+/// wrong flag.)
 #[must_use]
-pub fn exit_code(findings: &[Finding]) -> u8 {
+pub fn exit_code(findings: &[Finding], fails: State) -> u8 {
     match findings.iter().map(|finding| finding.state).max() {
-        None | Some(State::Ok) => 0,
-        Some(State::Degraded) => 1,
+        Some(State::Degraded) if fails <= State::Degraded => 1,
         Some(State::Missing) => 3,
+        None | Some(State::Ok | State::Degraded) => 0,
     }
 }
 
@@ -78,13 +79,15 @@ mod tests {
         let ok = Finding::ok("a", "b");
         let degraded = Finding::degraded("a", "b", "c", "d");
         let missing = Finding::missing("a", "b", "c", "d");
-        for (findings, code) in [
-            (vec![], 0),
-            (vec![ok.clone()], 0),
-            (vec![ok.clone(), degraded.clone()], 1),
-            (vec![missing, degraded, ok], 3),
+        for (findings, fails, code) in [
+            (vec![], State::Degraded, 0),
+            (vec![ok.clone()], State::Degraded, 0),
+            (vec![ok.clone(), degraded.clone()], State::Degraded, 1),
+            (vec![ok.clone(), degraded.clone()], State::Missing, 0),
+            (vec![missing.clone(), degraded.clone(), ok.clone()], State::Degraded, 3),
+            (vec![missing, degraded, ok], State::Missing, 3),
         ] {
-            assert_eq!(exit_code(&findings), code, "{findings:?}");
+            assert_eq!(exit_code(&findings, fails), code, "{findings:?}, {fails:?}");
         }
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 
-use crate::check::{Question, check, exit_code};
+use crate::check::{Question, State, check, exit_code};
 use crate::cli::print::check::text;
 use crate::cli::source::ApiArgs;
 use crate::config::{Manifests, PIN_ROOT};
@@ -34,8 +35,20 @@ pub struct Args {
     /// How many backends the maps are to have room for, if not by need.
     #[arg(long, env = "EDGELOOP_MAX_BACKENDS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     max_backends: Option<u32>,
+    /// What makes the exit status another than 0.
+    #[arg(long, env = "EDGELOOP_FAIL_ON", value_name = "STATE", value_enum, default_value_t)]
+    fail_on: FailOn,
     #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
     output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Anything that is not well: 1 where something is degraded, 3 where the agent will not work
+    #[default]
+    Degraded,
+    /// 3 where the agent will not work
+    Missing,
 }
 
 /// Prints what this machine has of what the agent needs. Exits with 0 when all is well, 1 when something is
@@ -44,7 +57,7 @@ pub struct Args {
 /// # Errors
 /// When flags contradict one another, or nothing can be printed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { source, api, cgroup, pin_root, max_services, max_backends, output } = args;
+    let Args { source, api, cgroup, pin_root, max_services, max_backends, fail_on, output } = args;
     let config = api.settle(source.is_some().then_some("--source"))?;
     let sizes = Sizes { frontends: max_services, backends: max_backends };
     let question = Question {
@@ -65,5 +78,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Output::Json => [json::pretty(&findings)?, b"\n".to_vec()].concat(),
     };
     unless_closed(std::io::stdout().write_all(&out)).context("could not write what was found")?;
-    Ok(ExitCode::from(exit_code(&findings)))
+    let fails = match fail_on {
+        FailOn::Degraded => State::Degraded,
+        FailOn::Missing => State::Missing,
+    };
+    Ok(ExitCode::from(exit_code(&findings, fails)))
 }

@@ -1,0 +1,42 @@
+{{/*
+Maps are charged to the agent's memory cgroup, so its limit has to have room for them. The sizes are those of the
+maps, or what the agent makes by need for 10,000 Services with 100,000 endpoints.
+*/}}
+{{- define "edgeloop.servicePorts" -}}
+{{- .Values.maxServices | int64 | default 16384 }}
+{{- end }}
+
+{{- define "edgeloop.backends" -}}
+{{- .Values.maxBackends | int64 | default 262144 }}
+{{- end }}
+
+{{/*
+Bytes of full maps. A service port takes an element of services4 and one of names, which kernels from 6.1 on allocate
+as 192 and 512 bytes, and a bucket of 16 bytes in both; a backend takes 16. Everything else is far below 1 MiB.
+*/}}
+{{- define "edgeloop.mapBytes" -}}
+{{- add (mul (include "edgeloop.servicePorts" . | int64) 736) (mul (include "edgeloop.backends" . | int64) 16) 1048576 }}
+{{- end }}
+
+{{/* Bytes of the agent itself: what it starts with, and what it knows of each service port and each backend. */}}
+{{- define "edgeloop.ownBytes" -}}
+{{- add 25165824 (mul (include "edgeloop.servicePorts" . | int64) 1024) (mul (include "edgeloop.backends" . | int64) 128) }}
+{{- end }}
+
+{{/*
+Limit: the agent at its peak, and two sets of full maps, since one takes the other's place when they grow or their
+layout changes. Request: what a small cluster takes, and a quarter of a set.
+*/}}
+{{- define "edgeloop.resources" -}}
+{{- if .Values.resources }}
+{{- toYaml .Values.resources }}
+{{- else }}
+{{- $maps := include "edgeloop.mapBytes" . | int64 }}
+{{- $own := include "edgeloop.ownBytes" . | int64 -}}
+requests:
+  cpu: 10m
+  memory: {{ div (add 25165824 (div $maps 4)) 1048576 }}Mi
+limits:
+  memory: {{ div (add $own $maps $maps 1048575) 1048576 }}Mi
+{{- end }}
+{{- end }}
