@@ -1,13 +1,13 @@
 //! The flags that say what the operator wants decided differently.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clap::ValueEnum;
 
 use crate::model::ObjectName;
 use crate::select::nodes::PoolKeys;
-use crate::select::topology::OnInvalid;
+use crate::select::topology::{Invalid, OnInvalid, Topology};
 use crate::store::Rules;
 
 /// Shared by all commands that decide: a plan is only true under the rules of the agent.
@@ -16,6 +16,11 @@ pub struct RuleArgs {
     /// Leave this Service to kube-proxy; may be repeated
     #[arg(long, value_name = "NAMESPACE/NAME", value_delimiter = ',', env = "EDGELOOP_EXCLUDE_SERVICE")]
     exclude_service: Vec<String>,
+
+    /// Give this Service a topology, as if its annotation said so; an annotation of its own goes first; may be
+    /// repeated, in the variable with semicolons between
+    #[arg(long, value_name = "NAMESPACE/NAME=KEYS", value_delimiter = ';', env = "EDGELOOP_TOPOLOGY")]
+    topology: Vec<String>,
 
     /// Let ordered topologies name this node label; may be repeated
     #[arg(long, value_name = "KEY", value_delimiter = ',', env = "EDGELOOP_TOPOLOGY_LABEL")]
@@ -50,25 +55,46 @@ pub enum RuleError {
     #[error("--exclude-service {written:?}: write it as NAMESPACE/NAME")]
     NotAService { written: String },
 
+    #[error("--topology {written:?}: write it as NAMESPACE/NAME=KEYS, such as {EXAMPLE}")]
+    NotATopology { written: String },
+
+    #[error("--topology {written:?} is not understood: {invalid}")]
+    Topology { written: String, invalid: Invalid },
+
+    #[error("--topology names Service {service} twice: give it one")]
+    Twice { service: ObjectName },
+
+    #[error("Service {service} has a --topology, and --exclude-service leaves it alone: give it one of them")]
+    ExcludedToo { service: ObjectName },
+
     #[error("{flag} {written:?} is not a label key, such as topology.kubernetes.io/zone")]
     NotALabel { flag: &'static str, written: String },
 }
+
+const EXAMPLE: &str = "kube-system/kube-dns=\"kubernetes.io/hostname, openyurt.io/nodepool, *\"";
 
 impl RuleArgs {
     /// Blanks around a value do not count, and an empty one counts as not given: an environment variable
     /// cannot be given without a value.
     ///
     /// # Errors
-    /// A value is not the name of a Service, or not a label key.
+    /// A value is not the name of a Service, not a label key, or not a topology; or two of them contradict one another.
     pub fn settle(self) -> Result<Rules, RuleError> {
-        let Self { exclude_service, topology_label, pool_label, on_invalid_topology } = self;
+        let Self { exclude_service, topology, topology_label, pool_label, on_invalid_topology } = self;
         let excluded: Result<BTreeSet<ObjectName>, RuleError> =
-            given(&exclude_service).map(service).collect();
+            given(&exclude_service).map(excluded).collect();
+        let excluded = excluded?;
         let labels: Result<Vec<Arc<str>>, RuleError> =
             given(&topology_label).map(|key| label("--topology-label", key)).collect();
+        let labels = labels?;
+        let topologies = topologies(&topology, &labels)?;
+        if let Some(service) = topologies.keys().find(|service| excluded.contains(service)) {
+            return Err(RuleError::ExcludedToo { service: service.clone() });
+        }
         Ok(Rules {
-            excluded: excluded?,
-            topology_labels: labels?,
+            excluded,
+            topology_labels: labels,
+            topologies,
             on_invalid: match on_invalid_topology {
                 OnInvalidTopology::Unfiltered => OnInvalid::Unfiltered,
                 OnInvalidTopology::Refuse => OnInvalid::Refuse,
@@ -82,12 +108,35 @@ fn given(written: &[String]) -> impl Iterator<Item = &str> {
     written.iter().map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-fn service(written: &str) -> Result<ObjectName, RuleError> {
-    match written.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(ObjectName::new(namespace, name))
+fn excluded(written: &str) -> Result<ObjectName, RuleError> {
+    service(written).ok_or_else(|| RuleError::NotAService { written: written.to_owned() })
+}
+
+fn service(written: &str) -> Option<ObjectName> {
+    let (namespace, name) = written.split_once('/')?;
+    let is_name = !namespace.is_empty() && !name.is_empty() && !name.contains('/');
+    is_name.then(|| ObjectName::new(namespace, name))
+}
+
+fn topologies(written: &[String], labels: &[Arc<str>]) -> Result<BTreeMap<ObjectName, Arc<str>>, RuleError> {
+    let mut topologies = BTreeMap::new();
+    for written in given(written) {
+        let (service, keys) = topology(written, labels)?;
+        if topologies.insert(service.clone(), keys).is_some() {
+            return Err(RuleError::Twice { service });
         }
-        _ => Err(RuleError::NotAService { written: written.to_owned() }),
+    }
+    Ok(topologies)
+}
+
+fn topology(written: &str, labels: &[Arc<str>]) -> Result<(ObjectName, Arc<str>), RuleError> {
+    let not_one = || RuleError::NotATopology { written: written.to_owned() };
+    let (name, keys) = written.split_once('=').ok_or_else(not_one)?;
+    let (name, keys) = (service(name.trim()).ok_or_else(not_one)?, keys.trim());
+    match Topology::parse(Some(keys), labels) {
+        Topology::None => Err(not_one()),
+        Topology::Invalid(invalid) => Err(RuleError::Topology { written: written.to_owned(), invalid }),
+        Topology::Hard(_) | Topology::Ordered(_) => Ok((name, keys.into())),
     }
 }
 
@@ -159,6 +208,26 @@ mod tests {
     }
 
     #[test]
+    fn a_topology_is_given_to_a_service_by_name() {
+        let rules = settle(&[
+            "--topology=kube-system/kube-dns=kubernetes.io/hostname, openyurt.io/nodepool, *",
+            "--topology= default/web = openyurt.io/nodepool ; default/api=example.com/rack;",
+            "--topology-label=example.com/rack",
+        ]);
+        let topologies = rules.unwrap().topologies;
+        let given: Vec<String> =
+            topologies.iter().map(|(service, keys)| format!("{service}={keys}")).collect();
+        assert_eq!(
+            given,
+            [
+                "default/api=example.com/rack",
+                "default/web=openyurt.io/nodepool",
+                "kube-system/kube-dns=kubernetes.io/hostname, openyurt.io/nodepool, *",
+            ]
+        );
+    }
+
+    #[test]
     fn only_the_default_pool_label_has_a_fallback() {
         for (written, preferred, has_fallback) in [
             ("--pool-label=example.com/site", "example.com/site", false),
@@ -192,9 +261,35 @@ mod tests {
                 "--pool-label=a/b/c",
                 "--pool-label \"a/b/c\" is not a label key, such as topology.kubernetes.io/zone",
             ),
+            (
+                "--topology=a/b",
+                "--topology \"a/b\": write it as NAMESPACE/NAME=KEYS, such as kube-system/kube-dns=\"kubernetes.io/hostname, openyurt.io/nodepool, *\"",
+            ),
+            (
+                "--topology=a/b=",
+                "--topology \"a/b=\": write it as NAMESPACE/NAME=KEYS, such as kube-system/kube-dns=\"kubernetes.io/hostname, openyurt.io/nodepool, *\"",
+            ),
+            (
+                "--topology=dns=*",
+                "--topology \"dns=*\": write it as NAMESPACE/NAME=KEYS, such as kube-system/kube-dns=\"kubernetes.io/hostname, openyurt.io/nodepool, *\"",
+            ),
+            (
+                "--topology=a/b=*, kubernetes.io/hostname",
+                "--topology \"a/b=*, kubernetes.io/hostname\" is not understood: \"*\" (item 1) may only stand last",
+            ),
+            (
+                "--topology=a/b=rack",
+                "--topology \"a/b=rack\" is not understood: \"rack\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            ),
+            ("--topology=a/b=*;a/b=*", "--topology names Service a/b twice: give it one"),
         ] {
             assert_eq!(settle(&[flag]).unwrap_err().to_string(), says);
         }
+        let both = settle(&["--topology=a/b=*", "--exclude-service=a/b"]).unwrap_err().to_string();
+        assert_eq!(
+            both,
+            "Service a/b has a --topology, and --exclude-service leaves it alone: give it one of them"
+        );
     }
 
     #[test]

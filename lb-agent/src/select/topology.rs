@@ -96,6 +96,12 @@ impl Topology {
         self.keys().iter().any(|key| matches!(key, Key::Pool | Key::Label(_)))
     }
 
+    /// Whether there are nodes that this never goes to, however much is missing nearby.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        !self.keys().is_empty() && !self.keys().contains(&Key::Any)
+    }
+
     /// Every node label that this reads, each once.
     #[must_use]
     pub fn label_keys(&self, pool_keys: &PoolKeys) -> Vec<Arc<str>> {

@@ -7,6 +7,7 @@ mod nodes;
 mod ports;
 mod services;
 mod slices;
+mod topologies;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use crate::select::topology::{OnInvalid, Topology};
 use claims::Claims;
 pub use known::{Known, Unknown};
 pub use ports::{Disposition, LeaveWhy, Port};
+pub use topologies::{ByFlag, Effect};
 
 /// What the operator settled.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub struct Rules {
     pub topology_labels: Vec<Arc<str>>,
     pub on_invalid: OnInvalid,
     pub pool_keys: PoolKeys,
+    /// Topologies that Services have without an annotation of their own, as written.
+    pub topologies: BTreeMap<ObjectName, Arc<str>>,
 }
 
 /// A Service and its topology, parsed once.

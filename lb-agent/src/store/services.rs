@@ -18,7 +18,8 @@ impl Store {
         let new = service.addresses.clone();
         let owners = self.owners(self.addresses(&name).into_iter().chain(new));
         self.forget_service(&name);
-        let topology = Topology::parse(service.topology.as_deref(), &self.rules.topology_labels);
+        let written = self.by_flag(&service).or(service.topology.as_ref());
+        let topology = Topology::parse(written.map(|keys| &**keys), &self.rules.topology_labels);
         let entry = Entry { service, topology };
         for key in self.label_keys(&entry) {
             self.readers.entry(key).or_default().insert(name.clone());

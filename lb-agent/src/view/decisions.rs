@@ -12,7 +12,7 @@ use crate::select::topology::Topology;
 use crate::shown::{Quoted, shown};
 use crate::store::{Disposition, Port, Store, Unknown};
 
-use super::refused;
+use super::{dns, refused, topologies};
 
 /// Everything that a node decides. Its JSON is an interface: fields may be added, none may go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +40,9 @@ pub struct ServicePort {
     pub port: u16,
     /// The annotation as written, as far as it is shown.
     pub topology: Option<String>,
+    /// The topology that it has by flag instead, as far as it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topology_by_flag: Option<String>,
     pub outcome: Action,
     /// Why it is left alone, refused, waits, or is decided on a part of what it reads.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +60,9 @@ pub struct ServicePort {
     /// How connections can get past the topology.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub around: Option<&'static str>,
+    /// What a topology that goes no further does to DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -134,6 +140,10 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         (Action::Refuse, Ok(decision)) => why.or_else(|| refused::why(store, port, decision)),
         (Action::Refuse | Action::Forward | Action::Leave | Action::Wait, _) => why,
     };
+    let dns = match disposition {
+        Disposition::Serve(decision) => dns::is_out_of_reach(port, decision),
+        Disposition::Leave(_) | Disposition::Keep { .. } => false,
+    };
     let left_alone = matches!(disposition, Disposition::Leave(_));
     let has_topology = **topology != Topology::None;
     ServicePort {
@@ -144,6 +154,7 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         cluster_ip: dialled.address.ip().to_string(),
         port: dialled.address.port(),
         topology: service.topology.as_deref().map(shown),
+        topology_by_flag: store.by_flag(service).map(|keys| shown(keys)),
         outcome,
         why,
         backends,
@@ -154,6 +165,7 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
             Topology::None | Topology::Hard(_) | Topology::Ordered(_) => None,
         },
         around: (has_topology && !left_alone && service.reachable_around).then_some(AROUND),
+        dns: dns.then_some(dns::OUT_OF_REACH),
     }
 }
 
@@ -176,9 +188,17 @@ fn sets(decision: &Decision<'_>, nodes: &NodeIndex) -> (Vec<String>, Vec<Exclude
 fn ignored(store: &Store) -> Vec<Ignored> {
     let services = store.services().filter_map(|(service, topology)| ignored_service(service, topology));
     let slices = store.slices().filter_map(|slice| ignored_slice(slice, store));
-    let mut ignored: Vec<Ignored> = services.chain(slices).collect();
+    let by_flag = topologies::by_flag(store).into_iter().filter_map(ignored_topology);
+    let mut ignored: Vec<Ignored> = services.chain(slices).chain(by_flag).collect();
     ignored.sort_unstable();
     ignored
+}
+
+fn ignored_topology(topology: topologies::Topology) -> Option<Ignored> {
+    let topologies::Topology { service, keys, effect } = topology;
+    let why = effect.why_not()?;
+    let object = format!("--topology {service}={keys}");
+    Some(Ignored { object, why: why.to_owned(), diagnostic: None })
 }
 
 fn ignored_service(service: &Service, topology: &Topology) -> Option<Ignored> {

@@ -75,6 +75,8 @@ pub enum Reason {
     NotCovered,
     /// The Service has a topology, and addresses that lead around it.
     ReachableAround,
+    /// A DNS Service whose strict topology leaves this node without an endpoint.
+    DnsOutOfReach,
     /// Left alone, as the operator or the owner wishes.
     LeftAlone,
     /// The kernel refused a write.
@@ -96,7 +98,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
@@ -106,6 +108,7 @@ impl Reason {
         Self::NoRoom,
         Self::NotCovered,
         Self::ReachableAround,
+        Self::DnsOutOfReach,
         Self::LeftAlone,
         Self::WriteFailed,
         Self::Kernel,
@@ -130,6 +133,7 @@ impl Reason {
             Self::NoRoom => "no-room",
             Self::NotCovered => "not-covered",
             Self::ReachableAround => "reachable-around",
+            Self::DnsOutOfReach => "dns-out-of-reach",
             Self::LeftAlone => "left-alone",
             Self::WriteFailed => "write-failed",
             Self::Kernel => "kernel",
@@ -158,6 +162,7 @@ impl Reason {
             | Self::Unread
             | Self::NotCovered
             | Self::ReachableAround
+            | Self::DnsOutOfReach
             | Self::LeftOut
             | Self::Duplicate
             | Self::Connection => Severity::Warning,

@@ -3,6 +3,7 @@
 pub mod by_service;
 pub mod decisions;
 pub mod diagnostic;
+mod dns;
 pub mod json;
 pub mod kernel;
 pub mod of_service;
@@ -11,3 +12,4 @@ pub mod published;
 mod refused;
 pub mod reported;
 pub mod status;
+pub mod topologies;

@@ -8,6 +8,7 @@ use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
 
 use super::decisions::why_skipped;
 use super::diagnostic::{Diagnostic, Reason};
+use super::dns;
 
 /// The diagnostics of one Service, each once. `mirror` is what the kernel holds, as soon as maps
 /// are open; `failed` is why the Service could not be written, if so.
@@ -39,6 +40,11 @@ pub fn of_service(
     for port in store.ports(name) {
         found.extend(of_port(&port));
         found.extend(left_out(&port));
+        if let Disposition::Serve(decision) = &port.disposition
+            && dns::is_out_of_reach(&port, decision)
+        {
+            found.push((Reason::DnsOutOfReach, dns::OUT_OF_REACH.to_owned()));
+        }
     }
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     for (reason, message) in found {

@@ -13,6 +13,7 @@ use super::by_service::ByService;
 use super::diagnostic::{Counts, Diagnostic, Reason};
 use super::of_source::of_source;
 use super::reported::Reported;
+use super::topologies::{Topology, by_flag};
 
 /// A writer that publishes nothing for longer is stuck. It publishes about every second; a pass
 /// over a whole cluster takes a few.
@@ -34,6 +35,8 @@ pub struct Published {
     pub maps: Option<MapFill>,
     pub passes: u64,
     pub diagnostics: ByService,
+    /// Those that were given by flag.
+    pub topologies: Vec<Topology>,
     /// What keeps maps or programs from being as they should be.
     pub kernel_error: Option<Arc<str>>,
 }
@@ -123,6 +126,7 @@ impl Published {
             maps: None,
             passes: 0,
             diagnostics: ByService::default(),
+            topologies: by_flag(store),
             kernel_error: None,
         }
     }

@@ -7,6 +7,7 @@ use crate::shown::{line, shown};
 
 use super::diagnostic::{Diagnostic, Reason};
 use super::published::{NodeLabels, Published, WaitsFor};
+use super::topologies::Topology;
 
 /// What a running agent knows beyond what the maps show.
 ///
@@ -27,6 +28,8 @@ pub struct AgentView {
     /// How a refused connection fails: ECONNREFUSED from `connect`, or by way of loopback port 0.
     pub refuses_by: Option<String>,
     pub passes: u64,
+    /// Those that were given by flag.
+    pub topologies: Vec<Topology>,
     /// The severe ones first.
     pub diagnostics: Vec<Diagnostic>,
     /// Present where an API server is the source.
@@ -73,6 +76,7 @@ impl AgentView {
             waits_for: waits_for.to_vec(),
             refuses_by: refuses_by.map(str::to_owned),
             passes: *passes,
+            topologies: published.topologies.clone(),
             diagnostics: diagnostics(published),
             api: match report.report() {
                 SourceReport::Files(_) => None,

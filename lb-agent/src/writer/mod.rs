@@ -22,6 +22,7 @@ use crate::source::Batch;
 use crate::store::Store;
 use crate::view::published::{AgentState, MapFill, NodeFacts, Published};
 use crate::view::reported::Reported;
+use crate::view::topologies::by_flag;
 
 use due::Due;
 use grace::GracePeriods;
@@ -249,6 +250,7 @@ impl Writer {
             maps: self.lifecycle.mirror().map(MapFill::of),
             passes: self.passes,
             diagnostics: self.notices.diagnostics().clone(),
+            topologies: by_flag(&self.store),
             kernel_error: match &self.health {
                 Health::Starting | Health::Serving => self.lifecycle.attention().map(Into::into),
                 Health::Failing(error) => Some(Arc::clone(error)),

@@ -62,12 +62,21 @@ fn ports(service_ports: &[ServicePort]) -> String {
             name(port),
             port.protocol.to_owned(),
             dialled(port),
-            port.topology.as_deref().filter(|written| !written.is_empty()).unwrap_or("-").to_owned(),
+            topology(port),
             outcome(port.outcome).to_owned(),
             backends(port),
         ]);
     }
     table.trim_fmt()
+}
+
+/// What decides: as written, or by flag.
+fn topology(port: &ServicePort) -> String {
+    match (&port.topology_by_flag, port.topology.as_deref()) {
+        (Some(keys), _) => format!("{keys} (by flag)"),
+        (None, Some("") | None) => "-".to_owned(),
+        (None, Some(written)) => written.to_owned(),
+    }
 }
 
 /// As Kubernetes names a port of a Service: by its name, or by its number where it has none.
@@ -123,9 +132,9 @@ fn excluded(port: &ServicePort) -> Vec<String> {
 }
 
 fn remarks(port: &ServicePort) -> Vec<String> {
-    let ServicePort { why, untouched, invalid, around, .. } = port;
+    let ServicePort { why, untouched, invalid, around, dns, .. } = port;
     let invalid = invalid.as_ref().map(|item| format!("the topology is not understood: {item}"));
-    let sentences = [why.as_deref(), *untouched, invalid.as_deref(), *around];
+    let sentences = [why.as_deref(), *untouched, invalid.as_deref(), *around, *dns];
     sentences.into_iter().flatten().map(|sentence| format!("  {}: {sentence}", subject(port))).collect()
 }
 

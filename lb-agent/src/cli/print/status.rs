@@ -1,5 +1,6 @@
 //! Status as text and as JSON.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets};
@@ -10,6 +11,7 @@ use crate::view::diagnostic::Diagnostic;
 use crate::view::kernel::KernelView;
 use crate::view::published::NodeLabels;
 use crate::view::status::{AgentView, ApiKind};
+use crate::view::topologies::{ByFlag, Topology};
 
 /// Everything that `lb-agent status` knows.
 #[derive(Clone, Debug, Serialize)]
@@ -43,7 +45,11 @@ pub fn text(status: &Status) -> String {
         line(&mut out, "agent", "none replies; the kernel goes on with what it has");
     }
     match &status.kernel {
-        Some(kernel) => out += &kernel_text(kernel),
+        Some(kernel) => {
+            let given = status.agent.iter().flat_map(|agent| &agent.topologies);
+            let used = given.filter(|topology| topology.effect == ByFlag::Used);
+            out += &kernel_text(kernel, &used.map(|topology| topology.service.as_str()).collect());
+        }
         None => line(&mut out, "kernel", "nothing is pinned"),
     }
     line(&mut out, "untouched", &status.not_covered.join("; "));
@@ -74,6 +80,10 @@ fn agent_text(agent: &AgentView) -> String {
     if let Some(how) = &agent.refuses_by {
         line(&mut out, "refuses", &format!("by {how}"));
     }
+    for Topology { service, keys, effect } in &agent.topologies {
+        let but = effect.why_not().map(|why| format!(", without effect: {why}")).unwrap_or_default();
+        line(&mut out, "topology", &format!("{service}: {keys} (by flag{but})"));
+    }
     for Diagnostic { severity, about, reason, message } in &agent.diagnostics {
         let text = format!("{}: {about}: {message} ({})", severity.label(), reason.label());
         line(&mut out, "diagnostic", &text);
@@ -92,7 +102,8 @@ fn kind_text(kind: &ApiKind) -> String {
     format!("{kind}: {state} since {since}{holds}{failure}")
 }
 
-fn kernel_text(kernel: &KernelView) -> String {
+/// `by_flag` are the Services whose topology was given by flag.
+fn kernel_text(kernel: &KernelView, by_flag: &BTreeSet<&str>) -> String {
     let mut out = String::new();
     let held = kernel.held_by.as_deref().unwrap_or("no agent");
     line(&mut out, "pins", &format!("{}, layout {}, held by {held}", kernel.pin_root, kernel.layout));
@@ -124,12 +135,12 @@ fn kernel_text(kernel: &KernelView) -> String {
     line(&mut out, "outcome", &format!("lookup_retries: {}", kernel.lookup_retries));
     line(&mut out, "outcome", &format!("stale_region_reads: {}", kernel.stale_region_reads));
     out += "\n";
-    out += &services_table(kernel);
+    out += &services_table(kernel, by_flag);
     out += "\n\n";
     out
 }
 
-fn services_table(kernel: &KernelView) -> String {
+fn services_table(kernel: &KernelView, by_flag: &BTreeSet<&str>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["SERVICE", "PORT", "ADDRESS", "TOPOLOGY", "OUTCOME", "BACKENDS"]);
@@ -139,7 +150,11 @@ fn services_table(kernel: &KernelView) -> String {
             (namespace, name) => format!("{namespace}/{name}"),
         };
         let address = format!("{}/{}", service.address, service.protocol);
-        let topology = if service.topology { "yes" } else { "-" };
+        let topology = match service.topology {
+            true if by_flag.contains(&*name) => "by flag",
+            true => "yes",
+            false => "-",
+        };
         let port = if service.port_name.is_empty() { "-" } else { &service.port_name };
         let backends = service.backends.join(" ");
         table.add_row([&name, port, &address, topology, &service.outcome, &backends]);

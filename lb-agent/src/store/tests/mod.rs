@@ -9,6 +9,7 @@ mod claims;
 mod dirty;
 mod nodes;
 mod ports;
+mod topologies;
 mod unread;
 
 use std::net::{IpAddr, Ipv4Addr};
