@@ -1,6 +1,7 @@
 //! A real control plane as the source of the agents.
 
 mod bench;
+mod chart;
 mod events;
 mod faults;
 mod in_pod;

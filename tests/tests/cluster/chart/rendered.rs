@@ -1,0 +1,184 @@
+//! What the chart renders is what the agent takes, for all values that are tried.
+
+use std::collections::BTreeSet;
+
+use clap::Parser as _;
+use lb_agent::cli::Cli;
+use serde_json::{Value, json};
+
+use super::*;
+
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn helm_finds_no_fault_in_the_chart() {
+    for (name, flags) in value_sets("1.36.0").unwrap() {
+        let mut lint = helm(&["lint", "--strict"]).unwrap();
+        let output = lint.arg(folder().unwrap()).args(flags).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// With the program's own parser: the flags, and the variables that it would read them from.
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn every_containers_arguments_are_those_of_its_command() {
+    let mut commands = BTreeSet::new();
+    for (name, flags) in value_sets("1.36.0").unwrap() {
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        for (_, pod) in pods(&rendered("1.36.0", &flags).unwrap()) {
+            for container in containers(&pod) {
+                let mut line = vec!["lb-agent".to_owned()];
+                line.extend(words(&container["args"]).into_iter().map(str::to_owned));
+                let command = line.get(1).cloned().unwrap_or_default();
+                if command == "run" {
+                    line.extend(of_variables(&container));
+                }
+                let parsed = Cli::try_parse_from(&line);
+                assert!(parsed.is_ok(), "{name}: {line:?}: {}", parsed.unwrap_err());
+                commands.insert(command);
+            }
+        }
+    }
+    let all = ["check", "init", "run", "status", "uninstall"].map(str::to_owned);
+    assert_eq!(commands, BTreeSet::from(all));
+}
+
+fn of_variables(container: &Value) -> Vec<String> {
+    let variables = container["env"].as_array().cloned().unwrap_or_default();
+    let flags = variables.iter().filter_map(|variable| {
+        let flag = variable["name"].as_str()?.strip_prefix("EDGELOOP_")?.to_lowercase().replace('_', "-");
+        // The log is no flag. What a field gives is the name of a node here.
+        (flag != "log").then(|| format!("--{flag}={}", variable["value"].as_str().unwrap_or("n1")))
+    });
+    flags.collect()
+}
+
+/// Read by `lb-agent cleanup` and `lb-agent status` in the same container, so they are no arguments of `run`.
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn what_other_commands_read_is_in_variables() {
+    let pod = agent_pod("1.36.0", &["--set", "http.port=10280,bpf.pinRoot=/sys/fs/bpf/other"]).unwrap();
+    let agent = &pod["spec"]["containers"][0];
+    assert_eq!(agent["name"], "agent");
+    assert_eq!(agent["args"], json!(["run", "--audit-interval=120", "--on-invalid-topology=unfiltered"]));
+    assert_eq!(
+        agent["env"],
+        json!([
+            {"name": "EDGELOOP_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "EDGELOOP_PIN_ROOT", "value": "/sys/fs/bpf/other"},
+            {"name": "EDGELOOP_LOG", "value": "info"},
+            {"name": "EDGELOOP_HTTP", "value": "127.0.0.1:10280"},
+        ])
+    );
+}
+
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn a_distribution_is_the_address_of_its_own_proxy_and_the_value_wins() {
+    for (flags, address) in [
+        ("distro=", None),
+        ("distro=kubeadm", None),
+        ("distro=k3s", Some("https://127.0.0.1:6444")),
+        ("distro=rke2", Some("https://127.0.0.1:6443")),
+        ("distro=k0s", Some("https://127.0.0.1:7443")),
+        ("distro=talos", Some("https://127.0.0.1:7445")),
+        ("distro=kubeedge", Some("http://127.0.0.1:10550")),
+        ("distro=openyurt", Some("http://127.0.0.1:10261")),
+        ("distro=k3s,apiServer=https://10.0.0.1:6443", Some("https://10.0.0.1:6443")),
+    ] {
+        let objects = rendered("1.36.0", &["--set", flags]).unwrap();
+        let asks = ["run", "check", "uninstall"];
+        let mut found = 0;
+        for container in pods(&objects).iter().flat_map(|(_, pod)| containers(pod)) {
+            let arguments = words(&container["args"]);
+            if !asks.contains(&arguments[0]) {
+                continue;
+            }
+            let flag = arguments.iter().find_map(|argument| argument.strip_prefix("--api-server="));
+            assert_eq!(flag, address, "{flags}: {arguments:?}");
+            found += 1;
+        }
+        assert_eq!(found, asks.len(), "{flags}");
+    }
+}
+
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn every_pod_runs_on_every_linux_node_and_needs_no_cluster_network() {
+    let objects = rendered("1.36.0", &[]).unwrap();
+    for (kind, pod) in pods(&objects) {
+        assert_eq!(pod["hostNetwork"], true, "{kind}");
+        assert_eq!(pod["dnsPolicy"], "Default", "{kind}");
+        assert_eq!(pod["enableServiceLinks"], false, "{kind}");
+        assert_eq!(pod["priorityClassName"], "system-node-critical", "{kind}");
+        assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]), "{kind}");
+        assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/os": "linux"}), "{kind}");
+    }
+    let edge = agent_pod("1.36.0", &["--set", "distro=kubeedge"]).unwrap();
+    let selector = json!({"kubernetes.io/os": "linux", "node-role.kubernetes.io/edge": ""});
+    assert_eq!(edge["spec"]["nodeSelector"], selector);
+}
+
+/// By hand: 24 MiB, and for each service port 1,024 bytes of the agent and twice 736 of maps, for each backend
+/// 128 and twice 16, and twice 1 MiB.
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn the_memory_limit_has_room_for_two_sets_of_full_maps() {
+    for (flags, limit) in [
+        ("maxServices=0,maxBackends=0", "105Mi"),
+        ("maxServices=1024,maxBackends=4096", "30Mi"),
+        ("maxServices=100000,maxBackends=1000000", "417Mi"),
+    ] {
+        let pod = agent_pod("1.36.0", &["--set", flags]).unwrap();
+        assert_eq!(pod["spec"]["containers"][0]["resources"]["limits"], json!({"memory": limit}), "{flags}");
+    }
+    let own = agent_pod("1.36.0", &["--set", "resources.limits.memory=1Gi"]).unwrap();
+    assert_eq!(own["spec"]["containers"][0]["resources"], json!({"limits": {"memory": "1Gi"}}));
+}
+
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn a_digest_wins_over_a_tag() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let with_digest = format!("image.digest={digest},image.tag=v2");
+    for (flags, image) in [
+        ("image.tag=", format!("edgeloop/lb-agent:{}", env!("CARGO_PKG_VERSION"))),
+        ("image.tag=v2,image.repository=r.example:5000/a/b", "r.example:5000/a/b:v2".to_owned()),
+        (&with_digest, format!("edgeloop/lb-agent@{digest}")),
+    ] {
+        for (kind, pod) in pods(&rendered("1.36.0", &["--set", flags]).unwrap()) {
+            assert!(containers(&pod).iter().all(|one| one["image"] == image), "{flags}, {kind}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn dns_that_is_kept_local_has_the_order_of_the_loop_and_a_topology_of_its_own_wins() {
+    let flags = [
+        "--set-json",
+        r#"dns.keepLocal=["kube-system/kube-dns","default/dns"]"#,
+        "--set-json",
+        r#"topology={"default/dns":"openyurt.io/nodepool"}"#,
+    ];
+    let pod = agent_pod("1.36.0", &flags).unwrap();
+    let arguments = words(&pod["spec"]["containers"][0]["args"]);
+    let topologies: Vec<&&str> = arguments.iter().filter(|one| one.starts_with("--topology=")).collect();
+    assert_eq!(
+        topologies,
+        [
+            &"--topology=default/dns=openyurt.io/nodepool",
+            &"--topology=kube-system/kube-dns=kubernetes.io/hostname, openyurt.io/nodepool, *",
+        ]
+    );
+}
+
+/// An agent that is added by hand, such as `helm template | kubectl apply`, must not run hooks.
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn the_chart_without_hooks_is_the_agents_and_their_rights_alone() {
+    let objects = rendered("1.18.0", &["--no-hooks"]).unwrap();
+    let mut kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["ClusterRole", "ClusterRole", "ClusterRoleBinding", "DaemonSet", "ServiceAccount"]);
+}
