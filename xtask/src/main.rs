@@ -11,6 +11,7 @@ mod image;
 mod machine;
 mod packages;
 mod programs;
+mod schemas;
 mod shell;
 mod signals;
 mod test;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::builds::{self, Builds};
 use crate::test::Counts;
-use crate::{shell, tools};
+use crate::{schemas, shell, tools};
 
 /// Says to the harness that it needs to build nothing.
 const BUILT: &str = "EDGELOOP_BUILT";
@@ -94,12 +94,15 @@ impl Binary {
         }
         command.envs(given.tools.iter().map(|tools| (tools::VARIABLE, tools)));
         command.envs(given.builds.environment.iter().map(|(name, path)| (name, path)));
+        command.envs(given.schemas.iter().flat_map(Result::as_ref).map(|folder| (schemas::VARIABLE, folder)));
+        let no_schemas = given.schemas.as_ref().and_then(|schemas| schemas.as_ref().err());
+        let lacking =
+            [(builds::PREVIOUS_TESTS, given.builds.no_previous.as_ref()), (schemas::TESTS, no_schemas)];
         let mut without = Vec::new();
-        if let Some(why) = &given.builds.no_previous {
-            command.args(["--skip", builds::PREVIOUS_TESTS]);
+        for (part, why) in lacking.into_iter().filter_map(|(part, why)| Some((part, why?))) {
+            command.args(["--skip", part]);
             let lacking = self.tests(selection)?.into_iter();
-            let lacking =
-                lacking.filter(|name| name.contains(builds::PREVIOUS_TESTS) && is_meant(name, rest));
+            let lacking = lacking.filter(|name| name.contains(part) && is_meant(name, rest));
             without.extend(lacking.map(|name| format!("{name}: {why}")));
         }
         let mut counts = counted(command.args(rest))?;
@@ -120,6 +123,8 @@ impl Binary {
 pub(crate) struct Given {
     /// The folder of a cluster's programs, for tests that start one.
     pub(crate) tools: Option<PathBuf>,
+    /// The folder of the validators for the chart, or why there is none; for the tier that has such tests.
+    pub(crate) schemas: Option<Result<PathBuf, String>>,
     pub(crate) builds: Builds,
 }
 

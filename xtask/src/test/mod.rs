@@ -11,7 +11,7 @@ use anyhow::{Error, Result};
 
 use crate::build_ebpf;
 use crate::builds::Builds;
-use crate::{fuzz, machine, signals, tools};
+use crate::{fuzz, machine, schemas, signals, tools};
 use binaries::{Binary, Given, Selection};
 
 #[derive(clap::Args)]
@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let others: Vec<Tier> = tiers.into_iter().filter(|tier| tier.is_of_tests()).collect();
     if !others.is_empty() {
         let builds = if proves || upgrades { Builds::all()? } else { Builds::default() };
-        outcomes.extend(run_binaries(&others, Given { tools: None, builds }, kernel.err(), rest)?);
+        outcomes.extend(run_binaries(&others, Given { builds, ..Given::default() }, kernel.err(), rest)?);
     }
     Ok(summary(outcomes))
 }
@@ -176,6 +176,7 @@ fn run_tier(
             return Ok(outcome);
         }
     };
+    given.schemas = (tier == Tier::Cluster).then(schemas::get);
     for binary in binaries {
         outcome.counts.add(binary.run(selection, given, rest)?);
     }

@@ -17,7 +17,13 @@ fn notes_name_what_is_exposed_and_what_a_distribution_needs() {
         ("distro=openyurt", r#"'{"data":{"cache_agents":"edgeloop"}}'"#, "WARNING"),
     ] {
         let mut install = helm(&["install", "edgeloop"]).unwrap();
-        install.arg(folder().unwrap()).args(["--namespace", "kube-system", "--dry-run=client", "--set", flags]);
+        install.arg(folder().unwrap()).args([
+            "--namespace",
+            "kube-system",
+            "--dry-run=client",
+            "--set",
+            flags,
+        ]);
         let notes = notes(&install.output().unwrap());
         assert!(notes.contains(says) && !notes.contains(never), "{flags}: {notes}");
     }
@@ -49,12 +55,16 @@ fn notes_warn_of_a_missing_kube_proxy_and_of_another_load_balancer() {
         let path = "/apis/apps/v1/namespaces/kube-system/daemonsets";
         cluster.api().post(path, &daemon_set(name)).unwrap();
     }
-    let config = json!({"metadata": {"name": "yurt-hub-cfg"}, "data": {"cache_agents": "flanneld, kube-proxy"}});
+    let config =
+        json!({"metadata": {"name": "yurt-hub-cfg"}, "data": {"cache_agents": "flanneld, kube-proxy"}});
     cluster.api().post("/api/v1/namespaces/kube-system/configmaps", &config).unwrap();
     let said = notes("distro=");
     assert!(!said.contains(no_kube_proxy) && said.contains("WARNING: Cilium is here"), "{said}");
     let said = notes("distro=openyurt");
-    assert!(said.contains(r#"{"cache_agents":"flanneld, kube-proxy,edgeloop"}"#), "what is there stays: {said}");
+    assert!(
+        said.contains(r#"{"cache_agents":"flanneld, kube-proxy,edgeloop"}"#),
+        "what is there stays: {said}"
+    );
 }
 
 fn daemon_set(name: &str) -> Value {

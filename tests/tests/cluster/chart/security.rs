@@ -46,9 +46,15 @@ fn profiles_of_the_runtime_are_fields_or_annotations_by_version() {
         let annotations = &pod["metadata"]["annotations"];
         let agent = &pod["spec"]["containers"][0]["securityContext"];
         let (field, text) = (&pod["spec"]["securityContext"]["seccompProfile"], &annotations[seccomp]);
-        assert_eq!(said(field, text, seccomp_is_field), (json!({"type": "RuntimeDefault"}), json!("runtime/default")));
+        assert_eq!(
+            said(field, text, seccomp_is_field),
+            (json!({"type": "RuntimeDefault"}), json!("runtime/default"))
+        );
         let (field, text) = (&agent["appArmorProfile"], &annotations[app_armor]);
-        assert_eq!(said(field, text, app_armor_is_field), (json!({"type": "Unconfined"}), json!("unconfined")));
+        assert_eq!(
+            said(field, text, app_armor_is_field),
+            (json!({"type": "Unconfined"}), json!("unconfined"))
+        );
     }
 }
 
@@ -82,7 +88,10 @@ fn what_uninstalls_may_change_one_daemon_set_and_comes_before_anything_is_delete
     let weight = |kind: &str| {
         let annotations = &named(kind)["metadata"]["annotations"];
         assert_eq!(annotations["helm.sh/hook"], "pre-delete", "{kind}");
-        assert_eq!(annotations["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded", "{kind}");
+        assert_eq!(
+            annotations["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded",
+            "{kind}"
+        );
         annotations["helm.sh/hook-weight"].as_str().unwrap().parse::<i32>().unwrap()
     };
     let rights = ["ServiceAccount", "Role", "RoleBinding"].map(weight);
@@ -121,7 +130,11 @@ fn the_api_servers_protection_is_in_the_words_of_its_version() {
         let objects = rendered(version, &["--set", "flowSchema.enabled=true"]).unwrap();
         for kind in ["FlowSchema", "PriorityLevelConfiguration"] {
             let of_group = format!("flowcontrol.apiserver.k8s.io/{group}");
-            assert_eq!(object(&objects, kind, "edgeloop-agent").unwrap()["apiVersion"], of_group, "{version}");
+            assert_eq!(
+                object(&objects, kind, "edgeloop-agent").unwrap()["apiVersion"],
+                of_group,
+                "{version}"
+            );
         }
         let level = object(&objects, "PriorityLevelConfiguration", "edgeloop-agent").unwrap();
         assert_eq!(level["spec"]["limited"][shares], 10, "{version}");

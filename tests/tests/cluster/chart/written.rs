@@ -81,7 +81,8 @@ fn schema_and_values_name_the_same() {
     let values: Value =
         serde_saphyr::from_str(&fs::read_to_string(folder().unwrap().join("values.yaml")).unwrap()).unwrap();
     let schema: Value =
-        serde_json::from_str(&fs::read_to_string(folder().unwrap().join("values.schema.json")).unwrap()).unwrap();
+        serde_json::from_str(&fs::read_to_string(folder().unwrap().join("values.schema.json")).unwrap())
+            .unwrap();
     compare("", &values, &schema);
 }
 
@@ -140,14 +141,16 @@ fn the_rights_in_deploy_are_those_of_the_chart() {
     let mut flags = vec!["--show-only", "templates/serviceaccount.yaml"];
     flags.extend(["--show-only", "templates/rbac.yaml"]);
     let text = rendered_text("1.36.0", &flags).unwrap();
-    let of_helm = ["# Source: ", "helm.sh/chart: ", "app.kubernetes.io/managed-by: ", "app.kubernetes.io/version: "];
+    let of_helm =
+        ["# Source: ", "helm.sh/chart: ", "app.kubernetes.io/managed-by: ", "app.kubernetes.io/version: "];
     let lines = text.lines().filter(|line| !of_helm.iter().any(|of| line.trim_start().starts_with(of)));
     let mut now = "# What Edgeloop may do at the API server, and no more. It reads; Events are all that it ever writes. Written\n\
                    # from charts/edgeloop/templates, which is the place to change it.\n#\n\
                    #   kubectl apply -f deploy/rbac.yaml\n\n"
         .to_owned();
     let objects: Vec<&str> = lines.skip_while(|line| *line == "---").collect();
-    now += objects.join("\n").trim_end();
-    now += "\n";
+    let objects: Vec<String> =
+        objects.join("\n").split("\n---\n").map(|object| object.trim_end().to_owned() + "\n").collect();
+    now += &objects.join("---\n");
     agrees("deploy/rbac.yaml", &now, "cluster -- rights_in_deploy");
 }
