@@ -66,5 +66,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- range .Values.dns.keepLocal }}
 {{- $_ := set $topology . "kubernetes.io/hostname, openyurt.io/nodepool, *" }}
 {{- end }}
-{{- toJson (merge (deepCopy .Values.topology) $topology) }}
+{{- $topology = merge (deepCopy .Values.topology) $topology }}
+{{- range .Values.excludeServices }}
+{{- if hasKey $topology . }}
+{{- fail (printf "excludeServices leaves %s alone, and dns.keepLocal or topology gives it a topology: give it one of them" .) }}
+{{- end }}
+{{- end }}
+{{- toJson $topology }}
 {{- end }}

@@ -47,10 +47,11 @@ fn wrong_values_are_refused_by_name() {
 
 #[test]
 #[ignore = "needs the programs of a control plane"]
-fn what_a_version_of_kubernetes_does_not_have_is_refused_with_the_reason() {
+fn what_does_not_go_together_is_refused_with_the_reason() {
     for (version, flag, says) in [
         ("1.17.0", "distro=", "incompatible with Kubernetes"),
         ("1.18.0", "flowSchema.enabled=true", "needs Kubernetes 1.20"),
+        ("1.36.0", "dns.keepLocal={a/b},excludeServices={c/d,a/b}", "excludeServices leaves a/b alone"),
     ] {
         let output = template(version, &["--set", flag]).unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

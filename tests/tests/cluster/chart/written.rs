@@ -1,5 +1,7 @@
 //! Pages that are written from the chart, and what has to agree with the project.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use std::env;
 use std::fmt::Write as _;
 
