@@ -27,6 +27,8 @@ pub struct Config {
     pub audit: Duration,
     /// Where health and metrics answer; nowhere unless given.
     pub http: Option<std::net::SocketAddr>,
+    /// Where metrics answer besides, and nothing else does.
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 /// A folder of manifests, as `--source` writes it.

@@ -74,3 +74,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- toJson $topology }}
 {{- end }}
+
+{{/* Two doors at one port, one of them at all addresses, cannot both be opened. */}}
+{{- define "edgeloop.checkPorts" -}}
+{{- if and .Values.metrics.enabled (not (hasPrefix "127." .Values.http.address)) (eq (int .Values.http.port) (int .Values.metrics.port)) }}
+{{- fail "http.port and metrics.port are the same, and http.address is not loopback: give metrics another port" }}
+{{- end }}
+{{- end }}

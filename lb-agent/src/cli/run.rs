@@ -46,6 +46,9 @@ pub struct Args {
     /// Where /healthz, /readyz and /metrics answer, such as 127.0.0.1:10270; nowhere unless given.
     #[arg(long, env = "EDGELOOP_HTTP", value_name = "ADDRESS:PORT")]
     http: Option<std::net::SocketAddr>,
+    /// Where /metrics answers besides, and nothing else does, such as an address that Prometheus reaches.
+    #[arg(long, env = "EDGELOOP_METRICS", value_name = "ADDRESS:PORT")]
+    metrics: Option<std::net::SocketAddr>,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -67,6 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         max_backends,
         audit_interval,
         http,
+        metrics,
         rules,
     } = args;
     let api = api.settle(source.as_ref().map(|_| "--source"))?;
@@ -84,6 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         sizes: Sizes { frontends: max_services, backends: max_backends },
         audit: Duration::from_secs(audit_interval),
         http,
+        metrics,
     };
     crate::run::run(config)?;
     Ok(ExitCode::SUCCESS)

@@ -32,7 +32,7 @@ use ending::End;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let mut asked = ending::listen().context("could not listen for signals")?;
     let descriptors = limits::raise_descriptors();
-    let Config { node, source, rules, cgroup, pin_root, socket: path, sizes, audit, http } = config;
+    let Config { node, source, rules, cgroup, pin_root, socket: path, sizes, audit, http, metrics } = config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -52,7 +52,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let settings =
         WriterConfig { source: source.to_string(), sizes, audit, grace: Grace::Rcu, outbox: events.clone() };
     let socket = socket::listen(&path)?;
-    let http = http.map(http::listen).transpose()?;
+    for address in [http, metrics].into_iter().flatten().filter(|address| !address.ip().is_loopback()) {
+        tracing::warn!(%address, "what reaches this address is answered, without asking who it is");
+    }
+    let [http, metrics] = [http, metrics].map(|address| address.map(http::listen).transpose());
+    let (http, metrics) = (http?, metrics?);
 
     let (wake, inbox) = channel();
     let datapath = Datapath::new(lock, cgroup, load::OBJECT);
@@ -66,7 +70,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     drop(entered);
 
     let counters = CounterReader::new(&pin_root);
-    let mut doors = serve::open(socket, http, writer.published(), counters, descriptors)?;
+    let mut doors = serve::open(socket, http, metrics, writer.published(), counters, descriptors)?;
     let (ended, writer_ended) = tokio::sync::oneshot::channel();
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
         let result = writer.run();

@@ -35,7 +35,7 @@ const LIFE: Duration = Duration::from_secs(30);
 const LONGEST_HEAD: usize = 16 * 1024;
 
 #[derive(Debug, thiserror::Error)]
-#[error("could not listen at {address}; name another address with --http")]
+#[error("could not listen at {address}; name another address with --http or --metrics")]
 pub struct HttpError {
     address: SocketAddr,
     #[source]
@@ -47,9 +47,10 @@ pub struct HttpError {
 pub struct HttpDoor(TcpListener);
 
 /// What a request reads.
-struct Known {
-    newest: Newest,
-    counters: CounterReader,
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) newest: Newest,
+    pub(super) counters: CounterReader,
 }
 
 /// Takes the address.
@@ -74,8 +75,16 @@ impl HttpDoor {
     ///
     /// # Errors
     /// When the listener cannot be used.
-    pub(super) async fn serve(self, newest: Newest, counters: CounterReader, room: usize) -> io::Error {
-        self.answer(router(Known { newest, counters }), room).await
+    pub(super) async fn serve(self, known: Arc<Known>, room: usize) -> io::Error {
+        self.answer(router(known), room).await
+    }
+
+    /// Serves `/metrics` alone, for ever, to at most `room` connections at one time.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub(super) async fn serve_metrics(self, known: Arc<Known>, room: usize) -> io::Error {
+        self.answer(Router::new().route("/metrics", get(metrics)).with_state(known), room).await
     }
 
     /// Serves for ever, without an agent: `/healthz` and `/readyz` are well.
@@ -116,12 +125,12 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router)
     drop(tokio::time::timeout(LIFE, served).await);
 }
 
-fn router(known: Known) -> Router {
+fn router(known: Arc<Known>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(known))
+        .with_state(known)
 }
 
 async fn healthz(State(known): State<Arc<Known>>) -> (StatusCode, String) {
@@ -177,7 +186,7 @@ pub(crate) mod fuzzing {
     /// What a client receives that sends these bytes and closes its end.
     pub(crate) fn responses(data: &[u8], published: Published) -> Vec<u8> {
         let (_writer, newest) = tokio::sync::watch::channel(Arc::new(published));
-        let router = router(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) });
+        let router = router(Arc::new(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) }));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let Ok(runtime) = runtime else { return Vec::new() };
         let mut received = Vec::new();
@@ -242,7 +251,7 @@ mod tests {
     /// What a client receives when the writer has published `published` last.
     async fn response(path: &str, published: Published) -> (StatusCode, String) {
         let (_writer, newest) = tokio::sync::watch::channel(Arc::new(published));
-        let router = router(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) });
+        let router = router(Arc::new(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) }));
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();

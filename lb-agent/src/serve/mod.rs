@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use crate::datapath::maps::counters::CounterReader;
 use crate::view::published::Published;
 
-use http::HttpDoor;
+use http::{HttpDoor, Known};
 use socket::SocketDoor;
 
 /// Threads for what takes longer than a probe may wait: the whole status as text.
@@ -44,13 +44,14 @@ pub struct Doors {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Opens the doors, in a process that may have so many descriptors.
+/// Opens the doors, in a process that may have so many descriptors. `metrics` is a door for them alone.
 ///
 /// # Errors
 /// When there is no thread for them.
 pub fn open(
     socket: SocketDoor,
     http: Option<HttpDoor>,
+    metrics: Option<HttpDoor>,
     newest: Newest,
     counters: CounterReader,
     descriptors: u64,
@@ -64,9 +65,17 @@ pub fn open(
     let (end, ended) = oneshot::channel();
     let thread = std::thread::Builder::new().name("doors".to_owned()).spawn(move || {
         runtime.block_on(async move {
+            let known = Arc::new(Known { newest: newest.clone(), counters });
+            let room_of_http = room(HTTP_CLIENTS, descriptors);
             let over_http = async {
                 match http {
-                    Some(http) => http.serve(newest.clone(), counters, room(HTTP_CLIENTS, descriptors)).await,
+                    Some(door) => door.serve(Arc::clone(&known), room_of_http).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let metrics_alone = async {
+                match metrics {
+                    Some(door) => door.serve_metrics(Arc::clone(&known), room_of_http).await,
                     None => std::future::pending().await,
                 }
             };
@@ -74,6 +83,7 @@ pub fn open(
                 // Dropped or sent to: both end it.
                 _ = closed => return,
                 error = over_http => error,
+                error = metrics_alone => error,
                 error = socket.serve(newest.clone(), room(SOCKET_CLIENTS, descriptors)) => error,
             };
             // Nothing waits for it once the agent ends.

@@ -85,9 +85,28 @@ fn a_stuck_writer_is_found_unhealthy_and_healthy_again_when_it_goes_on() {
     wait_for("it goes on", || Ok(get(doors, "/healthz").0 == 200 && get(doors, "/readyz").0 == 200)).unwrap();
 }
 
+/// For a Prometheus elsewhere: what probes ask stays where it was.
+#[test]
+#[ignore = "needs root"]
+fn metrics_alone_answer_at_an_address_of_their_own_and_the_log_says_what_is_exposed() {
+    let pair = Pair::new().unwrap();
+    let [doors, metrics] = [free(Ipv4Addr::LOCALHOST), free(Ipv4Addr::UNSPECIFIED)];
+    let agent = pair.agent(&["--http", &doors.to_string(), "--metrics", &metrics.to_string()]).unwrap();
+    let answers = |at| ["/metrics", "/healthz", "/readyz"].map(|path| get(at, path).0);
+    assert_eq!(answers(doors), [200, 200, 200]);
+    assert_eq!(answers((Ipv4Addr::LOCALHOST, metrics.port()).into()), [200, 404, 404]);
+    let log = agent.log();
+    assert!(log.contains(&format!("address={metrics}")) && log.contains("without asking who it is"), "{log}");
+    assert!(!log.contains(&format!("address={doors}")), "loopback is no exposure: {log}");
+}
+
+fn free(address: Ipv4Addr) -> SocketAddr {
+    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap()
+}
+
 /// An agent that is ready, and where its doors are.
 pub(super) fn agent(pair: &Pair) -> (Agent, SocketAddr) {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let free = free(Ipv4Addr::LOCALHOST);
     (pair.agent(&["--http", &free.to_string()]).unwrap(), free)
 }
 

@@ -12,6 +12,11 @@ fn notes_name_what_is_exposed_and_what_a_distribution_needs() {
     for (flags, says, never) in [
         ("distro=", "rollout status daemonset/edgeloop-agent", "WARNING"),
         ("http.address=0.0.0.0", "WARNING: /healthz, /readyz and /metrics answer at 0.0.0.0:10270", "k0s"),
+        (
+            "metrics.enabled=true",
+            "WARNING: /metrics answers at each node's own address, port 10270",
+            "0.0.0.0",
+        ),
         ("distro=k0s", "nodeLocalLoadBalancing", "WARNING"),
         ("distro=kubeedge", "MetaServer", "WARNING"),
         ("distro=openyurt", r#"'{"data":{"cache_agents":"edgeloop"}}'"#, "WARNING"),

@@ -52,6 +52,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         ("1.17.0", "distro=", "incompatible with Kubernetes"),
         ("1.18.0", "flowSchema.enabled=true", "needs Kubernetes 1.20"),
         ("1.36.0", "dns.keepLocal={a/b},excludeServices={c/d,a/b}", "excludeServices leaves a/b alone"),
+        ("1.36.0", "metrics.enabled=true,http.address=0.0.0.0", "give metrics another port"),
     ] {
         let output = template(version, &["--set", flag]).unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

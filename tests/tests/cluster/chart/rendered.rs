@@ -28,7 +28,9 @@ fn every_containers_arguments_are_those_of_its_command() {
         for (_, pod) in pods(&rendered("1.36.0", &flags).unwrap()) {
             for container in containers(&pod) {
                 let mut line = vec!["lb-agent".to_owned()];
-                line.extend(words(&container["args"]).into_iter().map(str::to_owned));
+                // As the kubelet does.
+                let expanded = words(&container["args"]).into_iter();
+                line.extend(expanded.map(|argument| argument.replace("$(HOST_IP)", "10.0.0.5")));
                 let command = line.get(1).cloned().unwrap_or_default();
                 if command == "run" {
                     line.extend(of_variables(&container));
@@ -171,6 +173,28 @@ fn dns_that_is_kept_local_has_the_order_of_the_loop_and_a_topology_of_its_own_wi
             &"--topology=kube-system/kube-dns=kubernetes.io/hostname, openyurt.io/nodepool, *",
         ]
     );
+}
+
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn metrics_are_bound_to_the_nodes_address_and_probes_stay_on_loopback() {
+    let objects = rendered("1.36.0", &["--set", "metrics.enabled=true,metrics.port=10280"]).unwrap();
+    let pod = &object(&objects, "DaemonSet", "edgeloop-agent").unwrap()["spec"]["template"];
+    let agent = &pod["spec"]["containers"][0];
+    assert!(words(&agent["args"]).contains(&"--metrics=$(HOST_IP):10280"));
+    assert_eq!(agent["env"][1]["valueFrom"], json!({"fieldRef": {"fieldPath": "status.hostIP"}}));
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        let asks = &agent[probe]["httpGet"];
+        assert_eq!((&asks["host"], &asks["port"]), (&json!("127.0.0.1"), &json!(10270)), "{probe}");
+    }
+    let monitor = object(&objects, "PodMonitor", "edgeloop-agent").unwrap();
+    assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], agent["ports"][0]["name"]);
+    for (label, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(&pod["metadata"]["labels"][label], value, "{label}");
+    }
+
+    let without = rendered("1.36.0", &["--set", "metrics.enabled=true,metrics.podMonitor=false"]).unwrap();
+    assert!(without.iter().all(|object| object["kind"] != "PodMonitor"));
 }
 
 /// An agent that is added by hand, such as `helm template | kubectl apply`, must not run hooks.
