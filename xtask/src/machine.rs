@@ -50,6 +50,10 @@ pub(crate) fn install_tools() -> Result<()> {
                 why: "to let the agent's system calls fail, one after the other",
             },
         ),
+        (
+            "systemd-analyze",
+            Missing { packages: &["systemd"], why: "to look for faults in the unit for hosts without pods" },
+        ),
     ])
 }
 

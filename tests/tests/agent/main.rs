@@ -18,4 +18,5 @@ mod room;
 mod says;
 mod shown;
 mod takeover;
+mod unit;
 mod upgrade;
