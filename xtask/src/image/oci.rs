@@ -221,6 +221,33 @@ mod tests {
         assert_eq!(layer.len(), 2, "nothing else is in it");
     }
 
+    /// All but the time, which an engine sets by itself.
+    #[test]
+    fn the_dockerfile_says_the_same_of_the_image() {
+        let text = std::fs::read_to_string(crate::shell::root().join("Dockerfile")).unwrap();
+        let (_, last) = text.rsplit_once("\nFROM scratch\n").expect("the last stage has nothing else");
+        let Value::Object(labels) = labels(&image(), "now") else { unreachable!("labels are an object") };
+        for (label, value) in labels.iter().filter(|(label, _)| !label.ends_with(".created")) {
+            let value = match label.rsplit('.').next() {
+                Some("version") => "$VERSION",
+                Some("revision") => "$REVISION",
+                _ => value.as_str().unwrap(),
+            };
+            assert!(last.contains(&format!("{label}=\"{value}\"")), "{label}");
+        }
+        for line in [
+            "ENV PATH=/",
+            "WORKDIR /",
+            r#"ENTRYPOINT ["/lb-agent"]"#,
+            r#"CMD ["--help"]"#,
+            "COPY --from=build /image/ /",
+        ] {
+            assert!(last.lines().any(|found| found == line), "{line}");
+        }
+        let version = format!("ARG VERSION={}", env!("CARGO_PKG_VERSION"));
+        assert!(last.lines().any(|line| line == version), "{version}");
+    }
+
     #[test]
     fn the_same_is_packed_into_the_same_bytes() {
         assert_eq!(pack(&image()).unwrap().archive, pack(&image()).unwrap().archive);
