@@ -131,6 +131,8 @@ fn api_server(folder: &Path) -> Vec<OsString> {
         file("--service-account-signing-key-file", folder, "sa.key"),
         "--authorization-mode=Node,RBAC".into(),
         "--enable-admission-plugins=NodeRestriction".into(),
+        // As installers have it: CNI plugins and kube-proxy need it.
+        "--allow-privileged=true".into(),
         "--profiling=false".into(),
     ]
 }
