@@ -9,15 +9,15 @@ use serde_json::Value;
 use super::*;
 
 const DOCUMENTS: [&str; 3] = ["README.md", "docs/install.md", "charts/edgeloop/README.md"];
-/// In a block of commands: those are for a reader alone.
-const NOT_RUN: &str = "Not run by us";
+/// In a block of commands: no test runs them, or one that has pods.
+const NOT_HERE: [&str; 2] = ["Not run by us", "Run in tests with pods"];
 
 /// What the documents have as commands, but for blocks that say that no test runs them.
 fn commands(document: &str) -> Vec<String> {
     let path = checkout::folder().unwrap().join(document);
     let text = fs::read_to_string(path).unwrap();
     let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
-    let lines = blocks.filter(|block| !block.contains(NOT_RUN)).flat_map(str::lines);
+    let lines = blocks.filter(|block| !NOT_HERE.iter().any(|mark| block.contains(mark))).flat_map(str::lines);
     lines
         .map(|line| line.split_once(" # ").map_or(line, |(command, _)| command).trim())
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
