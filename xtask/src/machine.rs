@@ -35,6 +35,21 @@ pub(crate) fn runs_our_programs() -> Result<()> {
     Ok(())
 }
 
+/// Tests of this name limit the memory of an agent.
+pub(crate) const MEMORY_TESTS: &str = "out_of_memory::";
+
+/// Whether there is a memory controller that a test can have a cgroup of, of either version.
+pub(crate) fn limits_memory() -> Result<()> {
+    let v1 = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    let mounts = fs::read_to_string("/proc/self/mounts").context("could not read /proc/self/mounts")?;
+    let v2 = cgroup2(&mounts).map(|folder| folder.join("cgroup.controllers"));
+    let v2 = v2.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    if v1.exists() || v2.split_whitespace().any(|controller| controller == "memory") {
+        return Ok(());
+    }
+    bail!("this machine has no memory controller that a cgroup could be limited by")
+}
+
 /// The tools that tests on the kernel and the demo call.
 pub(crate) fn install_tools() -> Result<()> {
     install(&[

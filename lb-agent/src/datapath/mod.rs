@@ -7,6 +7,7 @@ pub mod generation;
 mod grace;
 pub mod lock;
 pub mod maps;
+pub mod memory;
 pub mod mount;
 mod pins;
 pub mod probe;

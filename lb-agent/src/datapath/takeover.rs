@@ -18,7 +18,7 @@ use super::maps::bpf::Bpf;
 use super::maps::pinned::{self, OpenError, folder_of};
 use super::programs::attach::attached;
 use super::programs::links::{AttachError, Damage, Links};
-use super::programs::load::{Features, LoadError, Programs, load};
+use super::programs::load::{Features, LoadError, Programs, has_memory_for, load};
 use super::sys;
 
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +197,7 @@ impl Datapath {
         capacity: Capacity,
         from: Option<GenerationName>,
     ) -> Result<Opened, TakeoverError> {
+        has_memory_for(capacity)?;
         let folder = folder_of(self.pin_root(), name);
         let failed = |source| TakeoverError::Pin { folder: folder.clone(), source };
         // All that is read of earlier ones comes before one of them is removed.

@@ -27,7 +27,7 @@ impl Mirror {
     /// is there. No two of them are for one address.
     ///
     /// 1. An element is published by one write, after its region; the old region is given up.
-    /// 2. The front end is full: a Service with a topology takes the place of one without;
+    /// 2. The front end is full, or there is no memory for more: a Service with a topology takes the place of one without;
     ///    others stay untouched.
     /// 3. No region is large enough: the backends of the last good set that are still right stay,
     ///    as many as there is room for; with none left the Service is refused. Where a grace
@@ -47,13 +47,13 @@ impl Mirror {
             return Vec::new();
         }
         let mut steps = Vec::new();
-        if !self.entries.contains_key(&frontend) && self.entries.len() >= self.capacity().frontends as usize {
+        if let Some(why) = self.no_room().filter(|_| !self.entries.contains_key(&frontend)) {
             let victim = self.without_topology.first().copied().filter(|_| desired.has_topology);
             let Some(victim) = victim else {
-                self.set_starved(service, frontend, Some(Starved::Frontends));
+                self.set_starved(service, frontend, Some(why));
                 return Vec::new();
             };
-            steps.extend(self.eviction(victim));
+            steps.extend(self.eviction(victim, why));
         }
         let slots = settle(&self.last_slots(&frontend, &desired.key), &desired.backends);
         let whole = if self.is_to_wait(&frontend, desired) {
@@ -145,10 +145,10 @@ impl Mirror {
     }
 
     /// Takes the element of a Service without a topology away, to make room.
-    fn eviction(&mut self, victim: Frontend) -> Option<Step> {
+    fn eviction(&mut self, victim: Frontend, why: Starved) -> Option<Step> {
         let step = self.removal(victim)?;
         if let Some(service) = self.owner(&victim).cloned() {
-            self.set_starved(&service, victim, Some(Starved::Frontends));
+            self.set_starved(&service, victim, Some(why));
         }
         Some(step)
     }
@@ -171,14 +171,15 @@ impl Mirror {
                 ops.push(MapOp::NextId(owner.id.saturating_add(IDS_AHEAD)));
             }
         }
+        if !is_held {
+            // First, for it is what memory is asked about.
+            ops.push(MapOp::Admit { frontend });
+        }
         if !is_its_own {
             ops.push(MapOp::Name { id: owner.id, key: desired.key.clone() });
         }
         if let Some(region) = fresh {
             ops.push(MapOp::Fill { at: region.at, owner, backends: tail.to_vec() });
-        }
-        if !is_held {
-            ops.push(MapOp::Admit { frontend });
         }
         let element = Element {
             owner,

@@ -40,6 +40,8 @@ pub struct Fake {
     memory: Memory,
     capacity: Capacity,
     faults: Faults,
+    /// For how many elements of the front end there is memory.
+    elements: usize,
     writes: u64,
     failed: u64,
 }
@@ -61,7 +63,7 @@ impl Fake {
     pub fn new(capacity: Capacity) -> Self {
         let cells = vec![(Owner::default(), None); capacity.backends as usize];
         let memory = Memory { cells, ..Memory::default() };
-        Self { memory, capacity, faults: Faults::None, writes: 0, failed: 0 }
+        Self { memory, capacity, faults: Faults::None, elements: usize::MAX, writes: 0, failed: 0 }
     }
 
     /// Lets one write in `one_in` fail, the same ones for the same `seed`.
@@ -69,6 +71,11 @@ impl Fake {
     pub const fn with_faults(mut self, one_in: u64, seed: u64) -> Self {
         self.faults = Faults::OneIn { many: one_in, chance: seed | 1 };
         self
+    }
+
+    /// There is memory for so many elements of the front end.
+    pub const fn set_memory(&mut self, elements: usize) {
+        self.elements = elements;
     }
 
     #[must_use]
@@ -162,6 +169,9 @@ impl Maps for Fake {
             MapOp::Put { frontend, element } => {
                 if memory.services.len() >= most && !memory.services.contains_key(frontend) {
                     return Err(full());
+                }
+                if memory.services.len() >= self.elements && !memory.services.contains_key(frontend) {
+                    return Err(WriteError::NoMemory { map: map_of(op) });
                 }
                 let inline = element.backends.iter().take(INLINE).collect();
                 let stored = Stored {

@@ -79,6 +79,10 @@ pub enum WriteError {
     #[error("map {map} is full")]
     Full { map: &'static str },
 
+    /// The kernel has no memory for another element: a larger map will not help.
+    #[error("no memory for another element of map {map}: raise the agent's memory limit")]
+    NoMemory { map: &'static str },
+
     /// The maps have no key for such an address or protocol.
     #[error("map {map} has no room for addresses of this kind")]
     NoKey { map: &'static str },

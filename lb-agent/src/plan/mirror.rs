@@ -64,6 +64,8 @@ pub struct Mirror {
     /// Ids below it are promised in the maps already.
     pub(super) promised: u32,
     capacity: Capacity,
+    /// How many elements there were when the kernel had no memory for another one, until it is tried again.
+    memory: Option<usize>,
     pub(super) shortages: Shortages,
 }
 
@@ -90,6 +92,7 @@ impl Mirror {
             next_id,
             promised: next_id,
             capacity,
+            memory: None,
             shortages: Shortages::default(),
         }
     }
@@ -114,6 +117,45 @@ impl Mirror {
     #[must_use]
     pub const fn capacity(&self) -> Capacity {
         self.capacity
+    }
+
+    /// Why there is no room for another element of the front end, if so.
+    pub(super) fn no_room(&self) -> Option<Starved> {
+        let held = self.entries.len();
+        if held >= self.capacity.frontends as usize {
+            Some(Starved::Frontends)
+        } else {
+            self.memory.filter(|most| held >= *most).map(|_| Starved::Memory)
+        }
+    }
+
+    /// Whether the maps hold an element there.
+    #[must_use]
+    pub fn holds_any_at(&self, frontend: &Frontend) -> bool {
+        self.entries.contains_key(frontend)
+    }
+
+    /// The kernel had no memory for another element: from now on the front end counts as full.
+    pub fn ran_out_of_memory(&mut self) {
+        self.memory = Some(self.entries.len());
+    }
+
+    /// Whether the front end counts as full for lack of memory.
+    #[must_use]
+    pub const fn is_short_of_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// There may be memory again: what lacks it is worth another try.
+    pub fn try_memory_again(&mut self) {
+        if self.memory.take().is_some() {
+            self.shortages.give_room();
+        }
+    }
+
+    /// Notes that there was no memory for what is desired at `frontend`.
+    pub fn lacks_memory(&mut self, service: &ObjectName, frontend: Frontend) {
+        self.set_starved(service, frontend, Some(Starved::Memory));
     }
 
     #[must_use]

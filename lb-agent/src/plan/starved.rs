@@ -9,6 +9,8 @@ use crate::model::{Frontend, ObjectName};
 pub enum Starved {
     /// The front end is full: the Service is untouched.
     Frontends,
+    /// The kernel has no memory for another element of the front end: the Service is untouched.
+    Memory,
     /// The backends map has no region that large: the Service keeps what is still right of its
     /// last set.
     Backends,
@@ -28,6 +30,9 @@ impl Starved {
             Self::Frontends => {
                 Some("map services4 is full: not served; start the agent with a larger --max-services")
             }
+            Self::Memory => Some(
+                "no memory for another element of map services4: not served; raise the memory limit of the agent",
+            ),
             Self::Backends => Some(
                 "map backends4 has no room for its backends: served by those of its last set that are still right, \
                  refused while there are none; \
@@ -42,7 +47,7 @@ impl Starved {
     /// Whether larger maps would help.
     #[must_use]
     pub const fn is_for_lack_of_room(self) -> bool {
-        matches!(self, Self::Frontends | Self::Backends)
+        matches!(self, Self::Frontends | Self::Memory | Self::Backends)
     }
 }
 

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 /// Failed writes are tried again after this long, twice as long each time.
 const RETRY: Duration = Duration::from_millis(200);
 const RETRY_AT_MOST: Duration = Duration::from_secs(10);
+/// Whether there is memory is tried again after this long, twice as long each time.
+const MEMORY: Duration = Duration::from_secs(1);
+const MEMORY_AT_MOST: Duration = Duration::from_secs(60);
 /// How often the links are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -16,17 +19,27 @@ pub(super) struct Due {
     look_at: Instant,
     /// When failed writes are tried again, and how long that wait is in all.
     retry: Option<(Instant, Duration)>,
+    /// When it is tried again whether there is memory, and how long that wait is in all.
+    memory: Option<Memory>,
+}
+
+/// A try whether there is memory: due at a time, or (`None`) under way.
+#[derive(Clone, Copy, Debug)]
+struct Memory {
+    at: Option<Instant>,
+    wait: Duration,
 }
 
 impl Due {
     pub(super) fn new(audit_every: Duration, now: Instant) -> Self {
-        Self { audit_every, audit_at: now + audit_every, look_at: now + LOOK, retry: None }
+        Self { audit_every, audit_at: now + audit_every, look_at: now + LOOK, retry: None, memory: None }
     }
 
     /// How long the writer may sleep.
     pub(super) fn patience(&self, now: Instant) -> Duration {
         let regular = self.audit_at.min(self.look_at);
-        let due = self.retry.map_or(regular, |(at, _)| at.min(regular));
+        let others = [self.retry.map(|(at, _)| at), self.memory.and_then(|memory| memory.at)];
+        let due = others.into_iter().flatten().fold(regular, Instant::min);
         due.saturating_duration_since(now)
     }
 
@@ -58,7 +71,23 @@ impl Due {
         self.retry.is_some()
     }
 
-    /// Sets the next try after a pass, of which something `failed` or nothing.
+    /// Whether it is to be tried again whether there is memory. Asked once.
+    pub(super) fn take_memory(&mut self, now: Instant) -> bool {
+        let due = self.memory.as_mut().filter(|memory| memory.at.is_some_and(|at| now >= at));
+        due.is_some_and(|memory| memory.at.take().is_some())
+    }
+
+    /// Sets the next try after a pass, which was short of memory or not.
+    pub(super) fn set_memory(&mut self, is_short: bool, now: Instant) {
+        let wait = match self.memory.filter(|_| is_short) {
+            Some(Memory { at: Some(_), .. }) => return,
+            Some(Memory { at: None, wait }) => (wait * 2).min(MEMORY_AT_MOST),
+            None => MEMORY,
+        };
+        self.memory = is_short.then_some(Memory { at: Some(now + wait), wait });
+    }
+
+    /// Sets the next try after a pass, of which, of which something `failed` or nothing.
     pub(super) fn set_retry(&mut self, failed: bool, now: Instant) {
         let wait = self.retry.map_or(RETRY, |(_, wait)| (wait * 2).min(RETRY_AT_MOST));
         self.retry = failed.then(|| (now + wait, wait));
@@ -84,6 +113,26 @@ mod tests {
         due.set_retry(false, start);
         due.set_retry(true, start);
         assert_eq!(due.patience(start), RETRY, "begins anew");
+    }
+
+    #[test]
+    fn whether_there_is_memory_is_tried_ever_later_while_there_is_none() {
+        let start = Instant::now();
+        let mut due = Due::new(Duration::from_secs(3600), start);
+        due.look_at = start + Duration::from_secs(600);
+        assert!(!due.take_memory(start));
+        let mut now = start;
+        for wait in [1, 2, 4, 8, 16, 32, 60, 60].map(Duration::from_secs) {
+            due.set_memory(true, now);
+            // Passes meanwhile do not put it off.
+            due.set_memory(true, now + wait / 2);
+            assert_eq!(due.patience(now), wait);
+            assert!(!due.take_memory(now) && due.take_memory(now + wait) && !due.take_memory(now + wait));
+            now += wait;
+        }
+        due.set_memory(false, now);
+        due.set_memory(true, now);
+        assert_eq!(due.patience(now), Duration::from_secs(1), "begins anew");
     }
 
     #[test]

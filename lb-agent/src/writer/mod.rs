@@ -142,6 +142,11 @@ impl Writer {
     /// then.
     fn pass(&mut self, is_woken: bool) -> Result<(), TakeoverError> {
         let now = Instant::now();
+        if self.due.take_memory(now)
+            && let Some(kernel) = self.lifecycle.kernel()
+        {
+            kernel.mirror.try_memory_again();
+        }
         let is_due = is_woken | self.due.is_retry(now) | self.audit(now) | self.has_room_again();
         if self.due.take_look(now) {
             self.lifecycle.look_at_links();
@@ -210,6 +215,7 @@ impl Writer {
         }
         self.due.set_retry(!pass.failed.is_empty(), Instant::now());
         if let Some(mirror) = self.lifecycle.mirror() {
+            self.due.set_memory(mirror.is_short_of_memory(), Instant::now());
             self.notices.after(pass, &self.store, mirror);
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::ObjectName;
+use crate::model::{Frontend, ObjectName};
+use crate::plan::{Desired, Mirror, Step, topology_first, wanted};
 use crate::plan::{Maps, ReadError, WriteError};
-use crate::plan::{Mirror, Step, topology_first, wanted};
 use crate::store::Store;
 
 /// The maps, and the plan that mirrors them. The one writer.
@@ -56,9 +56,8 @@ impl<M: Maps> Reconciler<M> {
         let desired = wanted(store, &self.mirror, &dirty);
         for (frontend, desired) in topology_first(desired) {
             let holder = self.mirror.owner(&frontend).cloned();
-            let steps = self.mirror.steps(frontend, desired.as_ref());
-            pass.written += steps.len();
-            if let Err(error) = self.carry_out(steps) {
+            let done = self.bring_one(frontend, desired.as_ref(), pass);
+            if let Err(error) = done {
                 // The holder as well: what is desired may be gone before the next try.
                 let wants = desired.map(|desired| desired.key.service);
                 let concerned: Vec<ObjectName> = wants.into_iter().chain(holder).collect();
@@ -68,6 +67,33 @@ impl<M: Maps> Reconciler<M> {
             }
         }
         pass.touched.extend(dirty);
+    }
+
+    /// Where there is no memory for another element, the front end counts as full: a Service with a topology takes the
+    /// place of one without, which gives memory back. Is that of no use at once, it waits like all others.
+    fn bring_one(
+        &mut self,
+        frontend: Frontend,
+        desired: Option<&Desired>,
+        pass: &mut Pass,
+    ) -> Result<(), WriteError> {
+        let mut done = Ok(());
+        for _ in 0..2 {
+            let steps = self.mirror.steps(frontend, desired);
+            pass.written += steps.len();
+            done = self.carry_out(steps);
+            match (&done, desired) {
+                (Err(WriteError::NoMemory { .. }), Some(_)) if !self.mirror.holds_any_at(&frontend) => {
+                    self.mirror.ran_out_of_memory();
+                }
+                _ => return done,
+            }
+        }
+        if let Some(desired) = desired {
+            self.mirror.lacks_memory(&desired.key.service, frontend);
+            done = Ok(());
+        }
+        done
     }
 
     /// Everything is to be looked at again: after a start, and over new maps.
@@ -140,8 +166,8 @@ mod tests {
 
     use super::*;
     use crate::model::{Change, Kind, Object, Protocol, Service, ServicePort};
-    use crate::plan::Capacity;
     use crate::plan::fake::{Fake, Memory};
+    use crate::plan::{Capacity, Starved};
     use crate::store::Rules;
 
     #[test]
@@ -203,6 +229,65 @@ mod tests {
                 "{shows}"
             );
             assert_eq!(served.audit(&mut store).unwrap(), 0, "{shows}");
+        }
+    }
+
+    /// As when the map is full: those with a topology get what there is, the others are left to kube-proxy, nothing
+    /// fails, and all are served once there is memory.
+    #[test]
+    fn without_memory_for_another_element_those_with_a_topology_come_first() {
+        let mut store = store(&[Kind::Service, Kind::EndpointSlice]);
+        let served = |kernel: &Reconciler<Fake>| {
+            let held = kernel.maps.held().services.into_keys();
+            held.map(|frontend| frontend.address.ip().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let mut kernel = over(Fake::new(CAPACITY));
+        kernel.maps.set_memory(2);
+        for number in 1..=3 {
+            store.apply(Change::Apply(Object::Service(at(number, None))));
+        }
+        let pass = kernel.converge(&mut store);
+        assert!(pass.failed.is_empty() && store.dirty().is_empty(), "{pass:?}");
+        assert_eq!(served(&kernel), "10.96.0.1 10.96.0.2");
+        assert_eq!(lacking(&kernel), [(3, Starved::Memory)]);
+
+        store.apply(Change::Apply(Object::Service(at(4, Some("*")))));
+        assert!(kernel.converge(&mut store).failed.is_empty());
+        assert_eq!(served(&kernel), "10.96.0.2 10.96.0.4");
+        assert_eq!(lacking(&kernel), [(1, Starved::Memory), (3, Starved::Memory)]);
+
+        store.apply(Change::Apply(Object::Service(Service { internal_local: true, ..at(2, None) })));
+        assert!(kernel.converge(&mut store).failed.is_empty(), "what is held can change");
+        assert!(!kernel.mirror.is_retryable(), "nothing is tried in vain");
+
+        kernel.mirror.try_memory_again();
+        kernel.converge(&mut store);
+        assert_eq!(lacking(&kernel).len(), 2, "still none");
+        kernel.maps.set_memory(usize::MAX);
+        assert!(kernel.mirror.is_short_of_memory());
+        kernel.mirror.try_memory_again();
+        kernel.converge(&mut store);
+        assert_eq!((served(&kernel).split(' ').count(), lacking(&kernel)), (4, vec![]));
+        assert!(!kernel.mirror.is_short_of_memory());
+    }
+
+    /// Which Services lack room, by the last number of their address.
+    fn lacking(kernel: &Reconciler<Fake>) -> Vec<(u8, Starved)> {
+        let shortages = kernel.mirror.shortages();
+        let number = |frontend: Frontend| match frontend.address.ip() {
+            IpAddr::V4(address) => address.octets()[3],
+            IpAddr::V6(_) => 0,
+        };
+        let all = shortages.services().flat_map(|service| shortages.of(service));
+        all.map(|(frontend, why)| (number(frontend), why)).collect()
+    }
+
+    fn at(number: u8, topology: Option<&str>) -> Service {
+        Service {
+            name: ObjectName::new("default", &format!("s{number}")),
+            addresses: vec![IpAddr::V4(Ipv4Addr::new(10, 96, 0, number))],
+            topology: topology.map(Into::into),
+            ..web()
         }
     }
 

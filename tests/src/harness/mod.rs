@@ -12,6 +12,7 @@ pub(crate) mod hammer;
 pub(crate) mod helper;
 pub(crate) mod load;
 pub mod manifests;
+pub(crate) mod memory;
 pub(crate) mod netns;
 pub(crate) mod node;
 pub(crate) mod pod;

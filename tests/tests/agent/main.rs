@@ -12,6 +12,7 @@ mod generations;
 mod hold;
 mod life;
 mod links;
+mod out_of_memory;
 mod repair;
 mod rights;
 mod room;

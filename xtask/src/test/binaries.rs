@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::builds::{self, Builds};
 use crate::test::Counts;
-use crate::{schemas, shell, tools};
+use crate::{machine, schemas, shell, tools};
 
 /// Says to the harness that it needs to build nothing.
 const BUILT: &str = "EDGELOOP_BUILT";
@@ -96,8 +96,12 @@ impl Binary {
         command.envs(given.builds.environment.iter().map(|(name, path)| (name, path)));
         command.envs(given.schemas.iter().flat_map(Result::as_ref).map(|folder| (schemas::VARIABLE, folder)));
         let no_schemas = given.schemas.as_ref().and_then(|schemas| schemas.as_ref().err());
-        let lacking =
-            [(builds::PREVIOUS_TESTS, given.builds.no_previous.as_ref()), (schemas::TESTS, no_schemas)];
+        let no_memory = machine::limits_memory().err().map(|error| error.to_string());
+        let lacking = [
+            (builds::PREVIOUS_TESTS, given.builds.no_previous.as_ref()),
+            (schemas::TESTS, no_schemas),
+            (machine::MEMORY_TESTS, no_memory.as_ref()),
+        ];
         let mut without = Vec::new();
         for (part, why) in lacking.into_iter().filter_map(|(part, why)| Some((part, why?))) {
             command.args(["--skip", part]);

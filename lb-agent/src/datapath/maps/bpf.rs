@@ -9,10 +9,12 @@ use lb_common::layout::{
 };
 
 use crate::datapath::codec::{self, Codec};
+use crate::datapath::memory::Left;
 use crate::model::Frontend;
 use crate::plan::{Backend, Capacity, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError};
 
 use super::bloom::Filter;
+use super::budget::Budget;
 use super::map::Page;
 use super::pinned::{Counters, OpenError, PinnedMaps};
 
@@ -21,6 +23,7 @@ use super::pinned::{Counters, OpenError, PinnedMaps};
 pub struct Bpf {
     maps: PinnedMaps,
     filter: Filter,
+    budget: Budget,
     epoch: EpochPage,
     control: ControlPage,
 }
@@ -38,7 +41,7 @@ impl Bpf {
         let epoch = EpochPage(maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?);
         epoch.settle();
         let control = ControlPage(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
-        Ok(Self { maps, filter: Filter::new(words), epoch, control })
+        Ok(Self { maps, filter: Filter::new(words), budget: Budget::new(), epoch, control })
     }
 
     #[must_use]
@@ -58,6 +61,12 @@ impl Bpf {
         self.epoch.writes().load(Ordering::Relaxed)
     }
 
+    /// What is left for more elements; `None` without a limit.
+    #[must_use]
+    pub fn memory_left(&self) -> Option<Left> {
+        self.budget.left()
+    }
+
     /// Reads the programs' counters.
     ///
     /// # Errors
@@ -75,6 +84,10 @@ impl Bpf {
             MapOp::Name { id, key } => self.maps.names.put(id, &codec::name(key)),
             MapOp::Unname { id } => self.maps.names.remove(id),
             MapOp::Fill { at, owner, backends } => self.fill(*at, *owner, backends),
+            MapOp::Admit { frontend } if !self.budget.allows_another() => {
+                tracing::debug!(?frontend, "no memory for another element");
+                Err(WriteError::NoMemory { map: SERVICES4.pin })
+            }
             MapOp::Admit { frontend } => self.write_filter(self.filter.lacks(&key(frontend)?)),
             MapOp::Put { frontend, element } => {
                 let key = key(frontend)?;
@@ -83,7 +96,11 @@ impl Bpf {
             }
             MapOp::Remove { frontend } => {
                 let key = key(frontend)?;
-                self.epoch.while_odd(|| self.maps.services.remove(&key))
+                let removed = self.epoch.while_odd(|| self.maps.services.remove(&key));
+                if removed.is_ok() {
+                    self.budget.removed();
+                }
+                removed
             }
         }
     }

@@ -157,10 +157,10 @@ impl<K: Pod, V: Pod> Map<K, V> {
 
     fn write_error(&self, op: Op, source: io::Error) -> WriteError {
         let map = self.spec.pin;
-        if source.raw_os_error() == Some(libc::E2BIG) {
-            WriteError::Full { map }
-        } else {
-            WriteError::Syscall { op, map, source }
+        match source.raw_os_error() {
+            Some(libc::E2BIG) => WriteError::Full { map },
+            Some(libc::ENOMEM) => WriteError::NoMemory { map },
+            _ => WriteError::Syscall { op, map, source },
         }
     }
 

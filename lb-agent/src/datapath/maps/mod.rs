@@ -3,6 +3,7 @@
 pub mod agent_sockets;
 mod bloom;
 pub mod bpf;
+mod budget;
 pub mod counters;
 pub(super) mod map;
 pub mod pinned;

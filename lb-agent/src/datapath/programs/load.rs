@@ -11,6 +11,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use lb_common::hook::Hook;
 use lb_common::layout::{CATALOGUE, MapSpec, Size};
 
+use crate::datapath::memory::{Demand, Left, Limits, RESERVE, megabytes};
 use crate::datapath::sys;
 use crate::plan::Capacity;
 
@@ -35,6 +36,14 @@ pub enum LoadError {
         #[source]
         source: Box<EbpfError>,
     },
+    #[error(
+        "no memory for {what}: maps for {} service ports and {} backends take {} when they are made and {} when they \
+         are full{}; raise the memory limit of the agent, or lower --max-services and --max-backends",
+        capacity.frontends, capacity.backends,
+        megabytes(Demand::of(*capacity).at_once), megabytes(Demand::of(*capacity).full),
+        left.map(|left| format!(", and {left}")).unwrap_or_default()
+    )]
+    NoMemory { what: &'static str, capacity: Capacity, left: Option<Left> },
     #[error("the kernel object has no program {name}: it was built from another version")]
     Missing { name: &'static str },
     #[error("the kernel refuses program {name}: {}", in_short(error))]
@@ -53,6 +62,31 @@ impl LoadError {
         let Self::Program { error, .. } = self else { return false };
         matches!(&**error, ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::EINVAL))
     }
+}
+
+impl LoadError {
+    /// The same, with what it takes, where a program was refused for lack of memory.
+    fn or_no_memory(self, capacity: Capacity) -> Self {
+        if let Self::Program { name, error } = &self
+            && is_out_of_memory(&**error)
+        {
+            return Self::NoMemory { what: name, capacity, left: Limits::own().left() };
+        }
+        self
+    }
+}
+
+/// Whether the kernel says ENOMEM, however deep that lies.
+fn is_out_of_memory(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if code == Some(libc::ENOMEM) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn in_short(error: &ProgramError) -> String {
@@ -127,6 +161,20 @@ pub fn load(
     load_into(object, Some(folder), capacity, machine)
 }
 
+/// Whether there is memory for new maps, and for the agent besides: the kernel refuses a map in time, but the page that
+/// the agent touches next would end it.
+///
+/// # Errors
+/// When there is not.
+pub fn has_memory_for(capacity: Capacity) -> Result<(), LoadError> {
+    match Limits::own().left() {
+        Some(left) if left.left < Demand::of(capacity).at_once + RESERVE => {
+            Err(LoadError::NoMemory { what: "the maps", capacity, left: Some(left) })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The same over maps that are not pinned and go with the programs: whether this kernel takes them.
 ///
 /// # Errors
@@ -154,12 +202,15 @@ fn load_into(
         }
     }
     let place = folder.unwrap_or(Path::new("memory"));
-    let mut object = loader
-        .load(object)
-        .map_err(|source| LoadError::Maps { path: place.to_owned(), source: Box::new(source) })?;
+    let mut object = loader.load(object).map_err(|source| {
+        if is_out_of_memory(&source) {
+            return LoadError::NoMemory { what: "the maps", capacity, left: Limits::own().left() };
+        }
+        LoadError::Maps { path: place.to_owned(), source: Box::new(source) }
+    })?;
     let mut programs = Programs { loaded: Vec::new(), can_set_errno: true };
     for hook in Hook::in_use() {
-        let name = load_best(&mut object, hook, machine)?;
+        let name = load_best(&mut object, hook, machine).map_err(|error| error.or_no_memory(capacity))?;
         let fd = descriptor(&mut object, name)?;
         let program = Program::new(hook, fd).map_err(|source| LoadError::Info { name, source })?;
         programs.loaded.push(Arc::new(program));
@@ -225,6 +276,17 @@ fn program<'o>(object: &'o mut Ebpf, name: &'static str) -> Result<&'o mut Cgrou
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernels_lack_of_memory_is_found_however_deep_it_lies() {
+        let of = |code| io::Error::from_raw_os_error(code);
+        let map = |code| {
+            let error = aya::maps::MapError::CreateError { name: "SERVICES4".to_owned(), io_error: of(code) };
+            EbpfError::MapError(error)
+        };
+        assert!(is_out_of_memory(&map(libc::ENOMEM)) && !is_out_of_memory(&map(libc::EPERM)));
+        assert!(is_out_of_memory(&of(libc::ENOMEM)) && !is_out_of_memory(&io::Error::other("ENOMEM")));
+    }
 
     #[test]
     fn of_a_long_verifier_log_the_reason_is_shown() {

@@ -6,12 +6,12 @@ use super::super::{MapOp, Owner};
 use super::*;
 
 #[test]
-fn a_new_service_is_named_then_filled_then_published() {
+fn a_new_service_is_admitted_then_named_then_filled_then_published() {
     let mut bench = Bench::new(8, 64);
     let steps = bench.mirror.steps(frontend(1), Some(&want("a", 1..=9)));
     assert_eq!(steps.len(), 1);
     let kinds: Vec<&str> = steps[0].ops.iter().map(kind).collect();
-    assert_eq!(kinds, ["next id", "name", "fill", "admit", "put"]);
+    assert_eq!(kinds, ["next id", "admit", "name", "fill", "put"]);
     let MapOp::Put { element, .. } = &steps[0].ops[4] else { panic!("{:?}", steps[0].ops) };
     assert_eq!((element.owner, element.backends.len(), element.region), (Owner { id: 1, revision: 1 }, 9, 0));
 }

@@ -36,6 +36,8 @@ enum ChangeOverError {
         #[source]
         source: WriteError,
     },
+    #[error("no memory for all elements of the new maps; raise the memory limit of the agent")]
+    Memory,
     #[error(
         "the new maps have no room for all that the maps in use hold; give larger --max-services and --max-backends, \
          or leave them out"
@@ -51,12 +53,12 @@ impl Lifecycle {
             return ChangeOver::NotDue;
         }
         if !self.is_due(store) {
-            self.retry = None;
+            (self.retry, self.refused) = (None, None);
             return ChangeOver::NotDue;
         }
         match self.try_change_over(store) {
             Ok(pass) => {
-                self.retry = None;
+                (self.retry, self.refused) = (None, None);
                 ChangeOver::Done(pass)
             }
             Err(error) => {
@@ -64,6 +66,7 @@ impl Lifecycle {
                 self.retry = Some((Instant::now() + wait, wait));
                 let (error, wait) = (chain(&error), wait.as_secs());
                 tracing::warn!(error, wait, "could not change over to other maps; those in use go on");
+                self.refused = Some(error);
                 self.give_up(store);
                 ChangeOver::GivenUp
             }
@@ -150,6 +153,9 @@ impl Lifecycle {
         let mut pass = to.kernel.converge(store);
         if let Some((service, source)) = pass.failed.pop_first() {
             return Err(ChangeOverError::Unwritten { service, source });
+        }
+        if to.kernel.mirror.is_short_of_memory() {
+            return Err(ChangeOverError::Memory);
         }
         if let InUse::Ours(from) = from
             && to.lacking_room() > from.lacking_room()

@@ -5,6 +5,7 @@ mod change_over;
 use std::time::{Duration, Instant};
 
 use crate::datapath::maps::bpf::Bpf;
+use crate::datapath::memory::{Demand, megabytes};
 use crate::datapath::takeover::{Datapath, Generation, Opened, TakeoverError, Trouble};
 use crate::plan::takeover::{GenerationName, Takeover};
 use crate::plan::{Capacity, Mirror, Sizes, need, wanted};
@@ -94,12 +95,14 @@ pub(super) struct Lifecycle {
     sizing: Sizing,
     /// When a change-over that failed is tried again, and how long that wait is in all.
     retry: Option<(Instant, Duration)>,
+    /// Why the last change-over failed, while it is to be tried again.
+    refused: Option<String>,
 }
 
 impl Lifecycle {
     pub(super) const fn new(datapath: Datapath, sizes: Sizes) -> Self {
         let (kernel, links, sizing) = (Kernel::Closed, Links::Due, Sizing::Unchecked);
-        Self { datapath, sizes, kernel, links, sizing, retry: None }
+        Self { datapath, sizes, kernel, links, sizing, retry: None, refused: None }
     }
 
     const fn set(&self) -> Option<&MapSet> {
@@ -131,6 +134,29 @@ impl Lifecycle {
 
     /// What is not as it should be, or what is waited for.
     pub(super) fn attention(&self) -> Option<String> {
+        let refused = self.refused.as_ref();
+        let refused =
+            refused.map(|why| format!("could not change over to other maps; those in use go on: {why}"));
+        let all: Vec<String> = [self.of_links(), refused, self.of_memory()].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    fn of_memory(&self) -> Option<String> {
+        let kernel = &self.set()?.kernel;
+        let mirror = &kernel.mirror;
+        if !mirror.is_short_of_memory() {
+            return None;
+        }
+        let (lacking, full) = (mirror.shortages().lacking_room(), Demand::of(mirror.capacity()).full);
+        let left = kernel.maps.memory_left().map(|left| format!(", and {left}")).unwrap_or_default();
+        Some(format!(
+            "no memory for more elements of the maps: {lacking} addresses are not served as they should be; maps of this \
+             size take {} when they are full{left}: raise the memory limit of the agent",
+            megabytes(full)
+        ))
+    }
+
+    fn of_links(&self) -> Option<String> {
         if let Kernel::Waiting { of } = &self.kernel {
             let of = of.map_or_else(|| "no folder".to_owned(), |name| name.to_string());
             return Some(format!(
