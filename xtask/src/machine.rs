@@ -74,7 +74,10 @@ pub(crate) fn install_tools() -> Result<()> {
 
 /// What the programs of a real cluster call.
 pub(crate) fn install_cluster_tools() -> Result<()> {
-    install(&[("nft", Missing { packages: &["nftables"], why: "to let kube-proxy write its rules" })])
+    install(&[
+        ("nft", Missing { packages: &["nftables"], why: "to let kube-proxy write its rules" }),
+        ("runc", Missing { packages: &["runc"], why: "to run the pods of the chart in real containers" }),
+    ])
 }
 
 fn install(tools: &[(&str, Missing)]) -> Result<()> {

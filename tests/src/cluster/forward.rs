@@ -2,12 +2,15 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+
+use crate::harness::netns::Netns;
 
 use super::api::runtime_in;
 use super::parts::API_SERVER_PORT;
@@ -24,15 +27,7 @@ impl Forward {
     pub fn open(cluster: &Cluster) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("could not listen")?;
         let port = listener.local_addr().context("a listener without an address")?.port();
-        listener.set_nonblocking(true).context("could not listen without waiting")?;
-        let runtime = runtime_in(&cluster.netns)?;
-        runtime.spawn(async move {
-            // It stays a socket of the namespace that it was made in.
-            match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => serve(&listener).await,
-                Err(error) => eprintln!("could not listen: {error}"),
-            }
-        });
+        let runtime = pass_on(&cluster.netns, listener)?;
         let file = cluster.folder.join("forward.conf");
         let token = users::token_of(&cluster.users, users::ADMIN)?;
         let server = format!("https://127.0.0.1:{port}");
@@ -45,6 +40,21 @@ impl Forward {
     pub fn kubeconfig(&self) -> &std::path::Path {
         &self.kubeconfig
     }
+}
+
+/// Connections to `listener`, in whichever network that is, lead to the API server in the control plane's, while what
+/// is returned lives.
+pub(super) fn pass_on(control_plane: &Arc<Netns>, listener: TcpListener) -> Result<Runtime> {
+    listener.set_nonblocking(true).context("could not listen without waiting")?;
+    let runtime = runtime_in(control_plane)?;
+    runtime.spawn(async move {
+        // It stays a socket of the namespace that it was made in.
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => serve(&listener).await,
+            Err(error) => eprintln!("could not listen: {error}"),
+        }
+    });
+    Ok(runtime)
 }
 
 async fn serve(listener: &tokio::net::TcpListener) {

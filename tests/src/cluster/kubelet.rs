@@ -1,6 +1,7 @@
 //! A stand-in for the kubelets: pods that are bound to simulated nodes become namespaces with servers.
 
 use std::collections::BTreeMap;
+use std::process::Output;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use crate::harness::node::Node;
 use crate::harness::pod::Pod;
 
 use super::objects::{self, Patch};
+use super::runtime::{Pods as Contained, Runtime};
 use super::{Api, Cluster, is_refused, is_unreachable};
 
 /// How often it looks at the API server.
@@ -28,6 +30,7 @@ const PODS: &str = "/api/v1/pods";
 pub struct Kubelet {
     pods: Pods,
     seen: History,
+    contained: Arc<Mutex<Contained>>,
     /// Its end reaches the thread.
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -67,6 +70,11 @@ impl Kubelet {
     /// Registers these nodes, with their labels, and runs the pods that are bound to them. A node's pods are
     /// at 10.244.N.1 and above, where N is the node's place in the list, from 1.
     pub fn start(cluster: &Cluster, nodes: &[(Node, Value)]) -> Result<Self> {
+        Self::start_with(cluster, nodes, None)
+    }
+
+    /// The same, and pods of images that `runtime` has run in containers.
+    pub fn start_with(cluster: &Cluster, nodes: &[(Node, Value)], runtime: Option<Runtime>) -> Result<Self> {
         let mut grounds = BTreeMap::new();
         for ((node, labels), net) in nodes.iter().zip(1..) {
             cluster.register(node.name(), labels)?;
@@ -75,17 +83,30 @@ impl Kubelet {
         let (end, ended) = mpsc::channel();
         let pods = Pods::default();
         let seen = History::default();
-        let (api, of_work) = (cluster.api().clone(), Arc::clone(&seen));
-        let work = Work { api, grounds, pods: Arc::clone(&pods), seen: of_work };
+        let contained = Arc::new(Mutex::default());
+        let work = Work {
+            api: cluster.api().clone(),
+            grounds,
+            pods: Arc::clone(&pods),
+            seen: Arc::clone(&seen),
+            runtime,
+            contained: Arc::clone(&contained),
+            written: BTreeMap::new(),
+        };
         // Programs that it starts end with this thread.
         let thread = Some(thread::spawn(move || work.run(&ended)));
-        Ok(Self { pods, seen, end: Some(end), thread })
+        Ok(Self { pods, seen, contained, end: Some(end), thread })
     }
 
     /// A pod that runs here.
     pub fn pod(&self, name: &str) -> Result<Arc<Pod>> {
         let running = lock(&self.pods);
         running.get(name).map(|running| Arc::clone(&running.pod)).with_context(|| format!("no pod {name}"))
+    }
+
+    /// Runs a program in the pod of this name, in its container of this name, as `kubectl exec` does.
+    pub fn exec(&self, pod: &str, container: &str, arguments: &[&str]) -> Result<Output> {
+        lock(&self.contained).exec(pod, container, arguments)
     }
 
     /// Every pod that runs or ran here.
@@ -123,6 +144,10 @@ struct Work {
     grounds: BTreeMap<String, Ground>,
     pods: Pods,
     seen: History,
+    runtime: Option<Runtime>,
+    contained: Arc<Mutex<Contained>>,
+    /// The status of each pod in containers that was written last, by uid.
+    written: BTreeMap<String, Value>,
 }
 
 impl Work {
@@ -141,6 +166,7 @@ impl Work {
             }
         }
         lock(&self.pods).clear();
+        lock(&self.contained).keep(&[]);
     }
 
     fn look(&mut self) -> Result<()> {
@@ -150,15 +176,44 @@ impl Work {
             names.contains(&name.as_str())
                 || running.ending.get_or_insert_with(Instant::now).elapsed() < GRACE * 2
         });
+        let uids: Vec<&str> = pods.iter().filter_map(|pod| objects::uid(pod).ok()).collect();
+        lock(&self.contained).keep(&uids);
+        self.written.retain(|uid, _| uids.contains(&uid.as_str()));
         for pod in &pods {
             let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
             if !self.grounds.contains_key(bound) {
+                continue;
+            }
+            if self.runtime.as_ref().is_some_and(|runtime| runtime.runs(pod)) {
+                self.contain(pod)?;
                 continue;
             }
             if pod.pointer("/metadata/deletionTimestamp").is_some() {
                 self.end(pod)?;
             } else if pod.pointer("/status/phase").and_then(Value::as_str) == Some("Pending") {
                 self.begin(pod, bound)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a pod in containers a step further, and says what has changed.
+    fn contain(&mut self, pod: &Value) -> Result<()> {
+        let Some(runtime) = &self.runtime else { return Ok(()) };
+        let uid = objects::uid(pod)?;
+        let status = runtime.look(&mut lock(&self.contained), pod)?;
+        let path = objects::path(&typed(pod)?)?;
+        let gone = |error: &anyhow::Error| is_refused(error, 404) || is_refused(error, 409);
+        if self.written.get(uid) != Some(&status) {
+            match self.api.patch(&format!("{path}/status"), Patch::Strategic, &status) {
+                Err(error) if !gone(&error) => return Err(error),
+                Ok(_) | Err(_) => drop(self.written.insert(uid.to_owned(), status)),
+            }
+        }
+        if pod.pointer("/metadata/deletionTimestamp").is_some() && lock(&self.contained).has_ended(uid) {
+            match self.api.delete_now(&path) {
+                Err(error) if !gone(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(())

@@ -65,6 +65,10 @@ pub(super) fn name(object: &Value) -> Result<&str> {
     object.pointer("/metadata/name").and_then(Value::as_str).context("an object without a name")
 }
 
+pub(super) fn uid(object: &Value) -> Result<&str> {
+    object.pointer("/metadata/uid").and_then(Value::as_str).context("an object without a uid")
+}
+
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
     match kind.strip_suffix('y') {

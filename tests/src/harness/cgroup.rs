@@ -19,6 +19,12 @@ pub(crate) fn root() -> Result<PathBuf> {
     )
 }
 
+/// Where any hierarchy is mounted: cgroup2's, and on hybrid hosts those of version 1, which container runtimes use.
+pub(crate) fn roots() -> Result<Vec<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("could not read the list of mounts")?;
+    Ok(mounts.lines().filter_map(cgroup_mount).collect())
+}
+
 pub(crate) fn create(path: &Path) -> Result<()> {
     fs::create_dir(path).with_context(|| format!("could not make the cgroup {}", path.display()))
 }
@@ -64,8 +70,15 @@ fn members(group: &Path) -> Vec<Pid> {
 
 /// The mount point in a line of `mountinfo`, if it is a cgroup2.
 fn cgroup2_mount(line: &str) -> Option<PathBuf> {
+    let (_, kind) = line.split_once(" - ")?;
+    kind.starts_with("cgroup2 ").then(|| cgroup_mount(line))?
+}
+
+/// The same for either version.
+fn cgroup_mount(line: &str) -> Option<PathBuf> {
     let (mount, kind) = line.split_once(" - ")?;
-    kind.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4).map(PathBuf::from))?
+    let is_cgroup = kind.starts_with("cgroup2 ") || kind.starts_with("cgroup ");
+    is_cgroup.then(|| mount.split(' ').nth(4).map(PathBuf::from))?
 }
 
 #[cfg(test)]
@@ -83,6 +96,7 @@ mod tests {
             ("32 24 0:27 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu", None),
         ] {
             assert_eq!(cgroup2_mount(line), mount.map(PathBuf::from), "{line}");
+            assert!(cgroup_mount(line).is_some(), "{line}");
         }
     }
 }

@@ -92,7 +92,7 @@ pub fn leftovers(prefix: &str) -> Vec<String> {
         entries.filter(|path| carries(path)).map(|path| format!("{kind} {}", path.display())).collect()
     };
     let mut found = named("folder", Path::new(RUN));
-    found.extend(cgroup::root().into_iter().flat_map(|root| named("cgroup", &root)));
+    found.extend(cgroup::roots().into_iter().flatten().flat_map(|root| named("cgroup", &root)));
     found.extend(
         mounts()
             .into_iter()
@@ -136,7 +136,10 @@ fn demolish(name: &str) -> Result<()> {
     let folder = folder(name);
     // Mounts go even if a process will not, and the pins in them with them.
     let unmounted = unmount_below(&folder);
-    cgroup::remove(&cgroup::root()?.join(name))?;
+    // cgroup2's, and those that a container runtime makes in the hierarchies of version 1.
+    for root in cgroup::roots()? {
+        cgroup::remove(&root.join(name))?;
+    }
     unmounted?;
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => {

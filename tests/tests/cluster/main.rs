@@ -5,6 +5,7 @@ mod chart;
 mod events;
 mod faults;
 mod in_pod;
+mod install;
 mod old_servers;
 mod openyurt;
 mod plan;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::{build_ebpf, shell};
-use oci::{Image, pack};
+use oci::{Image, Packed, pack};
 
 /// The program alone takes at most this; the image holds it packed.
 const AT_MOST: u64 = 12 << 20;
@@ -42,40 +42,19 @@ impl Arch {
     }
 }
 
+/// What passes the archive of [`build`] to programs.
+pub(crate) const VARIABLE: &str = "EDGELOOP_IMAGE";
+
+struct Built {
+    file: PathBuf,
+    packed: Packed,
+    /// Of the program, in bytes.
+    size: u64,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { arch, output } = arguments;
-    build_ebpf::run(&build_ebpf::Arguments::default())?;
-    let program = compile::program(*arch)?;
-    let bytes = fs::read(&program).with_context(|| format!("could not read {}", program.display()))?;
-    let size = bytes.len() as u64;
-    anyhow::ensure!(
-        size <= AT_MOST,
-        "the program has {size} bytes, {AT_MOST} are the most: see what it has grown by (`cargo bloat`)"
-    );
-    let version = env!("CARGO_PKG_VERSION");
-    let file = output
-        .clone()
-        .unwrap_or_else(|| compile::folder().join(format!("edgeloop-{version}-{}.tar", arch.name())));
-    let commit = |format: &str| {
-        let mut git = shell::clean("git");
-        git.current_dir(shell::root()).args([
-            "log",
-            "-1",
-            "--no-show-signature",
-            &format!("--format={format}"),
-        ]);
-        shell::output(&mut git).ok()
-    };
-    let image = Image {
-        arch: arch.name(),
-        version,
-        revision: commit("%H"),
-        seconds: commit("%ct").and_then(|seconds| seconds.parse().ok()).unwrap_or(0),
-        program: bytes,
-        license: fs::read(shell::root().join("LICENSE")).context("could not read LICENSE")?,
-    };
-    let packed = pack(&image)?;
-    fs::write(&file, &packed.archive).with_context(|| format!("could not write {}", file.display()))?;
+    let Built { file, packed, size } = make(*arch, output.clone())?;
     writeln!(
         std::io::stdout(),
         "{}: {:.1} MB, of which the program takes {:.1} MB unpacked\n{} {}",
@@ -86,4 +65,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         packed.digest,
     )
     .context("could not say where it is")
+}
+
+/// Makes the image for this kind of processor, and gives the archive's path.
+pub(crate) fn build() -> Result<PathBuf> {
+    Ok(make(Arch::default(), None)?.file)
+}
+
+fn make(arch: Arch, output: Option<PathBuf>) -> Result<Built> {
+    build_ebpf::run(&build_ebpf::Arguments::default())?;
+    let program = compile::program(arch)?;
+    let bytes = fs::read(&program).with_context(|| format!("could not read {}", program.display()))?;
+    let size = bytes.len() as u64;
+    anyhow::ensure!(
+        size <= AT_MOST,
+        "the program has {size} bytes, {AT_MOST} are the most: see what it has grown by (`cargo bloat`)"
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    let file =
+        output.unwrap_or_else(|| compile::folder().join(format!("edgeloop-{version}-{}.tar", arch.name())));
+    let image = Image {
+        arch: arch.name(),
+        version,
+        revision: commit("%H"),
+        seconds: commit("%ct").and_then(|seconds| seconds.parse().ok()).unwrap_or(0),
+        program: bytes,
+        license: fs::read(shell::root().join("LICENSE")).context("could not read LICENSE")?,
+    };
+    let packed = pack(&image)?;
+    fs::write(&file, &packed.archive).with_context(|| format!("could not write {}", file.display()))?;
+    Ok(Built { file, packed, size })
+}
+
+/// Of the checkout's newest commit; nothing without git.
+fn commit(format: &str) -> Option<String> {
+    let mut git = shell::clean("git");
+    git.current_dir(shell::root()).args(["log", "-1", "--no-show-signature", &format!("--format={format}")]);
+    shell::output(&mut git).ok()
 }

@@ -11,7 +11,7 @@ use anyhow::{Error, Result};
 
 use crate::build_ebpf;
 use crate::builds::Builds;
-use crate::{fuzz, machine, schemas, signals, tools};
+use crate::{fuzz, image, machine, schemas, signals, tools};
 use binaries::{Binary, Given, Selection};
 
 #[derive(clap::Args)]
@@ -177,6 +177,17 @@ fn run_tier(
         }
     };
     given.schemas = (tier == Tier::Cluster).then(schemas::get);
+    if tier == Tier::Cluster {
+        match image::build() {
+            Ok(file) => given.builds.environment.push((image::VARIABLE, file)),
+            Err(error) if signals::asked_to_end() => return Err(error),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                outcome.counts.failed.push("the image does not build: see above".to_string());
+                return Ok(outcome);
+            }
+        }
+    }
     for binary in binaries {
         outcome.counts.add(binary.run(selection, given, rest)?);
     }

@@ -18,7 +18,8 @@ use recipe::{Recipe, Set};
 pub(crate) const VARIABLE: &str = "EDGELOOP_CLUSTER_TOOLS";
 
 /// From cheap to dear. Each has a go.mod of its own, so that their dependencies cannot meet.
-const SETS: [Set; 5] = [
+const SETS: [Set; 6] = [
+    Set { name: "seccomp", package: ".", stamp: None, linker: None, charts: None },
     Set { name: "etcd", package: ".", stamp: None, linker: None, charts: None },
     Set { name: "helm", package: "tool", stamp: None, linker: None, charts: None },
     Set {
