@@ -26,12 +26,20 @@ const LEVEL: &str = "info";
 /// When it is called twice.
 pub fn init() {
     let asked = std::env::var(LOG).ok().filter(|asked| !asked.is_empty());
-    match EnvFilter::try_new(asked.as_deref().unwrap_or(LEVEL)) {
+    match EnvFilter::try_new(asked.as_deref().map_or(LEVEL.to_owned(), filter)) {
         Ok(filter) => subscriber(filter, stderr, stderr().is_terminal()).init(),
         Err(error) => {
             subscriber(EnvFilter::new(LEVEL), stderr, stderr().is_terminal()).init();
             tracing::warn!(%error, "{LOG} is not a log filter, such as info or lb_agent=debug; {LEVEL} is used");
         }
+    }
+}
+
+/// A level alone that shows more is meant for the agent: of libraries it takes a name to ask for that.
+fn filter(asked: &str) -> String {
+    match asked.trim().parse::<Level>() {
+        Ok(level) if level > Level::INFO => format!("{LEVEL},lb_agent={level}"),
+        Ok(_) | Err(_) => asked.to_owned(),
     }
 }
 
@@ -120,6 +128,19 @@ pub(crate) mod tests {
         let expected =
             format!("said {escaped} odd=\"{escaped}\" display={escaped} debug=[\"{escaped}\"] long={long}\n");
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_level_alone_is_the_agents() {
+        for (asked, filters) in [
+            ("debug", "info,lb_agent=DEBUG"),
+            (" TRACE ", "info,lb_agent=TRACE"),
+            ("warn", "warn"),
+            ("aya_obj=debug", "aya_obj=debug"),
+        ] {
+            assert_eq!(filter(asked), filters, "{asked}");
+            assert!(EnvFilter::try_new(filter(asked)).is_ok(), "{asked}");
+        }
     }
 
     #[test]

@@ -6,27 +6,32 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{programs, shell, tools};
+use crate::{image, programs, shell, tools};
 
 /// The demo's argument that asks for a real cluster.
 const CLUSTER: &str = "--cluster";
+/// The one that asks for an installation by the chart, which needs an image.
+const HELM: &str = "--helm";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Passed on to the demo: `--cluster` runs it on a real control plane.
+    /// Passed on to the demo: `--cluster` runs it on a real control plane, `--cluster --helm` with the agents installed
+    /// by the chart.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { rest } = arguments;
-    let tools = if on_a_cluster(rest) { Some(programs::of_cluster()?) } else { None };
+    let tools = if asks_for(rest, CLUSTER) { Some(programs::of_cluster()?) } else { None };
+    let image = if asks_for(rest, HELM) { Some(image::build()?) } else { None };
     let programs = programs::build()?;
-    Err(shell::become_program(&mut command(&programs, tools.as_deref(), rest)))
+    let mut demo = command(&programs, tools.as_deref(), rest);
+    Err(shell::become_program(demo.envs(image.map(|image| (image::VARIABLE, image)))))
 }
 
-fn on_a_cluster(rest: &[OsString]) -> bool {
-    rest.iter().any(|argument| argument == CLUSTER)
+fn asks_for(rest: &[OsString], what: &str) -> bool {
+    rest.iter().any(|argument| argument == what)
 }
 
 fn command(programs: &Path, tools: Option<&Path>, rest: &[OsString]) -> Command {
@@ -43,7 +48,7 @@ mod tests {
     fn only_a_demo_on_a_cluster_is_given_tools_and_all_of_them_their_arguments() {
         let [plain, compared] = [vec!["-v"], vec!["--cluster", "--compare"]]
             .map(|rest| rest.into_iter().map(OsString::from).collect::<Vec<_>>());
-        assert!(!on_a_cluster(&plain) && on_a_cluster(&compared));
+        assert!(!asks_for(&plain, CLUSTER) && asks_for(&compared, CLUSTER));
 
         let with = command(Path::new("/built"), Some(Path::new("/tools")), &compared);
         assert_eq!(with.get_args().collect::<Vec<_>>(), ["--cluster", "--compare"]);

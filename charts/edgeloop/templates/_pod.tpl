@@ -113,6 +113,10 @@ seLinuxOptions:
 
 {{/* What each command in an agent's container reads, such as `lb-agent status` and `lb-agent cleanup`. */}}
 {{- define "edgeloop.env" -}}
+- name: EDGELOOP_NODE
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
 - name: EDGELOOP_PIN_ROOT
   value: {{ .Values.bpf.pinRoot | quote }}
 - name: EDGELOOP_LOG

@@ -33,7 +33,7 @@ impl<'c> Helm<'c> {
     /// Installs the chart, or upgrades what is installed, with these values; gives what helm says.
     pub fn install(&self, values: &[&str]) -> Result<String> {
         let mut command = self.command(["upgrade", "--install", RELEASE]);
-        command.arg(&self.chart).args(["--namespace", NAMESPACE, "--wait=legacy", "--timeout=60s"]);
+        command.arg(&self.chart).args(["--namespace", NAMESPACE, "--wait", "--timeout=60s"]);
         command.args(values.iter().flat_map(|value| ["--set", value]));
         said(&mut command)
     }

@@ -26,7 +26,7 @@ use screen::{Screen, grouped, short};
 use stage::Stage;
 use truth::{AT_FIRST, EVERYWHERE, SERVICE};
 
-pub use cluster::run as run_on_a_cluster;
+pub use cluster::{Agents, run as run_on_a_cluster};
 pub use compare::run as compare_on_a_cluster;
 
 /// The label by which OpenYurt puts a node into a pool.

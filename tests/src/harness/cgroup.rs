@@ -50,6 +50,14 @@ pub(crate) fn remove(top: &Path) -> Result<()> {
     }
 }
 
+/// The processes in `top` and below that run this program.
+#[must_use]
+pub fn processes_of(top: &Path, program: &str) -> Vec<i32> {
+    let pids = with_descendants(top).into_iter().flat_map(|group| members(&group)).map(Pid::as_raw);
+    let runs = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with(program));
+    pids.filter(runs).collect()
+}
+
 /// `top` and all below it, parents first. Empty when there is no `top`.
 fn with_descendants(top: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(top) else { return Vec::new() };

@@ -4,6 +4,7 @@ mod bench;
 mod chart;
 mod events;
 mod faults;
+mod image;
 mod in_pod;
 mod install;
 mod old_servers;

@@ -12,3 +12,12 @@ fn the_demo_on_a_cluster_shows_what_it_says() {
     let status = Command::new(checkout::program("edgeloop-demo").unwrap()).arg("--cluster").status().unwrap();
     assert!(status.success(), "{status}");
 }
+
+/// The same with the agents installed by the chart, in containers; at the end it is uninstalled.
+#[test]
+#[ignore = "needs root and the programs of a control plane"]
+fn the_demo_on_a_cluster_shows_the_same_with_agents_that_helm_installed() {
+    let mut demo = Command::new(checkout::program("edgeloop-demo").unwrap());
+    let status = demo.args(["--cluster", "--helm"]).status().unwrap();
+    assert!(status.success(), "{status}");
+}

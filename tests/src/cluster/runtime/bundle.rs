@@ -101,6 +101,11 @@ impl Wanted<'_> {
         let capabilities = self.capabilities();
         config["process"]["capabilities"] =
             json!({"bounding": capabilities, "effective": capabilities, "permitted": capabilities});
+        let id = |field: &str| {
+            self.container.pointer(&format!("/securityContext/{field}")).and_then(Value::as_u64)
+        };
+        config["process"]["user"] =
+            json!({"uid": id("runAsUser").unwrap_or(0), "gid": id("runAsGroup").unwrap_or(0)});
         config["process"]["noNewPrivileges"] = json!(self.says("allowPrivilegeEscalation") == Some(false));
         config["root"] =
             json!({"path": "root", "readonly": self.says("readOnlyRootFilesystem") == Some(true)});

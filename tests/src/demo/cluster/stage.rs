@@ -1,7 +1,7 @@
 //! The tutorial's cluster: control plane, nodes, workloads and one agent per node.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ use crate::demo::screen::Screen;
 use crate::demo::truth::{EDGE2, PLACES, SERVERS_IN_A_POOL, SERVING, pool_of};
 use crate::ours::agent::Agent;
 use crate::{Site, now};
+
+use super::Agents;
+use super::installed::{self, Installation};
 
 /// As a user writes them, in the order that a user applies them.
 const NODE_POOLS: &str = "examples/tutorial/nodepools.yaml";
@@ -31,6 +34,8 @@ const SOON: Duration = Duration::from_secs(60);
 pub(super) struct Stage {
     // Dropped in this order: who asks goes before who answers.
     _agents: Vec<Agent>,
+    /// Where each node has its pins, if the chart is installed.
+    pub(super) pins: Vec<PathBuf>,
     cast: Cast,
     kubelet: Arc<Kubelet>,
     _yurt: Yurt,
@@ -40,7 +45,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(screen: &Screen) -> Result<Self> {
+    pub(super) fn new(screen: &Screen, agents: Agents) -> Result<Self> {
         let started = Instant::now();
         let site = Site::new()?;
         let mut cluster = Cluster::with_controllers(&site)?;
@@ -49,7 +54,13 @@ impl Stage {
 
         let started = Instant::now();
         cluster.apply_file(NODE_POOLS)?;
-        let kubelet = Arc::new(Kubelet::start(&cluster, &demo::nodes(&site)?)?);
+        let nodes = demo::nodes(&site)?;
+        let runtime = match agents {
+            Agents::AsProcesses => None,
+            Agents::ByHelm => Some(installed::runtime(&cluster, &nodes)?),
+        };
+        let installation = runtime.as_ref().map(|of| Installation::on(of, &nodes)).transpose()?;
+        let kubelet = Arc::new(Kubelet::start_with(&cluster, &nodes, runtime)?);
         // Its pool is to change under its client: it takes no servers.
         let cordon = json!({"spec": {"unschedulable": true}});
         cluster.api().merge(&format!("/api/v1/nodes/{EDGE2}"), &cordon)?;
@@ -67,18 +78,23 @@ impl Stage {
         )?;
 
         let started = Instant::now();
-        let kubeconfig = cluster.agent_kubeconfig()?;
-        let flags = ["--kubeconfig", kubeconfig.to_str().context("a path that is no text")?];
-        let nodes = cast.clients().values().map(|client| client.node());
-        let agents = nodes.map(|node| Agent::follow(&cluster, node, &flags)).collect::<Result<Vec<_>>>()?;
-        for agent in &agents {
-            agent.wait_until("the agent is ready", |view| view.ready)?;
-        }
-        screen.measured(
-            started.elapsed(),
-            "until five agents are ready, with the rights of deploy/rbac.yaml",
-        )?;
-        Ok(Self { _agents: agents, cast, kubelet, _yurt: yurt, cluster, kubeconfig, site })
+        let (kubeconfig, agents, pins) = match installation {
+            None => {
+                let kubeconfig = cluster.agent_kubeconfig()?;
+                let agents = processes(&cluster, &cast, &kubeconfig)?;
+                screen.measured(
+                    started.elapsed(),
+                    "until five agents are ready, with the rights of deploy/rbac.yaml",
+                )?;
+                (kubeconfig, agents, Vec::new())
+            }
+            Some(installation) => {
+                let kubeconfig = installation.install(screen, &site, &cluster)?;
+                screen.measured(started.elapsed(), "until all five pods are ready")?;
+                (kubeconfig, Vec::new(), installation.pins)
+            }
+        };
+        Ok(Self { _agents: agents, pins, cast, kubelet, _yurt: yurt, cluster, kubeconfig, site })
     }
 
     pub(super) fn cast(&self) -> &Cast {
@@ -106,6 +122,17 @@ impl Stage {
             })
             .collect()
     }
+}
+
+/// One agent a node, until all are ready.
+fn processes(cluster: &Cluster, cast: &Cast, kubeconfig: &Path) -> Result<Vec<Agent>> {
+    let flags = ["--kubeconfig", kubeconfig.to_str().context("a path that is no text")?];
+    let nodes = cast.clients().values().map(|client| client.node());
+    let agents = nodes.map(|node| Agent::follow(cluster, node, &flags)).collect::<Result<Vec<_>>>()?;
+    for agent in &agents {
+        agent.wait_until("the agent is ready", |view| view.ready)?;
+    }
+    Ok(agents)
 }
 
 /// A client is a pod too; it asks for its node by itself, as a DaemonSet's does.
