@@ -182,7 +182,9 @@ fn metrics_are_bound_to_the_nodes_address_and_probes_stay_on_loopback() {
     let pod = &object(&objects, "DaemonSet", "edgeloop-agent").unwrap()["spec"]["template"];
     let agent = &pod["spec"]["containers"][0];
     assert!(words(&agent["args"]).contains(&"--metrics=$(HOST_IP):10280"));
-    assert_eq!(agent["env"][1]["valueFrom"], json!({"fieldRef": {"fieldPath": "status.hostIP"}}));
+    let variables = agent["env"].as_array().unwrap();
+    let host = variables.iter().find(|one| one["name"] == "HOST_IP").unwrap();
+    assert_eq!(host["valueFrom"], json!({"fieldRef": {"fieldPath": "status.hostIP"}}));
     for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
         let asks = &agent[probe]["httpGet"];
         assert_eq!((&asks["host"], &asks["port"]), (&json!("127.0.0.1"), &json!(10270)), "{probe}");
