@@ -25,6 +25,8 @@ pub struct Config {
     pub socket: PathBuf,
     pub sizes: Sizes,
     pub audit: Duration,
+    /// The kernel object whose programs are run.
+    pub object: &'static [u8],
     /// Where health and metrics answer; nowhere unless given.
     pub http: Option<std::net::SocketAddr>,
     /// Where metrics answer besides, and nothing else does.

@@ -8,6 +8,7 @@ use lb_common::outcome::{Event, OWN_MARK, Outcome};
 use lb_common::pick::pick;
 
 use crate::call::Call;
+use crate::log::log;
 use crate::maps::{self, Maps};
 
 /// How often all is read again when a region was rewritten under the program.
@@ -17,7 +18,9 @@ const TRIES: u32 = 3;
 #[inline(always)]
 pub(crate) fn connect4(call: &Call<'_>) -> Result<Outcome, Outcome> {
     tcp(call)?;
+    log!(dialled(4, &call.frontend4()));
     let backend = backend::<V4>(call, &call.frontend4())?;
+    log!(gets(&backend));
     call.rewrite4(&backend);
     Ok(Outcome::Forwarded)
 }
@@ -27,7 +30,9 @@ pub(crate) fn connect4(call: &Call<'_>) -> Result<Outcome, Outcome> {
 pub(crate) fn connect6(call: &Call<'_>) -> Result<Outcome, Outcome> {
     tcp(call)?;
     let frontend = call.mapped_frontend4().ok_or(Outcome::NotAService)?;
+    log!(dialled(6, &frontend));
     let backend = backend::<V4>(call, &frontend)?;
+    log!(gets(&backend));
     call.rewrite_mapped4(&backend);
     Ok(Outcome::Forwarded)
 }
@@ -61,6 +66,7 @@ fn is_agents(call: &Call<'_>) -> bool {
 fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
     for _ in 0..TRIES {
         let service = maps::service::<F>(frontend)?; // proven, or looked up again; then Unproven
+        log!(found(service.owner(), service.count().into()));
         if service.count() == 0 {
             return Err(Outcome::NoBackends);
         }

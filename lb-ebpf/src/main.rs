@@ -4,6 +4,7 @@
 
 mod call;
 mod forward;
+mod log;
 mod maps;
 mod refuse;
 mod settings;
@@ -13,6 +14,7 @@ use aya_ebpf::programs::SockAddrContext;
 use lb_common::hook::Hook;
 
 use call::Call;
+use log::log;
 
 /// One program a line: its name, the hook of the cgroup it is attached at (`cgroup/HOOK`), what it
 /// does with a call, and how it refuses.
@@ -22,6 +24,7 @@ macro_rules! programs {
         fn $name(ctx: SockAddrContext) -> i32 {
             let call = Call::new(&ctx);
             let outcome = $does(&call).unwrap_or_else(|way_out| way_out);
+            log!(ended(outcome));
             maps::count_run(&call, Hook::$hook, outcome);
             $refuses(&call, outcome.verdict())
         }

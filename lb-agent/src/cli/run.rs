@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::config::{Config, Manifests, PIN_ROOT, socket};
+use crate::datapath::programs::load;
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
 
@@ -49,6 +51,10 @@ pub struct Args {
     /// Where /metrics answers besides, and nothing else does, such as an address that Prometheus reaches.
     #[arg(long, env = "EDGELOOP_METRICS", value_name = "ADDRESS:PORT")]
     metrics: Option<std::net::SocketAddr>,
+    /// Let the programs say in the log what they do with each connection: for people who look for a fault, since each
+    /// takes longer then.
+    #[arg(long, env = "EDGELOOP_PROGRAM_LOG")]
+    program_log: bool,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -71,6 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         audit_interval,
         http,
         metrics,
+        program_log,
         rules,
     } = args;
     let api = api.settle(source.as_ref().map(|_| "--source"))?;
@@ -78,7 +85,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Manifests(folder)) => SourceConfig::File(folder),
         None => SourceConfig::Kube(api),
     };
+    let object = if program_log {
+        load::LOG_OBJECT
+            .context("this agent was built without the programs of --program-log: leave it out")?
+    } else {
+        load::OBJECT
+    };
     let config = Config {
+        object,
         node,
         source,
         rules: rules.settle()?,

@@ -3,6 +3,7 @@
 mod ending;
 mod limits;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -15,7 +16,6 @@ use crate::api::Claim;
 use crate::config::Config;
 use crate::datapath::maps::agent_sockets::AgentSockets;
 use crate::datapath::maps::counters::CounterReader;
-use crate::datapath::programs::load;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
 use crate::serve::{self, http, socket};
@@ -32,7 +32,8 @@ use ending::End;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let mut asked = ending::listen().context("could not listen for signals")?;
     let descriptors = limits::raise_descriptors();
-    let Config { node, source, rules, cgroup, pin_root, socket: path, sizes, audit, http, metrics } = config;
+    let Config { node, source, rules, cgroup, pin_root, socket: path, sizes, audit, http, metrics, object } =
+        config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -52,14 +53,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let settings =
         WriterConfig { source: source.to_string(), sizes, audit, grace: Grace::Rcu, outbox: events.clone() };
     let socket = socket::listen(&path)?;
-    for address in [http, metrics].into_iter().flatten().filter(|address| !address.ip().is_loopback()) {
-        tracing::warn!(%address, "what reaches this address is answered, without asking who it is");
-    }
+    warn_of_exposure([http, metrics]);
     let [http, metrics] = [http, metrics].map(|address| address.map(http::listen).transpose());
     let (http, metrics) = (http?, metrics?);
 
     let (wake, inbox) = channel();
-    let datapath = Datapath::new(lock, cgroup, load::OBJECT);
+    let datapath = Datapath::new(lock, cgroup, object);
     let writer = Writer::new(settings, Store::new(&node, rules), datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let entered = runtime.enter();
@@ -94,6 +93,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
+}
+
+/// Says what others than this machine can reach.
+fn warn_of_exposure(doors: [Option<SocketAddr>; 2]) {
+    let reached = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+    for address in doors.into_iter().flatten().filter(reached) {
+        tracing::warn!(%address, "what reaches this address is answered, without asking who it is");
+    }
 }
 
 /// Waits until the Event publisher, if there is one, ends by itself; gives how.

@@ -13,6 +13,7 @@ mod hold;
 mod life;
 mod links;
 mod out_of_memory;
+mod program_log;
 mod repair;
 mod rights;
 mod room;

@@ -32,7 +32,8 @@ fn two_capabilities_serve_refuse_grow_and_take_over() {
     assert!(agent.log().contains("changed over to other maps"), "{}", agent.log());
     assert_one_generation(pair.client.node()).unwrap();
     agent.end_by(Signal::SIGKILL).unwrap();
-    let agent = start(&pair, &[]);
+    // The object with the programs' log passes the verifier in the same way.
+    let agent = start(&pair, &["--program-log"]);
     assert_eq!(load.stop().unwrap().failed, []);
 
     pair.folder.put("web.yaml", "service web 10.96.0.11:80").unwrap();

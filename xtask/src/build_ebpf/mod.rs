@@ -4,6 +4,7 @@ mod btf;
 mod linker;
 mod object;
 mod toolchain;
+mod without_log;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub(crate) struct Arguments {
     /// Also build the reference shapes of `bench connect`.
     #[arg(long)]
     pub(crate) reference: bool,
+    /// Also build the object of a tree without the programs' log, which the ordinary one has to equal.
+    #[arg(long)]
+    pub(crate) without_log: bool,
 }
 
 /// One object: which crate it comes from, with which features, and its name in `lb-ebpf/target`.
@@ -33,6 +37,10 @@ struct Build {
 }
 
 const EDGELOOP: Build = Build { folder: "lb-ebpf", binary: "lb-ebpf", features: &[], object: "edgeloop.o" };
+/// Besides, for who looks for a fault: with lines for each call.
+const LOGGING: Build = Build { features: &["program-log"], object: "edgeloop-log.o", ..EDGELOOP };
+/// Not of this tree, but of one without a line of the log.
+const WITHOUT_LOG: Build = Build { object: "edgeloop-without-log.o", ..EDGELOOP };
 const PLANTED: [Build; 6] = [
     Build { features: &["plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
     Build { features: &["plant-no-epoch"], object: "edgeloop-no-epoch.o", ..EDGELOOP },
@@ -50,20 +58,26 @@ pub(crate) fn has_reference() -> bool {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { planted, reference } = *arguments;
-    let mut wanted = vec![EDGELOOP];
+    let Arguments { planted, reference, without_log } = *arguments;
+    let mut wanted = vec![LOGGING, EDGELOOP];
     if planted {
         wanted.extend(PLANTED);
     }
     if reference {
         wanted.push(REFERENCE);
     }
-    build(&shell::root(), &wanted, &Compiler::get()?, &target())
+    let compiler = Compiler::get()?;
+    if without_log {
+        // Paths in it are replaced by others: in one place with the ordinary object both would be built again each time.
+        let source = without_log::source()?;
+        build(&source, &[WITHOUT_LOG], &compiler, &target(), &source.join("target"))?;
+    }
+    build(&shell::root(), &wanted, &compiler, &target(), &target())
 }
 
 /// Builds the kernel object of the tree at `source` elsewhere, into the folder `into`.
 pub(crate) fn object_of(source: &Path, compiler: &Compiler, into: &Path) -> Result<()> {
-    build(source, &[EDGELOOP], compiler, into)
+    build(source, &[EDGELOOP], compiler, into, &target())
 }
 
 /// What compiles and links for the kernel.
@@ -83,13 +97,12 @@ fn target() -> PathBuf {
     shell::root().join("lb-ebpf/target")
 }
 
-/// Builds from the tree at `source`, and puts the objects into the folder `into`.
-fn build(source: &Path, wanted: &[Build], compiler: &Compiler, into: &Path) -> Result<()> {
-    let target = target();
-    std::fs::create_dir_all(&target).with_context(|| format!("could not make {}", target.display()))?;
+/// Builds from the tree at `source` in the folder `target`, and puts the objects into the folder `into`.
+fn build(source: &Path, wanted: &[Build], compiler: &Compiler, into: &Path, target: &Path) -> Result<()> {
+    std::fs::create_dir_all(target).with_context(|| format!("could not make {}", target.display()))?;
     let _lock = cache::lock(&target.join("build.lock"))?;
     for build in wanted {
-        let built = compile(source, build, compiler, &target)?;
+        let built = compile(source, build, compiler, target)?;
         let object = into.join(build.object);
         let size = object::finish(&built, &object, &compiler.linker.llvm_strip)?;
         eprintln!("{}: {size} bytes, built with {}", object.display(), compiler.toolchain);

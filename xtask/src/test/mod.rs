@@ -90,7 +90,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let proves = tiers.contains(&Tier::Kernel) && kernel.is_ok();
     let upgrades = tiers.contains(&Tier::Agent) && kernel.is_ok();
     let reference = proves && build_ebpf::has_reference();
-    build_ebpf::run(&build_ebpf::Arguments { planted: proves, reference })?;
+    let without_log = tiers.contains(&Tier::Object);
+    build_ebpf::run(&build_ebpf::Arguments { planted: proves, reference, without_log })?;
 
     let mut outcomes = Vec::new();
     if tiers.contains(&Tier::Source) {

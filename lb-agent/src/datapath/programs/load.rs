@@ -15,12 +15,21 @@ use crate::datapath::memory::{Demand, Left, Limits, RESERVE, megabytes};
 use crate::datapath::sys;
 use crate::plan::Capacity;
 
+use super::log::{LogError, ProgramLog};
+
 #[cfg(not(edgeloop_object))]
 compile_error!("the kernel object is missing: run `cargo xtask build-ebpf` first");
 
 /// The kernel object that this agent was built with.
 #[cfg(edgeloop_object)]
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/edgeloop.o"));
+
+/// The same with programs that say what they do with each call; `None` where that was not built.
+#[cfg(edgeloop_log_object)]
+pub static LOG_OBJECT: Option<&[u8]> =
+    Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/edgeloop-log.o")));
+#[cfg(not(edgeloop_log_object))]
+pub static LOG_OBJECT: Option<&[u8]> = None;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -48,6 +57,8 @@ pub enum LoadError {
     Missing { name: &'static str },
     #[error("the kernel refuses program {name}: {}", in_short(error))]
     Program { name: &'static str, error: Box<ProgramError> },
+    #[error("could not read what the programs say")]
+    Log(#[from] LogError),
     #[error("could not ask the kernel about program {name}")]
     Info {
         name: &'static str,
@@ -143,6 +154,8 @@ pub struct Programs {
     /// One for each hook in use, in the order of attaching.
     loaded: Vec<Arc<Program>>,
     can_set_errno: bool,
+    /// Reads what they say, if they say anything.
+    _log: Option<ProgramLog>,
 }
 
 /// Creates the maps that `folder` lacks, in the sizes given, and loads the programs over them.
@@ -208,7 +221,8 @@ fn load_into(
         }
         LoadError::Maps { path: place.to_owned(), source: Box::new(source) }
     })?;
-    let mut programs = Programs { loaded: Vec::new(), can_set_errno: true };
+    let mut programs =
+        Programs { loaded: Vec::new(), can_set_errno: true, _log: ProgramLog::of(&mut object)? };
     for hook in Hook::in_use() {
         let name = load_best(&mut object, hook, machine).map_err(|error| error.or_no_memory(capacity))?;
         let fd = descriptor(&mut object, name)?;

@@ -3,3 +3,4 @@
 pub mod attach;
 pub mod links;
 pub mod load;
+mod log;
