@@ -1,26 +1,23 @@
 {{/*
-Maps are charged to the agent's memory cgroup, so its limit has to have room for them. The sizes are those of the
-maps, or what the agent makes by need for 10,000 Services with 100,000 endpoints.
+Maps are charged to the agent's memory cgroup, so its limit has to have room for them. Where their size goes by need, the
+numbers are for 10,000 service ports with 100,000 endpoints, for which the agent makes maps of 16,384 and 262,144.
 */}}
-{{- define "edgeloop.servicePorts" -}}
-{{- .Values.maxServices | int64 | default 16384 }}
-{{- end }}
-
-{{- define "edgeloop.backends" -}}
-{{- .Values.maxBackends | int64 | default 262144 }}
-{{- end }}
 
 {{/*
 Bytes of full maps. A service port takes an element of services4 and one of names, which kernels from 6.1 on allocate
 as 192 and 512 bytes, and a bucket of 16 bytes in both; a backend takes 16. Everything else is far below 1 MiB.
 */}}
 {{- define "edgeloop.mapBytes" -}}
-{{- add (mul (include "edgeloop.servicePorts" . | int64) 736) (mul (include "edgeloop.backends" . | int64) 16) 1048576 }}
+{{- $services := .Values.maxServices | int64 | default 16384 }}
+{{- $backends := .Values.maxBackends | int64 | default 262144 }}
+{{- add (mul $services 736) (mul $backends 16) 1048576 }}
 {{- end }}
 
-{{/* Bytes of the agent itself: what it starts with, and what it knows of each service port and each backend. */}}
+{{/* Bytes of the agent at its peak: what it starts with, and what it knows of each service port and each endpoint. */}}
 {{- define "edgeloop.ownBytes" -}}
-{{- add 25165824 (mul (include "edgeloop.servicePorts" . | int64) 1024) (mul (include "edgeloop.backends" . | int64) 128) }}
+{{- $services := .Values.maxServices | int64 | default 10000 }}
+{{- $endpoints := .Values.maxBackends | int64 | default 100000 }}
+{{- add 25165824 (mul $services 3072) (mul $endpoints 128) }}
 {{- end }}
 
 {{/*
