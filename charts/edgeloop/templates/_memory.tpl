@@ -5,12 +5,12 @@ numbers are for 10,000 service ports with 100,000 endpoints, for which the agent
 
 {{/*
 Bytes of full maps. A service port takes an element of services4 and one of names, which kernels from 6.1 on allocate
-as 192 and 512 bytes, and a bucket of 16 bytes in both; a backend takes 16. Everything else is far below 1 MiB.
+as 192 and 512 bytes, and one or two buckets of 16 in both; a backend takes 16. Programs and all else: less than 2 MiB.
 */}}
 {{- define "edgeloop.mapBytes" -}}
 {{- $services := .Values.maxServices | int64 | default 16384 }}
 {{- $backends := .Values.maxBackends | int64 | default 262144 }}
-{{- add (mul $services 736) (mul $backends 16) 1048576 }}
+{{- add (mul $services 768) (mul $backends 16) 2097152 }}
 {{- end }}
 
 {{/* Bytes of the agent at its peak: what it starts with, and what it knows of each service port and each endpoint. */}}
