@@ -104,12 +104,6 @@ impl<'c> Call<'c> {
         !socket.is_null() && unsafe { (*socket).bound_dev_if } != 0
     }
 
-    /// A zero that the verifier takes for any number below 65536: the field is a word to it, and holds 16 bits.
-    #[inline(always)]
-    pub(crate) fn unknown_zero(&self) -> u32 {
-        self.call().user_family >> 16
-    }
-
     #[expect(
         clippy::mut_from_ref,
         reason = "the kernel's own memory, behind a pointer that the context holds"

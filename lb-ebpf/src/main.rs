@@ -25,7 +25,7 @@ macro_rules! programs {
             let call = Call::new(&ctx);
             let outcome = $does(&call).unwrap_or_else(|way_out| way_out);
             log!(ended(outcome));
-            maps::count_run(&call, Hook::$hook, outcome);
+            maps::count_run(Hook::$hook, outcome);
             $refuses(&call, outcome.verdict())
         }
     )*};

@@ -79,6 +79,9 @@ capabilities:
     {{- if .sysResource }}
     - SYS_RESOURCE
     {{- end }}
+    {{- if .perfmon }}
+    - PERFMON
+    {{- end }}
 {{- if and .appArmor (include "edgeloop.since" (list $ "1.30")) }}
 appArmorProfile:
   type: {{ .appArmor }}

@@ -12,38 +12,47 @@ use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::call::Call;
 
-/// Counts how the run of this call at `hook` ended. Not by a [`Counter`], whose two kinds would be distinguished
-/// again on every connection.
+/// Counts how a run at `hook` ended. Not by a [`Counter`], whose two kinds would be distinguished again
+/// on every connection.
 ///
 /// Without CAP_PERFMON the verifier refuses to add numbers to one pointer that it knows, and that differ from path to
-/// path, as outcomes are (`sanitize_ptr_alu` in kernel/bpf/verifier.c). So it must not know which one it is.
+/// path, as outcomes are (`sanitize_ptr_alu` in kernel/bpf/verifier.c). A word that is zero, and that it does not
+/// know, makes the sum unknown.
 #[inline(always)]
-pub(crate) fn count_run(call: &Call<'_>, hook: Hook, outcome: Outcome) {
-    const WORDS: u32 = (size_of::<HookOutcomes>() / 8) as u32;
-    let unknown = (call.unknown_zero() ^ outcome as u32) % WORDS;
-    add_one(hook.first_word(), unknown as usize);
+pub(crate) fn count_run(hook: Hook, outcome: Outcome) {
+    /// Words of a hook's outcomes. The last one is reserved, and zero.
+    const WORDS: usize = size_of::<HookOutcomes>() / 8;
+    let Some(first) = words_from(hook.first_word()) else { return };
+    // SAFETY: the hook's words lie within the element.
+    let zero = unsafe { first.add(WORDS - 1).read_volatile() } as usize;
+    // SAFETY: as above: a remainder is less than their number.
+    add_one(unsafe { first.add((zero + outcome as usize) % WORDS) });
 }
 
 /// Counts what else happened.
 #[inline(always)]
 pub(crate) fn count_event(event: Event) {
-    add_one(Counter::Event(event).word(), 0);
+    if let Some(times) = words_from(Counter::Event(event).word()) {
+        add_one(times);
+    }
 }
 
-/// Adds one to word `first + further` of this CPU's counters. A plain add: nothing preempts between
-/// two CPUs' copies, and a lost count under preemption costs less than an atomic on every connection.
+/// This CPU's counters from this word on, which is one of theirs.
 #[inline(always)]
-fn add_one(first: usize, further: usize) {
-    if let Some(outcomes) = tables::OUTCOMES.get_ptr_mut(0) {
-        // SAFETY: the words of a hook's outcomes and of the events lie within the element.
-        let first = unsafe { outcomes.cast::<u64>().add(first) };
-        // SAFETY: as above.
-        let times = unsafe { first.add(further) };
-        // SAFETY: the element is this CPU's own.
-        let old = unsafe { times.read_volatile() };
-        // SAFETY: as above.
-        unsafe { times.write_volatile(old.wrapping_add(1)) };
-    }
+fn words_from(first: usize) -> Option<*mut u64> {
+    let outcomes = tables::OUTCOMES.get_ptr_mut(0)?;
+    // SAFETY: the words of a hook's outcomes and of the events lie within the element.
+    Some(unsafe { outcomes.cast::<u64>().add(first) })
+}
+
+/// A plain add: nothing preempts between two CPUs' copies, and a lost count under preemption costs less than an
+/// atomic on every connection.
+#[inline(always)]
+fn add_one(times: *mut u64) {
+    // SAFETY: the word is one of this CPU's own counters.
+    let old = unsafe { times.read_volatile() };
+    // SAFETY: as above.
+    unsafe { times.write_volatile(old.wrapping_add(1)) };
 }
 
 /// Whether the agent has entered this socket as its own.

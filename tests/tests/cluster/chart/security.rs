@@ -10,6 +10,7 @@ fn the_agent_is_not_privileged_and_has_the_capabilities_that_it_needs() {
     for (flags, capabilities) in [
         ("securityContext.sysResource=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE"]),
         ("securityContext.sysResource=false", vec!["BPF", "NET_ADMIN"]),
+        ("securityContext.perfmon=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE", "PERFMON"]),
         ("securityContext.legacyCapabilities=true", vec!["SYS_ADMIN", "NET_ADMIN", "SYS_RESOURCE"]),
     ] {
         let pod = agent_pod("1.36.0", &["--set", flags]).unwrap();

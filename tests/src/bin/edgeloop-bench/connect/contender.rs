@@ -11,6 +11,7 @@ use edgeloop_tests::{Child, Pod, Site, builds, checkout};
 use lb_common::outcome::Outcome;
 
 use super::dials::Target;
+use super::limited::as_in_a_pod;
 use super::ours::{self, Ours};
 use super::previous::{self, Previous};
 use super::reference::{self, Reference};
@@ -23,13 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Shape {
     Empty,
     Ours,
+    /// Ours, loaded with the capabilities of an installed agent.
+    InPod,
     Previous,
     ThreeHashes,
     Trie,
 }
 
-pub(crate) const SHAPES: [Shape; 5] =
-    [Shape::Empty, Shape::Ours, Shape::Previous, Shape::ThreeHashes, Shape::Trie];
+pub(crate) const SHAPES: [Shape; 6] =
+    [Shape::Empty, Shape::Ours, Shape::InPod, Shape::Previous, Shape::ThreeHashes, Shape::Trie];
 
 /// Those that can be measured here: the previous version where this clone's history has it.
 pub(crate) fn shapes() -> Vec<Shape> {
@@ -41,6 +44,7 @@ impl Shape {
         match self {
             Self::Empty => "empty",
             Self::Ours => "ours",
+            Self::InPod => "in a pod",
             Self::Previous => "previous",
             Self::ThreeHashes => "R1",
             Self::Trie => "R2",
@@ -74,7 +78,7 @@ struct Dialled {
 impl Contender {
     /// `copy` tells apart those that are the same but for where they come to lie in memory.
     pub(crate) fn new(site: &Site, shape: Shape, services: u32, copy: usize) -> Result<Self> {
-        let name = format!("{}-{services}-{copy}", shape.name());
+        let name = format!("{}-{services}-{copy}", shape.name().replace(' ', "-"));
         let node = site.node(&name)?;
         let pod = node.pod(&name, "10.244.0.2")?;
         let reference = |program| reference::set_up(&reference_object()?, program, &node, services, BACKENDS);
@@ -83,6 +87,7 @@ impl Contender {
             Shape::ThreeHashes => Attached::Reference(reference("three_hashes")?),
             Shape::Trie => Attached::Reference(reference("trie")?),
             Shape::Ours => Attached::Ours(ours::set_up(&node, services, BACKENDS)?),
+            Shape::InPod => Attached::Ours(as_in_a_pod(|| ours::set_up(&node, services, BACKENDS))?),
             Shape::Previous => Attached::Previous(previous::set_up(&node, services, BACKENDS)?),
         };
         let program = match &attached {

@@ -3,6 +3,7 @@
 mod contender;
 pub(crate) mod dials;
 mod fdinfo;
+mod limited;
 mod measured;
 mod memory;
 mod ours;
@@ -123,7 +124,9 @@ fn contenders(site: &Site, plan: &Plan, shapes: &[Shape]) -> Result<Vec<Contende
 /// versions that are compared to that are made several times, and take turns.
 fn copies(shape: Shape, services: u32, rounds: usize) -> usize {
     match shape {
-        Shape::Ours | Shape::Previous => ((40_000 / services) as usize).clamp(1, COPIES).min(rounds),
+        Shape::Ours | Shape::InPod | Shape::Previous => {
+            ((40_000 / services) as usize).clamp(1, COPIES).min(rounds)
+        }
         Shape::Empty | Shape::ThreeHashes | Shape::Trie => 1,
     }
 }

@@ -84,7 +84,7 @@ impl Report {
         let weights: Vec<String> = memory.iter().map(sentence).collect();
         format!(
             "Nanoseconds a connect(2) spends in the program, by the kernel's count: medians of {rounds} interleaved \
-             rounds of {} connections.\nNet is less the empty program. Previous: the last landed version, set up by \
+             rounds of {} connections.\nNet is less the empty program. In a pod: ours, loaded with CAP_BPF and CAP_NET_ADMIN alone. Previous: the last landed version, set up by \
              its own agent. R1: three hash lookups and an LRU insert.\nR2: an LPM trie, two hash lookups and an LRU \
              insert.\n\n{}\n\n{}\n\n{}\n\n{}",
             thousands((*dials_per_round).into()),
