@@ -79,7 +79,7 @@ capabilities:
     {{- if .sysResource }}
     - SYS_RESOURCE
     {{- end }}
-    {{- if .perfmon }}
+    {{- if and .perfmon (not .legacyCapabilities) }}
     - PERFMON
     {{- end }}
 {{- if and .appArmor (include "edgeloop.since" (list $ "1.30")) }}

@@ -12,6 +12,11 @@ fn the_agent_is_not_privileged_and_has_the_capabilities_that_it_needs() {
         ("securityContext.sysResource=false", vec!["BPF", "NET_ADMIN"]),
         ("securityContext.perfmon=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE", "PERFMON"]),
         ("securityContext.legacyCapabilities=true", vec!["SYS_ADMIN", "NET_ADMIN", "SYS_RESOURCE"]),
+        // Such a runtime does not know it either, and SYS_ADMIN is more.
+        (
+            "securityContext.legacyCapabilities=true,securityContext.perfmon=true",
+            vec!["SYS_ADMIN", "NET_ADMIN", "SYS_RESOURCE"],
+        ),
     ] {
         let pod = agent_pod("1.36.0", &["--set", flags]).unwrap();
         assert_eq!(pod["spec"]["containers"].as_array().map(Vec::len), Some(1));
