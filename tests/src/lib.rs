@@ -15,7 +15,7 @@ pub use harness::claim::{PREFIX, leftovers};
 pub use harness::hammer::{Connection, Hammer, HammerReport};
 pub use harness::helper::build as build_helper;
 pub use harness::load::{Failure, Load, LoadReport};
-pub use harness::memory::MemoryGroup;
+pub use harness::memory::{Charged, MemoryGroup};
 pub use harness::node::Node;
 pub use harness::pod::Pod;
 pub use harness::site::Site;

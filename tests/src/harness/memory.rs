@@ -17,6 +17,17 @@ pub struct MemoryGroup {
     folder: PathBuf,
     limit: &'static str,
     usage: &'static str,
+    peak: &'static str,
+}
+
+/// What is charged to a memory cgroup, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Charged {
+    pub now: u64,
+    /// Of that, pages of files, which the kernel gives up first.
+    pub files: u64,
+    /// The most at one time; `None` where the kernel does not say.
+    pub peak: Option<u64>,
 }
 
 impl MemoryGroup {
@@ -25,24 +36,30 @@ impl MemoryGroup {
         let world = &node.world;
         let of_site = world.cgroup.file_name().context("a site without a cgroup")?;
         let name = format!("{}-memory{}", of_site.to_string_lossy(), world.next_number());
-        let (root, limit, usage) = if Path::new(V1).join("memory.limit_in_bytes").exists() {
-            (PathBuf::from(V1), "memory.limit_in_bytes", "memory.usage_in_bytes")
+        let (root, limit, usage, peak) = if Path::new(V1).join("memory.limit_in_bytes").exists() {
+            (PathBuf::from(V1), "memory.limit_in_bytes", "memory.usage_in_bytes", "memory.max_usage_in_bytes")
         } else {
             let root = cgroup::root()?;
             let control = root.join("cgroup.subtree_control");
             fs::write(&control, "+memory")
                 .with_context(|| format!("could not write {}", control.display()))?;
-            (root, "memory.max", "memory.current")
+            (root, "memory.max", "memory.current", "memory.peak")
         };
         let folder = root.join(name);
         cgroup::create(&folder)?;
-        Ok(Self { folder, limit, usage })
+        Ok(Self { folder, limit, usage, peak })
     }
 
     /// A program that runs in it, and not in the node's cgroup. Its pid is the one that spawning gives.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new("sh");
+        self.within(Command::new("sh"), program)
+    }
+
+    /// The same by way of `shell`, which runs `sh` wherever that is to be.
+    #[must_use]
+    pub fn within(&self, shell: Command, program: &Path) -> Command {
+        let mut command = shell;
         let join = "echo $$ > \"$1\"/cgroup.procs && shift && exec \"$@\"";
         command.args(["-c", join, "sh"]).arg(&self.folder).arg(program);
         command
@@ -57,6 +74,18 @@ impl MemoryGroup {
         let file = self.folder.join(self.usage);
         let text = fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
         text.trim().parse().context("not a number")
+    }
+
+    pub fn charged(&self) -> Result<Charged> {
+        let stat = self.folder.join("memory.stat");
+        let stat = fs::read_to_string(&stat).with_context(|| format!("could not read {}", stat.display()))?;
+        let of = |line: &str| {
+            let value = ["inactive_file ", "active_file "].iter().find_map(|name| line.strip_prefix(name))?;
+            value.trim().parse::<u64>().ok()
+        };
+        let peak = fs::read_to_string(self.folder.join(self.peak)).ok();
+        let peak = peak.and_then(|text| text.trim().parse().ok());
+        Ok(Charged { now: self.usage()?, files: stat.lines().filter_map(of).sum(), peak })
     }
 
     /// What is charged to it once pages of files are given up. No program may run in it.

@@ -75,3 +75,24 @@ fn the_bench_tells_our_memory_behind_yurthub() {
     );
     assert!(text.contains("VmRSS ") && text.trim_end().ends_with("MB."), "{text}");
 }
+
+mod out_of_memory {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs root and the programs of a control plane"]
+    fn the_bench_prints_what_is_charged_to_our_memory_cgroup() {
+        let output = Command::new(checkout::program("edgeloop-bench").unwrap())
+            .args(["control-plane", "--small", "--seconds", "1", "--within", "100"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        for (line, (services, written)) in text.lines().zip([(100, 101), (500, 501)]) {
+            let begins = format!("within 100 MB, {services} Services, {services}0 endpoints: VmRSS ");
+            let ports = format!("{written} service ports written, 0 without room; maps and programs alone ");
+            assert!(line.starts_with(&begins) && line.contains(&ports), "{line}");
+        }
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
+}

@@ -25,7 +25,7 @@ impl Budget {
     }
 
     pub(super) fn allows_another(&mut self) -> bool {
-        if self.unseen == 0 && self.left().is_none_or(|left| left.left >= RESERVE) {
+        if self.unseen == 0 && self.limits.has_left(RESERVE) {
             self.unseen = EVERY;
         }
         let from = if self.unseen > 0 { &mut self.unseen } else { &mut self.spare };

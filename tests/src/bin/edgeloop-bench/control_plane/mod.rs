@@ -17,6 +17,7 @@ mod times;
 mod watch_map;
 mod watch_rules;
 mod weigh;
+mod within;
 
 use std::thread;
 use std::time::Duration;
@@ -48,6 +49,9 @@ pub(crate) struct Arguments {
     /// Our memory alone, behind OpenYurt's yurthub, which tells neither streamed nor paged lists.
     #[arg(long)]
     through_yurthub: bool,
+    /// Our memory alone, within a memory cgroup of so many MB (10^6 bytes); may be repeated.
+    #[arg(long, value_name = "MEGABYTES", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    within: Vec<u64>,
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -61,10 +65,13 @@ struct Plan {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { small, seconds, through_yurthub, output } = arguments;
+    let Arguments { small, seconds, through_yurthub, within, output } = arguments;
     let plan = plan(*small, *seconds);
     if *through_yurthub {
         return through_hub::run(plan.population, plan.rest);
+    }
+    if !within.is_empty() {
+        return within::run(plan.population, within, plan.rest);
     }
     let versions = kube_proxy::versions()?;
     let has_nft = versions.is_some();
