@@ -93,28 +93,10 @@ seLinuxOptions:
 {{- end }}
 {{- end }}
 
-{{- define "edgeloop.apiServerArgs" -}}
-{{- with include "edgeloop.apiServer" . -}}
-- {{ printf "--api-server=%s" . | quote }}
-{{- end }}
-{{- end }}
-
-{{/* Which cgroup, and how large the maps: what `run` and `check` take alike. */}}
-{{- define "edgeloop.placeArgs" -}}
-{{- if .Values.cgroup.path }}
-- {{ printf "--cgroup=%s" .Values.cgroup.path | quote }}
-{{- else if ne .Values.cgroup.hostRoot "/sys/fs/cgroup" }}
-- {{ printf "--cgroup=%s" .Values.cgroup.hostRoot | quote }}
-{{- end }}
-{{- with .Values.maxServices }}
-- --max-services={{ . | int64 }}
-{{- end }}
-{{- with .Values.maxBackends }}
-- --max-backends={{ . | int64 }}
-{{- end }}
-{{- end }}
-
-{{/* What each command in an agent's container reads, such as `lb-agent status` and `lb-agent cleanup`. */}}
+{{/*
+What each command in an agent's container reads: `lb-agent status`, `check` and `plan` are asked there by people, and
+`cleanup` takes the place of `run` before the chart goes. A variable may use those before it.
+*/}}
 {{- define "edgeloop.env" -}}
 - name: EDGELOOP_NODE
   valueFrom:
@@ -122,6 +104,25 @@ seLinuxOptions:
       fieldPath: spec.nodeName
 - name: EDGELOOP_PIN_ROOT
   value: {{ .Values.bpf.pinRoot | quote }}
+{{- with include "edgeloop.apiServer" . }}
+- name: EDGELOOP_API_SERVER
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.cgroup.path }}
+- name: EDGELOOP_CGROUP
+  value: {{ .Values.cgroup.path | quote }}
+{{- else if ne .Values.cgroup.hostRoot "/sys/fs/cgroup" }}
+- name: EDGELOOP_CGROUP
+  value: {{ .Values.cgroup.hostRoot | quote }}
+{{- end }}
+{{- with .Values.maxServices }}
+- name: EDGELOOP_MAX_SERVICES
+  value: {{ . | int64 | toString | quote }}
+{{- end }}
+{{- with .Values.maxBackends }}
+- name: EDGELOOP_MAX_BACKENDS
+  value: {{ . | int64 | toString | quote }}
+{{- end }}
 - name: EDGELOOP_LOG
   value: {{ .Values.logLevel | quote }}
 {{- end }}

@@ -34,8 +34,11 @@ fn every_containers_arguments_are_those_of_its_command() {
                 let expanded = words(&container["args"]).into_iter();
                 line.extend(expanded.map(|argument| argument.replace("$(HOST_IP)", "10.0.0.5")));
                 let command = line.get(1).cloned().unwrap_or_default();
-                if command == "run" {
-                    line.extend(of_variables(&container));
+                let of_run = of_variables(&container);
+                match command.as_str() {
+                    "run" => line.extend(of_run),
+                    "check" => line.extend(of_run.into_iter().filter(|flag| !flag.starts_with("--node="))),
+                    _ => {}
                 }
                 let parsed = Cli::try_parse_from(&line);
                 assert!(parsed.is_ok(), "{name}: {line:?}: {}", parsed.unwrap_err());
@@ -57,11 +60,12 @@ fn of_variables(container: &Value) -> Vec<String> {
     flags.collect()
 }
 
-/// Read by `lb-agent cleanup` and `lb-agent status` in the same container, so they are no arguments of `run`.
+/// Read by `lb-agent cleanup`, `status` and `check` in the same container, so they are no arguments of `run`.
 #[test]
 #[ignore = "needs the programs of a control plane"]
 fn what_other_commands_read_is_in_variables() {
-    let pod = agent_pod("1.36.0", &["--set", "http.port=10280,bpf.pinRoot=/sys/fs/bpf/other"]).unwrap();
+    let values = "http.port=10280,bpf.pinRoot=/sys/fs/bpf/other,distro=k3s,cgroup.path=/a/$(EDGELOOP_NODE),maxServices=9,maxBackends=70";
+    let pod = agent_pod("1.36.0", &["--set", values]).unwrap();
     let agent = &pod["spec"]["containers"][0];
     assert_eq!(agent["name"], "agent");
     assert_eq!(agent["args"], json!(["run", "--audit-interval=120", "--on-invalid-topology=unfiltered"]));
@@ -70,9 +74,18 @@ fn what_other_commands_read_is_in_variables() {
         json!([
             {"name": "EDGELOOP_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
             {"name": "EDGELOOP_PIN_ROOT", "value": "/sys/fs/bpf/other"},
+            {"name": "EDGELOOP_API_SERVER", "value": "https://127.0.0.1:6444"},
+            {"name": "EDGELOOP_CGROUP", "value": "/a/$(EDGELOOP_NODE)"},
+            {"name": "EDGELOOP_MAX_SERVICES", "value": "9"},
+            {"name": "EDGELOOP_MAX_BACKENDS", "value": "70"},
             {"name": "EDGELOOP_LOG", "value": "info"},
             {"name": "EDGELOOP_HTTP", "value": "127.0.0.1:10280"},
         ])
+    );
+    let host = agent_pod("1.36.0", &["--set", "cgroup.hostRoot=/sys/fs/cgroup/unified"]).unwrap();
+    assert_eq!(
+        host["spec"]["containers"][0]["env"][2],
+        json!({"name": "EDGELOOP_CGROUP", "value": "/sys/fs/cgroup/unified"})
     );
 }
 
@@ -99,7 +112,10 @@ fn a_distribution_is_the_address_of_its_own_proxy_and_the_value_wins() {
                 continue;
             }
             let flag = arguments.iter().find_map(|argument| argument.strip_prefix("--api-server="));
-            assert_eq!(flag, address, "{flags}: {arguments:?}");
+            let mut variables = container["env"].as_array().unwrap().iter();
+            let variable = variables.find(|variable| variable["name"] == "EDGELOOP_API_SERVER");
+            let said = flag.or_else(|| variable?["value"].as_str());
+            assert_eq!(said, address, "{flags}: {container}");
             found += 1;
         }
         assert_eq!(found, asks.len(), "{flags}");
