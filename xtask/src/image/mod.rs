@@ -1,5 +1,6 @@
 //! `cargo xtask image`: the agent as an image that holds nothing else.
 
+mod compare;
 mod compile;
 mod oci;
 
@@ -23,6 +24,10 @@ pub(crate) struct Arguments {
     /// Where the archive goes, instead of `target/image/edgeloop-VERSION-ARCH.tar`.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Run `plan` on the tutorial with it, under qemu where it is for another processor, and compare the answer with
+    /// this machine's own agent's.
+    #[arg(long)]
+    compare: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -50,11 +55,12 @@ struct Built {
     packed: Packed,
     /// Of the program, in bytes.
     size: u64,
+    program: PathBuf,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { arch, output } = arguments;
-    let Built { file, packed, size } = make(*arch, output.clone())?;
+    let Arguments { arch, output, compare } = arguments;
+    let Built { file, packed, size, program } = make(*arch, output.clone())?;
     writeln!(
         std::io::stdout(),
         "{}: {:.1} MB, of which the program takes {:.1} MB unpacked\n{} {}",
@@ -64,7 +70,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         oci::NAME,
         packed.digest,
     )
-    .context("could not say where it is")
+    .context("could not say where it is")?;
+    if *compare {
+        let nodes = compare::plans(*arch, &program)?;
+        writeln!(
+            std::io::stdout(),
+            "Its plan of examples/tutorial is this machine's own, for all {nodes} nodes",
+        )
+        .context("could not say how it compares")?;
+    }
+    Ok(())
 }
 
 /// Makes the image for this kind of processor, and gives the archive's path.
@@ -94,7 +109,7 @@ fn make(arch: Arch, output: Option<PathBuf>) -> Result<Built> {
     };
     let packed = pack(&image)?;
     fs::write(&file, &packed.archive).with_context(|| format!("could not write {}", file.display()))?;
-    Ok(Built { file, packed, size })
+    Ok(Built { file, packed, size, program })
 }
 
 /// Of the checkout's newest commit; nothing without git.
