@@ -99,7 +99,9 @@ fn target() -> PathBuf {
 
 /// Builds from the tree at `source` in the folder `target`, and puts the objects into the folder `into`.
 fn build(source: &Path, wanted: &[Build], compiler: &Compiler, into: &Path, target: &Path) -> Result<()> {
-    std::fs::create_dir_all(target).with_context(|| format!("could not make {}", target.display()))?;
+    for folder in [target, into] {
+        std::fs::create_dir_all(folder).with_context(|| format!("could not make {}", folder.display()))?;
+    }
     let _lock = cache::lock(&target.join("build.lock"))?;
     for build in wanted {
         let built = compile(source, build, compiler, target)?;
