@@ -40,6 +40,10 @@ impl Frames {
             let (start, end) = (self.read, from + length);
             self.read = end + 1;
             self.searched = self.read;
+            // However the bytes came: without its end, so long a line is an error before it has one.
+            if end - start > LONGEST {
+                return Err(TooLong);
+            }
             if !self.bytes[start..end].trim_ascii().is_empty() {
                 return Ok(Some(&self.bytes[start..end]));
             }
@@ -89,5 +93,20 @@ mod tests {
         assert_eq!(frames.next(), Ok(None));
         frames.push(b"x");
         assert_eq!(frames.next(), Err(TooLong));
+    }
+
+    #[test]
+    fn how_long_a_line_may_be_does_not_depend_on_how_its_bytes_arrive() {
+        for (length, is_taken) in [(LONGEST, true), (LONGEST + 1, false)] {
+            let line = [vec![b'x'; length], b"\n".to_vec()].concat();
+            for at_once in [1 << 20, line.len()] {
+                let mut frames = Frames::default();
+                let outcome = line.chunks(at_once).try_for_each(|bytes| {
+                    frames.push(bytes);
+                    frames.next().map(drop)
+                });
+                assert_eq!(outcome.is_ok(), is_taken, "{length} bytes, {at_once} at once");
+            }
+        }
     }
 }
