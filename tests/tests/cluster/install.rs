@@ -147,18 +147,9 @@ fn an_installed_agent_holds_two_capabilities_under_the_default_seccomp_profile()
     let notes = stage.install(&[]);
     assert!(notes.contains("lb-agent status"), "{notes}");
 
-    let agents = processes_of(stage.nodes[0].cgroup(), "lb-agent");
-    assert_eq!(agents.len(), 1, "it runs in the node's cgroup");
-    let status = fs::read_to_string(format!("/proc/{}/status", agents[0])).unwrap();
-    let says =
-        |field: &str| status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default().trim();
-    // CAP_NET_ADMIN is 12, CAP_SYS_RESOURCE 24, CAP_BPF 39.
-    let expected = 1_u64 << 12 | u64::from(stage.has_sys_resource) << 24 | 1 << 39;
-    for set in ["CapBnd:", "CapPrm:", "CapEff:"] {
-        assert_eq!(u64::from_str_radix(says(set), 16).unwrap(), expected, "{set}");
-    }
-    assert_eq!((says("Seccomp:"), says("NoNewPrivs:")), ("2", "1"));
-
+    // CAP_NET_ADMIN is 12, CAP_SYS_ADMIN 21, CAP_SYS_RESOURCE 24, CAP_PERFMON 38, CAP_BPF 39.
+    let resource = u64::from(stage.has_sys_resource) << 24;
+    assert_confined(&stage, resource | 1 << 12 | 1 << 39);
     let checked: Vec<Value> =
         serde_json::from_str(&stage.exec("n1", &["lb-agent", "check", "--fail-on=missing", "-o", "json"]))
             .unwrap();
@@ -167,9 +158,30 @@ fn an_installed_agent_holds_two_capabilities_under_the_default_seccomp_profile()
     assert!(stage.exec("n2", &["lb-agent", "status"]).contains("10.244.2.200:9376"));
     let tested = stage.helm().test().unwrap_or_else(|error| panic!("{error:#}\n{}", stage.logs()));
     assert!(tested.contains("Succeeded"), "{tested}");
+
+    stage.install(&["securityContext.perfmon=true"]);
+    assert_confined(&stage, resource | 1 << 12 | 1 << 38 | 1 << 39);
+    stage.install(&["securityContext.legacyCapabilities=true"]);
+    assert_confined(&stage, resource | 1 << 12 | 1 << 21);
     let name = stage.site.name().to_owned();
     drop(stage);
     assert_eq!(leftovers(&name), Vec::<String>::new());
+}
+
+/// The one agent of each node holds these capabilities, and the default profile is on it.
+fn assert_confined(stage: &Stage, capabilities: u64) {
+    for node in &stage.nodes {
+        let agents = processes_of(node.cgroup(), "lb-agent");
+        assert_eq!(agents.len(), 1, "it runs in the node's cgroup");
+        let status = fs::read_to_string(format!("/proc/{}/status", agents[0])).unwrap();
+        let says = |field: &str| {
+            status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default().trim().to_owned()
+        };
+        for set in ["CapBnd:", "CapPrm:", "CapEff:"] {
+            assert_eq!(u64::from_str_radix(&says(set), 16).unwrap(), capabilities, "{set}");
+        }
+        assert_eq!((says("Seccomp:").as_str(), says("NoNewPrivs:").as_str()), ("2", "1"));
+    }
 }
 
 #[test]
