@@ -24,7 +24,9 @@ pub(crate) fn count_run(hook: Hook, outcome: Outcome) {
     const WORDS: usize = size_of::<HookOutcomes>() / 8;
     let Some(first) = words_from(hook.first_word()) else { return };
     // SAFETY: the hook's words lie within the element.
-    let zero = unsafe { first.add(WORDS - 1).read_volatile() } as usize;
+    let last = unsafe { first.add(WORDS - 1) };
+    // SAFETY: as above; the element is this CPU's own.
+    let zero = unsafe { last.read_volatile() } as usize;
     // SAFETY: as above: a remainder is less than their number.
     add_one(unsafe { first.add((zero + outcome as usize) % WORDS) });
 }
