@@ -37,6 +37,19 @@ impl<F: Family> Element<F> {
         self.0.word(F::Value::COUNT - 1) as u32
     }
 
+    /// Inline backend number `slot`, which is known when the programs are built and below [`INLINE_BACKENDS`].
+    #[must_use]
+    #[inline(always)]
+    pub fn at(&self, slot: usize) -> F::Backend {
+        let mut backend = F::BackendWords::ZERO;
+        let mut at = 0;
+        while at < F::BackendWords::COUNT {
+            backend.set(at, self.0.word(2 + slot * F::BackendWords::COUNT + at));
+            at += 1;
+        }
+        bytemuck::cast(backend)
+    }
+
     /// Inline backend number `index`; zero from [`INLINE_BACKENDS`] on.
     ///
     /// Without a branch, which a random index would mispredict, and without a variable index
@@ -147,6 +160,7 @@ mod tests {
         assert_eq!(element.owner(), bytemuck::cast::<[u32; 2], u64>([7, 9]));
         for slot in 0..INLINE_BACKENDS {
             assert_eq!(element.inline(slot as u32), value.inline[slot]);
+            assert_eq!(element.at(slot), value.inline[slot]);
         }
         assert_eq!(element.inline(6), Backend4::default());
         assert_eq!(element.inline(u32::MAX), Backend4::default());

@@ -3,6 +3,7 @@
 use bytemuck::Pod;
 
 use crate::layout::{Backend4, Frontend4, INLINE_BACKENDS, MapSpec, RegionEntry4, SERVICES4, Service4};
+use crate::translation::End;
 
 /// The same bytes as words of 64 bits, which a program reads without a detour over memory.
 pub trait Words: Pod {
@@ -56,6 +57,11 @@ pub trait Family: 'static {
 
     /// The front end.
     const SERVICES: MapSpec;
+
+    /// A service port's address and port, as a socket remembers them.
+    fn service(frontend: &Self::Frontend) -> End;
+    /// A backend's address and port, as a socket remembers them.
+    fn backend(backend: &Self::Backend) -> End;
 }
 
 /// IPv4.
@@ -72,6 +78,16 @@ impl Family for V4 {
     type BackendWords = [u64; 1];
 
     const SERVICES: MapSpec = SERVICES4;
+
+    #[inline(always)]
+    fn service(frontend: &Frontend4) -> End {
+        End::mapped(u32::from_ne_bytes(frontend.address), u16::from_ne_bytes(frontend.port))
+    }
+
+    #[inline(always)]
+    fn backend(backend: &Backend4) -> End {
+        End::mapped(u32::from_ne_bytes(backend.address), u16::from_ne_bytes(backend.port))
+    }
 }
 
 /// Fails to compile where the words of a family are not the bytes of its structs.

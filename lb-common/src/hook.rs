@@ -63,19 +63,18 @@ impl Hook {
     }
 
     /// The names of its programs in the kernel object, the best first: where the kernel lacks
-    /// `bpf_set_retval` (before 5.18) the second one refuses in another way. None yet where a
-    /// hook is not used.
+    /// `bpf_set_retval` (before 5.18) the second one refuses in another way. None where a hook is not used.
     #[must_use]
     pub const fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Connect4 => &["lb_connect4", "lb_connect4_old"],
             Self::Connect6 => &["lb_connect6", "lb_connect6_old"],
-            Self::Recvmsg6
-            | Self::Recvmsg4
-            | Self::Getpeername6
-            | Self::Getpeername4
-            | Self::Sendmsg6
-            | Self::Sendmsg4 => &[],
+            Self::Sendmsg4 => &["lb_sendmsg4", "lb_sendmsg4_old"],
+            Self::Recvmsg4 => &["lb_recvmsg4"],
+            Self::Recvmsg6 => &["lb_recvmsg6"],
+            Self::Getpeername4 => &["lb_getpeername4"],
+            Self::Getpeername6 => &["lb_getpeername6"],
+            Self::Sendmsg6 => &[],
         }
     }
 

@@ -10,3 +10,4 @@ pub mod hook;
 pub mod layout;
 pub mod outcome;
 pub mod pick;
+pub mod translation;

@@ -16,7 +16,7 @@ pub enum Outcome {
     Forwarded = 0,
     /// The address is not one that we serve.
     NotAService = 1,
-    /// Neither TCP nor a protocol that reads as it (MPTCP does).
+    /// Neither UDP nor TCP, nor a protocol that reads as one of them (MPTCP does).
     NotOurProtocol = 2,
     /// The Service has no backend that this node may use.
     NoBackends = 3,
@@ -24,6 +24,10 @@ pub enum Outcome {
     Unproven = 4,
     /// The socket is the agent's own.
     AgentSocket = 5,
+    /// The other end was shown as the Service that was dialled.
+    ShownAsDialled = 6,
+    /// The other end was shown as it is: no translation led there.
+    ShownAsItIs = 7,
 }
 
 /// What else happened during a run: any number a run.
@@ -35,6 +39,11 @@ pub enum Event {
     /// A region was given to another Service before its reader was done. It stays 0 as long as
     /// grace periods are waited for.
     StaleRegionRead = 1,
+    /// A UDP socket dialled so many Services that the oldest one is not remembered any more: late replies of its
+    /// backends are shown as they are.
+    ForgottenTranslation = 2,
+    /// The kernel had no memory to remember what a UDP socket dialled: replies are shown as they are.
+    UnstoredTranslation = 3,
 }
 
 /// What is counted.
@@ -54,13 +63,15 @@ pub enum Verdict {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Forwarded,
         Self::NotAService,
         Self::NotOurProtocol,
         Self::NoBackends,
         Self::Unproven,
         Self::AgentSocket,
+        Self::ShownAsDialled,
+        Self::ShownAsItIs,
     ];
 
     /// A Service that cannot be served is refused: a call that passes goes to what comes next,
@@ -69,7 +80,12 @@ impl Outcome {
     #[inline(always)]
     pub const fn verdict(self) -> Verdict {
         match self {
-            Self::Forwarded | Self::NotAService | Self::NotOurProtocol | Self::AgentSocket => Verdict::Allow,
+            Self::Forwarded
+            | Self::NotAService
+            | Self::NotOurProtocol
+            | Self::AgentSocket
+            | Self::ShownAsDialled
+            | Self::ShownAsItIs => Verdict::Allow,
             Self::NoBackends | Self::Unproven => Verdict::Refuse,
         }
     }
@@ -84,12 +100,15 @@ impl Outcome {
             Self::NoBackends => "no_backends",
             Self::Unproven => "unproven",
             Self::AgentSocket => "agent_socket",
+            Self::ShownAsDialled => "shown_as_dialled",
+            Self::ShownAsItIs => "shown_as_it_is",
         }
     }
 }
 
 impl Event {
-    pub const ALL: [Self; 2] = [Self::LookupRetry, Self::StaleRegionRead];
+    pub const ALL: [Self; 4] =
+        [Self::LookupRetry, Self::StaleRegionRead, Self::ForgottenTranslation, Self::UnstoredTranslation];
 
     /// Its name in status output, as a metric, and in the map, where it counts many.
     #[must_use]
@@ -97,6 +116,8 @@ impl Event {
         match self {
             Self::LookupRetry => "lookup_retries",
             Self::StaleRegionRead => "stale_region_reads",
+            Self::ForgottenTranslation => "forgotten_translations",
+            Self::UnstoredTranslation => "unstored_translations",
         }
     }
 }
@@ -142,6 +163,8 @@ mod tests {
             (Outcome::NoBackends, Verdict::Refuse),
             (Outcome::Unproven, Verdict::Refuse),
             (Outcome::AgentSocket, Verdict::Allow),
+            (Outcome::ShownAsDialled, Verdict::Allow),
+            (Outcome::ShownAsItIs, Verdict::Allow),
         ] {
             assert_eq!(outcome.verdict(), verdict, "{}", outcome.label());
         }
@@ -156,6 +179,10 @@ mod tests {
         outcomes.sendmsg4.no_backends = 4;
         outcomes.events.lookup_retries = 5;
         outcomes.events.stale_region_reads = 6;
+        outcomes.getpeername4.shown_as_dialled = 7;
+        outcomes.recvmsg4.shown_as_it_is = 8;
+        outcomes.events.forgotten_translations = 9;
+        outcomes.events.unstored_translations = 10;
         for (counter, times) in [
             (Counter::Run(Hook::Connect4, Outcome::Forwarded), 1),
             (Counter::Run(Hook::Connect6, Outcome::AgentSocket), 2),
@@ -163,6 +190,10 @@ mod tests {
             (Counter::Run(Hook::Sendmsg4, Outcome::NoBackends), 4),
             (Counter::Event(Event::LookupRetry), 5),
             (Counter::Event(Event::StaleRegionRead), 6),
+            (Counter::Run(Hook::Getpeername4, Outcome::ShownAsDialled), 7),
+            (Counter::Run(Hook::Recvmsg4, Outcome::ShownAsItIs), 8),
+            (Counter::Event(Event::ForgottenTranslation), 9),
+            (Counter::Event(Event::UnstoredTranslation), 10),
             (Counter::Run(Hook::Connect4, Outcome::NotOurProtocol), 0),
             (Counter::Run(Hook::Connect4, Outcome::Unproven), 0),
         ] {

@@ -3,13 +3,23 @@
 use aya_ebpf::bindings::bpf_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use lb_common::layout::{Backend4, Frontend4};
+use lb_common::translation::End;
 
-const IPPROTO_TCP: u8 = 6;
 /// `SOCK_STREAM`: TCP and MPTCP sockets; a ping or UDP socket is another type.
 const SOCK_STREAM: u32 = 1;
+/// `SOCK_DGRAM`: UDP and ping sockets.
+const SOCK_DGRAM: u32 = 2;
 /// `0000:ffff` in network order, the third word of an IPv4-mapped address.
 const MAPPED: u32 = 0xffff_u32.to_be();
 const LOOPBACK4: u32 = 0x7f00_0001_u32.to_be();
+
+/// The protocols of service ports, as in IP headers.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(crate) enum Protocol {
+    Tcp = 6,
+    Udp = 17,
+}
 
 /// A call of a socket that the kernel asks a program about.
 pub(crate) struct Call<'c> {
@@ -31,26 +41,75 @@ impl<'c> Call<'c> {
     #[inline(always)]
     pub(crate) fn is_tcp(&self) -> bool {
         let call = self.call();
-        call.protocol == u32::from(IPPROTO_TCP) && call.type_ == SOCK_STREAM
+        call.protocol == Protocol::Tcp as u32 && call.type_ == SOCK_STREAM
     }
 
-    /// The TCP service port that an AF_INET socket dials.
+    /// UDP. The fields are read one by one: the kernel takes no read of both at once, which the compiler would make of it.
     #[inline(always)]
-    pub(crate) fn frontend4(&self) -> Frontend4 {
-        frontend4(self.call().user_ip4, self.call().user_port)
+    pub(crate) fn is_udp(&self) -> bool {
+        let call = self.call();
+        let (protocol, kind) = (&raw const call.protocol, &raw const call.type_);
+        // SAFETY: both are fields of the context, which outlives the call.
+        let protocol = unsafe { protocol.read_volatile() };
+        // SAFETY: as above.
+        let kind = unsafe { kind.read_volatile() };
+        protocol == Protocol::Udp as u32 && kind == SOCK_DGRAM
     }
 
-    /// The TCP service port that an AF_INET6 socket dials by an IPv4-mapped address,
+    /// The service port at the IPv4 address of the call.
+    #[inline(always)]
+    pub(crate) fn frontend4(&self, protocol: Protocol) -> Frontend4 {
+        frontend4(self.call().user_ip4, self.call().user_port, protocol)
+    }
+
+    /// The service port that an AF_INET6 socket dials by an IPv4-mapped address,
     /// `::ffff:a.b.c.d`; `None` for all other addresses.
     #[inline(always)]
-    pub(crate) fn mapped_frontend4(&self) -> Option<Frontend4> {
+    pub(crate) fn mapped_frontend4(&self, protocol: Protocol) -> Option<Frontend4> {
         let address = &self.call().user_ip6;
         let is_mapped = if cfg!(feature = "plant-mapped-by-third-word") {
             address[2] == MAPPED
         } else {
-            address[0] == 0 && address[1] == 0 && address[2] == MAPPED
+            self.is_mapped()
         };
-        is_mapped.then(|| frontend4(address[3], self.call().user_port))
+        is_mapped.then(|| frontend4(address[3], self.call().user_port, protocol))
+    }
+
+    /// Whether the IPv6 address of the call is `::ffff:a.b.c.d`.
+    #[inline(always)]
+    pub(crate) fn is_mapped(&self) -> bool {
+        let address = &self.call().user_ip6;
+        address[0] == 0 && address[1] == 0 && address[2] == MAPPED
+    }
+
+    /// The other end of the call, which is an IPv4 address.
+    #[inline(always)]
+    pub(crate) fn end4(&self) -> End {
+        End::mapped(self.call().user_ip4, self.call().user_port as u16)
+    }
+
+    /// The other end of the call, which is an IPv6 address.
+    #[inline(always)]
+    pub(crate) fn end6(&self) -> End {
+        let call = self.call();
+        let [first, second, third, fourth] = [0, 1, 2, 3].map(|word: usize| u64::from(call.user_ip6[word]));
+        End { address: [first | second << 32, third | fourth << 32], port: call.user_port as u16 }
+    }
+
+    /// Shows an IPv4 address as the other end.
+    #[inline(always)]
+    pub(crate) fn show4(&self, end: &End) {
+        let call = self.call();
+        call.user_ip4 = end.address4();
+        call.user_port = u32::from(end.port);
+    }
+
+    /// Shows another IPv4 address in place of an IPv4-mapped one.
+    #[inline(always)]
+    pub(crate) fn show_mapped4(&self, end: &End) {
+        let call = self.call();
+        call.user_ip6[3] = end.address4();
+        call.user_port = u32::from(end.port);
     }
 
     /// Lets an AF_INET socket dial `backend` instead.
@@ -91,7 +150,7 @@ impl<'c> Call<'c> {
     pub(crate) fn mark(&self) -> u32 {
         // SAFETY: the field is a pointer whichever way the union is read.
         let socket = unsafe { self.call().__bindgen_anon_1.sk };
-        // SAFETY: the kernel gives every `cgroup/connect` program the socket of the call, which
+        // SAFETY: the kernel gives every program here the socket of the call, which
         // outlives it; the verifier turns the load into one of the socket's own field.
         unsafe { (*socket).mark }
     }
@@ -110,7 +169,7 @@ impl<'c> Call<'c> {
     )]
     #[inline(always)]
     fn call(&self) -> &mut bpf_sock_addr {
-        // SAFETY: the kernel passes every `cgroup/connect` program a valid `bpf_sock_addr` that
+        // SAFETY: the kernel passes every program here a valid `bpf_sock_addr` that
         // outlives the call; each use reads or writes single fields and is over before the next.
         unsafe { &mut *self.ctx.sock_addr }
     }
@@ -119,9 +178,9 @@ impl<'c> Call<'c> {
 /// The key as one word: written to memory in parts it would be waited for when it is read as one.
 /// `user_port` is in network order in its lower half.
 #[inline(always)]
-fn frontend4(address: u32, user_port: u32) -> Frontend4 {
+fn frontend4(address: u32, user_port: u32, protocol: Protocol) -> Frontend4 {
     let port = user_port as u16;
-    bytemuck::cast(u64::from(address) | u64::from(port) << 32 | u64::from(IPPROTO_TCP) << 48)
+    bytemuck::cast(u64::from(address) | u64::from(port) << 32 | (protocol as u64) << 48)
 }
 
 /// The backend's port as the kernel wants it: network order in the lower half.

@@ -1,15 +1,19 @@
-//! Service to backend: what `connect(2)` dials is rewritten before the kernel acts on it.
+//! Service to backend: what `connect(2)` and `sendto(2)` dial is rewritten before the kernel acts on it.
 //!
-//! `Err` is a way out too: it names why nothing was rewritten.
+//! `Err` is a way out too: it names why nothing was rewritten. Each protocol goes its own way from the first test on, so that
+//! TCP does not pay for what UDP remembers.
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
-use lb_common::family::V4;
+use bytemuck::Zeroable as _;
+use lb_common::family::{Family as _, V4};
 use lb_common::outcome::{Event, OWN_MARK, Outcome};
 use lb_common::pick::pick;
+use lb_common::translation::Pair;
 
-use crate::call::Call;
+use crate::call::{Call, Protocol};
 use crate::log::log;
 use crate::maps::{self, Maps};
+use crate::record;
 
 /// How often all is read again when a region was rewritten under the program.
 const TRIES: u32 = 3;
@@ -17,9 +21,22 @@ const TRIES: u32 = 3;
 /// An IPv4 dial.
 #[inline(always)]
 pub(crate) fn connect4(call: &Call<'_>) -> Result<Outcome, Outcome> {
-    tcp(call)?;
-    log!(dialled(4, &call.frontend4()));
-    let backend = backend::<V4>(call, &call.frontend4())?;
+    if !call.is_tcp() {
+        return connect_udp4(call);
+    }
+    log!(dialled(4, &call.frontend4(Protocol::Tcp)));
+    let backend = backend::<V4>(call, &call.frontend4(Protocol::Tcp))?;
+    log!(gets(&backend));
+    call.rewrite4(&backend);
+    Ok(Outcome::Forwarded)
+}
+
+#[inline(always)]
+fn connect_udp4(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    udp(call)?;
+    let frontend = call.frontend4(Protocol::Udp);
+    log!(dialled(4, &frontend));
+    let backend = connect_udp::<V4>(call, &frontend)?;
     log!(gets(&backend));
     call.rewrite4(&backend);
     Ok(Outcome::Forwarded)
@@ -28,8 +45,10 @@ pub(crate) fn connect4(call: &Call<'_>) -> Result<Outcome, Outcome> {
 /// An IPv4 Service dialled as `::ffff:a.b.c.d`. IPv6 itself is left alone.
 #[inline(always)]
 pub(crate) fn connect6(call: &Call<'_>) -> Result<Outcome, Outcome> {
-    tcp(call)?;
-    let frontend = call.mapped_frontend4().ok_or(Outcome::NotAService)?;
+    if !call.is_tcp() {
+        return connect_udp6(call);
+    }
+    let frontend = call.mapped_frontend4(Protocol::Tcp).ok_or(Outcome::NotAService)?;
     log!(dialled(6, &frontend));
     let backend = backend::<V4>(call, &frontend)?;
     log!(gets(&backend));
@@ -38,8 +57,58 @@ pub(crate) fn connect6(call: &Call<'_>) -> Result<Outcome, Outcome> {
 }
 
 #[inline(always)]
-fn tcp(call: &Call<'_>) -> Result<(), Outcome> {
-    if call.is_tcp() { Ok(()) } else { Err(Outcome::NotOurProtocol) }
+fn connect_udp6(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    udp(call)?;
+    let Some(frontend) = call.mapped_frontend4(Protocol::Udp) else {
+        record::connects_elsewhere(call, &call.end6());
+        return Err(Outcome::NotAService);
+    };
+    log!(dialled(6, &frontend));
+    let backend = connect_udp::<V4>(call, &frontend)?;
+    log!(gets(&backend));
+    call.rewrite_mapped4(&backend);
+    Ok(Outcome::Forwarded)
+}
+
+/// A datagram with an address, also from AF_INET6 sockets that send to an IPv4-mapped one.
+#[inline(always)]
+pub(crate) fn sendmsg4(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    udp(call)?;
+    let frontend = call.frontend4(Protocol::Udp);
+    log!(sends(&frontend));
+    let service = V4::service(&frontend);
+    let Choice { outcome, backend, slot } = kept_backend::<V4>(call, &frontend);
+    if let Outcome::NotAService | Outcome::AgentSocket = outcome {
+        record::sends_elsewhere(call, &service);
+    }
+    if outcome != Outcome::Forwarded {
+        return Err(outcome);
+    }
+    log!(gets(&backend));
+    record::sends(call, &Pair { service, backend: V4::backend(&backend), slot: slot as u16 });
+    call.rewrite4(&backend);
+    Ok(Outcome::Forwarded)
+}
+
+/// The backend for a UDP socket that connects to `frontend`, remembered. A connect that is refused leaves the socket as it
+/// was, and so what is remembered.
+#[inline(always)]
+fn connect_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
+    let service = F::service(frontend);
+    let Choice { outcome, backend, slot } = kept_backend::<F>(call, frontend);
+    if let Outcome::NotAService | Outcome::AgentSocket = outcome {
+        record::connects_elsewhere(call, &service);
+    }
+    if outcome != Outcome::Forwarded {
+        return Err(outcome);
+    }
+    record::connects(call, &Pair { service, backend: F::backend(&backend), slot: slot as u16 });
+    Ok(backend)
+}
+
+#[inline(always)]
+fn udp(call: &Call<'_>) -> Result<(), Outcome> {
+    if call.is_udp() { Ok(()) } else { Err(Outcome::NotOurProtocol) }
 }
 
 /// The backend for this call to `frontend`. The agent's own sockets pass, whatever they dial: its
@@ -64,6 +133,9 @@ fn is_agents(call: &Call<'_>) -> bool {
 /// A backend of the service port at `frontend`.
 #[inline(always)]
 fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
+    if maps::is_excluded::<F>(frontend) {
+        return Err(Outcome::NotAService);
+    }
     for _ in 0..TRIES {
         let service = maps::service::<F>(frontend)?; // proven, or looked up again; then Unproven
         log!(found(service.owner(), service.count().into()));
@@ -82,6 +154,67 @@ fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
         maps::count_event(Event::StaleRegionRead);
     }
     Err(Outcome::Unproven)
+}
+
+/// What a UDP socket gets. Not a `Result`: without CAP_PERFMON the verifier takes no copy of what was never written, as
+/// the compiler makes of the backend of an `Err`.
+struct Choice<F: Maps> {
+    /// [`Outcome::Forwarded`], or why not.
+    outcome: Outcome,
+    backend: F::Backend,
+    slot: u32,
+}
+
+impl<F: Maps> Choice<F> {
+    #[inline(always)]
+    fn none(outcome: Outcome) -> Self {
+        Self { outcome, backend: F::Backend::zeroed(), slot: 0 }
+    }
+}
+
+/// As [`backend`], for a UDP socket, which keeps the backend that it remembers while that is in the set.
+#[inline(always)]
+fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
+    if maps::is_excluded::<F>(frontend) {
+        return Choice::none(Outcome::NotAService);
+    }
+    let remembered = record::remembered(call, &F::service(frontend));
+    let mut choice = Choice::none(Outcome::Unproven);
+    for _ in 0..TRIES {
+        choice = choose_kept::<F>(frontend, &remembered);
+        if choice.outcome != Outcome::Unproven {
+            break;
+        }
+    }
+    if choice.outcome != Outcome::NotAService && is_agents(call) {
+        choice.outcome = Outcome::AgentSocket;
+    }
+    choice
+}
+
+#[inline(always)]
+fn choose_kept<F: Maps>(frontend: &F::Frontend, remembered: &Pair) -> Choice<F> {
+    let service = match maps::service::<F>(frontend) {
+        Ok(service) => service,
+        Err(way_out) => return Choice::none(way_out),
+    };
+    log!(found(service.owner(), service.count().into()));
+    if service.count() == 0 {
+        return Choice::none(Outcome::NoBackends);
+    }
+    let kept = if remembered.is_empty() { None } else { maps::slot::<F>(&service, remembered) };
+    let slot = match kept {
+        Some(slot) => slot,
+        // SAFETY: the helper takes no arguments and cannot fail.
+        None => pick(unsafe { bpf_get_prandom_u32() }, service.count()),
+    };
+    match maps::backend::<F>(&service, slot) {
+        Ok(backend) => Choice { outcome: Outcome::Forwarded, backend, slot },
+        Err(way_out) => {
+            maps::count_event(Event::StaleRegionRead);
+            Choice::none(way_out)
+        }
+    }
 }
 
 /// Takes about a millisecond. A function of its own, which the verifier goes through once.

@@ -35,6 +35,16 @@ pub(crate) mod lines {
         info!(&(), "process {} dials {:i}:{} (connect{})", process(), address, port, hook);
     }
 
+    #[inline(always)]
+    pub(crate) fn sends(frontend: &Frontend4) {
+        sends_to(u32::from_be_bytes(frontend.address), u16::from_be_bytes(frontend.port).into());
+    }
+
+    #[inline(never)]
+    fn sends_to(address: u32, port: u32) {
+        info!(&(), "process {} sends to {:i}:{} (sendmsg4)", process(), address, port);
+    }
+
     /// `owner` is id and revision.
     #[inline(never)]
     pub(crate) fn found(owner: u64, backends: u32) {

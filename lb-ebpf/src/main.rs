@@ -6,7 +6,9 @@ mod call;
 mod forward;
 mod log;
 mod maps;
+mod record;
 mod refuse;
+mod reverse;
 mod settings;
 
 use aya_ebpf::macros::cgroup_sock_addr;
@@ -37,6 +39,12 @@ programs! {
     lb_connect4_old: connect4 Connect4, forward::connect4, refuse::by_rewrite4;
     lb_connect6:     connect6 Connect6, forward::connect6, refuse::with_errno;
     lb_connect6_old: connect6 Connect6, forward::connect6, refuse::by_rewrite6;
+    lb_sendmsg4:     sendmsg4 Sendmsg4, forward::sendmsg4, refuse::with_errno;
+    lb_sendmsg4_old: sendmsg4 Sendmsg4, forward::sendmsg4, refuse::with_eperm;
+    lb_recvmsg4:     recvmsg4 Recvmsg4, reverse::recvmsg4, refuse::never;
+    lb_recvmsg6:     recvmsg6 Recvmsg6, reverse::recvmsg6, refuse::never;
+    lb_getpeername4: getpeername4 Getpeername4, reverse::getpeername4, refuse::never;
+    lb_getpeername6: getpeername6 Getpeername6, reverse::getpeername6, refuse::never;
 }
 
 #[panic_handler]

@@ -5,13 +5,13 @@ use lb_common::outcome::Verdict;
 
 use crate::call::Call;
 
-/// What a `cgroup/connect` program returns: go on, or fail (with EPERM unless said otherwise).
+/// What a program returns: go on, or fail (with EPERM unless said otherwise).
 const PROCEED: i32 = 1;
 const FAIL: i32 = 0;
 
 const ECONNREFUSED: i32 = 111;
 
-/// Refuses with ECONNREFUSED, from `connect(2)` itself.
+/// Refuses with ECONNREFUSED, from the call itself.
 #[inline(always)]
 pub(crate) fn with_errno(_: &Call<'_>, verdict: Verdict) -> i32 {
     match verdict {
@@ -24,14 +24,29 @@ pub(crate) fn with_errno(_: &Call<'_>, verdict: Verdict) -> i32 {
     }
 }
 
+/// Refuses with EPERM, from the call itself.
+#[inline(always)]
+pub(crate) fn with_eperm(_: &Call<'_>, verdict: Verdict) -> i32 {
+    match verdict {
+        Verdict::Allow => PROCEED,
+        Verdict::Refuse => FAIL,
+    }
+}
+
+/// For hooks that only show something: the kernel takes no other answer.
+#[inline(always)]
+pub(crate) fn never(_: &Call<'_>, _: Verdict) -> i32 {
+    PROCEED
+}
+
 /// Refuses by sending the dial to loopback port 0, which the kernel answers with ECONNREFUSED.
-/// A socket bound to a device would hang there: it gets EPERM.
+/// A socket bound to a device would hang there, and a UDP socket would hear of it late or never: they get EPERM.
 #[inline(always)]
 pub(crate) fn by_rewrite4(call: &Call<'_>, verdict: Verdict) -> i32 {
     if verdict == Verdict::Allow {
         return PROCEED;
     }
-    if call.is_bound_to_a_device() {
+    if !call.is_tcp() || call.is_bound_to_a_device() {
         return FAIL;
     }
     call.rewrite_to_nowhere4();
@@ -44,7 +59,7 @@ pub(crate) fn by_rewrite6(call: &Call<'_>, verdict: Verdict) -> i32 {
     if verdict == Verdict::Allow {
         return PROCEED;
     }
-    if call.is_bound_to_a_device() {
+    if !call.is_tcp() || call.is_bound_to_a_device() {
         return FAIL;
     }
     call.rewrite_mapped_to_nowhere4();

@@ -12,6 +12,7 @@ pub use harness::call::Call;
 pub use harness::cgroup::processes_of;
 pub use harness::child::Child;
 pub use harness::claim::{PREFIX, leftovers};
+pub use harness::datagrams::Datagrams;
 pub use harness::hammer::{Connection, Hammer, HammerReport};
 pub use harness::helper::build as build_helper;
 pub use harness::load::{Failure, Load, LoadReport};

@@ -65,6 +65,8 @@ pub(crate) fn install_tools() -> Result<()> {
                 why: "to let the agent's system calls fail, one after the other",
             },
         ),
+        ("dnsmasq", Missing { packages: &["dnsmasq-base"], why: "to serve DNS in a simulated pod" }),
+        ("dig", Missing { packages: &["bind9-dnsutils"], why: "to ask a DNS server as people do" }),
         (
             "systemd-analyze",
             Missing { packages: &["systemd"], why: "to look for faults in the unit for hosts without pods" },

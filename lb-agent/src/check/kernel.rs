@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_hook_that_is_not_used_yet_does_not_keep_the_agent_from_working() {
         let refused = || Err(io::Error::from_raw_os_error(libc::EINVAL));
-        for (hook, state) in [(Hook::Connect4, State::Missing), (Hook::Getpeername4, State::Degraded)] {
+        for (hook, state) in [(Hook::Connect4, State::Missing), (Hook::Sendmsg6, State::Degraded)] {
             assert_eq!(of_hook(hook, refused()).state, state, "{hook:?}");
             assert_eq!(of_hook(hook, Ok(())).state, State::Ok, "{hook:?}");
         }

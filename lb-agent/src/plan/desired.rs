@@ -32,7 +32,6 @@ pub struct Desired {
 /// for it are not part of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotYet {
-    Udp,
     Ipv6,
     Affinity,
 }
@@ -42,7 +41,6 @@ impl NotYet {
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {
-            Self::Udp => "UDP is left to kube-proxy by this version",
             Self::Ipv6 => "IPv6 is left to kube-proxy by this version",
             Self::Affinity => "session affinity is left to kube-proxy by this version",
         }
@@ -56,9 +54,7 @@ impl NotYet {
 #[must_use]
 pub fn not_yet(port: &Port<'_>) -> Option<NotYet> {
     let has_topology = *port.topology != Topology::None;
-    if port.dialled.protocol != Protocol::Tcp {
-        Some(NotYet::Udp)
-    } else if port.dialled.address.is_ipv6() {
+    if port.dialled.address.is_ipv6() {
         Some(NotYet::Ipv6)
     } else if port.service.affinity.is_some() && !has_topology {
         Some(NotYet::Affinity)
@@ -140,8 +136,8 @@ pub fn topology_first(wants: BTreeMap<Frontend, Option<Desired>>) -> Vec<(Fronte
 /// The key of `port` in the front end; `None` for what the front end has no key for.
 fn frontend(port: &Port<'_>) -> Option<Frontend> {
     match (port.dialled.address.ip(), port.dialled.protocol) {
-        (IpAddr::V4(_), Protocol::Tcp) => Some(port.dialled),
-        (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+        (IpAddr::V4(_), Protocol::Tcp | Protocol::Udp) => Some(port.dialled),
+        (IpAddr::V6(_), _) | (_, Protocol::Sctp) => None,
     }
 }
 

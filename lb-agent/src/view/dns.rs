@@ -8,7 +8,7 @@ const PORT: u16 = 53;
 
 /// What follows, and what to write instead.
 pub(super) const OUT_OF_REACH: &str = "all endpoints of this DNS Service are where its topology does not go from here: \
-    TCP connections are refused, and a pool without DNS resolves no names (UDP is left to kube-proxy by this version); \
+    queries are refused, and a pool without DNS resolves no names; \
     kubernetes.io/hostname, openyurt.io/nodepool, * goes on to other pools where this one has none";
 
 /// Whether `port` is DNS, its topology ends before `*`, and no endpoint is left for that reason.

@@ -145,7 +145,7 @@ mod tests {
         for (shows, spec, without, with) in [
             ("ordinary", json!({"clusterIP": "10.0.0.1", "ports": tcp}), "", ""),
             ("headless", json!({"clusterIP": "None", "ports": tcp}), "", "cannot-be-filtered"),
-            ("UDP", json!({"clusterIP": "10.0.0.1", "ports": udp}), "", "not-covered"),
+            ("UDP", json!({"clusterIP": "10.0.0.1", "ports": udp}), "", ""),
             ("IPv6", json!({"clusterIP": "fd00::1", "ports": tcp}), "", "not-covered"),
             (
                 "affinity, which is given up for it",

@@ -155,8 +155,8 @@ spec: {clusterIP: 10.96.0.2, sessionAffinity: ClientIP, externalIPs: [192.0.2.1]
             json!(["sticky", "session affinity is left to kube-proxy by this version", null]),
             json!(["web", null, around]),
             json!(["web", "IPv6 is left to kube-proxy by this version", around]),
-            json!(["web", "UDP is left to kube-proxy by this version", around]),
-            json!(["web", "UDP is left to kube-proxy by this version", around]),
+            json!(["web", null, around]),
+            json!(["web", "IPv6 is left to kube-proxy by this version", around]),
         ]
     );
 }

@@ -18,14 +18,14 @@ pub use services::{
     BACKENDS4, Backend4, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, RegionEntry4, SERVICES4,
     Service4,
 };
-pub use sockets::{AGENT_SOCKETS, AgentSocket};
+pub use sockets::{AGENT_SOCKETS, AgentSocket, CONNECTED, RECENT, RECENT_TRANSLATIONS, Recent, Translation};
 
 /// Names the folder of the pinned maps, `<pin root>/v<LAYOUT_VERSION>`: maps of one version are
 /// never read as another's.
 pub const LAYOUT_VERSION: u32 = RECORDED + cfg!(feature = "next-layout") as u32;
 
 /// The version whose bytes `lb-common/layouts` records. Any change here is a new one.
-const RECORDED: u32 = 2;
+const RECORDED: u32 = 3;
 
 /// The kind of a map, as in `enum bpf_map_type` of the kernel's `linux/bpf.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,5 +95,5 @@ pub struct MapSpec {
 }
 
 /// Every map there is, in the order in which they are created.
-pub const CATALOGUE: [MapSpec; 8] =
-    [SERVICES4, BACKENDS4, BLOOM4, OUTCOMES, EPOCH, CONTROL, NAMES, AGENT_SOCKETS];
+pub const CATALOGUE: [MapSpec; 10] =
+    [SERVICES4, BACKENDS4, BLOOM4, OUTCOMES, EPOCH, CONTROL, NAMES, AGENT_SOCKETS, CONNECTED, RECENT];

@@ -27,8 +27,10 @@ pub struct HookOutcomes {
     pub no_backends: u64,
     pub unproven: u64,
     pub agent_socket: u64,
+    pub shown_as_dialled: u64,
+    pub shown_as_it_is: u64,
     /// For outcomes to come: the map goes on while its size is the same.
-    pub reserved: [u64; 10],
+    pub reserved: [u64; 8],
 }
 wire!(HookOutcomes, 128);
 
@@ -38,8 +40,10 @@ wire!(HookOutcomes, 128);
 pub struct Events {
     pub lookup_retries: u64,
     pub stale_region_reads: u64,
+    pub forgotten_translations: u64,
+    pub unstored_translations: u64,
     /// For events to come.
-    pub reserved: [u64; 30],
+    pub reserved: [u64; 28],
 }
 wire!(Events, 256);
 

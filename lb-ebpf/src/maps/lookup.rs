@@ -5,6 +5,7 @@ use lb_common::element::Element;
 use lb_common::family::Words;
 use lb_common::layout::INLINE_BACKENDS;
 use lb_common::outcome::{Event, Outcome};
+use lb_common::translation::{End, Pair};
 
 use super::tables::{EPOCH, FENCES, Maps};
 use crate::maps::count_event;
@@ -21,9 +22,6 @@ const LOOKS: u32 = 8;
 /// unproven is [`Outcome::Unproven`].
 #[inline(always)]
 pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
-    if is_excluded::<F>(frontend) {
-        return Err(Outcome::NotAService);
-    }
     let reordered = loads_reorder();
     // Start odd where loads are reordered: a first miss proves nothing there and is repeated.
     let mut before = if reordered { 1 } else { epoch() };
@@ -54,7 +52,7 @@ pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Out
 /// The agent sets a key's bits before the element is written, and they stay while it is there.
 /// They lie in one word, so that no half of a write can be seen: no sequence counter is needed.
 #[inline(always)]
-fn is_excluded<F: Maps>(frontend: &F::Frontend) -> bool {
+pub(crate) fn is_excluded<F: Maps>(frontend: &F::Frontend) -> bool {
     let (word, bits) = bloom::place::<F>(frontend);
     let Some(word) = F::bloom_word(word) else { return false };
     // SAFETY: an array element never moves and lives as long as the map; the agent may write it at
@@ -69,10 +67,26 @@ pub(crate) fn backend<F: Maps>(service: &Element<F>, index: u32) -> Result<F::Ba
     if index < INLINE_BACKENDS as u32 {
         return Ok(service.inline(index));
     }
-    let at = service.region().wrapping_add(index - INLINE_BACKENDS as u32);
-    let entry = F::region_entry(at).ok_or(Outcome::Unproven)?;
+    in_region(service, index)
+}
+
+/// The same, for one that is not inline.
+#[inline(always)]
+fn in_region<F: Maps>(service: &Element<F>, index: u32) -> Result<F::Backend, Outcome> {
+    let (owner, backend) = entry::<F>(service.region(), index).ok_or(Outcome::Unproven)?;
+    if is_stale(owner, service.owner()) {
+        return Err(Outcome::Unproven);
+    }
+    Ok(backend)
+}
+
+/// The region's entry of a backend that is not inline: whose it is, and the backend.
+#[inline(always)]
+fn entry<F: Maps>(region: u32, index: u32) -> Option<(u64, F::Backend)> {
+    let at = region.wrapping_add(index - INLINE_BACKENDS as u32);
+    let entry = F::region_entry(at)?;
     // SAFETY: an array element never moves and is never freed while the program runs; the agent
-    // may write it at any time, hence volatile, and what was read is proven below.
+    // may write it at any time, hence volatile, and what was read is proven by its owner.
     let owner = unsafe { entry.read_volatile() };
     let mut backend = F::BackendWords::ZERO;
     let mut word = 0;
@@ -83,10 +97,54 @@ pub(crate) fn backend<F: Maps>(service: &Element<F>, index: u32) -> Result<F::Ba
         backend.set(word, unsafe { part.read_volatile() });
         word += 1;
     }
-    if is_stale(owner, service.owner()) {
-        return Err(Outcome::Unproven);
+    Some((owner, bytemuck::cast(backend)))
+}
+
+/// How many backends of a set are looked through for one that has left its slot.
+const LOOKED_THROUGH: u32 = 32;
+
+/// The slot of the backend of `service` that `remembered` leads to; `None` when it has left the set. Backends keep
+/// their slot, but for the last ones of a set that shrinks: those are found again in a set that is not too large.
+///
+/// An entry that is stale may be the one: its slot is returned, and is found stale again.
+#[inline(always)]
+pub(crate) fn slot<F: Maps>(service: &Element<F>, remembered: &Pair) -> Option<u32> {
+    for slot in 0..INLINE_BACKENDS {
+        if F::backend(&service.at(slot)) == remembered.backend {
+            return Some(slot as u32);
+        }
     }
-    Ok(bytemuck::cast(backend))
+    let inline = INLINE_BACKENDS as u32;
+    let slot = u32::from(remembered.slot);
+    if slot >= inline && slot < u32::from(service.count()) && may_be(service, slot, remembered) {
+        return Some(slot);
+    }
+    let backend = &remembered.backend;
+    let range = u64::from(service.region()) << 32 | u64::from(service.count());
+    let [first, second] = backend.address;
+    match F::look_through(range, service.owner(), first, second, backend.port.into()) {
+        0 => None,
+        behind => Some(behind - 1),
+    }
+}
+
+/// The number behind the slot of a backend in a region, as far as that is looked through; 0 where it is not there.
+/// `range` is where the region begins, and the count of all backends.
+#[inline(always)]
+pub(super) fn look_through<F: Maps>(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
+    let wanted = End { address: [first, second], port: port as u16 };
+    for slot in INLINE_BACKENDS as u32..(range as u32).min(LOOKED_THROUGH) {
+        let Some((of, backend)) = entry::<F>((range >> 32) as u32, slot) else { break };
+        if of == owner && F::backend(&backend) == wanted {
+            return slot + 1;
+        }
+    }
+    0
+}
+
+#[inline(always)]
+fn may_be<F: Maps>(service: &Element<F>, slot: u32, remembered: &Pair) -> bool {
+    in_region(service, slot).map_or(true, |backend| F::backend(&backend) == remembered.backend)
 }
 
 /// Whether an entry belongs to another publication than the element that points at it.

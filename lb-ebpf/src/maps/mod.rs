@@ -1,9 +1,11 @@
 //! Every map, and the only functions that touch one.
 
 mod lookup;
+mod sockets;
 mod tables;
 
-pub(crate) use lookup::{backend, service};
+pub(crate) use lookup::{backend, is_excluded, service, slot};
+pub(crate) use sockets::{connected, connected_or_new, recent, recent_or_new};
 pub(crate) use tables::Maps;
 
 use lb_common::hook::Hook;

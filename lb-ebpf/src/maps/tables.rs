@@ -5,8 +5,8 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4};
 use lb_common::layout::{
-    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, MMAPABLE, NO_PREALLOC, Outcomes,
-    RegionEntry4, Service4, ServiceName,
+    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, MMAPABLE, NO_PREALLOC, Outcomes, Recent,
+    RegionEntry4, Service4, ServiceName, Translation,
 };
 
 #[btf_map]
@@ -35,6 +35,12 @@ static NAMES: HashMap<u32, ServiceName, 1024, { NO_PREALLOC as usize }> = HashMa
 #[btf_map]
 pub(super) static AGENT_SOCKETS: SkStorage<AgentSocket> = SkStorage::new();
 
+#[btf_map]
+pub(super) static CONNECTED: SkStorage<Translation> = SkStorage::new();
+
+#[btf_map]
+pub(super) static RECENT: SkStorage<Recent> = SkStorage::new();
+
 /// Only for the fence between loads.
 #[btf_map]
 pub(super) static FENCES: HashMap<u32, u32, 64> = HashMap::new();
@@ -46,6 +52,8 @@ pub(crate) trait Maps: Family {
     fn element(frontend: &Self::Frontend) -> Option<*const u64>;
     /// Entry number `at` of the backends map. It never moves.
     fn region_entry(at: u32) -> Option<*const u64>;
+    /// [`look_through`](super::lookup::look_through), as a function of its own.
+    fn look_through(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32;
     /// Word number `word` of the Bloom filter. It never moves.
     fn bloom_word(word: u32) -> Option<*const u64>;
 }
@@ -62,7 +70,19 @@ impl Maps for V4 {
     }
 
     #[inline(always)]
+    fn look_through(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
+        look_through4(range, owner, first, second, port)
+    }
+
+    #[inline(always)]
     fn bloom_word(word: u32) -> Option<*const u64> {
         Some(BLOOM4.get_ptr(word)?.cast())
     }
+}
+
+/// A global function: the verifier goes through it once, and not on each path that leads to it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn look_through4(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
+    super::lookup::look_through::<V4>(range, owner, first, second, port)
 }

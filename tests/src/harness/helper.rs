@@ -1,7 +1,7 @@
 //! The program `edgeloop-pod`: finding it, starting it inside a pod, and reading its answers.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -95,6 +95,12 @@ impl Helper {
     /// The next line, which has to come.
     pub(crate) fn expect<T: DeserializeOwned>(&mut self, within: Duration) -> Result<T> {
         self.next(within)?.with_context(|| format!("{} ended too early", self.name))
+    }
+
+    /// Gives it a line to read.
+    pub(crate) fn send_line(&mut self, line: &str) -> Result<()> {
+        let input = self.input.as_mut().with_context(|| format!("{} was asked to end", self.name))?;
+        writeln!(input, "{line}").with_context(|| format!("{} has ended", self.name))
     }
 
     /// What it still has to say, it will say, and then end.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! node NAME [pool=POOL]
-//! service NAME ADDRESS:PORT[,ADDRESS:PORT…] [created=YEAR] [local] [topology=KEYS]
-//! slice NAME of SERVICE PORT [ENDPOINT…]
+//! service NAME ADDRESS:PORT[/udp][,ADDRESS:PORT[/udp]…] [created=YEAR] [local] [topology=KEYS]
+//! slice NAME of SERVICE PORT[/udp] [ENDPOINT…]
 //! ```
 //!
 //! KEYS goes to the end of the line. An ENDPOINT is `ADDRESS[..LAST][@NODE][!|~]`: LAST stands for all
@@ -44,7 +44,7 @@ fn service(rest: &str) -> Result<Value> {
         rest.split_once(" topology=").map_or((rest, None), |(rest, keys)| (rest, Some(keys)));
     let mut words = rest.split_whitespace();
     let name = words.next().context("no name")?;
-    let addresses: Vec<(&str, u16)> =
+    let addresses: Vec<(&str, u16, &str)> =
         words.next().context("no address")?.split(',').map(address_and_port).collect::<Result<_>>()?;
     let mut metadata = json!({"namespace": "default", "name": name, "annotations": {}});
     if let Some(keys) = topology {
@@ -63,10 +63,20 @@ fn service(rest: &str) -> Result<Value> {
     Ok(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}))
 }
 
-fn ports(addresses: &[(&str, u16)]) -> Vec<Value> {
+fn ports(addresses: &[(&str, u16, &str)]) -> Vec<Value> {
     let named = addresses.len() > 1;
     let name = |port: u16| if named { format!("p{port}") } else { String::new() };
-    addresses.iter().map(|(_, port)| json!({"name": name(*port), "port": port, "protocol": "TCP"})).collect()
+    let port = |(_, port, protocol): &(&str, u16, &str)| json!({"name": name(*port), "port": port, "protocol": protocol});
+    addresses.iter().map(port).collect()
+}
+
+/// `PORT` or `PORT/udp`.
+fn port_and_protocol(text: &str) -> Result<(u16, &'static str)> {
+    let (port, protocol) = match text.strip_suffix("/udp") {
+        Some(port) => (port, "UDP"),
+        None => (text, "TCP"),
+    };
+    Ok((port.parse().context("not a port")?, protocol))
 }
 
 fn slice(rest: &str) -> Result<Value> {
@@ -76,7 +86,7 @@ fn slice(rest: &str) -> Result<Value> {
     let service = words.next().context("no Service")?;
     let port = words.next().context("no port")?;
     let (port_name, port) = port.split_once('=').unwrap_or(("", port));
-    let port: u16 = port.parse().context("not a port")?;
+    let (port, protocol) = port_and_protocol(port)?;
     let endpoints: Vec<Value> = words.map(endpoints).collect::<Result<Vec<_>>>()?.concat();
     Ok(json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -84,7 +94,7 @@ fn slice(rest: &str) -> Result<Value> {
             "namespace": "default", "name": name,
             "labels": {"kubernetes.io/service-name": service},
         },
-        "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
+        "ports": [{"name": port_name, "port": port, "protocol": protocol}],
         "endpoints": endpoints,
     }))
 }
@@ -110,7 +120,8 @@ pub fn range(addresses: &str) -> Result<Vec<String>> {
     Ok((first..=last).map(|byte| format!("{network}.{byte}")).collect())
 }
 
-fn address_and_port(text: &str) -> Result<(&str, u16)> {
+fn address_and_port(text: &str) -> Result<(&str, u16, &'static str)> {
     let (address, port) = text.split_once(':').context("not ADDRESS:PORT")?;
-    Ok((address, port.parse().context("not a port")?))
+    let (port, protocol) = port_and_protocol(port)?;
+    Ok((address, port, protocol))
 }

@@ -8,6 +8,7 @@ pub(crate) mod cgroup;
 pub mod checkout;
 pub(crate) mod child;
 pub(crate) mod claim;
+pub(crate) mod datagrams;
 pub(crate) mod hammer;
 pub(crate) mod helper;
 pub(crate) mod load;

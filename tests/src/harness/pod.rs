@@ -113,6 +113,18 @@ impl Pod {
         Ok(at)
     }
 
+    /// Replies to every datagram to this port with the pod's name and what came; to `later N` after that many milliseconds.
+    pub fn serve_datagrams(&self, port: u16) -> Result<SocketAddr> {
+        let at = SocketAddr::new(self.address, port);
+        self.serve_datagrams_at(at, &self.name)?;
+        Ok(at)
+    }
+
+    /// The same with any text and at any address that the pod has.
+    pub fn serve_datagrams_at(&self, at: SocketAddr, text: &str) -> Result<()> {
+        self.start_server(&["serve-datagrams".into(), format!("--at={at}"), format!("--text={text}")])
+    }
+
     /// Ends all servers of this pod; connections to it are then refused.
     pub fn stop_serving(&self) {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).clear();

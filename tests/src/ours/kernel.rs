@@ -11,7 +11,7 @@ use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::takeover::Takeover;
 use lb_agent::plan::{Backend, Capacity, Desired, Maps, Mirror};
 use lb_common::layout::Frontend4;
-use lb_common::outcome::Outcome;
+use lb_common::outcome::{Event, Outcome};
 
 use crate::harness::node::Node;
 
@@ -38,7 +38,12 @@ impl Kernel {
 
     /// The programs of another object, such as one with a planted bug.
     pub fn attach_object(node: &Node, object: &'static [u8]) -> Result<Self> {
-        Self::load(node, object, Features::THIS, ROOM)?.attached()
+        Self::attach_object_on(node, object, Features::THIS)
+    }
+
+    /// The same as if they ran on this machine.
+    pub fn attach_object_on(node: &Node, object: &'static [u8], machine: Features) -> Result<Self> {
+        Self::load(node, object, machine, ROOM)?.attached()
     }
 
     /// The maps alone; the programs are loaded and not attached.
@@ -78,6 +83,17 @@ impl Kernel {
         Ok(self)
     }
 
+    /// Sends what UDP sockets send to `address` to `backends` from now on; none refuses.
+    pub fn publish_udp(&mut self, address: &str, backends: &[SocketAddr]) -> Result<()> {
+        let frontend = Frontend { protocol: Protocol::Udp, ..frontend(address)? };
+        self.publish_at(address, frontend, backends)
+    }
+
+    /// Leaves UDP to `address` alone from now on.
+    pub fn unpublish_udp(&mut self, address: &str) -> Result<()> {
+        self.carry_out(Frontend { protocol: Protocol::Udp, ..frontend(address)? }, None)
+    }
+
     /// Sends connections to `address` to `backends` from now on; none refuses.
     pub fn publish(&mut self, address: &str, backends: &[SocketAddr]) -> Result<()> {
         self.publish_as(address, address, backends)
@@ -85,16 +101,20 @@ impl Kernel {
 
     /// The same under a name of the Service's own.
     pub fn publish_as(&mut self, service: &str, address: &str, backends: &[SocketAddr]) -> Result<()> {
+        self.publish_at(service, frontend(address)?, backends)
+    }
+
+    fn publish_at(&mut self, service: &str, frontend: Frontend, backends: &[SocketAddr]) -> Result<()> {
         let mut backends: Vec<Backend> = backends.iter().copied().map(Backend::from).collect();
         backends.sort_unstable();
         let key = ServicePortKey {
             service: ObjectName::new("default", service),
             port_name: "".into(),
-            protocol: Protocol::Tcp,
+            protocol: frontend.protocol,
             family: Family::V4,
         };
         self.carry_out(
-            frontend(address)?,
+            frontend,
             Some(&Desired { key, has_topology: false, affinity: None, backends, excess: 0 }),
         )
     }
@@ -109,6 +129,11 @@ impl Kernel {
         let counters = self.maps.counters()?;
         let found = counters.outcomes.iter().find(|(counted, _)| *counted == outcome);
         found.map(|(_, times)| *times).context("an outcome without a counter")
+    }
+
+    /// How often this happened since the maps were made.
+    pub fn events(&self, event: Event) -> Result<u64> {
+        Ok(self.maps.counters()?.event(event))
     }
 
     fn carry_out(&mut self, frontend: Frontend, want: Option<&Desired>) -> Result<()> {

@@ -26,16 +26,17 @@ pub fn assert_one_generation(node: &Node) -> Result<()> {
 pub fn assert_generation_of(node: &Node, version: u32) -> Result<()> {
     let pin_root = node.pin_root();
     let folder = folder_of(node, version);
-    let mut pinned = BTreeSet::new();
-    for name in names_in(&folder)? {
-        if !FOR_AGENTS.contains(&name.as_str()) && !name.starts_with("prog_") {
-            pinned.insert(bpf::id(&folder.join(name))?);
-        }
-    }
+    let names: Vec<String> =
+        names_in(&folder)?.into_iter().filter(|name| !name.starts_with("prog_")).collect();
     let attached = attached(&pin_root, None);
-    ensure!(attached.len() == Hook::in_use().count(), "attached at {attached:?} alone");
+    let hooks = hooks_of(version);
+    ensure!(attached.len() == hooks.len(), "attached at {attached:?} alone");
     for hook in attached {
         let used = maps_of(hook.program_id).with_context(|| format!("the program at {}", hook.hook))?;
+        let mut pinned = BTreeSet::new();
+        for name in names.iter().filter(|name| is_used_by(hook.hook, name)) {
+            pinned.insert(bpf::id(&folder.join(name))?);
+        }
         ensure!(
             used.is_superset(&pinned),
             "the program at {} uses the maps {used:?}, pinned are {pinned:?}",
@@ -44,10 +45,25 @@ pub fn assert_generation_of(node: &Node, version: u32) -> Result<()> {
     }
     let names = names_in(&pin_root)?;
     let folder = format!("v{version}");
-    let expected: BTreeSet<String> =
-        Hook::in_use().map(|hook| hook.name().to_owned()).chain([folder]).collect();
+    let hooks = hooks.into_iter().map(|hook| hook.name().to_owned());
+    let expected: BTreeSet<String> = hooks.chain([folder]).collect();
     ensure!(names == expected, "pinned are {names:?}, not {expected:?}");
     Ok(())
+}
+
+/// The hooks that programs of a layout version run at. UDP came with version 3.
+fn hooks_of(version: u32) -> Vec<Hook> {
+    let is_old = |hook: &Hook| matches!(hook, Hook::Connect4 | Hook::Connect6);
+    Hook::in_use().filter(|hook| version > 2 || is_old(hook)).collect()
+}
+
+/// Whether the program of a hook uses the map of that name.
+fn is_used_by(hook: &str, map: &str) -> bool {
+    match hook.trim_end_matches(['4', '6']) {
+        "recvmsg" => ["outcomes", "connected", "recent"].contains(&map),
+        "getpeername" => ["outcomes", "connected"].contains(&map),
+        _ => !FOR_AGENTS.contains(&map),
+    }
 }
 
 /// Where the maps of a layout version are pinned.

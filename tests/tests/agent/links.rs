@@ -145,14 +145,13 @@ fn cleanup_removes_links_whatever_their_names_are() {
 fn links_of_a_newer_version(pair: &Pair) -> [&'static str; 3] {
     let node = pair.client.node();
     fs::create_dir_all(node.pin_root()).unwrap();
-    let unused = Hook::ALL.into_iter().filter(|hook| !Hook::in_use().any(|used| used == *hook));
-    let unused: Vec<Hook> = unused.collect();
-    let [first, .., last] = unused[..] else { panic!("every hook is in use: choose others") };
-    programs::attach(node.cgroup(), first.attach_type(), &pin(pair, first.name())).unwrap();
-    programs::attach(node.cgroup(), last.attach_type(), &pin(pair, "a-name-to-come")).unwrap();
+    let mut unused = Hook::ALL.into_iter().filter(|hook| !Hook::in_use().any(|used| used == *hook));
+    let unused = unused.next().expect("every hook is in use: choose other links");
+    programs::attach(node.cgroup(), unused.attach_type(), &pin(pair, unused.name())).unwrap();
+    programs::attach(node.cgroup(), unused.attach_type(), &pin(pair, "a-name-to-come")).unwrap();
     // A hook that this version uses, under another name.
     programs::attach(node.cgroup(), Hook::Connect4.attach_type(), &pin(pair, "connect4-new")).unwrap();
-    [first.name(), "a-name-to-come", "connect4-new"]
+    [unused.name(), "a-name-to-come", "connect4-new"]
 }
 
 /// What is attached, by hook, with the program and whether its pin is there.

@@ -4,6 +4,7 @@ mod by_flag;
 mod calls;
 mod check;
 mod crowds;
+mod dns;
 mod doors;
 mod ending;
 mod facts;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use edgeloop_tests::agent::{Agent, in_kernel, program, wait_for};
 use edgeloop_tests::pins::assert_one_generation;
-use edgeloop_tests::{Answer, Pair};
+use edgeloop_tests::{Answer, Datagrams, Pair};
 use nix::sys::signal::Signal;
 
 /// Without CAP_PERFMON the verifier is stricter, and without CAP_SYS_ADMIN much of `bpf(2)` is closed.
@@ -15,6 +15,10 @@ use nix::sys::signal::Signal;
 #[ignore = "needs root"]
 fn two_capabilities_serve_refuse_grow_and_take_over() {
     let pair = Pair::new().unwrap();
+    pair.web.serve_datagrams(5353).unwrap();
+    pair.folder
+        .put("dns.yaml", "service dns 10.96.0.10:53/udp\nslice dns-1 of dns 5353/udp 10.244.1.3@n3")
+        .unwrap();
     let small = ["--max-services", "64", "--max-backends", "64"];
     start(&pair, &small).end_by(Signal::SIGTERM).unwrap();
     let load = pair.load().unwrap();
@@ -27,7 +31,7 @@ fn two_capabilities_serve_refuse_grow_and_take_over() {
         })
         .collect();
     pair.folder.put("many.yaml", &many).unwrap();
-    wait_for("all are served", || Ok(in_kernel(pair.client.node())?.services.len() == 101))
+    wait_for("all are served", || Ok(in_kernel(pair.client.node())?.services.len() == 102))
         .unwrap_or_else(|error| panic!("{error}: {}", agent.log()));
     assert!(agent.log().contains("changed over to other maps"), "{}", agent.log());
     assert_one_generation(pair.client.node()).unwrap();
@@ -35,6 +39,16 @@ fn two_capabilities_serve_refuse_grow_and_take_over() {
     // The object with the programs' log passes the verifier in the same way.
     let agent = start(&pair, &["--program-log"]);
     assert_eq!(load.stop().unwrap().failed, []);
+
+    let mut socket = Datagrams::open4(&pair.client).unwrap();
+    for (call, result) in [
+        ("sendto 10.96.0.10:53 q", "ok"),
+        ("recvfrom", "web q from 10.96.0.10:53"),
+        ("connect 10.96.0.10:53", "ok"),
+        ("peer", "10.96.0.10:53"),
+    ] {
+        assert_eq!(socket.call(call).unwrap(), result, "{call}");
+    }
 
     pair.folder.put("web.yaml", "service web 10.96.0.11:80").unwrap();
     let refused = |answer: &Answer| answer.failed_with("ECONNREFUSED");
@@ -47,7 +61,7 @@ fn two_capabilities_serve_refuse_grow_and_take_over() {
     command.args(["cleanup", "--pin-root"]).arg(pair.client.node().pin_root());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!pair.client.node().pin_root().join("v2").exists());
+    assert!(!pair.client.node().pin_root().join("v3").exists());
 }
 
 fn start(pair: &Pair, flags: &[&str]) -> Agent {

@@ -27,7 +27,9 @@ fn status_shows_kernel_and_agent() {
     assert_eq!(service["backends"], serde_json::json!(["10.244.1.3:9376"]));
     let hooks: Vec<&str> =
         list(&status["kernel"]["hooks"]).map(|hook| hook["hook"].as_str().unwrap()).collect();
-    assert_eq!(hooks, ["connect6", "connect4"]);
+    let in_order =
+        ["recvmsg6", "recvmsg4", "getpeername6", "getpeername4", "sendmsg4", "connect6", "connect4"];
+    assert_eq!(hooks, in_order);
     assert!(list(&status["kernel"]["hooks"]).all(|hook| hook["before"] == serde_json::json!([])));
     let forwarded = list(&status["kernel"]["outcomes"]).find(|way| way["outcome"] == "forwarded").unwrap();
     assert_eq!(forwarded["times"], 1);
@@ -96,7 +98,7 @@ fn what_cannot_be_started_says_why_and_what_to_do() {
     }
     let nameless = ["--source", &folder, "--cgroup", &cgroup, "--node", ""];
     assert_says(&says(&pair, "run", &nameless), "--node <NAME>");
-    assert!(!pair.client.node().pin_root().join("v2").exists(), "nothing was made");
+    assert!(!pair.client.node().pin_root().join("v3").exists(), "nothing was made");
 }
 
 /// As `lb-agent status | head -1` does it.
@@ -118,7 +120,7 @@ fn a_reader_that_goes_away_is_no_error_and_nothing_stays_undone() {
         assert_eq!((output.status.code(), &*output.stderr), (Some(0), &[][..]), "{verb}");
     }
 
-    assert!(!socket.exists() && !node.pin_root().join("v2").exists());
+    assert!(!socket.exists() && !node.pin_root().join("v3").exists());
 }
 
 #[test]

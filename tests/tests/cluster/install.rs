@@ -209,7 +209,7 @@ fn an_upgrade_and_an_uninstall_lose_no_connection_and_leave_nothing() {
     assert!(stage.are_answered_by(["kube-proxy", "kube-proxy"]), "after the uninstall");
 
     for pins in &stage.paths {
-        assert!(attached(pins, None).is_empty() && !pins.join("v2").exists(), "{}", pins.display());
+        assert!(attached(pins, None).is_empty() && !pins.join("v3").exists(), "{}", pins.display());
     }
     for node in &stage.nodes {
         let shown = Command::new("bpftool").args(["cgroup", "show"]).arg(node.cgroup()).output().unwrap();

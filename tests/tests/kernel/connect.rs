@@ -83,7 +83,7 @@ fn other_protocols_are_untouched() {
         let dialled: SocketAddr = target.parse().unwrap();
         assert_eq!(peer, Some(dialled.ip()), "{how:?} to {target}");
     }
-    assert_eq!(world.counts(), Counts { not_our_protocol: 5, ..Counts::default() });
+    assert_eq!(world.counts(), Counts { not_a_service: 3, not_our_protocol: 2, ..Counts::default() });
 }
 
 /// The agent's way to its API server: also to one that is a Service, and one that refuses.

@@ -8,4 +8,5 @@ mod connect;
 mod harness;
 mod maps;
 mod proof;
+mod udp;
 mod variants;

@@ -41,13 +41,14 @@ const EDGELOOP: Build = Build { folder: "lb-ebpf", binary: "lb-ebpf", features: 
 const LOGGING: Build = Build { features: &["program-log"], object: "edgeloop-log.o", ..EDGELOOP };
 /// Not of this tree, but of one without a line of the log.
 const WITHOUT_LOG: Build = Build { object: "edgeloop-without-log.o", ..EDGELOOP };
-const PLANTED: [Build; 6] = [
+const PLANTED: [Build; 7] = [
     Build { features: &["plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
     Build { features: &["plant-no-epoch"], object: "edgeloop-no-epoch.o", ..EDGELOOP },
     Build { features: &["plant-slow"], object: "edgeloop-slow.o", ..EDGELOOP },
     Build { features: &["plant-slow", "plant-no-revision"], object: "edgeloop-no-revision.o", ..EDGELOOP },
     Build { features: &["plant-mark-alone"], object: "edgeloop-mark-alone.o", ..EDGELOOP },
     Build { features: &["plant-mapped-by-third-word"], object: "edgeloop-third-word.o", ..EDGELOOP },
+    Build { features: &["plant-connected-first"], object: "edgeloop-connected-first.o", ..EDGELOOP },
 ];
 const REFERENCE: Build =
     Build { folder: "tests/reference-ebpf", binary: "reference-ebpf", features: &[], object: "reference.o" };

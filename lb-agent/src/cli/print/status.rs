@@ -27,12 +27,11 @@ pub struct Status {
 
 /// What the programs of this version leave untouched, said openly.
 pub const NOT_COVERED: [&str; 5] = [
-    "UDP and SCTP service ports",
+    "SCTP service ports",
     "IPv6 service addresses",
     "session affinity (a Service with a topology is served without it, others are left to kube-proxy)",
     "external IPs, load balancer addresses and node ports",
-    "NodeLocal DNSCache (TCP connections to a cluster IP that it listens at go past it, to the DNS pods; exclude that \
-     Service)",
+    "NodeLocal DNSCache (queries to a cluster IP that it listens at go past it, to the DNS pods; exclude that Service)",
 ];
 
 /// As text, for people.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use lb_common::family::V4;
 use lb_common::hook::Hook;
 use lb_common::layout::{
-    AGENT_SOCKETS, AgentSocket, BACKENDS4, BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, Frontend4,
-    LAYOUT_VERSION, MapSpec, NAMES, OUTCOMES, Outcomes, RegionEntry4, SERVICES4, Service4, ServiceName,
+    AGENT_SOCKETS, AgentSocket, BACKENDS4, BLOOM4, BloomWord, CONNECTED, CONTROL, Control, EPOCH, Epoch,
+    Frontend4, LAYOUT_VERSION, MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, RegionEntry4, SERVICES4,
+    Service4, ServiceName, Translation,
 };
 use lb_common::outcome::{Counter, Event, Outcome};
 
@@ -77,8 +78,10 @@ pub struct PinnedMaps {
     pub(super) epoch: Map<u32, Epoch>,
     pub(super) control: Map<u32, Control>,
     pub(super) names: Map<u32, ServiceName>,
-    /// Held so that it is checked like the others; the dialer opens its own.
+    /// Held so that they are checked like the others. The dialer opens its own.
     _agent_sockets: Map<u32, AgentSocket>,
+    _connected: Map<u32, Translation>,
+    _recent: Map<u32, Recent>,
 }
 
 /// What the programs counted, over all CPUs.
@@ -123,6 +126,8 @@ impl PinnedMaps {
             control: open(folder, &CONTROL)?,
             names: open(folder, &NAMES)?,
             _agent_sockets: open(folder, &AGENT_SOCKETS)?,
+            _connected: open(folder, &CONNECTED)?,
+            _recent: open(folder, &RECENT)?,
         };
         if maps.names.max_entries() < maps.services.max_entries() {
             return Err(OpenError::Foreign { path: folder.join(NAMES.pin) });

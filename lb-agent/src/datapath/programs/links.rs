@@ -110,17 +110,22 @@ impl Links {
     ///
     /// # Errors
     /// When the kernel refuses one. Then the links that had moved run again what they ran before,
-    /// as far as that is in hand.
+    /// as far as that is in hand, and those that were made are gone.
     pub fn put(&mut self, programs: &Programs, cgroup: &Cgroup) -> Result<(), AttachError> {
         let mut moved = Vec::new();
+        let mut made = Vec::new();
         for program in programs.iter() {
-            let before = self.held.iter().find(|held| held.hook == program.hook);
-            let before = before.and_then(|held| held.program.clone());
+            let hook = program.hook;
+            let before = self.held.iter().find(|held| held.hook == hook).map(|held| held.program.clone());
             if let Err(error) = self.put_one(program, cgroup) {
                 self.roll_back(moved);
+                self.remove(&made);
                 return Err(error);
             }
-            moved.extend(before);
+            match before {
+                Some(before) => moved.extend(before),
+                None => made.push(hook),
+            }
         }
         Ok(())
     }
@@ -183,6 +188,21 @@ impl Links {
                 tracing::warn!(hook = held.hook.name(), %error, "could not put the earlier program back");
             }
             held.program = Some(program);
+        }
+    }
+
+    /// Takes links off their hooks. Their programs would go on over maps that no agent writes.
+    fn remove(&mut self, made: &[Hook]) {
+        let (made, kept) =
+            std::mem::take(&mut self.held).into_iter().partition(|held| made.contains(&held.hook));
+        self.held = kept;
+        let made: Vec<Held> = made;
+        for held in made.into_iter().rev() {
+            let removed = sys::link_detach(held.link.as_fd());
+            let removed = removed.and_then(|()| fs::remove_file(self.pin_root.join(held.hook.name())));
+            if let Err(error) = removed {
+                tracing::warn!(hook = held.hook.name(), %error, "could not take a new link off its hook");
+            }
         }
     }
 }

@@ -107,7 +107,10 @@ fn in_short(error: &ProgramError) -> String {
 
 /// The verifier says everything that it went through: why it refused stands at the end, before its statistics.
 fn reason(error: &io::Error, log: &str) -> String {
-    let last = log.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("processed "));
+    let is_statistics = |line: &str| {
+        ["processed ", "verification time ", "stack depth "].iter().any(|begin| line.starts_with(begin))
+    };
+    let last = log.lines().map(str::trim).rfind(|line| !line.is_empty() && !is_statistics(line));
     last.map_or_else(|| error.to_string(), |last| format!("{error}; the verifier says: {last}"))
 }
 
@@ -306,7 +309,7 @@ mod tests {
     fn of_a_long_verifier_log_the_reason_is_shown() {
         for (log, says) in [
             (
-                "0: R1=ctx() R10=fp0\n440: (0f) r0 += r1\nR0 tried to add from different maps\nprocessed 990 insns (limit 1000000)\n",
+                "0: R1=ctx() R10=fp0\n440: (0f) r0 += r1\nR0 tried to add from different maps\nverification time 7 usec\nstack depth 224+0\nprocessed 990 insns (limit 1000000)\n",
                 "refused; the verifier says: R0 tried to add from different maps",
             ),
             ("", "refused"),

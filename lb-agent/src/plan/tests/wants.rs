@@ -241,7 +241,6 @@ fn an_element_without_a_name_goes_once_all_is_known() {
 fn ports_that_the_programs_do_not_know_are_not_written() {
     let mut odd = service("a", 1);
     odd.addresses.push("fd00::1".parse().unwrap());
-    odd.ports.push(ServicePort { name: "dns".into(), protocol: Protocol::Udp, port: 53 });
     odd.ports.push(ServicePort { name: "sctp".into(), protocol: Protocol::Sctp, port: 80 });
     let store = store([Object::Service(odd), Object::Slice(slice("a", [1]))]);
     assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror), [(1, Some(1))]);

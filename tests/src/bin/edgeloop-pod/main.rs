@@ -2,6 +2,7 @@
 
 mod calls;
 mod clients;
+mod datagrams;
 mod hammer;
 mod join;
 mod load;
@@ -60,6 +61,19 @@ enum Verb {
     Echo {
         #[arg(long)]
         at: SocketAddr,
+    },
+    /// Replies to every datagram with a text and what came.
+    ServeDatagrams {
+        #[arg(long)]
+        at: SocketAddr,
+        #[arg(long)]
+        text: String,
+    },
+    /// A UDP socket; a call for each line of the input, and a line for each.
+    Datagrams {
+        /// 4 or 6.
+        #[arg(long)]
+        family: u8,
     },
     /// Connects once, in this way; one line.
     Call {
@@ -138,6 +152,8 @@ fn main() -> Result<()> {
         Verb::Serve { at, text } => servers::serve(at, &text),
         Verb::ServeIds { at } => servers::serve_ids(&at),
         Verb::ServeAddresses { port } => servers::serve_addresses(port),
+        Verb::ServeDatagrams { at, text } => datagrams::serve(at, &text),
+        Verb::Datagrams { family } => datagrams::follow(family),
         Verb::Echo { at } => servers::echo(at),
         Verb::Call { how, to, pins } => calls::run(how, to, pins.as_deref()),
         Verb::Dial { to, count } => clients::dial(to, count),

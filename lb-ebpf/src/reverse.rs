@@ -1,0 +1,58 @@
+//! Backend to service: what a UDP client is shown as the other end is what it dialled.
+
+use lb_common::outcome::Outcome;
+use lb_common::translation::Pair;
+
+use crate::call::Call;
+use crate::record;
+
+/// The source of a datagram, on an AF_INET socket.
+#[inline(always)]
+pub(crate) fn recvmsg4(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    show4(call, &record::leads_to(call, &call.end4()))
+}
+
+/// The source of a datagram, on an AF_INET6 socket. IPv6 itself is left alone.
+#[inline(always)]
+pub(crate) fn recvmsg6(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    if !call.is_mapped() {
+        return Err(Outcome::ShownAsItIs);
+    }
+    show_mapped4(call, &record::leads_to(call, &call.end6()))
+}
+
+/// What an AF_INET socket is connected to. Other sockets than UDP's come here as well.
+#[inline(always)]
+pub(crate) fn getpeername4(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    if !call.is_udp() {
+        return Err(Outcome::ShownAsItIs);
+    }
+    show4(call, &record::connected_to(call, &call.end4()))
+}
+
+/// What an AF_INET6 socket is connected to. IPv6 itself is left alone.
+#[inline(always)]
+pub(crate) fn getpeername6(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    if !call.is_udp() || !call.is_mapped() {
+        return Err(Outcome::ShownAsItIs);
+    }
+    show_mapped4(call, &record::connected_to(call, &call.end6()))
+}
+
+#[inline(always)]
+fn show4(call: &Call<'_>, found: &Pair) -> Result<Outcome, Outcome> {
+    if found.is_empty() {
+        return Err(Outcome::ShownAsItIs);
+    }
+    call.show4(&found.service);
+    Ok(Outcome::ShownAsDialled)
+}
+
+#[inline(always)]
+fn show_mapped4(call: &Call<'_>, found: &Pair) -> Result<Outcome, Outcome> {
+    if found.is_empty() {
+        return Err(Outcome::ShownAsItIs);
+    }
+    call.show_mapped4(&found.service);
+    Ok(Outcome::ShownAsDialled)
+}

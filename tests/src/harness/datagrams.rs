@@ -1,0 +1,36 @@
+//! One UDP socket in a pod, which does one thing after the other.
+
+use anyhow::Result;
+
+use crate::harness::helper::Helper;
+use crate::harness::pod::{PATIENCE, Pod};
+
+/// A UDP socket, held by a process in a pod.
+pub struct Datagrams {
+    helper: Helper,
+}
+
+impl Datagrams {
+    /// An AF_INET socket.
+    pub fn open4(client: &Pod) -> Result<Self> {
+        Self::open(client, 4)
+    }
+
+    /// An AF_INET6 socket.
+    pub fn open6(client: &Pod) -> Result<Self> {
+        Self::open(client, 6)
+    }
+
+    fn open(client: &Pod, family: u8) -> Result<Self> {
+        let mut helper = client.start(&["datagrams".into(), format!("--family={family}")])?;
+        let _ready: String = helper.expect(PATIENCE)?;
+        Ok(Self { helper })
+    }
+
+    /// One call, in words: `connect ADDRESS`, `disconnect`, `sendto ADDRESS TEXT`, `sendmsg ADDRESS TEXT`, `send TEXT`,
+    /// `recvfrom`, `recvmsg`, `peer`, `pause MILLISECONDS`. Returns `ok`, an address, `TEXT from ADDRESS`, or the name of an errno.
+    pub fn call(&mut self, words: &str) -> Result<String> {
+        self.helper.send_line(words)?;
+        self.helper.expect(PATIENCE)
+    }
+}
