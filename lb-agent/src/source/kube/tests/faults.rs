@@ -177,12 +177,15 @@ async fn a_dead_link_is_noticed_and_a_live_one_caught_up_with() {
     assert!(trouble(&client).starts_with("no data for"), "{}", trouble(&client));
 
     tokio::time::sleep(5 * silence).await;
-    let next = server.watch(Kind::Service);
-    next.send("ADDED", &service("a", "11"));
+    // Twice: the first may be the response to a request that was given up in the moment before.
+    let again = [server.watch(Kind::Service), server.watch(Kind::Service)];
+    for watch in &again {
+        watch.send("ADDED", &service("a", "11"));
+    }
     server.die(false);
     let start = Instant::now();
     assert_eq!(client.next(Kind::Service).await, "+a");
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 /// So YurtHub responds while it is cut off: with a watch, and nothing on it.
