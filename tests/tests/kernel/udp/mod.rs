@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
+mod calls;
+
 use std::net::SocketAddr;
 
 use anyhow::Result;
@@ -11,207 +13,13 @@ use edgeloop_tests::{Datagrams, Pod, Site};
 use lb_agent::datapath::programs::load::{Features, OBJECT};
 use lb_common::outcome::{Event, Outcome};
 
+use calls::CALLS;
+
 /// Served by the pod `a`.
 const DNS: &str = "10.96.0.10:53";
 /// Served by the pod `b`.
 const LOG: &str = "10.96.0.11:514";
 const EMPTY: &str = "10.96.0.12:53";
-
-/// What each row shows, the family of its socket, and its calls with what they return.
-const CALLS: &[(&str, u8, &[&str])] = &[
-    ("sendto", 4, &["sendto 10.96.0.10:53 q -> ok", "recvfrom -> a q from 10.96.0.10:53"]),
-    ("sendmsg and recvmsg", 4, &["sendmsg 10.96.0.10:53 q -> ok", "recvmsg -> a q from 10.96.0.10:53"]),
-    (
-        "connected, with send and without an address",
-        4,
-        &[
-            "connect 10.96.0.10:53 -> ok",
-            "peer -> 10.96.0.10:53",
-            "send q -> ok",
-            "recvfrom -> a q from 10.96.0.10:53",
-            "peer -> 10.96.0.10:53",
-        ],
-    ),
-    (
-        "sendto on a connected socket, to the same Service",
-        4,
-        &[
-            "connect 10.96.0.10:53 -> ok",
-            "sendto 10.96.0.10:53 q -> ok",
-            "recvfrom -> a q from 10.96.0.10:53",
-            "peer -> 10.96.0.10:53",
-        ],
-    ),
-    (
-        "sendto on a connected socket, to another Service, does not lose the connection",
-        4,
-        &[
-            "connect 10.96.0.10:53 -> ok",
-            "sendto 10.96.0.11:514 q -> ok",
-            "peer -> 10.96.0.10:53",
-            "send q -> ok",
-            "recvfrom -> a q from 10.96.0.10:53",
-        ],
-    ),
-    (
-        "several Services on one socket",
-        4,
-        &[
-            "sendto 10.96.0.10:53 one -> ok",
-            "recvfrom -> a one from 10.96.0.10:53",
-            "sendto 10.96.0.11:514 two -> ok",
-            "recvfrom -> b two from 10.96.0.11:514",
-            "sendto 10.96.0.10:53 three -> ok",
-            "recvfrom -> a three from 10.96.0.10:53",
-        ],
-    ),
-    (
-        "many datagrams in flight",
-        4,
-        &[
-            "sendto 10.96.0.10:53 later 600 -> ok",
-            "sendto 10.96.0.11:514 later 400 -> ok",
-            "sendto 10.96.0.10:53 later 200 -> ok",
-            "recvfrom -> a later 200 from 10.96.0.10:53",
-            "recvfrom -> b later 400 from 10.96.0.11:514",
-            "recvfrom -> a later 600 from 10.96.0.10:53",
-        ],
-    ),
-    (
-        "a pod that is dialled itself keeps its address",
-        4,
-        &["sendto 10.244.1.3:5353 q -> ok", "recvfrom -> a q from 10.244.1.3:5353"],
-    ),
-    (
-        "also after its Service was",
-        4,
-        &[
-            "sendto 10.96.0.10:53 q -> ok",
-            "recvfrom -> a q from 10.96.0.10:53",
-            "sendto 10.244.1.3:5353 q -> ok",
-            "recvfrom -> a q from 10.244.1.3:5353",
-            "sendto 10.96.0.10:53 q -> ok",
-            "recvfrom -> a q from 10.96.0.10:53",
-        ],
-    ),
-    (
-        "also connected",
-        4,
-        &[
-            "connect 10.96.0.10:53 -> ok",
-            "connect 10.244.1.3:5353 -> ok",
-            "peer -> 10.244.1.3:5353",
-            "send q -> ok",
-            "recvfrom -> a q from 10.244.1.3:5353",
-        ],
-    ),
-    (
-        "connected again, to another Service",
-        4,
-        &[
-            "connect 10.96.0.10:53 -> ok",
-            "connect 10.96.0.11:514 -> ok",
-            "peer -> 10.96.0.11:514",
-            "send q -> ok",
-            "recvfrom -> b q from 10.96.0.11:514",
-        ],
-    ),
-    (
-        "a reply that waits while the socket is connected elsewhere",
-        4,
-        &[
-            "connect 10.96.0.10:53 -> ok",
-            "send q -> ok",
-            "send later 100 -> ok",
-            "recvfrom -> a q from 10.96.0.10:53",
-            "pause 300 -> ok",
-            "connect 10.96.0.11:514 -> ok",
-            "recvfrom -> a later 100 from 10.96.0.10:53",
-        ],
-    ),
-    (
-        "no longer connected",
-        4,
-        &[
-            "connect 10.96.0.10:53 -> ok",
-            "disconnect -> ok",
-            "peer -> ENOTCONN",
-            "sendto 10.96.0.11:514 q -> ok",
-            "recvfrom -> b q from 10.96.0.11:514",
-            "sendto 10.96.0.10:53 q -> ok",
-            "recvfrom -> a q from 10.96.0.10:53",
-        ],
-    ),
-    (
-        "an AF_INET6 socket, to an IPv4-mapped address",
-        6,
-        &[
-            "sendto [::ffff:10.96.0.10]:53 q -> ok",
-            "recvfrom -> a q from [::ffff:10.96.0.10]:53",
-            "sendmsg [::ffff:10.96.0.11]:514 q -> ok",
-            "recvmsg -> b q from [::ffff:10.96.0.11]:514",
-        ],
-    ),
-    (
-        "an AF_INET6 socket, to a sockaddr_in",
-        6,
-        &["sendto 10.96.0.10:53 q -> ok", "recvfrom -> a q from [::ffff:10.96.0.10]:53"],
-    ),
-    (
-        "an AF_INET6 socket, connected to an IPv4-mapped address",
-        6,
-        &[
-            "connect [::ffff:10.96.0.10]:53 -> ok",
-            "peer -> [::ffff:10.96.0.10]:53",
-            "send q -> ok",
-            "recvfrom -> a q from [::ffff:10.96.0.10]:53",
-            "sendto [::ffff:10.96.0.11]:514 q -> ok",
-            "peer -> [::ffff:10.96.0.10]:53",
-        ],
-    ),
-    (
-        "an AF_INET6 socket, connected to a sockaddr_in",
-        6,
-        &[
-            "connect 10.96.0.10:53 -> ok",
-            "peer -> [::ffff:10.96.0.10]:53",
-            "send q -> ok",
-            "recvmsg -> a q from [::ffff:10.96.0.10]:53",
-        ],
-    ),
-    (
-        "an empty set refuses every call at once, and leaves a connection as it was",
-        4,
-        &[
-            "sendto 10.96.0.12:53 q -> ECONNREFUSED",
-            "connect 10.96.0.12:53 -> ECONNREFUSED",
-            "connect 10.96.0.10:53 -> ok",
-            "connect 10.96.0.12:53 -> ECONNREFUSED",
-            "peer -> 10.96.0.10:53",
-            "sendto 10.96.0.12:53 q -> ECONNREFUSED",
-            "send q -> ok",
-            "recvfrom -> a q from 10.96.0.10:53",
-        ],
-    ),
-    (
-        "the same by an IPv4-mapped address",
-        6,
-        &[
-            "sendto [::ffff:10.96.0.12]:53 q -> ECONNREFUSED",
-            "connect [::ffff:10.96.0.12]:53 -> ECONNREFUSED",
-        ],
-    ),
-    (
-        "what is not served is untouched",
-        4,
-        &[
-            "sendto 10.96.0.99:53 q -> ENETUNREACH",
-            "sendto 10.96.0.10:54 q -> ENETUNREACH",
-            "connect 10.96.0.10:54 -> ENETUNREACH",
-        ],
-    ),
-    ("IPv6 itself is untouched", 6, &["sendto [fd00:96::10]:53 q -> ENETUNREACH"]),
-];
 
 #[test]
 #[ignore = "needs root"]
@@ -293,7 +101,7 @@ fn replies_still_come_from_a_service_that_is_gone() {
     follow(&mut socket, "after", &["recvfrom -> a later 300 from 10.96.0.10:53"]);
 }
 
-/// Of many backends each socket keeps the one that it was given, whatever comes and goes besides.
+/// Of many backends each socket keeps the one that it was given, whatever else comes and goes.
 #[test]
 #[ignore = "needs root"]
 fn a_socket_keeps_its_backend_while_that_stays_in_the_set() {
