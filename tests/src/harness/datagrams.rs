@@ -28,7 +28,8 @@ impl Datagrams {
     }
 
     /// One call, in words: `connect ADDRESS`, `disconnect`, `sendto ADDRESS TEXT`, `sendmsg ADDRESS TEXT`, `send TEXT`,
-    /// `recvfrom`, `recvmsg`, `peer`, `pause MILLISECONDS`. Returns `ok`, an address, `TEXT from ADDRESS`, or the name of an errno.
+    /// `sendmmsg ADDRESS TEXT, …`, `recvfrom`, `recvmsg`, `recvmmsg COUNT`, `peer`, `pause MILLISECONDS`. Returns `ok`, `N sent`,
+    /// an address, `TEXT from ADDRESS`, or the name of an errno.
     pub fn call(&mut self, words: &str) -> Result<String> {
         self.helper.send_line(words)?;
         self.helper.expect(PATIENCE)

@@ -125,6 +125,21 @@ impl Pod {
         self.start_server(&["serve-datagrams".into(), format!("--at={at}"), format!("--text={text}")])
     }
 
+    /// Asks a DNS server for a name so many times at once, by a resolver library: the addresses, or what went wrong.
+    pub fn resolve(&self, server: IpAddr, name: &str, count: usize) -> Result<Vec<String>> {
+        let mut client = self.start(&[
+            "resolve".into(),
+            format!("--server={server}"),
+            format!("--name={name}"),
+            format!("--count={count}"),
+        ])?;
+        let mut answers = Vec::with_capacity(count);
+        while let Some(answer) = client.next(PATIENCE)? {
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+
     /// Ends all servers of this pod; connections to it are then refused.
     pub fn stop_serving(&self) {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -1,4 +1,4 @@
-//! DNS through a cluster IP: a real server in a pod, asked by `dig` and by the C library's resolver.
+//! DNS through a cluster IP: a real server in a pod, asked by `dig`, by the C library's resolver, and by a library of its own.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
@@ -60,6 +60,8 @@ fn names_are_resolved_by_the_dns_pod_of_the_own_pool() {
             assert!(said.contains(answer), "{shows}: {said}");
         }
     }
+    let resolved = pair.client.resolve([10, 96, 0, 10].into(), "web.example", 20).unwrap();
+    assert_eq!(resolved, vec!["192.0.2.1"; 20], "by a resolver library, at once");
     let resolv = pair.client.node().file("resolv.conf");
     fs::write(&resolv, "nameserver 10.96.0.10\noptions timeout:2 attempts:1\n").unwrap();
     for (shows, options, name) in [

@@ -17,7 +17,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::{join, say, socket};
+use crate::{join, many, say, socket};
 
 /// Replies with the text and what came.
 pub(crate) fn serve(at: SocketAddr, text: &str) -> Result<()> {
@@ -77,6 +77,14 @@ fn call(socket: &OwnedFd, line: &str) -> Result<Result<String, Errno>> {
         "sendto" => sendto(fd, text.as_bytes(), &to()?, MsgFlags::empty()).map(done),
         "sendmsg" => {
             sendmsg(fd, &[IoSlice::new(text.as_bytes())], &[], MsgFlags::empty(), Some(&to()?)).map(done)
+        }
+        "sendmmsg" => many::send(fd, rest)?,
+        "recvmmsg" => {
+            let count = rest.parse().with_context(|| format!("no number in `{line}`"))?;
+            many::receive(fd, count).map(|all| {
+                let each = all.iter().map(|(text, from)| format!("{text} from {}", shown(from.as_ref())));
+                each.collect::<Vec<_>>().join(", ")
+            })
         }
         "send" => nix::sys::socket::send(fd, rest.as_bytes(), MsgFlags::empty()).map(done),
         "recvfrom" => {

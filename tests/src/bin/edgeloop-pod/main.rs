@@ -6,15 +6,17 @@ mod datagrams;
 mod hammer;
 mod join;
 mod load;
+mod many;
 mod probe;
 mod prove;
+mod resolve;
 mod servers;
 mod socket;
 mod unrest;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +76,15 @@ enum Verb {
         /// 4 or 6.
         #[arg(long)]
         family: u8,
+    },
+    /// Asks a DNS server for a name, by a resolver library; one line for each question.
+    Resolve {
+        #[arg(long)]
+        server: IpAddr,
+        #[arg(long)]
+        name: String,
+        #[arg(long, default_value_t = 1)]
+        count: usize,
     },
     /// Connects once, in this way; one line.
     Call {
@@ -154,6 +165,7 @@ fn main() -> Result<()> {
         Verb::ServeAddresses { port } => servers::serve_addresses(port),
         Verb::ServeDatagrams { at, text } => datagrams::serve(at, &text),
         Verb::Datagrams { family } => datagrams::follow(family),
+        Verb::Resolve { server, name, count } => resolve::run(server, &name, count),
         Verb::Echo { at } => servers::echo(at),
         Verb::Call { how, to, pins } => calls::run(how, to, pins.as_deref()),
         Verb::Dial { to, count } => clients::dial(to, count),

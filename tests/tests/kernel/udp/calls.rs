@@ -61,6 +61,24 @@ pub(super) const CALLS: &[(&str, u8, &[&str])] = &[
         ],
     ),
     (
+        "several Services and a pod by one sendmmsg and one recvmmsg",
+        4,
+        &[
+            "sendmmsg 10.96.0.10:53 later 400, 10.96.0.11:514 later 200, 10.244.1.3:5354 q, 10.96.0.10:53 later 100 -> 4 sent",
+            "recvmmsg 4 -> c q from 10.244.1.3:5354, a later 100 from 10.96.0.10:53, b later 200 from 10.96.0.11:514, \
+             a later 400 from 10.96.0.10:53",
+        ],
+    ),
+    (
+        "sendmmsg ends at the Service without backends, and says so when it is the first",
+        4,
+        &[
+            "sendmmsg 10.96.0.10:53 one, 10.96.0.12:53 two, 10.96.0.11:514 three -> 1 sent",
+            "sendmmsg 10.96.0.12:53 two, 10.96.0.11:514 three -> ECONNREFUSED",
+            "recvfrom -> a one from 10.96.0.10:53",
+        ],
+    ),
+    (
         "a pod that is dialled itself keeps its address",
         4,
         &["sendto 10.244.1.3:5353 q -> ok", "recvfrom -> a q from 10.244.1.3:5353"],

@@ -20,6 +20,8 @@ const DNS: &str = "10.96.0.10:53";
 /// Served by the pod `b`.
 const LOG: &str = "10.96.0.11:514";
 const EMPTY: &str = "10.96.0.12:53";
+/// A port of the pod `a`, which no Service leads to; it says that it is `c`.
+const NO_SERVICES_PORT: u16 = 5354;
 
 #[test]
 #[ignore = "needs root"]
@@ -293,6 +295,7 @@ impl World {
         let far = site.node("n3")?;
         let (a, b) = (far.pod("a", "10.244.1.3")?, far.pod("b", "10.244.1.4")?);
         let (at_a, at_b) = (a.serve_datagrams(5353)?, b.serve_datagrams(5353)?);
+        a.serve_datagrams_at(SocketAddr::new(a.address(), NO_SERVICES_PORT), "c")?;
         let mut kernel = Kernel::attach_object_on(&node, object, machine)?;
         kernel.publish_udp(DNS, &[at_a])?;
         kernel.publish_udp(LOG, &[at_b])?;
