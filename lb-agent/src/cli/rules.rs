@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::model::ObjectName;
 use crate::select::nodes::PoolKeys;
 use crate::select::topology::{Invalid, OnInvalid, Topology};
-use crate::store::Rules;
+use crate::store::{ExternalIps, Rules};
 
 /// Shared by all commands that decide: a plan is only true under the rules of the agent.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,6 +39,17 @@ pub struct RuleArgs {
     /// What a topology that is not understood does to its Service
     #[arg(long, value_name = "WHAT", value_enum, default_value_t, env = "EDGELOOP_ON_INVALID_TOPOLOGY")]
     on_invalid_topology: OnInvalidTopology,
+
+    /// Whether external IPs are served: any user who may write a Service can claim any address so (CVE-2020-8554); on unless
+    /// given
+    #[arg(long, value_name = "WHETHER", value_enum, env = "EDGELOOP_EXTERNAL_IPS")]
+    external_ips: Option<Switch>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -80,7 +91,8 @@ impl RuleArgs {
     /// # Errors
     /// A value is not the name of a Service, not a label key, or not a topology; or two of them contradict one another.
     pub fn settle(self) -> Result<Rules, RuleError> {
-        let Self { exclude_service, topology, topology_label, pool_label, on_invalid_topology } = self;
+        let Self { exclude_service, topology, topology_label, pool_label, on_invalid_topology, external_ips } =
+            self;
         let excluded: Result<BTreeSet<ObjectName>, RuleError> =
             given(&exclude_service).map(excluded).collect();
         let excluded = excluded?;
@@ -100,6 +112,11 @@ impl RuleArgs {
                 OnInvalidTopology::Refuse => OnInvalid::Refuse,
             },
             pool_keys: pool_keys(&pool_label)?,
+            external_ips: match external_ips {
+                None => ExternalIps::default(),
+                Some(Switch::On) => ExternalIps::Served,
+                Some(Switch::Off) => ExternalIps::LeftAlone,
+            },
         })
     }
 }
@@ -244,6 +261,17 @@ mod tests {
     fn an_invalid_topology_can_be_refused() {
         let rules = settle(&["--on-invalid-topology=refuse"]).unwrap();
         assert_eq!(rules.on_invalid, OnInvalid::Refuse);
+    }
+
+    #[test]
+    fn external_ips_are_served_unless_they_are_switched_off() {
+        for (flags, expected) in [
+            (&[][..], ExternalIps::Served),
+            (&["--external-ips=on"], ExternalIps::Served),
+            (&["--external-ips=off"], ExternalIps::LeftAlone),
+        ] {
+            assert_eq!(settle(flags).unwrap().external_ips, expected, "{flags:?}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Services: which addresses and ports they have, and whether they count at all.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use crate::model::{Family, Kind, Service, ServicePort, Skipped};
+use crate::model::{Family, Further, Kind, Service, ServicePort, Skipped, Sources};
 
 use super::ip::address;
 use super::written::Text;
@@ -24,6 +25,7 @@ const AFFINITY_SECONDS: u32 = 10_800;
 ///    the label that gives it to another proxy.
 /// 3. It is discarded only as a `LoadBalancer`.
 /// 4. What cannot be read (an address, a port) is left out and named; the rest stays.
+/// 5. Load balancer addresses count where nodes answer them themselves: `ipMode` VIP or none.
 ///
 /// # Errors
 /// The object has no name, or a label or annotation that is read is no text.
@@ -38,6 +40,7 @@ pub fn service(object: &written::Service, names: &mut Interner) -> Result<Conver
     let addresses = addresses(spec, &mut problems);
     let skipped = skipped(metadata, spec, &addresses)?;
     let ports = ports(spec, names, &mut problems);
+    let further = if skipped.is_none() { further(object, spec, &mut problems) } else { None };
     let topology = annotation(annotations, TOPOLOGY_KEYS)?.map(|keys| names.share(keys));
     let uid = match &metadata.uid {
         Some(Text::Read(uid)) if topology.is_some() && !uid.is_empty() => Some(uid.as_str()),
@@ -51,7 +54,7 @@ pub fn service(object: &written::Service, names: &mut Interner) -> Result<Conver
         topology,
         internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
         affinity: affinity(spec, &mut problems),
-        reachable_around: skipped.is_none() && is_reachable_around(object, spec),
+        further,
         addresses,
         ports,
         skipped,
@@ -127,7 +130,8 @@ fn ports(spec: &written::ServiceSpec, names: &mut Interner, problems: &mut Vec<S
         match (protocol(item.protocol.as_deref()), port(item.port)) {
             (Ok(protocol), Ok(port)) => {
                 let name = names.share(item.name.as_deref().unwrap_or_default());
-                kept.push(ServicePort { name, protocol, port });
+                let node_port = node_port(index, item.node_port, problems);
+                kept.push(ServicePort { name, protocol, port, node_port });
             }
             (Err(why), _) => {
                 problems.push(format!("spec.ports[{index}].protocol: {why}; the port is left out"))
@@ -139,6 +143,16 @@ fn ports(spec: &written::ServiceSpec, names: &mut Interner, problems: &mut Vec<S
     }
     kept.shrink_to_fit();
     kept
+}
+
+/// 0: not given yet.
+fn node_port(index: usize, written: Option<i32>, problems: &mut Vec<String>) -> Option<NonZeroU16> {
+    let number = written.filter(|number| *number != 0)?;
+    let usable = u16::try_from(number).ok().and_then(NonZeroU16::new);
+    if usable.is_none() {
+        problems.push(format!("spec.ports[{index}].nodePort: {number} is not a port number; it is left out"));
+    }
+    usable
 }
 
 fn affinity(spec: &written::ServiceSpec, problems: &mut Vec<String>) -> Option<u32> {
@@ -158,16 +172,39 @@ fn affinity(spec: &written::ServiceSpec, problems: &mut Vec<String>) -> Option<u
     }))
 }
 
-/// By `externalIPs`, by load balancer addresses that nodes answer themselves (`ipMode` VIP or
-/// nil), or by node ports.
-fn is_reachable_around(object: &written::Service, spec: &written::ServiceSpec) -> bool {
-    let external = spec.external_ips.iter().flatten().any(|ip| !ip.is_empty());
-    let node_ports = spec.ports.iter().flatten().any(|port| port.node_port.is_some_and(|number| number > 0));
+/// `externalIPs`, and the load balancer addresses that nodes answer themselves (`ipMode` VIP or none).
+fn further(
+    object: &written::Service,
+    spec: &written::ServiceSpec,
+    problems: &mut Vec<String>,
+) -> Option<Box<Further>> {
+    let external = spec.external_ips.iter().flatten().enumerate();
+    let external = external.map(|(index, ip)| (format!("spec.externalIPs[{index}]"), ip.as_str()));
+    let external = usable(external, problems);
     let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
-    let vip = ingress.iter().any(|ingress| {
-        let has_ip = ingress.ip.as_deref().is_some_and(|ip| !ip.is_empty());
-        has_ip && matches!(ingress.ip_mode.as_deref(), None | Some("VIP"))
+    let vips = ingress.iter().enumerate().filter_map(|(index, ingress)| {
+        let is_vip = matches!(ingress.ip_mode.as_deref(), None | Some("VIP"));
+        let ip = ingress.ip.as_deref().filter(|_| is_vip)?;
+        Some((format!("status.loadBalancer.ingress[{index}].ip"), ip))
     });
-    external || node_ports || vip
+    let balancer = usable(vips, problems);
+    let any_range = spec.load_balancer_source_ranges.iter().flatten().any(|range| !range.trim().is_empty());
+    let sources = if any_range { Sources::Limited } else { Sources::Any };
+    let any = !external.is_empty() || !balancer.is_empty();
+    any.then(|| Box::new(Further { balancer, sources, external }))
+}
+
+/// The addresses of a list, each once; empty ones do not count.
+fn usable<'a>(written: impl Iterator<Item = (String, &'a str)>, problems: &mut Vec<String>) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for (field, ip) in written.filter(|(_, ip)| !ip.is_empty()) {
+        match address(ip) {
+            Err(why) => problems.push(format!("{field}: {why}; it is left out")),
+            Ok(new) if found.contains(&new) => {}
+            Ok(new) => found.push(new),
+        }
+    }
+    found.shrink_to_fit();
+    found
 }

@@ -74,6 +74,8 @@ pub struct ServiceSpec {
     pub session_affinity_config: Option<SessionAffinityConfig>,
     #[serde(rename = "externalIPs", deserialize_with = "items")]
     pub external_ips: Option<Vec<String>>,
+    #[serde(deserialize_with = "items")]
+    pub load_balancer_source_ranges: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

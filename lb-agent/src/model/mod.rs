@@ -7,6 +7,7 @@ mod shards;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::shown::Shown;
@@ -116,9 +117,47 @@ pub struct Service {
     pub internal_local: bool,
     /// `sessionAffinity: ClientIP` with its timeout in seconds.
     pub affinity: Option<u32>,
-    /// Addresses besides the cluster IP (`externalIPs`, load balancer ingress, node ports) lead
-    /// around the loop: they are not served yet.
-    pub reachable_around: bool,
+    /// Boxed, for few Services have any.
+    pub further: Option<Box<Further>>,
+}
+
+/// Addresses that a Service has besides its cluster IPs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Further {
+    /// `status.loadBalancer.ingress[].ip` where a node answers for the load balancer (`ipMode` VIP or none).
+    pub balancer: Vec<IpAddr>,
+    pub sources: Sources,
+    /// `externalIPs`.
+    pub external: Vec<IpAddr>,
+}
+
+/// Who may dial the load balancer addresses of a Service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sources {
+    #[default]
+    Any,
+    /// Only those that `loadBalancerSourceRanges` names.
+    Limited,
+}
+
+/// What an address is to the Service that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressKind {
+    ClusterIp,
+    LoadBalancer,
+    ExternalIp,
+}
+
+impl AddressKind {
+    /// As it is called in a sentence.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::ClusterIp => "cluster IP",
+            Self::LoadBalancer => "load balancer address",
+            Self::ExternalIp => "external IP",
+        }
+    }
 }
 
 /// Why a Service does not count.
@@ -140,6 +179,8 @@ pub struct ServicePort {
     pub name: Arc<str>,
     pub protocol: Protocol,
     pub port: u16,
+    /// The port on the addresses of nodes.
+    pub node_port: Option<NonZeroU16>,
 }
 
 /// One EndpointSlice.

@@ -2,6 +2,7 @@
 //! the same store.
 
 mod claims;
+mod dials;
 mod known;
 mod nodes;
 mod ports;
@@ -18,6 +19,7 @@ use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
 
 use claims::Claims;
+pub use dials::ExternalIps;
 pub use known::{Known, Unknown};
 pub use ports::{Disposition, LeaveWhy, Port};
 pub use topologies::{ByFlag, Effect};
@@ -33,6 +35,7 @@ pub struct Rules {
     pub pool_keys: PoolKeys,
     /// Topologies that Services have without an annotation of their own, as written.
     pub topologies: BTreeMap<ObjectName, Arc<str>>,
+    pub external_ips: ExternalIps,
 }
 
 /// A Service and its topology, parsed once.

@@ -1,22 +1,23 @@
 //! What this node does with each service port of a Service.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::model::{Family, Frontend, ObjectName, Protocol, Service, ServicePort, ServicePortKey};
+use crate::model::{AddressKind, Family, Frontend, ObjectName, Protocol, Service, ServicePortKey};
 use crate::select::candidate::{Candidate, candidates};
 use crate::select::decide::{Decision, Why, decide};
 use crate::select::topology::{OnInvalid, Topology};
 use crate::shown::Quoted;
 
+use super::dials::{Around, Dial, dials};
 use super::{Entry, Store, Unknown};
 
-/// One service port, and what is to be done with connections to it.
+/// One service port at one of its addresses, and what is to be done with connections to it.
 #[derive(Debug)]
 pub struct Port<'a> {
     pub key: ServicePortKey,
     pub dialled: Frontend,
+    /// What the dialled address is to the Service.
+    pub kind: AddressKind,
     pub service: &'a Service,
     pub topology: &'a Topology,
     pub disposition: Disposition<'a>,
@@ -36,7 +37,7 @@ pub enum Disposition<'a> {
     },
 }
 
-/// Why a cluster IP is left alone.
+/// Why an address of a Service is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaveWhy {
     /// `--exclude-service`.
@@ -44,6 +45,10 @@ pub enum LeaveWhy {
     /// `svc.openyurt.io/discard`.
     Discarded,
     Sctp,
+    /// `--external-ips off`.
+    ExternalIpsOff,
+    /// `loadBalancerSourceRanges`: only some clients may dial the address.
+    SourceRanges,
     /// Another Service owns the address.
     Conflict(ObjectName),
     /// Another port of the Service comes first in its list, and has the same number and protocol.
@@ -61,6 +66,10 @@ impl LeaveWhy {
             Self::Excluded => "excluded by --exclude-service".to_owned(),
             Self::Discarded => "annotated svc.openyurt.io/discard".to_owned(),
             Self::Sctp => "SCTP is left to kube-proxy".to_owned(),
+            Self::ExternalIpsOff => "external IPs are off by --external-ips".to_owned(),
+            Self::SourceRanges => {
+                "loadBalancerSourceRanges says who may dial it: left to kube-proxy".to_owned()
+            }
             Self::Conflict(owner) => format!("address and port belong to Service {owner}"),
             Self::Repeated { port, first } => {
                 let (port, first) = (Quoted(port), Quoted(first));
@@ -71,73 +80,59 @@ impl LeaveWhy {
 }
 
 impl Store {
-    /// The service ports of the Service `name`: none when it does not exist or does not count. Where it claims an
-    /// address, port and protocol twice, the first of its list has it.
+    /// What leads to the Service `name`, each service port once for each of its addresses: nothing when the Service does not
+    /// exist or does not count. Where it claims an address, port and protocol twice, the first of its list has it.
     #[must_use]
     pub fn ports(&self, name: &ObjectName) -> Vec<Port<'_>> {
         let Some(entry) = self.services.get(name) else { return Vec::new() };
-        if entry.service.skipped.is_some() {
-            return Vec::new();
-        }
-        let pairs = entry.service.addresses.iter().flat_map(|address| {
-            entry.service.ports.iter().map(move |port| (SocketAddr::new(*address, port.port), port))
-        });
-        let mut taken: BTreeMap<Frontend, Arc<str>> = BTreeMap::new();
-        let ports = pairs.map(|(address, port)| {
-            let dialled = Frontend { address, protocol: port.protocol };
-            let first = taken.get(&dialled).cloned();
-            if first.is_none() {
-                taken.insert(dialled, Arc::clone(&port.name));
-            }
-            self.port(entry, dialled, port, first)
-        });
-        ports.collect()
+        dials(&entry.service, &self.rules).into_iter().map(|dial| self.port(entry, dial)).collect()
     }
 
-    /// `first` is the port that has the same address, number and protocol and stands before it.
-    fn port<'a>(
-        &'a self,
-        entry: &'a Entry,
-        dialled: Frontend,
-        port: &ServicePort,
-        first: Option<Arc<str>>,
-    ) -> Port<'a> {
+    fn port<'a>(&'a self, entry: &'a Entry, dial: Dial<'a>) -> Port<'a> {
+        let Dial { dialled, kind, port, .. } = dial;
         let key = ServicePortKey {
             service: entry.service.name.clone(),
             port_name: Arc::clone(&port.name),
             protocol: port.protocol,
             family: Family::of(dialled.address.ip()),
         };
-        let repeated = first.map(|first| LeaveWhy::Repeated { port: Arc::clone(&port.name), first });
-        let disposition = match self.leaves(&entry.service, &dialled).or(repeated) {
+        let disposition = match self.leaves(&entry.service, &dial) {
             Some(why) => Disposition::Leave(why),
-            None => self.decide(entry, &key),
+            None => self.decide(entry, &key, kind),
         };
-        Port { key, dialled, service: &entry.service, topology: &entry.topology, disposition }
+        Port { key, dialled, kind, service: &entry.service, topology: &entry.topology, disposition }
     }
 
-    fn leaves(&self, service: &Service, dialled: &Frontend) -> Option<LeaveWhy> {
-        let owner = self.claims.owner(dialled).filter(|owner| **owner != service.name);
+    fn leaves(&self, service: &Service, dial: &Dial<'_>) -> Option<LeaveWhy> {
+        let Dial { dialled, port, first, around, .. } = dial;
         if dialled.protocol == Protocol::Sctp {
-            Some(LeaveWhy::Sctp)
+            return Some(LeaveWhy::Sctp);
         } else if self.rules.excluded.contains(&service.name) {
-            Some(LeaveWhy::Excluded)
+            return Some(LeaveWhy::Excluded);
         } else if service.discarded {
-            Some(LeaveWhy::Discarded)
-        } else {
-            owner.cloned().map(LeaveWhy::Conflict)
+            return Some(LeaveWhy::Discarded);
         }
+        match around {
+            Some(Around::ExternalIp) => return Some(LeaveWhy::ExternalIpsOff),
+            Some(Around::SourceRanges) => return Some(LeaveWhy::SourceRanges),
+            None => {}
+        }
+        let owner = self.claims.owner(dialled).filter(|owner| **owner != service.name);
+        let repeated = first
+            .as_ref()
+            .map(|first| LeaveWhy::Repeated { port: Arc::clone(&port.name), first: Arc::clone(first) });
+        owner.cloned().map(LeaveWhy::Conflict).or(repeated)
     }
 
     /// 1. A topology that reads labels waits for this node's, and is left to kube-proxy until then.
     /// 2. What hangs on a slice or Node that was never read is kept. Where the kernel holds nothing
     ///    for it, what was read decides, which is never wider than asked. But a Service without a
     ///    topology is not refused for that: kube-proxy serves it, which loses no connection.
-    fn decide<'a>(&'a self, entry: &'a Entry, key: &ServicePortKey) -> Disposition<'a> {
+    fn decide<'a>(&'a self, entry: &'a Entry, key: &ServicePortKey, kind: AddressKind) -> Disposition<'a> {
         if entry.topology.reads_labels() && !self.knows_nodes() {
             return Disposition::Keep { unknown: Unknown::OwnNode, otherwise: None };
         }
-        let decision = self.decision(entry, key);
+        let decision = self.decision(entry, key, kind);
         match self.unknown(entry) {
             None => Disposition::Serve(decision),
             Some(unknown) => {
@@ -149,7 +144,10 @@ impl Store {
 
     /// A cluster IP is no endpoint, whatever a slice says: a connection there would get around the
     /// topology of the Service that owns it. It is left out before anything else is decided.
-    fn decision<'a>(&'a self, entry: &'a Entry, key: &ServicePortKey) -> Decision<'a> {
+    ///
+    /// `internalTrafficPolicy` is about the cluster IP alone, and `externalTrafficPolicy` about clients elsewhere: at any other
+    /// address a client of this node gets the cluster set.
+    fn decision<'a>(&'a self, entry: &'a Entry, key: &ServicePortKey, kind: AddressKind) -> Decision<'a> {
         let all = candidates(self.slices_of(&entry.service.name), key);
         let mut out = Vec::new();
         let owner = |candidate: &Candidate<'_>| self.claims.owner_of_address(candidate.backend.ip());
@@ -161,7 +159,7 @@ impl Store {
             None => true,
         });
         let pods = pods.collect();
-        let local = entry.service.internal_local;
+        let local = entry.service.internal_local && kind == AddressKind::ClusterIp;
         let mut decision = decide(&entry.topology, self.rules.on_invalid, local, &self.nodes, pods);
         decision.exclude(out);
         decision

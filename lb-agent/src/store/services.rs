@@ -24,7 +24,7 @@ impl Store {
         for key in self.label_keys(&entry) {
             self.readers.entry(key).or_default().insert(name.clone());
         }
-        self.dirty.extend(self.claims.add(&entry.service));
+        self.dirty.extend(self.claims.add(&entry.service, &self.rules));
         self.services.insert(name.clone(), Box::new(entry));
         self.dirty.insert(name);
         self.note_moved(owners);
@@ -49,7 +49,7 @@ impl Store {
 
     fn forget_service(&mut self, name: &ObjectName) -> bool {
         let Some(entry) = self.services.remove(name) else { return false };
-        self.dirty.extend(self.claims.remove(&entry.service));
+        self.dirty.extend(self.claims.remove(&entry.service, &self.rules));
         for key in self.label_keys(&entry) {
             if let Some(readers) = self.readers.get_mut(&key) {
                 readers.remove(name);

@@ -1,10 +1,11 @@
 //! What one node does with every service port, and why, as a value that can be printed. Pure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::model::{ObjectName, Service, Skipped, Slice};
+use crate::model::{AddressKind, ObjectName, Service, ServicePortKey, Skipped, Slice};
 use crate::plan;
 use crate::select::decide::Decision;
 use crate::select::nodes::NodeIndex;
@@ -51,6 +52,9 @@ pub struct ServicePort {
     pub backends: Vec<String>,
     /// Sorted by backend, as strings.
     pub excluded: Vec<Excluded>,
+    /// Where else it can be dialled; sorted as strings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<FurtherAddress>,
     /// Why the kernel leaves it to kube-proxy all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untouched: Option<&'static str>,
@@ -65,7 +69,7 @@ pub struct ServicePort {
     pub dns: Option<&'static str>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     Forward,
@@ -75,6 +79,19 @@ pub enum Action {
     Leave,
     /// Something that it reads is not known yet.
     Wait,
+}
+
+/// An address of a service port besides its cluster IP. Traffic policies do not matter there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct FurtherAddress {
+    /// With the port.
+    pub address: String,
+    pub kind: &'static str,
+    pub outcome: Action,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Sorted as strings.
+    pub backends: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,7 +127,19 @@ pub fn decisions(store: &Store) -> Decisions {
 /// The service ports of one Service, in the order of its object.
 #[must_use]
 pub fn service_ports(store: &Store, service: &ObjectName) -> Vec<ServicePort> {
-    store.ports(service).iter().map(|port| service_port(port, store)).collect()
+    let (own, further): (Vec<_>, Vec<_>) =
+        store.ports(service).into_iter().partition(|port| port.kind == AddressKind::ClusterIp);
+    let mut also: BTreeMap<&ServicePortKey, Vec<FurtherAddress>> = BTreeMap::new();
+    for port in &further {
+        also.entry(&port.key).or_default().push(further_address(port, store));
+    }
+    let ports = own.iter().map(|port| {
+        // Where two ports have one name, the first has them.
+        let mut further = also.remove(&port.key).unwrap_or_default();
+        further.sort_unstable();
+        ServicePort { further, ..service_port(port, store) }
+    });
+    ports.collect()
 }
 
 fn place(port: &ServicePort) -> impl Ord + use<'_> {
@@ -119,33 +148,16 @@ fn place(port: &ServicePort) -> impl Ord + use<'_> {
 }
 
 fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
-    let nodes = store.nodes();
-    let Port { key, dialled, service, topology, disposition } = port;
-    let (decision, why) = match disposition {
-        Disposition::Serve(decision) => (Ok(decision), None),
-        Disposition::Leave(why) => (Err(Action::Leave), Some(why.describe())),
-        Disposition::Keep { unknown: Unknown::OwnNode, .. } => {
-            (Err(Action::Wait), Some(NODE_UNKNOWN.to_owned()))
-        }
-        Disposition::Keep { unknown, otherwise } => {
-            (otherwise.as_ref().ok_or(Action::Wait), Some(unknown.to_string()))
-        }
-    };
-    let (outcome, (backends, excluded)) = match decision {
-        Ok(decision) if decision.chosen.is_empty() => (Action::Refuse, sets(decision, nodes)),
-        Ok(decision) => (Action::Forward, sets(decision, nodes)),
-        Err(outcome) => (outcome, (Vec::new(), Vec::new())),
-    };
-    let why = match (outcome, decision) {
-        (Action::Refuse, Ok(decision)) => why.or_else(|| refused::why(store, port, decision)),
-        (Action::Refuse | Action::Forward | Action::Leave | Action::Wait, _) => why,
-    };
+    let Port { key, dialled, kind: _, service, topology, disposition } = port;
+    let Said { outcome, why, decision } = said(port, store);
+    let (backends, excluded) = decision.map(|decision| sets(decision, store.nodes())).unwrap_or_default();
     let dns = match disposition {
         Disposition::Serve(decision) => dns::is_out_of_reach(port, decision),
         Disposition::Leave(_) | Disposition::Keep { .. } => false,
     };
     let left_alone = matches!(disposition, Disposition::Leave(_));
     let has_topology = **topology != Topology::None;
+    let has_node_port = service.ports.iter().any(|port| port.node_port.is_some());
     ServicePort {
         namespace: shown(&key.service.namespace),
         service: shown(&key.service.name),
@@ -159,18 +171,58 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         why,
         backends,
         excluded,
+        further: Vec::new(),
         untouched: plan::not_yet(port).filter(|_| !left_alone).map(plan::NotYet::describe),
         invalid: match topology {
             Topology::Invalid(invalid) => Some(invalid.to_string()),
             Topology::None | Topology::Hard(_) | Topology::Ordered(_) => None,
         },
-        around: (has_topology && !left_alone && service.reachable_around).then_some(AROUND),
+        around: (has_topology && !left_alone && has_node_port).then_some(AROUND),
         dns: dns.then_some(dns::OUT_OF_REACH),
     }
 }
 
+fn further_address(port: &Port<'_>, store: &Store) -> FurtherAddress {
+    let Said { outcome, why, decision } = said(port, store);
+    FurtherAddress {
+        address: port.dialled.address.to_string(),
+        kind: port.kind.label(),
+        outcome,
+        why,
+        backends: decision.map(|decision| sets(decision, store.nodes()).0).unwrap_or_default(),
+    }
+}
+
+/// What becomes of a connection, why if that needs a reason, and what was decided if anything was.
+struct Said<'a> {
+    outcome: Action,
+    why: Option<String>,
+    decision: Option<&'a Decision<'a>>,
+}
+
+fn said<'a>(port: &'a Port<'_>, store: &Store) -> Said<'a> {
+    let (decision, why) = match &port.disposition {
+        Disposition::Serve(decision) => (Ok(decision), None),
+        Disposition::Leave(why) => (Err(Action::Leave), Some(why.describe())),
+        Disposition::Keep { unknown: Unknown::OwnNode, .. } => {
+            (Err(Action::Wait), Some(NODE_UNKNOWN.to_owned()))
+        }
+        Disposition::Keep { unknown, otherwise } => {
+            (otherwise.as_ref().ok_or(Action::Wait), Some(unknown.to_string()))
+        }
+    };
+    match decision {
+        Ok(decision) if decision.chosen.is_empty() => {
+            let why = why.or_else(|| refused::why(store, port, decision));
+            Said { outcome: Action::Refuse, why, decision: Some(decision) }
+        }
+        Ok(decision) => Said { outcome: Action::Forward, why, decision: Some(decision) },
+        Err(outcome) => Said { outcome, why, decision: None },
+    }
+}
+
 const NODE_UNKNOWN: &str = "the topology reads node labels, and this node's are not known yet";
-const AROUND: &str = "external addresses, load balancer addresses and node ports are not filtered";
+const AROUND: &str = "node ports are not filtered";
 
 fn sets(decision: &Decision<'_>, nodes: &NodeIndex) -> (Vec<String>, Vec<Excluded>) {
     let mut backends: Vec<String> =

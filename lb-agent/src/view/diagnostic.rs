@@ -75,6 +75,8 @@ pub enum Reason {
     NotCovered,
     /// The Service has a topology, and addresses that lead around it.
     ReachableAround,
+    /// The Service has external IPs, and those are switched off.
+    ExternalIpsOff,
     /// A DNS Service whose strict topology leaves this node without an endpoint.
     DnsOutOfReach,
     /// Left alone, as the operator or the owner wishes.
@@ -98,7 +100,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
@@ -108,6 +110,7 @@ impl Reason {
         Self::NoRoom,
         Self::NotCovered,
         Self::ReachableAround,
+        Self::ExternalIpsOff,
         Self::DnsOutOfReach,
         Self::LeftAlone,
         Self::WriteFailed,
@@ -133,6 +136,7 @@ impl Reason {
             Self::NoRoom => "no-room",
             Self::NotCovered => "not-covered",
             Self::ReachableAround => "reachable-around",
+            Self::ExternalIpsOff => "external-ips-off",
             Self::DnsOutOfReach => "dns-out-of-reach",
             Self::LeftAlone => "left-alone",
             Self::WriteFailed => "write-failed",
@@ -162,6 +166,7 @@ impl Reason {
             | Self::Unread
             | Self::NotCovered
             | Self::ReachableAround
+            | Self::ExternalIpsOff
             | Self::DnsOutOfReach
             | Self::LeftOut
             | Self::Duplicate

@@ -48,7 +48,7 @@ pub struct ServiceView {
     pub service: String,
     pub port_name: String,
     pub protocol: String,
-    /// Cluster IP and port.
+    /// What a client dials, with the port.
     pub address: String,
     pub id: u32,
     pub revision: u32,

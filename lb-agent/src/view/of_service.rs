@@ -1,6 +1,6 @@
 //! What an operator should know about a Service that is not simply served as asked. Pure.
 
-use crate::model::{Frontend, ObjectName, Service};
+use crate::model::{AddressKind, Frontend, ObjectName, Service};
 use crate::plan::{Mirror, WriteError, not_yet};
 use crate::select::decide::Why;
 use crate::select::topology::Topology;
@@ -67,9 +67,8 @@ fn of_object(service: &Service, topology: &Topology) -> Vec<(Reason, String)> {
     }
     if let Some(skipped) = &service.skipped {
         found.push((Reason::CannotBeFiltered, format!("cannot be filtered: {}", why_skipped(skipped))));
-    } else if service.reachable_around {
-        let text = "external IPs, load balancer addresses and node ports lead around its topology".to_owned();
-        found.push((Reason::ReachableAround, text));
+    } else if service.ports.iter().any(|port| port.node_port.is_some()) {
+        found.push((Reason::ReachableAround, "node ports lead around its topology".to_owned()));
     }
     found
 }
@@ -84,11 +83,7 @@ fn of_port(port: &Port<'_>) -> Option<(Reason, String)> {
         }
         Disposition::Keep { unknown, .. } => Some((Reason::Unread, format!("{unknown}: {STAYS}"))),
         Disposition::Leave(why) => {
-            let reason = match why {
-                LeaveWhy::Conflict(_) | LeaveWhy::Repeated { .. } => Reason::Conflict,
-                LeaveWhy::Excluded | LeaveWhy::Discarded | LeaveWhy::Sctp => Reason::LeftAlone,
-            };
-            Some((reason, format!("{at}: {}", why.describe())))
+            Some((of_address(port.kind, why, has_topology)?, format!("{at}: {}", why.describe())))
         }
         Disposition::Serve(_) if !has_topology => None,
         Disposition::Serve(_) => {
@@ -101,6 +96,21 @@ fn of_port(port: &Port<'_>) -> Option<(Reason, String)> {
             };
             Some((Reason::NotCovered, text))
         }
+    }
+}
+
+/// What to call it that an address is left alone; nothing where that is said of the cluster IP already.
+fn of_address(kind: AddressKind, why: &LeaveWhy, has_topology: bool) -> Option<Reason> {
+    let is_cluster_ip = kind == AddressKind::ClusterIp;
+    match why {
+        LeaveWhy::Conflict(_) => Some(Reason::Conflict),
+        LeaveWhy::Repeated { .. } => is_cluster_ip.then_some(Reason::Conflict),
+        LeaveWhy::Excluded | LeaveWhy::Discarded | LeaveWhy::Sctp => {
+            is_cluster_ip.then_some(Reason::LeftAlone)
+        }
+        LeaveWhy::ExternalIpsOff | LeaveWhy::SourceRanges if has_topology => Some(Reason::ReachableAround),
+        LeaveWhy::ExternalIpsOff => Some(Reason::ExternalIpsOff),
+        LeaveWhy::SourceRanges => Some(Reason::LeftAlone),
     }
 }
 
@@ -133,7 +143,7 @@ mod tests {
     use super::*;
     use crate::convert::{Interner, service};
     use crate::model::{Change, Kind, Object};
-    use crate::store::Rules;
+    use crate::store::{ExternalIps, Rules};
 
     const POOL: &str = "openyurt.io/nodepool";
 
@@ -154,6 +164,12 @@ mod tests {
                 "not-covered",
             ),
             ("a node port", json!({"clusterIP": "10.0.0.1", "ports": node_port}), "", "reachable-around"),
+            (
+                "an external IP",
+                json!({"clusterIP": "10.0.0.1", "ports": tcp, "externalIPs": ["192.0.2.1"]}),
+                "",
+                "",
+            ),
         ] {
             assert_eq!(reasons(json!({}), &spec, &[Kind::Node]), without, "{shows}, without a topology");
             let topology = json!({"openyurt.io/topologyKeys": "kubernetes.io/hostname"});
@@ -173,18 +189,55 @@ mod tests {
         }
     }
 
-    /// The reasons of the diagnostics of a Service that is written so.
+    /// CVE-2020-8554 for the first; with a topology both lead around it.
+    #[test]
+    fn further_addresses_that_are_left_alone_are_named() {
+        let spec = json!({
+            "type": "LoadBalancer", "clusterIP": "10.0.0.1", "ports": [{"port": 80}],
+            "externalIPs": ["192.0.2.1"], "loadBalancerSourceRanges": ["198.51.100.0/24"],
+        });
+        let topology = json!({"openyurt.io/topologyKeys": "kubernetes.io/hostname"});
+        let rules = || Rules { external_ips: ExternalIps::LeftAlone, ..Rules::default() };
+        for (annotations, expected) in
+            [(json!({}), "left-alone external-ips-off"), (topology, "reachable-around reachable-around")]
+        {
+            assert_eq!(reasons_by(rules(), annotations.clone(), &spec, &[]), expected);
+        }
+        let text = diagnostics(rules(), json!({}), &spec, &[]).remove(1);
+        assert_eq!(text.message, "192.0.2.1:80/TCP: external IPs are off by --external-ips");
+    }
+
     fn reasons(annotations: serde_json::Value, spec: &serde_json::Value, synced: &[Kind]) -> String {
+        reasons_by(Rules::default(), annotations, spec, synced)
+    }
+
+    /// The reasons of the diagnostics of a Service that is written so.
+    fn reasons_by(
+        rules: Rules,
+        annotations: serde_json::Value,
+        spec: &serde_json::Value,
+        synced: &[Kind],
+    ) -> String {
+        let found = diagnostics(rules, annotations, spec, synced);
+        found.iter().map(|found| found.reason.label()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn diagnostics(
+        rules: Rules,
+        annotations: serde_json::Value,
+        spec: &serde_json::Value,
+        synced: &[Kind],
+    ) -> Vec<Diagnostic> {
         let metadata = json!({"name": "s", "annotations": annotations});
-        let written = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
+        let status = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.2"}]}});
+        let written = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec, "status": status});
         let object = serde_json::from_value(written).unwrap();
         let object = service(&object, &mut Interner::default()).unwrap().object;
-        let mut store = Store::new("n1", Rules::default());
+        let mut store = Store::new("n1", rules);
         store.apply(Change::Apply(Object::Service(object)));
         for kind in [Kind::Service, Kind::EndpointSlice].iter().chain(synced) {
             store.apply(Change::Synced(*kind));
         }
-        let found = of_service(&store, None, None, &ObjectName::new("default", "s"));
-        found.iter().map(|found| found.reason.label()).collect::<Vec<_>>().join(" ")
+        of_service(&store, None, None, &ObjectName::new("default", "s"))
     }
 }

@@ -325,12 +325,12 @@ mod tests {
             skipped: None,
             discarded: false,
             addresses: vec![IpAddr::V4(Ipv4Addr::new(10, 96, 0, 11))],
-            ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80 }],
+            ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80, node_port: None }],
             topology: None,
             uid: None,
             internal_local: false,
             affinity: None,
-            reachable_around: false,
+            further: None,
         }
     }
 }

@@ -115,6 +115,10 @@ spec: {type: LoadBalancer, clusterIP: 10.96.0.2, externalIPs: [192.0.2.1], ports
             "outcome": "leave", "why": "annotated svc.openyurt.io/discard", "backends": [], "excluded": [],
             "invalid":
                 "\"nonsense\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            "further": [{
+                "address": "192.0.2.1:80", "kind": "external IP",
+                "outcome": "leave", "why": "annotated svc.openyurt.io/discard", "backends": [],
+            }],
         })
     );
     let said = |port: &Value| json!([port["service"], port["outcome"], port["why"]]);
@@ -148,7 +152,7 @@ spec: {clusterIP: 10.96.0.2, sessionAffinity: ClientIP, externalIPs: [192.0.2.1]
         .iter()
         .map(|port| json!([port["service"], port["untouched"], port["around"]]))
         .collect();
-    let around = "external addresses, load balancer addresses and node ports are not filtered";
+    let around = "node ports are not filtered";
     assert_eq!(
         said,
         [
@@ -258,6 +262,12 @@ endpoints:
  default/web:81    SCTP      10.96.0.1:81  \u{1b}[31m\n            leave    -
  default/web:http  TCP       10.96.0.1:80  \u{1b}[31m\n            forward  9: 10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80, 10.0.0.4:80, 10.0.0.5:80, 10.0.0.6:80 and 3 more
 
+Also dialled at:
+  default/web:81 SCTP 10.96.0.1:81
+    192.0.2.1:81 (external IP): leave: SCTP is left to kube-proxy
+  default/web:http TCP 10.96.0.1:80
+    192.0.2.1:80 (external IP): forward to 9: 10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80, 10.0.0.4:80, 10.0.0.5:80, 10.0.0.6:80 and 3 more
+
 Not used:
   default/web:http TCP 10.96.0.1:80
     10.0.1.2:80: it is draining while others are ready
@@ -269,7 +279,6 @@ Note:
   default/web:81 SCTP 10.96.0.1:81: SCTP is left to kube-proxy
   default/web:81 SCTP 10.96.0.1:81: the topology is not understood: "\u{1b}[31m" (item 1) is neither a known key nor a node label allowed by --topology-label
   default/web:http TCP 10.96.0.1:80: the topology is not understood: "\u{1b}[31m" (item 1) is neither a known key nor a node label allowed by --topology-label
-  default/web:http TCP 10.96.0.1:80: external addresses, load balancer addresses and node ports are not filtered
 
 Ignored:
   Service default/db: cannot be filtered: headless

@@ -113,7 +113,7 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
         let namespace: Arc<str> = "proof".into();
         let own = ObjectName { namespace: Arc::clone(&namespace), name: Arc::clone(&name) };
         let at = cluster(address);
-        let port = |port| ServicePort { name: "".into(), protocol: Protocol::Tcp, port };
+        let port = |port| ServicePort { name: "".into(), protocol: Protocol::Tcp, port, node_port: None };
         let ready = Conditions { ready: true, serving: true, terminating: false };
         let endpoints = (0..32).filter(|number| backends & 1 << number != 0).map(|number| Endpoint {
             address: IpAddr::V4(*backend_of(address, number).ip()),
@@ -145,7 +145,7 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
             uid: None,
             internal_local: false,
             affinity: None,
-            reachable_around: false,
+            further: None,
         };
         [Object::Service(service), Object::Slice(slice)]
     })

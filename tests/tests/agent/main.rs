@@ -9,6 +9,7 @@ mod doors;
 mod ending;
 mod facts;
 mod files;
+mod further;
 mod generations;
 mod hold;
 mod life;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use comfy_table::{Table, presets};
 
 use super::lines;
-use crate::view::decisions::{Action, Decisions, ServicePort};
+use crate::view::decisions::{Action, Decisions, FurtherAddress, ServicePort};
 
 /// More backends than these are only counted: the JSON has them all.
 const MOST_SHOWN: usize = 6;
@@ -25,6 +25,7 @@ pub fn of(decisions: &Decisions) -> String {
     } else {
         section(&mut text, "", [ports(service_ports)]);
     }
+    section(&mut text, "Also dialled at:", service_ports.iter().flat_map(further));
     section(&mut text, "Not used:", service_ports.iter().flat_map(excluded));
     section(&mut text, "Note:", service_ports.iter().flat_map(remarks));
     section(
@@ -64,7 +65,7 @@ fn ports(service_ports: &[ServicePort]) -> String {
             dialled(port),
             topology(port),
             outcome(port.outcome).to_owned(),
-            backends(port),
+            backends(port.outcome, &port.backends),
         ]);
     }
     table.trim_fmt()
@@ -103,9 +104,26 @@ const fn outcome(outcome: Action) -> &'static str {
     }
 }
 
-fn backends(port: &ServicePort) -> String {
-    match port.outcome {
-        Action::Forward => format!("{}: {}", port.backends.len(), some(&port.backends)),
+/// The addresses besides the cluster IP, each with what becomes of it.
+fn further(port: &ServicePort) -> Vec<String> {
+    let lines = port.further.iter().map(|further| {
+        let FurtherAddress { address, kind, outcome: action, why, backends: set } = further;
+        let (outcome, backends) = (outcome(*action), backends(*action, set));
+        let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        match action {
+            Action::Forward => format!("    {address} ({kind}): {outcome} to {backends}{why}"),
+            Action::Refuse | Action::Leave | Action::Wait => {
+                format!("    {address} ({kind}): {outcome}{why}")
+            }
+        }
+    });
+    let head = (!port.further.is_empty()).then(|| format!("  {}", subject(port)));
+    head.into_iter().chain(lines).collect()
+}
+
+fn backends(outcome: Action, backends: &[String]) -> String {
+    match outcome {
+        Action::Forward => format!("{}: {}", backends.len(), some(backends)),
         Action::Refuse => "none".to_owned(),
         Action::Leave | Action::Wait => "-".to_owned(),
     }

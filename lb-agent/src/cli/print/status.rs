@@ -30,7 +30,7 @@ pub const NOT_COVERED: [&str; 5] = [
     "SCTP service ports",
     "IPv6 service addresses",
     "session affinity (a Service with a topology is served without it, others are left to kube-proxy)",
-    "external IPs, load balancer addresses and node ports",
+    "node ports, and load balancer addresses with loadBalancerSourceRanges",
     "NodeLocal DNSCache (queries to a cluster IP that it listens at go past it, to the DNS pods; exclude that Service)",
 ];
 

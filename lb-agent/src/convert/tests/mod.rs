@@ -5,7 +5,7 @@ mod services;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Conditions, Endpoint, Family, Node, Service, Skipped, Slice};
+use crate::model::{Conditions, Endpoint, Family, Node, Service, Skipped, Slice, Sources};
 
 fn convert_service(written: Value) -> Converted<Service> {
     let object: written::Service = serde_json::from_value(written).unwrap();

@@ -191,36 +191,112 @@ fn affinity_has_a_timeout_of_three_hours_unless_another_is_given() {
     }
 }
 
+/// Contract, section 3.6.
 #[test]
-fn a_service_is_reachable_around_by_any_address_that_nodes_answer() {
-    for (shows, spec, status, expected) in [
-        ("a cluster IP alone", json!({}), json!(null), false),
-        ("external IPs", json!({"externalIPs": ["192.0.2.1"]}), json!(null), true),
-        ("no external IPs", json!({"externalIPs": null}), json!(null), false),
-        ("a node port", json!({"ports": [{"port": 80, "nodePort": 30080}]}), json!(null), true),
-        ("no node port yet", json!({"ports": [{"port": 80, "nodePort": 0}]}), json!(null), false),
-        ("ingress", json!({}), json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}), true),
+fn external_ips_and_load_balancer_addresses_that_nodes_answer_are_further_addresses() {
+    let ingress = |ingress: Value| json!({"loadBalancer": {"ingress": [ingress]}});
+    for (shows, spec, status, external, balancer) in [
+        ("a cluster IP alone", json!({}), json!(null), "", ""),
         (
-            "VIP",
-            json!({}),
-            json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "VIP"}]}}),
-            true,
+            "external IPs",
+            json!({"externalIPs": ["192.0.2.1", "192.0.2.2"]}),
+            json!(null),
+            "192.0.2.1 192.0.2.2",
+            "",
         ),
         (
-            "Proxy",
-            json!({}),
-            json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "Proxy"}]}}),
-            false,
+            "one twice",
+            json!({"externalIPs": ["192.0.2.1", "::ffff:192.0.2.1"]}),
+            json!(null),
+            "192.0.2.1",
+            "",
         ),
-        ("a host name", json!({}), json!({"loadBalancer": {"ingress": [{"hostname": "lb"}]}}), false),
-        ("nothing yet", json!({}), json!({"loadBalancer": {}}), false),
-        ("headless", json!({"clusterIP": "None", "externalIPs": ["192.0.2.1"]}), json!(null), false),
+        (
+            "of both families",
+            json!({"externalIPs": ["192.0.2.1", "2001:db8::1"]}),
+            json!(null),
+            "192.0.2.1 2001:db8::1",
+            "",
+        ),
+        ("no external IPs", json!({"externalIPs": null}), json!(null), "", ""),
+        ("an empty one", json!({"externalIPs": ["", null]}), json!(null), "", ""),
+        ("a node port alone", json!({"ports": [{"port": 80, "nodePort": 30080}]}), json!(null), "", ""),
+        ("ingress", json!({}), ingress(json!({"ip": "192.0.2.1"})), "", "192.0.2.1"),
+        ("VIP", json!({}), ingress(json!({"ip": "192.0.2.1", "ipMode": "VIP"})), "", "192.0.2.1"),
+        ("Proxy", json!({}), ingress(json!({"ip": "192.0.2.1", "ipMode": "Proxy"})), "", ""),
+        ("a mode of later", json!({}), ingress(json!({"ip": "192.0.2.1", "ipMode": "Other"})), "", ""),
+        ("a host name", json!({}), ingress(json!({"hostname": "lb"})), "", ""),
+        ("nothing yet", json!({}), json!({"loadBalancer": {}}), "", ""),
+        ("headless", json!({"clusterIP": "None", "externalIPs": ["192.0.2.1"]}), json!(null), "", ""),
     ] {
-        let mut spec = spec;
-        spec.as_object_mut().unwrap().entry("clusterIP").or_insert(json!("10.0.0.1"));
-        let converted = convert_service(json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec, "status": status,
-        }));
-        assert_eq!(converted.object.reachable_around, expected, "{shows}");
+        let converted = with_status(spec, status);
+        let further = converted.object.further.unwrap_or_default();
+        assert_eq!(
+            (words(&further.external).as_str(), words(&further.balancer).as_str()),
+            (external, balancer),
+            "{shows}"
+        );
+        assert_eq!(converted.problems, [""; 0], "{shows}");
     }
+}
+
+#[test]
+fn a_further_address_that_cannot_be_dialled_is_left_out_and_named() {
+    let ingress = json!({"loadBalancer": {"ingress": [{"ip": "169.254.0.1"}, {"ip": "192.0.2.2"}]}});
+    let converted = with_status(json!({"externalIPs": ["192.0.2.1", "127.0.0.1", "lb"]}), ingress);
+    let further = converted.object.further.unwrap();
+    assert_eq!(
+        (words(&further.external), words(&further.balancer)),
+        ("192.0.2.1".to_owned(), "192.0.2.2".to_owned())
+    );
+    assert_eq!(
+        converted.problems,
+        [
+            "spec.externalIPs[1]: 127.0.0.1 is a loopback address: it means this host; it is left out",
+            "spec.externalIPs[2]: \"lb\" is not an IP address; it is left out",
+            "status.loadBalancer.ingress[0].ip: 169.254.0.1 is a link-local address; it is left out",
+        ]
+    );
+}
+
+#[test]
+fn source_ranges_limit_who_may_dial_load_balancer_addresses() {
+    for (ranges, expected) in [
+        (json!(null), Sources::Any),
+        (json!([]), Sources::Any),
+        (json!(["", " "]), Sources::Any),
+        (json!(["192.0.2.0/24"]), Sources::Limited),
+        (json!(["not a range"]), Sources::Limited),
+    ] {
+        let status = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
+        let converted = with_status(json!({"loadBalancerSourceRanges": ranges}), status);
+        assert_eq!(converted.object.further.unwrap().sources, expected, "{ranges}");
+    }
+}
+
+#[test]
+fn a_node_port_is_read_with_its_port() {
+    for (written, expected, problem) in [
+        (json!(null), None, None),
+        (json!(0), None, None),
+        (json!(1), Some(1), None),
+        (json!(65535), Some(65535), None),
+        (json!(65536), None, Some("65536")),
+        (json!(-1), None, Some("-1")),
+    ] {
+        let converted =
+            with_spec(json!({"clusterIP": "10.0.0.1", "ports": [{"port": 80, "nodePort": written}]}));
+        let found = converted.object.ports[0].node_port.map(std::num::NonZeroU16::get);
+        let problem = problem
+            .map(|number| format!("spec.ports[0].nodePort: {number} is not a port number; it is left out"));
+        assert_eq!((found, converted.problems), (expected, Vec::from_iter(problem)), "{written}");
+    }
+}
+
+/// A Service `default/s` with this spec and status, and a cluster IP unless there is one.
+fn with_status(mut spec: Value, status: Value) -> Converted<Service> {
+    spec.as_object_mut().unwrap().entry("clusterIP").or_insert(json!("10.0.0.1"));
+    convert_service(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec, "status": status,
+    }))
 }

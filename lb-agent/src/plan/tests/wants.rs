@@ -19,12 +19,12 @@ fn service(service: &str, number: u8) -> Service {
         skipped: None,
         discarded: false,
         addresses: vec![IpAddr::from([10, 96, 0, number])],
-        ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80 }],
+        ports: vec![ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80, node_port: None }],
         topology: None,
         uid: None,
         internal_local: false,
         affinity: None,
-        reachable_around: false,
+        further: None,
     }
 }
 
@@ -81,7 +81,8 @@ fn unread_slice(service: &str) -> Change {
 /// As `plan` shows it.
 #[test]
 fn of_two_ports_with_one_number_the_first_is_wanted() {
-    let port = |name: &str| ServicePort { name: name.into(), protocol: Protocol::Tcp, port: 80 };
+    let port =
+        |name: &str| ServicePort { name: name.into(), protocol: Protocol::Tcp, port: 80, node_port: None };
     for (ports, backends) in [([port(""), port("b")], 2), ([port("b"), port("")], 0)] {
         let twice = Service { ports: ports.to_vec(), ..service("a", 1) };
         let store = store([Object::Service(twice), Object::Slice(slice("a", [1, 2]))]);
@@ -241,7 +242,7 @@ fn an_element_without_a_name_goes_once_all_is_known() {
 fn ports_that_the_programs_do_not_know_are_not_written() {
     let mut odd = service("a", 1);
     odd.addresses.push("fd00::1".parse().unwrap());
-    odd.ports.push(ServicePort { name: "sctp".into(), protocol: Protocol::Sctp, port: 80 });
+    odd.ports.push(ServicePort { name: "sctp".into(), protocol: Protocol::Sctp, port: 80, node_port: None });
     let store = store([Object::Service(odd), Object::Slice(slice("a", [1]))]);
     assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror), [(1, Some(1))]);
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::model::{Frontend, Protocol, Skipped};
+use crate::model::{Frontend, Further, Protocol, Skipped};
 
 use super::*;
 
@@ -193,4 +193,97 @@ fn a_cluster_ip_is_left_out_before_the_topology_looks() {
     let (candidate, why) = &decision.excluded[0];
     let why = why.describe(candidate, store.nodes());
     assert_eq!(why, "its address is the cluster IP of Service default/o");
+}
+
+/// On the one external IP, 192.0.2.1, that all of them claim.
+fn external(name: &str, created: i64) -> Service {
+    let further = Further { external: vec![EXTERNAL], ..Further::default() };
+    Service { created: Some(created), further: Some(Box::new(further)), ..service(name) }
+}
+
+const EXTERNAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+#[test]
+fn a_further_address_has_the_older_service_and_a_cluster_ip_goes_before_it() {
+    let balancer = |name: &str, created| {
+        let further = Further { balancer: vec![EXTERNAL], ..Further::default() };
+        Service { further: Some(Box::new(further)), ..external(name, created) }
+    };
+    let as_cluster_ip =
+        |name: &str, created| Service { addresses: vec![EXTERNAL], ..claimant(name, created) };
+    let elsewhere = Service { ports: vec![port("http", Protocol::Tcp, 81)], ..external("b", 2) };
+    for (shows, first, other, of_first, of_other) in [
+        (
+            "both have an external IP",
+            external("a", 1),
+            external("b", 2),
+            "refuse; refuse",
+            "refuse; conflict",
+        ),
+        (
+            "the younger one comes first by name",
+            external("b", 1),
+            external("a", 2),
+            "refuse; refuse",
+            "refuse; conflict",
+        ),
+        (
+            "an external IP and a load balancer's",
+            external("a", 1),
+            balancer("b", 2),
+            "refuse; refuse",
+            "refuse; conflict",
+        ),
+        (
+            "a cluster IP, of whatever age",
+            as_cluster_ip("a", 2),
+            external("b", 1),
+            "refuse",
+            "refuse; conflict",
+        ),
+        ("on two ports", external("a", 1), elsewhere, "refuse; refuse", "refuse; refuse"),
+    ] {
+        for objects in [[&first, &other], [&other, &first]] {
+            let store = store(objects.into_iter().cloned().map(Object::from));
+            let expected = of_other.replace("conflict", &conflict(&first.name.name));
+            assert_eq!(
+                (said(&store, &first.name.name).as_str(), said(&store, &other.name.name)),
+                (of_first, expected),
+                "{shows}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_further_address_passes_to_the_next_claimant_at_once() {
+    let mut store = store([external("a", 1), external("b", 2)].map(Object::from));
+    for (shows, change, touches, of_b) in [
+        ("its owner goes", gone(external("a", 1)), "a b", "refuse; refuse"),
+        ("it comes back", now(external("a", 1)), "a b", "refuse; conflict"),
+        ("it gives the address up", now(claimant("a", 1)), "a b", "refuse; refuse"),
+        (
+            "a cluster IP there",
+            now(Service { addresses: vec![EXTERNAL], ..claimant("c", 9) }),
+            "b c",
+            "refuse; conflict",
+        ),
+    ] {
+        assert_eq!(touched(&mut store, change), touches, "{shows}");
+        let owner = if touches == "b c" { "c" } else { "a" };
+        assert_eq!(said(&store, "b"), of_b.replace("conflict", &conflict(owner)), "{shows}");
+    }
+}
+
+/// Nodes' own addresses are external IPs as often as endpoints.
+#[test]
+fn an_endpoint_at_a_further_address_stays_one() {
+    let mut slice = slice("a-1", "x@n1");
+    slice.endpoints[0].address = EXTERNAL;
+    let number = char::from(EXTERNAL.to_string().rsplit('.').next().unwrap().parse::<u8>().unwrap());
+    let mut store = store([service("a").into(), slice.into(), external("o", 1).into()]);
+    assert_eq!(said(&store, "a"), number.to_string());
+    let cluster_ip = Service { addresses: vec![EXTERNAL], ..claimant("p", 9) };
+    assert_eq!(touched(&mut store, now(cluster_ip)), "a o p");
+    assert_eq!(said(&store, "a"), "refuse", "a cluster IP is not an endpoint, whatever else it is");
 }

@@ -6,6 +6,7 @@
 //! on `n1`.
 
 mod claims;
+mod dials;
 mod dirty;
 mod nodes;
 mod ports;
@@ -61,7 +62,7 @@ fn service(name: &str) -> Service {
         uid: None,
         internal_local: false,
         affinity: None,
-        reachable_around: false,
+        further: None,
     }
 }
 
@@ -70,7 +71,7 @@ fn with_topology(name: &str, keys: &str) -> Service {
 }
 
 fn port(name: &str, protocol: Protocol, port: u16) -> ServicePort {
-    ServicePort { name: name.into(), protocol, port }
+    ServicePort { name: name.into(), protocol, port, node_port: None }
 }
 
 /// A slice of the Service that its first letter names.

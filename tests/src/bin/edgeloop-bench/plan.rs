@@ -228,12 +228,17 @@ fn service(names: &Names, number: u32) -> Service {
         skipped: None,
         discarded: false,
         addresses: vec![IpAddr::V4(address(96, number))],
-        ports: vec![ServicePort { name: Arc::clone(&names.empty), protocol: Protocol::Tcp, port: 80 }],
+        ports: vec![ServicePort {
+            name: Arc::clone(&names.empty),
+            protocol: Protocol::Tcp,
+            port: 80,
+            node_port: None,
+        }],
         topology: number.is_multiple_of(2).then(|| Arc::clone(&names.topology)),
         uid: None,
         internal_local: false,
         affinity: None,
-        reachable_around: false,
+        further: None,
     }
 }
 

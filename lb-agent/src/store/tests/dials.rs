@@ -1,0 +1,121 @@
+//! Which addresses of a Service are served, and by which set.
+
+use crate::model::{Further, Sources};
+use crate::select::notation::endpoint;
+
+use super::super::ExternalIps;
+use super::*;
+
+const ONE: &str = "192.0.2.1";
+const TWO: &str = "192.0.2.2";
+
+/// Lists are written with blanks between their addresses.
+fn further(balancer: &str, external: &str, sources: Sources) -> Option<Box<Further>> {
+    let list = |text: &str| text.split_whitespace().map(|ip| ip.parse().unwrap()).collect();
+    Some(Box::new(Further { balancer: list(balancer), external: list(external), sources }))
+}
+
+/// Contract, section 3.6.
+#[test]
+fn what_leads_to_a_service_is_its_cluster_ip_then_what_a_load_balancer_has_then_external_ips() {
+    use ExternalIps::{LeftAlone, Served};
+    const OFF: &str = "external IPs are off by --external-ips";
+    const LIMITED: &str = "loadBalancerSourceRanges says who may dial it: left to kube-proxy";
+    for (shows, further, external_ips, expected) in [
+        ("none", None, Served, vec!["10.96.0.97:80 refuse"]),
+        (
+            "one of each",
+            further(ONE, TWO, Sources::Any),
+            Served,
+            vec!["10.96.0.97:80 refuse", "192.0.2.1:80 refuse", "192.0.2.2:80 refuse"],
+        ),
+        (
+            "one that is both",
+            further(ONE, ONE, Sources::Any),
+            Served,
+            vec!["10.96.0.97:80 refuse", "192.0.2.1:80 refuse"],
+        ),
+        (
+            "its cluster IP again",
+            further("", "10.96.0.97", Sources::Any),
+            Served,
+            vec!["10.96.0.97:80 refuse"],
+        ),
+        (
+            "of a family that it does not have",
+            further("fd00::2", "fd00::1", Sources::Any),
+            Served,
+            vec!["10.96.0.97:80 refuse"],
+        ),
+        (
+            "external IPs are off",
+            further(ONE, TWO, Sources::Any),
+            LeftAlone,
+            vec!["10.96.0.97:80 refuse", "192.0.2.1:80 refuse", &format!("192.0.2.2:80 {OFF}")],
+        ),
+        (
+            "off, and the load balancer's",
+            further(ONE, ONE, Sources::Any),
+            LeftAlone,
+            vec!["10.96.0.97:80 refuse", "192.0.2.1:80 refuse"],
+        ),
+        (
+            "source ranges are the load balancer's alone",
+            further(ONE, TWO, Sources::Limited),
+            Served,
+            vec!["10.96.0.97:80 refuse", &format!("192.0.2.1:80 {LIMITED}"), "192.0.2.2:80 refuse"],
+        ),
+        (
+            "what is limited is no external IP besides",
+            further(ONE, ONE, Sources::Limited),
+            Served,
+            vec!["10.96.0.97:80 refuse", &format!("192.0.2.1:80 {LIMITED}")],
+        ),
+    ] {
+        let mut store = Store::new("n1", Rules { external_ips, ..Rules::default() });
+        store.apply(now(Service { further, ..service("a") }));
+        Kind::ALL.into_iter().for_each(|kind| store.apply(Change::Synced(kind)));
+        assert_eq!(each(&store), expected, "{shows}");
+    }
+}
+
+/// Contract, section 3.6: whatever the policies say, but after step one.
+#[test]
+fn a_further_address_has_the_cluster_set_and_the_cluster_ip_that_of_its_policy() {
+    let all = "x@n1 y@n2 z@n3";
+    for (shows, topology, internal_local, expected) in [
+        ("no policy", None, false, ["x y z", "x y z"]),
+        ("internalTrafficPolicy: Local", None, true, ["x", "x y z"]),
+        ("with a topology", Some(POOL), true, ["x", "x y"]),
+        ("of a host alone", Some(HOST), false, ["x", "x"]),
+    ] {
+        let topology = topology.map(Into::into);
+        let further = further("", ONE, Sources::Any);
+        let store = store([
+            Service { topology, internal_local, further, ..service("a") }.into(),
+            slice("a-1", all).into(),
+            node("n1", "pool=p1").into(),
+            node("n2", "pool=p1").into(),
+            node("n3", "pool=p3").into(),
+        ]);
+        let expected = [format!("10.96.0.97:80 {}", expected[0]), format!("192.0.2.1:80 {}", expected[1])];
+        assert_eq!(each(&store), expected, "{shows}");
+    }
+}
+
+#[test]
+fn of_two_families_a_further_address_has_the_endpoints_of_its_own() {
+    let mut six = slice("a-2", "");
+    six.family = Some(Family::V6);
+    six.endpoints = vec![endpoint(Family::V6, "y@n1")];
+    let mut both = Service { further: further("", "fd00::1 192.0.2.1", Sources::Any), ..service("a") };
+    both.addresses.push("fd00::a".parse().unwrap());
+    let store = store([both.into(), slice("a-1", "x@n1").into(), six.into()]);
+    assert_eq!(each(&store), ["10.96.0.97:80 x", "[fd00::a]:80 y", "[fd00::1]:80 y", "192.0.2.1:80 x"]);
+}
+
+/// Every address of `default/a`, and what is said of it.
+fn each(store: &Store) -> Vec<String> {
+    let ports = store.ports(&ObjectName::new("default", "a"));
+    ports.iter().map(|port| format!("{} {}", port.dialled.address, port_said(port))).collect()
+}
