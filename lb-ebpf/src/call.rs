@@ -9,6 +9,7 @@ use lb_common::translation::End;
 const SOCK_STREAM: u32 = 1;
 /// `SOCK_DGRAM`: UDP and ping sockets.
 const SOCK_DGRAM: u32 = 2;
+const AF_INET6: u32 = 10;
 /// `0000:ffff` in network order, the third word of an IPv4-mapped address.
 const MAPPED: u32 = 0xffff_u32.to_be();
 const LOOPBACK4: u32 = 0x7f00_0001_u32.to_be();
@@ -54,6 +55,25 @@ impl<'c> Call<'c> {
         // SAFETY: as above.
         let kind = unsafe { kind.read_volatile() };
         protocol == Protocol::Udp as u32 && kind == SOCK_DGRAM
+    }
+
+    /// Whether a datagram goes to the socket's own peer. Of an AF_INET6 socket that is connected to an IPv4-mapped address the
+    /// kernel asks about `send(2)` as well: nothing is dialled then.
+    #[inline(always)]
+    pub(crate) fn is_to_the_peer4(&self) -> bool {
+        let call = self.call();
+        if call.family != AF_INET6 {
+            return false;
+        }
+        // SAFETY: `sk` is the variant that every sock_addr program is given.
+        let socket = unsafe { call.__bindgen_anon_1.sk };
+        // SAFETY: the verifier turns the load into one of the socket's own field.
+        let address = unsafe { (*socket).dst_ip4 };
+        // SAFETY: as above.
+        let port = unsafe { &raw const (*socket).dst_port };
+        // SAFETY: as above. Kernels before 5.18 take no load but one of 32 bits, of which the port is the lower half.
+        let port = unsafe { port.cast::<u32>().read_volatile() };
+        address == call.user_ip4 && port as u16 == call.user_port as u16
     }
 
     /// The service port at the IPv4 address of the call.

@@ -74,6 +74,9 @@ fn connect_udp6(call: &Call<'_>) -> Result<Outcome, Outcome> {
 #[inline(always)]
 pub(crate) fn sendmsg4(call: &Call<'_>) -> Result<Outcome, Outcome> {
     udp(call)?;
+    if call.is_to_the_peer4() {
+        return Err(Outcome::NotAService);
+    }
     let frontend = call.frontend4(Protocol::Udp);
     log!(sends(&frontend));
     let service = V4::service(&frontend);
@@ -85,6 +88,12 @@ pub(crate) fn sendmsg4(call: &Call<'_>) -> Result<Outcome, Outcome> {
         return Err(outcome);
     }
     log!(gets(&backend));
+    let service = if cfg!(feature = "plant-record-after-rewrite") {
+        call.rewrite4(&backend);
+        call.end4()
+    } else {
+        service
+    };
     record::sends(call, &Pair { service, backend: V4::backend(&backend), slot: slot as u16 });
     call.rewrite4(&backend);
     Ok(Outcome::Forwarded)

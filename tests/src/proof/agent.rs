@@ -21,7 +21,7 @@ use lb_common::outcome::{Event, Outcome};
 use super::finding::Counted;
 use super::history::Histories;
 use super::publisher::take_the_first_processor;
-use super::services::{Draw, States, allowed, frontend, is_held, objects};
+use super::services::{Draw, PROTOCOLS, States, allowed, frontends, is_held, objects};
 use super::world::{ADDRESSES, UNTOUCHED, cluster};
 use crate::Node;
 use crate::harness::bpf::{self, Pinned};
@@ -84,12 +84,15 @@ struct World {
     publications: u64,
 }
 
+/// The elements of an address, one for each of [`PROTOCOLS`].
+type Seen = [Option<Service4>; PROTOCOLS.len()];
+
 struct Running {
     wake: Sender<Wake>,
     thread: JoinHandle<Result<(), TakeoverError>>,
     elements: Pinned<Frontend4, Service4>,
     /// What was last seen of each address in these maps.
-    seen: [Option<Service4>; ADDRESSES as usize],
+    seen: [Seen; ADDRESSES as usize],
 }
 
 impl World {
@@ -147,8 +150,10 @@ impl World {
             writer.run()
         });
 
-        // What changes while no agent runs shows when the next one has it.
+        // What changes while no agent runs shows when the next one has it. That one knows of no free region before a grace
+        // period has passed: until then it may serve with a part of what stays.
         let (next, _changes) = self.draw.next(&self.held);
+        (0..ADDRESSES).for_each(|address| self.histories.announce(address, 0));
         self.announce(&next);
         let all = (0..ADDRESSES).flat_map(|address| objects(address, next[usize::from(address)]));
         let synced = Kind::ALL.map(Change::Synced);
@@ -166,7 +171,7 @@ impl World {
         }
         self.last_map = Some(bpf::id(&map)?);
         let elements = Pinned::open(&map)?;
-        let seen = [None; ADDRESSES as usize];
+        let seen = [[None; PROTOCOLS.len()]; ADDRESSES as usize];
         self.agent = Some(Running { wake, thread, elements, seen });
         self.starts += 1;
         self.await_all(&next)
@@ -212,19 +217,22 @@ impl World {
         for address in 0..ADDRESSES {
             let place = usize::from(address);
             let (now, then) = (self.held[place], next[place]);
-            loop {
-                let element = elements.read(&frontend(cluster(address)))?;
-                let is_new = now == then || element != seen[place] || element.is_none();
-                if is_new && is_held(address, then, element) {
-                    seen[place] = element;
-                    break;
+            for (frontend, seen) in frontends(cluster(address)).iter().zip(&mut seen[place]) {
+                loop {
+                    let element = elements.read(frontend)?;
+                    let is_new = now == then || element != *seen || element.is_none();
+                    if is_new && is_held(address, then, element) {
+                        *seen = element;
+                        break;
+                    }
+                    ensure!(
+                        Instant::now() < give_up,
+                        "the agent does not publish {then:?} at {} (protocol {})",
+                        cluster(address),
+                        frontend.protocol
+                    );
+                    thread::sleep(Duration::from_micros(20));
                 }
-                ensure!(
-                    Instant::now() < give_up,
-                    "the agent does not publish {then:?} at {}",
-                    cluster(address)
-                );
-                thread::sleep(Duration::from_micros(20));
             }
             if now != then {
                 self.histories.done(address);

@@ -72,14 +72,27 @@ impl Finding {
 /// A few lines for people.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdicts { connects, mapped, refused, decoy, outside, neighbour, failed, unjudged, first } =
-            &self.all;
+        let Verdicts {
+            connects,
+            mapped,
+            datagrams,
+            refused,
+            decoy,
+            outside,
+            neighbour,
+            moved,
+            misnamed,
+            failed,
+            unjudged,
+            first,
+        } = &self.all;
         let seconds = self.took.as_secs_f64();
         writeln!(f, "{}: {} went wrong", self.name, self.failures())?;
         let each: Vec<String> = self.each.iter().map(|one| one.connects.to_string()).collect();
         writeln!(
             f,
-            "  {connects} connects in {seconds:.1} s ({} by each of the processes), {mapped} of them by connect6",
+            "  {connects} connects in {seconds:.1} s ({} by each of the processes), {mapped} of them to IPv4-mapped addresses, \
+             {datagrams} answered over UDP",
             each.join(" + ")
         )?;
         if let Some(kernel) = self.kernel {
@@ -98,7 +111,7 @@ impl fmt::Display for Finding {
         writeln!(
             f,
             "  {refused} refused, {decoy} at the decoy, {outside} outside the allowed sets, {neighbour} at another \
-             Service, {failed} failed in another way, {unjudged} not judged"
+             Service,\n  {moved} moved, {misnamed} misnamed, {failed} failed in another way, {unjudged} not judged"
         )?;
         first.iter().try_for_each(|first| writeln!(f, "  the first astray: {first}"))
     }

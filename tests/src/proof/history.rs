@@ -79,6 +79,18 @@ impl History {
         (last - first < KEPT as u64).then_some(union)
     }
 
+    /// Every backend that was in all sets which were live at or after `moment`. None of those if that is too long ago, or
+    /// nothing was published by then.
+    #[must_use]
+    pub fn staying_since(&self, moment: u64) -> Set {
+        let Some(first) = moment.checked_sub(1) else { return 0 };
+        let announced = self.shared().announced.load(Ordering::SeqCst);
+        let in_all = (first..announced)
+            .fold(Set::MAX, |in_all, number| in_all & self.slot(number).load(Ordering::SeqCst));
+        let last = self.shared().announced.load(Ordering::SeqCst);
+        if last - first < KEPT as u64 { in_all } else { 0 }
+    }
+
     /// Everyone is to end.
     pub fn stop(&self) {
         self.shared().stop.store(true, Ordering::Relaxed);
@@ -194,6 +206,21 @@ mod tests {
         history.done();
         assert_eq!(history.allowed_since(history.moment()), Some(0b010));
         assert_eq!(history.allowed_since(before), Some(0b011));
+    }
+
+    #[test]
+    fn a_backend_stays_as_long_as_every_set_has_it() {
+        let (_folder, history) = history();
+        assert_eq!(history.staying_since(history.moment()), 0, "nothing was published");
+        history.announce(0b011);
+        history.done();
+        let before = history.moment();
+        assert_eq!(history.staying_since(before), 0b011);
+        history.announce(0b110);
+        assert_eq!(history.staying_since(before), 0b010);
+        history.done();
+        assert_eq!(history.staying_since(history.moment()), 0b110);
+        assert_eq!(history.staying_since(before), 0b010);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use super::world::{ADDRESSES, Dice, REFUSED, Set, UNTOUCHED, backend_of, cluster
 /// Sets: inline up to 6, with a region beyond.
 const LARGEST: usize = 20;
 
+/// Each Service has a port for each of them, with the same backends.
+pub(super) const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+
 /// Of every address; without a holder the address is no Service's.
 pub(super) type States = [Option<Holder>; ADDRESSES as usize];
 
@@ -113,7 +116,6 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
         let namespace: Arc<str> = "proof".into();
         let own = ObjectName { namespace: Arc::clone(&namespace), name: Arc::clone(&name) };
         let at = cluster(address);
-        let port = |port| ServicePort { name: "".into(), protocol: Protocol::Tcp, port, node_port: None };
         let ready = Conditions { ready: true, serving: true, terminating: false };
         let endpoints = (0..32).filter(|number| backends & 1 << number != 0).map(|number| Endpoint {
             address: IpAddr::V4(*backend_of(address, number).ip()),
@@ -127,11 +129,13 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
             family: Some(Family::V4),
             headless: false,
             not_read: None,
-            ports: vec![SlicePort {
-                name: "".into(),
-                protocol: Protocol::Tcp,
-                port: backend_of(address, 0).port(),
-            }],
+            ports: PROTOCOLS
+                .map(|protocol| SlicePort {
+                    name: protocol.label().into(),
+                    protocol,
+                    port: backend_of(address, 0).port(),
+                })
+                .to_vec(),
             endpoints: endpoints.collect(),
         };
         let service = Service {
@@ -140,7 +144,14 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
             skipped: None,
             discarded: false,
             addresses: vec![IpAddr::V4(*at.ip())],
-            ports: vec![port(at.port())],
+            ports: PROTOCOLS
+                .map(|protocol| ServicePort {
+                    name: protocol.label().into(),
+                    protocol,
+                    port: at.port(),
+                    node_port: None,
+                })
+                .to_vec(),
             topology: None,
             uid: None,
             internal_local: false,
@@ -151,6 +162,12 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
     })
 }
 
-pub(super) fn frontend(at: SocketAddrV4) -> Frontend4 {
-    Frontend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), protocol: 6, zero: 0 }
+/// The keys of an address in the map, one for each of [`PROTOCOLS`].
+pub(super) fn frontends(at: SocketAddrV4) -> [Frontend4; PROTOCOLS.len()] {
+    PROTOCOLS.map(|protocol| Frontend4 {
+        address: at.ip().octets(),
+        port: at.port().to_be_bytes(),
+        protocol: protocol.number(),
+        zero: 0,
+    })
 }

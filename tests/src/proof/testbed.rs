@@ -14,13 +14,15 @@ use super::finding::Finding;
 use super::history::Histories;
 use super::publisher::{Pace, Publisher};
 use super::verdicts::Verdicts;
-use super::world::{ADDRESSES, BACKENDS, CLUSTER, DECOY, NEIGHBOUR, backend, cluster, foreign};
+use super::world::{
+    ADDRESSES, BACKEND_NETWORK, BACKENDS, CLUSTER, DECOY, NEIGHBOUR, backend, cluster, foreign,
+};
 use super::writer::Writer;
 use crate::harness::helper::Helper;
 use crate::{Pod, Site};
 
 /// Processes that dial.
-pub const CLIENTS: u64 = 4;
+pub const CLIENTS: usize = 4;
 
 /// Longer than a client takes for a connection that gets no answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,6 +34,8 @@ pub enum Way {
     Answer,
     /// The Service, up to the end of `connect(2)`: hundreds of thousands of times a second.
     Probe,
+    /// The Service over UDP, up to the reply: sockets that connect, and sockets that do not.
+    Datagrams,
     /// The backends themselves, up to the answer.
     Direct,
 }
@@ -78,7 +82,8 @@ pub enum Until {
 pub struct Experiment {
     pub name: String,
     pub publishing: Publishing,
-    pub way: Way,
+    /// Of each client.
+    pub ways: [Way; CLIENTS],
     /// Over all clients.
     pub connects: u64,
     pub within: Duration,
@@ -99,8 +104,7 @@ impl Testbed {
         let own = serving(far.pod("own", "10.244.1.2")?, backend, u32::from)?;
         let theirs = serving(far.pod("theirs", "10.244.1.3")?, foreign, |_| NEIGHBOUR)?;
         let client = site.node("near")?.pod("client", "10.244.1.4")?;
-        let dialled: Vec<IpAddr> = (0..ADDRESSES).map(|number| IpAddr::V4(*cluster(number).ip())).collect();
-        client.add_addresses(&dialled)?;
+        client.add_addresses(&dialled())?;
         client.serve_ids(&[(SocketAddr::V4(CLUSTER), DECOY)])?;
         Ok(Self { site, client, _servers: [own, theirs] })
     }
@@ -151,6 +155,17 @@ impl Testbed {
         Ok(())
     }
 
+    /// Of a client over UDP, which has all that it dials in a pod of its own. The others share one.
+    fn pod_of(&self, way: Way, number: u8) -> Result<Option<Pod>> {
+        if way != Way::Datagrams {
+            return Ok(None);
+        }
+        let pod = self.client.node().pod(&format!("client{number}"), &format!("10.244.2.{}", number + 1))?;
+        pod.own_network(BACKEND_NETWORK)?;
+        pod.add_addresses(&dialled())?;
+        Ok(Some(pod))
+    }
+
     /// Runs the clients to their end, and calls `meanwhile` now and then.
     fn dial(
         &self,
@@ -159,7 +174,11 @@ impl Testbed {
         meanwhile: impl Fn() -> Result<()>,
     ) -> Result<Finding> {
         let began = Instant::now();
-        let clients = (0..CLIENTS).map(|_| self.client.start(&arguments(experiment, histories)));
+        let pods = experiment.ways.iter().zip(0..).map(|(way, number)| self.pod_of(*way, number));
+        let pods = pods.collect::<Result<Vec<Option<Pod>>>>()?;
+        let clients = experiment.ways.iter().zip(&pods).map(|(way, pod)| {
+            pod.as_ref().unwrap_or(&self.client).start(&arguments(experiment, *way, histories))
+        });
         let mut clients = clients.collect::<Result<Vec<Helper>>>()?;
         let give_up = began + experiment.within + PATIENCE;
         let mut each = Vec::new();
@@ -183,16 +202,21 @@ impl Way {
         match self {
             Self::Answer => "answer",
             Self::Probe => "probe",
+            Self::Datagrams => "datagrams",
             Self::Direct => "direct",
         }
     }
 }
 
-fn arguments(experiment: &Experiment, histories: &Histories) -> Vec<String> {
+fn dialled() -> Vec<IpAddr> {
+    (0..ADDRESSES).map(|number| IpAddr::V4(*cluster(number).ip())).collect()
+}
+
+fn arguments(experiment: &Experiment, way: Way, histories: &Histories) -> Vec<String> {
     let mut arguments = vec![
         "prove".to_owned(),
-        format!("--way={}", experiment.way.word()),
-        format!("--count={}", experiment.connects.div_ceil(CLIENTS)),
+        format!("--way={}", way.word()),
+        format!("--count={}", experiment.connects.div_ceil(CLIENTS as u64)),
         format!("--seconds={}", experiment.within.as_secs()),
     ];
     arguments.extend(histories.paths().map(|path| format!("--history={}", path.display())));

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdicts {
     pub connects: u64,
-    /// Those that dialled an IPv4-mapped address: they pass connect6, the others connect4.
+    /// Those that dialled an IPv4-mapped address: over TCP they pass connect6, the others connect4.
     pub mapped: u64,
+    /// Those over UDP that were answered.
+    pub datagrams: u64,
     /// ECONNREFUSED.
     pub refused: u64,
     /// At the cluster IP itself.
@@ -16,6 +18,10 @@ pub struct Verdicts {
     pub outside: u64,
     /// At another Service's backend.
     pub neighbour: u64,
+    /// At another backend than before on the same UDP socket, though that stayed in the set.
+    pub moved: u64,
+    /// Answered by the right backend, and shown as coming from elsewhere than what was dialled.
+    pub misnamed: u64,
     /// At an address of no server, or failed in another way.
     pub failed: u64,
     /// So many publications went by that what was allowed is no longer known.
@@ -28,17 +34,34 @@ impl Verdicts {
     /// Connections that went wrong.
     #[must_use]
     pub fn astray(&self) -> u64 {
-        self.refused + self.decoy + self.outside + self.neighbour + self.failed
+        let Self { refused, decoy, outside, neighbour, moved, misnamed, failed, .. } = self;
+        refused + decoy + outside + neighbour + moved + misnamed + failed
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        let Self { connects, mapped, refused, decoy, outside, neighbour, failed, unjudged, first } = other;
+        let Self {
+            connects,
+            mapped,
+            datagrams,
+            refused,
+            decoy,
+            outside,
+            neighbour,
+            moved,
+            misnamed,
+            failed,
+            unjudged,
+            first,
+        } = other;
         self.connects += connects;
         self.mapped += mapped;
+        self.datagrams += datagrams;
         self.refused += refused;
         self.decoy += decoy;
         self.outside += outside;
         self.neighbour += neighbour;
+        self.moved += moved;
+        self.misnamed += misnamed;
         self.failed += failed;
         self.unjudged += unjudged;
         self.first = self.first.take().or(first);

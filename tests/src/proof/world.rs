@@ -19,6 +19,8 @@ pub(super) const NEIGHBOUR: u32 = 1_000;
 const PORT: u16 = 9_000;
 /// The third byte is this one and the number of the address.
 const OWN: [u8; 3] = [10, 244, 8];
+/// All of them, of all [`ADDRESSES`].
+pub(super) const BACKEND_NETWORK: &str = "10.244.8.0/21";
 const FOREIGN: [u8; 3] = [10, 244, 100];
 
 /// Where a connection went.

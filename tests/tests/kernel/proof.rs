@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use edgeloop_tests::alone;
 use edgeloop_tests::builds::planted_object;
-use edgeloop_tests::proof::{Experiment, Finding, Publishing, Regions, Testbed, Until, Way};
+use edgeloop_tests::proof::{CLIENTS, Experiment, Finding, Publishing, Regions, Testbed, Until, Way};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
 
@@ -20,6 +20,11 @@ const AT_LEAST_PER_SECOND: f64 = 1_000.0;
 /// By the agent. It is fewer on a busy machine.
 const PUBLICATIONS: u64 = 2_000;
 
+/// Exchanges over UDP beside them.
+const DATAGRAMS: u64 = 100_000;
+/// Half of the clients over TCP, half over UDP.
+const BOTH: [Way; CLIENTS] = [Way::Probe, Way::Probe, Way::Datagrams, Way::Datagrams];
+
 /// How long lookups as fast as they go are made: by the programs, and at most by those with a planted bug.
 const STORM: Duration = Duration::from_secs(15);
 const SHORT: Duration = Duration::from_secs(5);
@@ -29,8 +34,11 @@ const AT_MOST: Duration = Duration::from_secs(60);
 #[ignore = "needs root"]
 fn the_backends_themselves_answer_every_connection() {
     let _alone = alone();
-    let detached =
-        Experiment { way: Way::Direct, connects: DIRECT, ..plain("detached, to the backends themselves") };
+    let detached = Experiment {
+        ways: [Way::Direct; CLIENTS],
+        connects: DIRECT,
+        ..plain("detached, to the backends themselves")
+    };
     let found = run_alone(&detached).unwrap();
 
     assert_eq!((found.all.connects, found.failures()), (DIRECT, 0));
@@ -100,11 +108,31 @@ fn no_lookup_of_fenced_programs_goes_astray() {
 fn no_connection_goes_astray_with_the_agent_in_the_loop() {
     let _alone = alone();
     let publishing = Publishing::Agent { object: OBJECT, grace: Grace::Rcu };
-    let found = run_alone(&Experiment { publishing, within: STORM, ..quick("the agent's writer") }).unwrap();
+    let experiment = Experiment { publishing, ways: BOTH, within: STORM, ..quick("the agent's writer") };
+    let found = run_alone(&experiment).unwrap();
 
     assert_eq!((found.failures(), found.all.unjudged), (0, 0));
     assert!(found.kernel.unwrap().publications >= PUBLICATIONS);
     assert!(found.all.connects >= CONNECTS);
+    assert!(found.all.datagrams >= DATAGRAMS);
+}
+
+/// What a UDP socket remembers is what its replies are shown by.
+#[test]
+#[ignore = "needs root"]
+fn a_record_of_what_was_rewritten_or_of_another_service_makes_the_proof_fail() {
+    let _alone = alone();
+    for (object, name) in [
+        ("edgeloop-record-after-rewrite.o", "planted bug: a record written after the rewrite"),
+        ("edgeloop-newest-shown.o", "planted bug: a reply shown under the wrong Service"),
+    ] {
+        let publishing = Publishing::Agent { object: planted_object(object).unwrap(), grace: Grace::Rcu };
+        let ways = [Way::Datagrams; CLIENTS];
+        let found = run_alone(&Experiment { publishing, ways, until: Until::Astray, ..quick(name) }).unwrap();
+
+        assert!(found.all.misnamed > 0, "{name}");
+        assert_eq!(found.all.failed, 0, "{name}");
+    }
 }
 
 /// Programs that take a while between a Service and its region show whether the agent waits for them.
@@ -194,7 +222,7 @@ fn plain(name: &str) -> Experiment {
     Experiment {
         name: name.to_owned(),
         publishing: Publishing::Detached,
-        way: Way::Answer,
+        ways: [Way::Answer; CLIENTS],
         connects: CONNECTS,
         within: Duration::from_secs(300),
         until: Until::End,
@@ -203,7 +231,7 @@ fn plain(name: &str) -> Experiment {
 
 /// Lookups as fast as they go.
 fn quick(name: &str) -> Experiment {
-    Experiment { way: Way::Probe, connects: u64::MAX, within: AT_MOST, ..plain(name) }
+    Experiment { ways: [Way::Probe; CLIENTS], connects: u64::MAX, within: AT_MOST, ..plain(name) }
 }
 
 /// The same while the plan writes as fast as it can, until one goes astray.

@@ -1,8 +1,10 @@
 //! What runs inside a simulated pod: servers, clients, or any program.
 
+mod answers;
 mod calls;
 mod clients;
 mod datagrams;
+mod exchange;
 mod hammer;
 mod join;
 mod load;

@@ -11,6 +11,7 @@ use edgeloop_tests::proof::{BACKENDS, History, REFUSED, Reached, UNTOUCHED, Verd
 use nix::errno::Errno;
 use nix::sys::socket::AddressFamily;
 
+use crate::exchange::{Exchange, Exchanges};
 use crate::{hammer, join, probe::Probe, say, unrest};
 
 /// What is dialled, and how far.
@@ -20,6 +21,8 @@ pub(crate) enum Way {
     Answer,
     /// The Service, up to the end of `connect(2)`: no packet is sent.
     Probe,
+    /// The Service over UDP, up to the reply.
+    Datagrams,
     /// The backends themselves, one after the other, up to the answer.
     Direct,
 }
@@ -36,13 +39,21 @@ pub(crate) fn run(
 ) -> Result<()> {
     join::at_end_of_input(|| process::exit(0));
     let histories = histories.iter().map(|path| History::open(path)).collect::<Result<Vec<_>>>()?;
-    let first = histories.first().context("no history")?;
-    let mut dial = Dial::new(way).context("could not make sockets for probes")?;
-    if way == Way::Probe {
+    if way == Way::Probe || way == Way::Datagrams {
         unrest::begin()?;
     }
-    let mut verdicts = Verdicts::default();
     let give_up = Instant::now() + within;
+    let verdicts = match way {
+        Way::Datagrams => exchange(&histories, count, give_up, only_one)?,
+        Way::Answer | Way::Probe | Way::Direct => dial(way, &histories, count, give_up, only_one)?,
+    };
+    say(&verdicts)
+}
+
+fn dial(way: Way, histories: &[History], count: u64, give_up: Instant, only_one: bool) -> Result<Verdicts> {
+    let first = histories.first().context("no history")?;
+    let mut dial = Dial::new(way).context("could not make sockets for probes")?;
+    let mut verdicts = Verdicts::default();
     while verdicts.connects < count && !first.is_stopped() {
         if verdicts.connects.is_multiple_of(256) && Instant::now() > give_up {
             break;
@@ -61,7 +72,23 @@ pub(crate) fn run(
             first.stop();
         }
     }
-    say(&verdicts)
+    Ok(verdicts)
+}
+
+fn exchange(histories: &[History], count: u64, give_up: Instant, only_one: bool) -> Result<Verdicts> {
+    let first = histories.first().context("no history")?;
+    let mut exchanges = Exchanges::new()?;
+    let mut verdicts = Verdicts::default();
+    while verdicts.connects < count && !first.is_stopped() && Instant::now() < give_up {
+        for exchange in exchanges.round(histories)? {
+            judge(&mut verdicts, exchange.reached, exchange.allowed);
+            judge_memory(&mut verdicts, &exchange);
+        }
+        if only_one && verdicts.astray() > 0 {
+            first.stop();
+        }
+    }
+    Ok(verdicts)
 }
 
 /// What one connection needs.
@@ -118,4 +145,21 @@ fn judge(verdicts: &mut Verdicts, reached: Result<Reached, Errno>, allowed: Opti
         Some(allowed) => format!("connection {number}: {reached:?}, allowed {allowed:#034b}"),
         None => format!("connection {number}: {reached:?}"),
     });
+}
+
+/// What the socket was to remember: its backend, and what it dialled.
+fn judge_memory(verdicts: &mut Verdicts, exchange: &Exchange) {
+    let Exchange { is_mapped, reached, kept, dialled, shown, .. } = exchange;
+    verdicts.mapped += u64::from(*is_mapped);
+    verdicts.datagrams += u64::from(reached.is_ok());
+    let number = verdicts.connects;
+    if *kept != 0 && !matches!(reached, Ok(Reached::Backend(backend)) if 1 << backend == *kept) {
+        verdicts.moved += 1;
+        let first = || format!("datagram {number}: {reached:?}, though {kept:#034b} stayed");
+        verdicts.first.get_or_insert_with(first);
+    }
+    if let Some(shown) = shown {
+        verdicts.misnamed += 1;
+        verdicts.first.get_or_insert_with(|| format!("datagram {number}: {dialled} is shown as {shown}"));
+    }
 }

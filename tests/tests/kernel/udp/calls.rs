@@ -181,6 +181,18 @@ pub(super) const CALLS: &[(&str, u8, &[&str])] = &[
         ],
     ),
     (
+        "an AF_INET6 socket, connected to one Service after another while a reply waits",
+        6,
+        &[
+            "connect [::ffff:10.96.0.11]:514 -> ok",
+            "connect [::ffff:10.96.0.10]:53 -> ok",
+            "send later 100 -> ok",
+            "pause 300 -> ok",
+            "connect [::ffff:10.96.0.11]:514 -> ok",
+            "recvfrom -> a later 100 from [::ffff:10.96.0.10]:53",
+        ],
+    ),
+    (
         "an empty set refuses every call at once, and leaves a connection as it was",
         4,
         &[
