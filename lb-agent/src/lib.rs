@@ -9,6 +9,7 @@ pub mod convert;
 pub mod datapath;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod host;
 pub mod manifest;
 pub mod model;
 pub mod plan;

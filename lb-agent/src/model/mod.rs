@@ -1,6 +1,7 @@
 //! Our words: services, slices, endpoints, nodes. No Kubernetes types, no kernel types. Pure.
 
 mod change;
+mod host;
 mod report;
 mod shards;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
+pub use host::HostAddresses;
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,
     SourceReport, SourceState, path,

@@ -18,9 +18,10 @@ use crate::datapath::maps::agent_sockets::AgentSockets;
 use crate::datapath::maps::counters::CounterReader;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
+use crate::host::Interfaces;
 use crate::serve::{self, http, socket};
 use crate::source::Source;
-use crate::store::Store;
+use crate::store::{Rules, Store};
 use crate::writer::{Wake, Writer, WriterConfig};
 
 use ending::End;
@@ -59,7 +60,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
     let (wake, inbox) = channel();
     let datapath = Datapath::new(lock, cgroup, object);
-    let writer = Writer::new(settings, Store::new(&node, rules), datapath, inbox, wake.clone());
+    let store = store(&node, rules, &wake).context("could not read the addresses of this machine")?;
+    let writer = Writer::new(settings, store, datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let entered = runtime.enter();
     let to_writer = wake.clone();
@@ -93,6 +95,17 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
+}
+
+/// A store that knows this machine's addresses; the writer is sent what becomes of them.
+fn store(node: &str, rules: Rules, wake: &Sender<Wake>) -> std::io::Result<Store> {
+    let mut store = Store::new(node, rules);
+    let interfaces = Interfaces::open()?;
+    let now = interfaces.read()?;
+    store.set_host(now.clone());
+    let to_writer = wake.clone();
+    interfaces.follow(now, move |addresses| to_writer.send(Wake::Host(addresses)).is_ok())?;
+    Ok(store)
 }
 
 /// Says what others than this machine can reach.

@@ -93,6 +93,11 @@ impl Claims {
         first.map(|first| &first.service)
     }
 
+    /// Every Service that claims a port of this address, as whatever it has it.
+    pub(super) fn claimants_of_address(&self, address: IpAddr) -> impl Iterator<Item = &ObjectName> {
+        self.at(address).flatten().map(|claimant| &claimant.service)
+    }
+
     fn at(&self, address: IpAddr) -> impl Iterator<Item = &Vec<Claimant>> {
         let from = Frontend { address: SocketAddr::new(address, 0), protocol: Protocol::Tcp };
         let from = self.by_address.range(from..);

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Change, Kind, Object, ObjectKey, ObjectName, Service, Slice, Unread};
+use crate::model::{Change, HostAddresses, Kind, Object, ObjectKey, ObjectName, Service, Slice, Unread};
 use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
 
@@ -59,6 +59,7 @@ pub struct Store {
     /// The Services that are not left alone and whose topology reads a node label.
     readers: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
     claims: Claims,
+    host: HostAddresses,
     synced: BTreeSet<Kind>,
     unread: known::Unread,
     /// Services that have endpoints in a form that is not read.
@@ -83,6 +84,7 @@ impl Store {
             nodes,
             readers: BTreeMap::new(),
             claims: Claims::default(),
+            host: HostAddresses::default(),
             synced: BTreeSet::new(),
             unread: known::Unread::default(),
             unread_forms: BTreeSet::new(),
@@ -132,6 +134,20 @@ impl Store {
                 self.dirty.insert(service);
             }
         }
+    }
+
+    /// The addresses of this machine are these from now on.
+    pub fn set_host(&mut self, host: HostAddresses) {
+        for address in host.differing(&self.host) {
+            self.dirty.extend(self.claims.claimants_of_address(address).cloned());
+        }
+        self.host = host;
+    }
+
+    /// The addresses of this machine.
+    #[must_use]
+    pub const fn host(&self) -> &HostAddresses {
+        &self.host
     }
 
     fn look_at_all(&mut self) {

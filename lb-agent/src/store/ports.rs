@@ -45,6 +45,9 @@ pub enum LeaveWhy {
     /// `svc.openyurt.io/discard`.
     Discarded,
     Sctp,
+    /// An interface of the host has the cluster IP: something on this machine listens there, such as NodeLocal DNSCache.
+    /// Its name.
+    OnHost(Arc<str>),
     /// `--external-ips off`.
     ExternalIpsOff,
     /// `loadBalancerSourceRanges`: only some clients may dial the address.
@@ -66,6 +69,12 @@ impl LeaveWhy {
             Self::Excluded => "excluded by --exclude-service".to_owned(),
             Self::Discarded => "annotated svc.openyurt.io/discard".to_owned(),
             Self::Sctp => "SCTP is left to kube-proxy".to_owned(),
+            Self::OnHost(interface) => {
+                format!(
+                    "interface {} of this node has this cluster IP: left to what listens there",
+                    Quoted(interface)
+                )
+            }
             Self::ExternalIpsOff => "external IPs are off by --external-ips".to_owned(),
             Self::SourceRanges => {
                 "loadBalancerSourceRanges says who may dial it: left to kube-proxy".to_owned()
@@ -104,13 +113,18 @@ impl Store {
     }
 
     fn leaves(&self, service: &Service, dial: &Dial<'_>) -> Option<LeaveWhy> {
-        let Dial { dialled, port, first, around, .. } = dial;
+        let Dial { dialled, kind, port, first, around } = dial;
         if dialled.protocol == Protocol::Sctp {
             return Some(LeaveWhy::Sctp);
         } else if self.rules.excluded.contains(&service.name) {
             return Some(LeaveWhy::Excluded);
         } else if service.discarded {
             return Some(LeaveWhy::Discarded);
+        }
+        if let Some(interface) = self.host.interface(dialled.address.ip())
+            && *kind == AddressKind::ClusterIp
+        {
+            return Some(LeaveWhy::OnHost(interface.into()));
         }
         match around {
             Some(Around::ExternalIp) => return Some(LeaveWhy::ExternalIpsOff),

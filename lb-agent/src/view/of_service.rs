@@ -108,9 +108,11 @@ fn of_address(kind: AddressKind, why: &LeaveWhy, has_topology: bool) -> Option<R
         LeaveWhy::Excluded | LeaveWhy::Discarded | LeaveWhy::Sctp => {
             is_cluster_ip.then_some(Reason::LeftAlone)
         }
-        LeaveWhy::ExternalIpsOff | LeaveWhy::SourceRanges if has_topology => Some(Reason::ReachableAround),
+        LeaveWhy::OnHost(_) | LeaveWhy::ExternalIpsOff | LeaveWhy::SourceRanges if has_topology => {
+            Some(Reason::ReachableAround)
+        }
         LeaveWhy::ExternalIpsOff => Some(Reason::ExternalIpsOff),
-        LeaveWhy::SourceRanges => Some(Reason::LeftAlone),
+        LeaveWhy::OnHost(_) | LeaveWhy::SourceRanges => Some(Reason::LeftAlone),
     }
 }
 

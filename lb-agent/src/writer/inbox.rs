@@ -3,12 +3,15 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use crate::model::HostAddresses;
 use crate::source::Batch;
 
 /// Why the writer wakes, besides the clock.
 #[derive(Debug)]
 pub enum Wake {
     Source(Batch),
+    /// The addresses of this machine are these from now on.
+    Host(HostAddresses),
     /// The grace period of this number has passed.
     Grace(u64),
     Stop,

@@ -116,6 +116,7 @@ impl Writer {
                     // Never among those that are handed out.
                     Wake::Stop => return Ok(()),
                     Wake::Source(batch) => self.take(batch),
+                    Wake::Host(addresses) => self.store.set_host(addresses),
                     Wake::Grace(number) => self.grace_passed(number),
                 }
             }

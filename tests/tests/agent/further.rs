@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
-use edgeloop_tests::agent::wait_for;
-use edgeloop_tests::{Datagrams, Pair, Pod};
+use std::time::Duration;
+
+use edgeloop_tests::agent::{Agent, program, wait_for};
+use edgeloop_tests::{Datagrams, Pair, Pod, now};
 use lb_agent::view::diagnostic::Reason;
 use nix::sys::signal::Signal;
 
@@ -75,6 +77,57 @@ impl World {
         };
         [answer.label().to_owned(), datagram]
     }
+}
+
+/// Contract, section 1, and section 4: an address on a host interface is not one that we serve.
+#[test]
+#[ignore = "needs root"]
+fn a_cluster_ip_on_an_interface_of_the_host_is_left_to_what_listens_there_live() {
+    const SERVICE_IP: &str = "10.96.0.11";
+    let world = World::new();
+    world.put(&SERVICE.replace("internalTrafficPolicy: Local", ""));
+    let client = &world.pair.client;
+    // The agent's network is the client's: that is the host of this test.
+    let mut command = client.command(program().unwrap());
+    let agent = Agent::spawn_as(client.node(), &mut command, &[]).unwrap();
+    agent.wait_until("the agent is ready", |view| view.ready).unwrap();
+    assert_eq!(world.gets(SERVICE_IP), from("near", SERVICE_IP));
+    ip(client, "link add kube-ipvs0 type bridge");
+    ip(client, "address add 10.96.0.11/32 dev kube-ipvs0");
+    client.serve("10.96.0.11:80".parse().unwrap(), "decoy").unwrap();
+    client.serve_datagrams_at("10.96.0.11:53".parse().unwrap(), "decoy").unwrap();
+    assert_eq!(world.gets(SERVICE_IP), from("near", SERVICE_IP), "kube-proxy's own interface does not count");
+
+    ip(client, "link add nodelocaldns type bridge");
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        took.push(takes(client, "address add 10.96.0.11/32 dev nodelocaldns", "decoy"));
+        assert_eq!(world.gets(SERVICE_IP), from("decoy", SERVICE_IP));
+        assert_eq!(world.gets(EXTERNAL), from("near", EXTERNAL), "its other addresses are served");
+        let view = agent.view().unwrap();
+        let said: Vec<_> = view.with(Reason::ReachableAround).map(|found| found.message.as_str()).collect();
+        let why = "interface \"nodelocaldns\" of this node has this cluster IP: left to what listens there";
+        assert_eq!(said, [format!("10.96.0.11:53/UDP: {why}"), format!("10.96.0.11:80/TCP: {why}")]);
+        took.push(takes(client, "address delete 10.96.0.11/32 dev nodelocaldns", "near"));
+        assert_eq!(world.gets(SERVICE_IP), from("near", SERVICE_IP));
+    }
+    took.sort_unstable();
+    assert!(took[took.len() / 2] < Duration::from_millis(100), "{took:?}");
+}
+
+/// Runs a command of `ip` in the network of a pod.
+fn ip(pod: &Pod, words: &str) {
+    let status = pod.command("ip").args(words.split(' ')).status().unwrap();
+    assert!(status.success(), "{words}");
+}
+
+/// How long it takes from a command of `ip` until `name` replies at the cluster IP.
+fn takes(client: &Pod, words: &str, name: &str) -> Duration {
+    let mut watch = client.watch("10.96.0.11:80").unwrap();
+    ip(client, words);
+    let since = now();
+    let answer = watch.first_since(since, |answer| answer.is_from(name), Duration::from_secs(5)).unwrap();
+    answer.began.saturating_sub(since)
 }
 
 fn from(name: &str, ip: &str) -> [String; 2] {

@@ -10,7 +10,7 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 21] = [
+const ROOMS: [Row; 22] = [
     ("shown", &[]),
     ("model", &["shown"]),
     ("suggest", &[]),
@@ -24,6 +24,7 @@ const ROOMS: [Row; 21] = [
     ("view", &["plan", "store", "select", "suggest", "model", "shown"]),
     ("api", &["model", "yaml", "shown"]),
     ("source", &["api", "manifest", "convert", "model"]),
+    ("host", &["model"]),
     ("announce", &["api", "store", "select", "suggest", "model", "shown"]),
     ("datapath", &["plan", "model", "shown"]),
     (
@@ -37,8 +38,8 @@ const ROOMS: [Row; 21] = [
     (
         "run",
         &[
-            "config", "serve", "writer", "datapath", "announce", "source", "api", "view", "plan", "store",
-            "model",
+            "config", "serve", "writer", "datapath", "announce", "host", "source", "api", "view", "plan",
+            "store", "model",
         ],
     ),
 ];

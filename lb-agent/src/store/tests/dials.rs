@@ -114,6 +114,29 @@ fn of_two_families_a_further_address_has_the_endpoints_of_its_own() {
     assert_eq!(each(&store), ["10.96.0.97:80 x", "[fd00::a]:80 y", "[fd00::1]:80 y", "192.0.2.1:80 x"]);
 }
 
+/// Contract, section 1: something on this machine listens there.
+#[test]
+fn a_cluster_ip_that_the_host_has_is_left_alone_while_it_does() {
+    const LEFT: &str =
+        "interface \"nodelocaldns\" of this node has this cluster IP: left to what listens there";
+    let host =
+        |text: &str| text.split_whitespace().map(|ip| (ip.parse().unwrap(), "nodelocaldns".into())).collect();
+    let with_external = Service { further: further("", ONE, Sources::Any), ..service("a") };
+    let mut store = store([with_external.into(), service("b").into()]);
+    for (shows, addresses, touches, expected) in [
+        ("it gets the cluster IP", "10.96.0.97", "a", [LEFT, "refuse"]),
+        ("and one of no Service", "10.96.0.97 192.168.0.1", "", [LEFT, "refuse"]),
+        ("and the external IP, which often is the node's own", "10.96.0.97 192.0.2.1", "a", [LEFT, "refuse"]),
+        ("it gives the cluster IP up", "192.0.2.1", "a", ["refuse", "refuse"]),
+        ("it has nothing any more", "", "a", ["refuse", "refuse"]),
+    ] {
+        store.set_host(host(addresses));
+        assert_eq!(dirty(&mut store), touches, "{shows}");
+        let expected = [format!("10.96.0.97:80 {}", expected[0]), format!("192.0.2.1:80 {}", expected[1])];
+        assert_eq!(each(&store), expected, "{shows}");
+    }
+}
+
 /// Every address of `default/a`, and what is said of it.
 fn each(store: &Store) -> Vec<String> {
     let ports = store.ports(&ObjectName::new("default", "a"));
