@@ -2,7 +2,10 @@
 
 use bytemuck::Pod;
 
-use crate::layout::{Backend4, Frontend4, INLINE_BACKENDS, MapSpec, RegionEntry4, SERVICES4, Service4};
+use crate::layout::{
+    BACKENDS4, BACKENDS6, BLOOM4, BLOOM6, Backend4, Backend6, Frontend4, Frontend6, INLINE_BACKENDS, MapSpec,
+    RegionEntry4, RegionEntry6, SERVICES4, SERVICES6, Service4, Service6,
+};
 use crate::translation::End;
 
 /// The same bytes as words of 64 bits, which a program reads without a detour over memory.
@@ -37,7 +40,7 @@ macro_rules! words {
         }
     )*};
 }
-words!(1 2 9);
+words!(1 3 9 21);
 
 /// One IP family. The types are empty enums: a family has no values.
 ///
@@ -57,6 +60,10 @@ pub trait Family: 'static {
 
     /// The front end.
     const SERVICES: MapSpec;
+    /// The backends behind it.
+    const BACKENDS: MapSpec;
+    /// The Bloom filter in front of it.
+    const BLOOM: MapSpec;
 
     /// A service port's address and port, as a socket remembers them.
     fn service(frontend: &Self::Frontend) -> End;
@@ -78,6 +85,8 @@ impl Family for V4 {
     type BackendWords = [u64; 1];
 
     const SERVICES: MapSpec = SERVICES4;
+    const BACKENDS: MapSpec = BACKENDS4;
+    const BLOOM: MapSpec = BLOOM4;
 
     #[inline(always)]
     fn service(frontend: &Frontend4) -> End {
@@ -90,6 +99,34 @@ impl Family for V4 {
     }
 }
 
+/// IPv6.
+#[derive(Clone, Copy, Debug)]
+pub enum V6 {}
+
+impl Family for V6 {
+    type Frontend = Frontend6;
+    type Backend = Backend6;
+    type Service = Service6;
+    type RegionEntry = RegionEntry6;
+    type Key = [u64; 3];
+    type Value = [u64; 21];
+    type BackendWords = [u64; 3];
+
+    const SERVICES: MapSpec = SERVICES6;
+    const BACKENDS: MapSpec = BACKENDS6;
+    const BLOOM: MapSpec = BLOOM6;
+
+    #[inline(always)]
+    fn service(frontend: &Frontend6) -> End {
+        End::of_words(&bytemuck::cast(*frontend))
+    }
+
+    #[inline(always)]
+    fn backend(backend: &Backend6) -> End {
+        End::of_words(&bytemuck::cast(*backend))
+    }
+}
+
 /// Fails to compile where the words of a family are not the bytes of its structs.
 const fn fits<F: Family>() {
     assert!(size_of::<F::Key>() == size_of::<F::Frontend>());
@@ -99,3 +136,4 @@ const fn fits<F: Family>() {
     assert!(size_of::<F::RegionEntry>() == 8 + size_of::<F::Backend>());
 }
 const _: () = fits::<V4>();
+const _: () = fits::<V6>();

@@ -27,11 +27,6 @@ impl Hook {
         Self::Connect4,
     ];
 
-    /// The hooks that have a program, in the order of attaching.
-    pub fn in_use() -> impl DoubleEndedIterator<Item = Self> {
-        Self::ALL.into_iter().filter(|hook| !hook.programs().is_empty())
-    }
-
     /// Its name in status, of its link's pin, and of the section of its programs (`cgroup/NAME`).
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -63,7 +58,7 @@ impl Hook {
     }
 
     /// The names of its programs in the kernel object, the best first: where the kernel lacks
-    /// `bpf_set_retval` (before 5.18) the second one refuses in another way. None where a hook is not used.
+    /// `bpf_set_retval` (before 5.18) the second one refuses in another way.
     #[must_use]
     pub const fn programs(self) -> &'static [&'static str] {
         match self {
@@ -74,7 +69,7 @@ impl Hook {
             Self::Recvmsg6 => &["lb_recvmsg6"],
             Self::Getpeername4 => &["lb_getpeername4"],
             Self::Getpeername6 => &["lb_getpeername6"],
-            Self::Sendmsg6 => &[],
+            Self::Sendmsg6 => &["lb_sendmsg6", "lb_sendmsg6_old"],
         }
     }
 
@@ -83,7 +78,7 @@ impl Hook {
     pub const fn without(self) -> &'static str {
         match self {
             Self::Connect4 => "IPv4 connections to Services are not forwarded",
-            Self::Connect6 => "connections to IPv4 Services by IPv4-mapped addresses are not forwarded",
+            Self::Connect6 => "connections of IPv6 sockets to Services are not forwarded",
             Self::Sendmsg4 | Self::Sendmsg6 => {
                 "datagrams of unconnected UDP sockets to Services are not forwarded"
             }

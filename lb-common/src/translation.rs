@@ -20,6 +20,13 @@ impl End {
         Self { address: [0, 0xffff_0000 | (address as u64) << 32], port }
     }
 
+    /// An address and a port as they lie in the first words of a key or backend of IPv6.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of_words(words: &[u64; 3]) -> Self {
+        Self { address: [words[0], words[1]], port: words[2] as u16 }
+    }
+
     /// The IPv4 address, in network order. Meaningless for others.
     #[must_use]
     #[inline(always)]

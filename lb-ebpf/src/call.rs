@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::bpf_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
-use lb_common::layout::{Backend4, Frontend4};
+use lb_common::layout::{Backend4, Backend6, Frontend4, Frontend6};
 use lb_common::translation::End;
 
 /// `SOCK_STREAM`: TCP and MPTCP sockets; a ping or UDP socket is another type.
@@ -13,6 +13,8 @@ const AF_INET6: u32 = 10;
 /// `0000:ffff` in network order, the third word of an IPv4-mapped address.
 const MAPPED: u32 = 0xffff_u32.to_be();
 const LOOPBACK4: u32 = 0x7f00_0001_u32.to_be();
+/// `::1`, in network order.
+const LOOPBACK6: [u32; 4] = [0, 0, 0, 1_u32.to_be()];
 
 /// The protocols of service ports, as in IP headers.
 #[derive(Clone, Copy)]
@@ -95,6 +97,13 @@ impl<'c> Call<'c> {
         is_mapped.then(|| frontend4(address[3], self.call().user_port, protocol))
     }
 
+    /// The service port at the IPv6 address of the call.
+    #[inline(always)]
+    pub(crate) fn frontend6(&self, protocol: Protocol) -> Frontend6 {
+        let End { address: [first, second], port } = self.end6();
+        bytemuck::cast([first, second, u64::from(port) | (protocol as u64) << 16])
+    }
+
     /// Whether the IPv6 address of the call is `::ffff:a.b.c.d`.
     #[inline(always)]
     pub(crate) fn is_mapped(&self) -> bool {
@@ -124,12 +133,10 @@ impl<'c> Call<'c> {
         call.user_port = u32::from(end.port);
     }
 
-    /// Shows another IPv4 address in place of an IPv4-mapped one.
+    /// Shows an IPv6 address as the other end.
     #[inline(always)]
-    pub(crate) fn show_mapped4(&self, end: &End) {
-        let call = self.call();
-        call.user_ip6[3] = end.address4();
-        call.user_port = u32::from(end.port);
+    pub(crate) fn show6(&self, end: &End) {
+        self.set6(end);
     }
 
     /// Lets an AF_INET socket dial `backend` instead.
@@ -148,6 +155,23 @@ impl<'c> Call<'c> {
         call.user_port = port(backend);
     }
 
+    /// Lets an AF_INET6 socket dial `backend` instead.
+    #[inline(always)]
+    pub(crate) fn rewrite6(&self, backend: &Backend6) {
+        self.set6(&End::of_words(&bytemuck::cast(*backend)));
+    }
+
+    #[inline(always)]
+    fn set6(&self, end: &End) {
+        let call = self.call();
+        let [first, second] = end.address;
+        call.user_ip6[0] = first as u32;
+        call.user_ip6[1] = (first >> 32) as u32;
+        call.user_ip6[2] = second as u32;
+        call.user_ip6[3] = (second >> 32) as u32;
+        call.user_port = u32::from(end.port);
+    }
+
     /// Lets an AF_INET socket dial loopback port 0, where nothing can listen.
     #[inline(always)]
     pub(crate) fn rewrite_to_nowhere4(&self) {
@@ -156,12 +180,16 @@ impl<'c> Call<'c> {
         call.user_port = 0;
     }
 
-    /// The same for an AF_INET6 socket that dials an IPv4-mapped address.
+    /// The same for an AF_INET6 socket, in the family of what it dials.
     #[inline(always)]
-    pub(crate) fn rewrite_mapped_to_nowhere4(&self) {
+    pub(crate) fn rewrite_to_nowhere6(&self) {
+        let mapped = self.is_mapped();
         let call = self.call();
-        call.user_ip6[2] = MAPPED;
-        call.user_ip6[3] = LOOPBACK4;
+        if mapped {
+            call.user_ip6[3] = LOOPBACK4;
+        } else {
+            [call.user_ip6[0], call.user_ip6[1], call.user_ip6[2], call.user_ip6[3]] = LOOPBACK6;
+        }
         call.user_port = 0;
     }
 

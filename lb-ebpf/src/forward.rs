@@ -5,7 +5,7 @@
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use bytemuck::Zeroable as _;
-use lb_common::family::{Family as _, V4};
+use lb_common::family::{V4, V6};
 use lb_common::outcome::{Event, OWN_MARK, Outcome};
 use lb_common::pick::pick;
 use lb_common::translation::Pair;
@@ -42,15 +42,21 @@ fn connect_udp4(call: &Call<'_>) -> Result<Outcome, Outcome> {
     Ok(Outcome::Forwarded)
 }
 
-/// An IPv4 Service dialled as `::ffff:a.b.c.d`. IPv6 itself is left alone.
+/// A dial of an AF_INET6 socket: of IPv6, or of IPv4 as `::ffff:a.b.c.d`.
 #[inline(always)]
 pub(crate) fn connect6(call: &Call<'_>) -> Result<Outcome, Outcome> {
     if !call.is_tcp() {
         return connect_udp6(call);
     }
-    let frontend = call.mapped_frontend4(Protocol::Tcp).ok_or(Outcome::NotAService)?;
-    log!(dialled(6, &frontend));
-    let backend = backend::<V4>(call, &frontend)?;
+    let Some(mapped) = call.mapped_frontend4(Protocol::Tcp) else {
+        log!(dialled6(&call.frontend6(Protocol::Tcp)));
+        let backend = backend::<V6>(call, &call.frontend6(Protocol::Tcp))?;
+        log!(gets6(&backend));
+        call.rewrite6(&backend);
+        return Ok(Outcome::Forwarded);
+    };
+    log!(dialled(6, &mapped));
+    let backend = backend::<V4>(call, &mapped)?;
     log!(gets(&backend));
     call.rewrite_mapped4(&backend);
     Ok(Outcome::Forwarded)
@@ -59,12 +65,16 @@ pub(crate) fn connect6(call: &Call<'_>) -> Result<Outcome, Outcome> {
 #[inline(always)]
 fn connect_udp6(call: &Call<'_>) -> Result<Outcome, Outcome> {
     udp(call)?;
-    let Some(frontend) = call.mapped_frontend4(Protocol::Udp) else {
-        record::connects_elsewhere(call, &call.end6());
-        return Err(Outcome::NotAService);
+    let Some(mapped) = call.mapped_frontend4(Protocol::Udp) else {
+        let frontend = call.frontend6(Protocol::Udp);
+        log!(dialled6(&frontend));
+        let backend = connect_udp::<V6>(call, &frontend)?;
+        log!(gets6(&backend));
+        call.rewrite6(&backend);
+        return Ok(Outcome::Forwarded);
     };
-    log!(dialled(6, &frontend));
-    let backend = connect_udp::<V4>(call, &frontend)?;
+    log!(dialled(6, &mapped));
+    let backend = connect_udp::<V4>(call, &mapped)?;
     log!(gets(&backend));
     call.rewrite_mapped4(&backend);
     Ok(Outcome::Forwarded)
@@ -79,24 +89,40 @@ pub(crate) fn sendmsg4(call: &Call<'_>) -> Result<Outcome, Outcome> {
     }
     let frontend = call.frontend4(Protocol::Udp);
     log!(sends(&frontend));
-    let service = V4::service(&frontend);
-    let Choice { outcome, backend, slot } = kept_backend::<V4>(call, &frontend);
+    let backend = send_udp::<V4>(call, &frontend)?;
+    log!(gets(&backend));
+    call.rewrite4(&backend);
+    Ok(Outcome::Forwarded)
+}
+
+/// A datagram with an IPv6 address.
+#[inline(always)]
+pub(crate) fn sendmsg6(call: &Call<'_>) -> Result<Outcome, Outcome> {
+    udp(call)?;
+    let frontend = call.frontend6(Protocol::Udp);
+    log!(sends6(&frontend));
+    let backend = send_udp::<V6>(call, &frontend)?;
+    log!(gets6(&backend));
+    call.rewrite6(&backend);
+    Ok(Outcome::Forwarded)
+}
+
+/// The backend for a datagram to `frontend`, remembered.
+#[inline(always)]
+fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
+    let service = F::service(frontend);
+    let Choice { outcome, backend, slot } = kept_backend::<F>(call, frontend);
     if let Outcome::NotAService | Outcome::AgentSocket = outcome {
         record::sends_elsewhere(call, &service);
     }
     if outcome != Outcome::Forwarded {
         return Err(outcome);
     }
-    log!(gets(&backend));
-    let service = if cfg!(feature = "plant-record-after-rewrite") {
-        call.rewrite4(&backend);
-        call.end4()
-    } else {
-        service
-    };
-    record::sends(call, &Pair { service, backend: V4::backend(&backend), slot: slot as u16 });
-    call.rewrite4(&backend);
-    Ok(Outcome::Forwarded)
+    // What is dialled is gone after the rewrite: a record that is written then names the backend.
+    let service =
+        if cfg!(feature = "plant-record-after-rewrite") { F::backend(&backend) } else { service };
+    record::sends(call, &Pair { service, backend: F::backend(&backend), slot: slot as u16 });
+    Ok(backend)
 }
 
 /// The backend for a UDP socket that connects to `frontend`, remembered. A connect that is refused leaves the socket as it

@@ -16,7 +16,7 @@ pub(crate) use log;
 pub(crate) mod lines {
     use aya_ebpf::helpers::bpf_get_current_pid_tgid;
     use aya_log_ebpf::info;
-    use lb_common::layout::{Backend4, Frontend4};
+    use lb_common::layout::{Backend4, Backend6, Frontend4, Frontend6};
     use lb_common::outcome::Outcome;
 
     /// Which process makes the call. The lines are functions of their own, which the verifier goes through one by one.
@@ -36,6 +36,16 @@ pub(crate) mod lines {
     }
 
     #[inline(always)]
+    pub(crate) fn dialled6(frontend: &Frontend6) {
+        dials6(&frontend.address, u16::from_be_bytes(frontend.port).into());
+    }
+
+    #[inline(never)]
+    fn dials6(address: &[u8; 16], port: u32) {
+        info!(&(), "process {} dials [{:i}]:{} (connect6)", process(), *address, port);
+    }
+
+    #[inline(always)]
     pub(crate) fn sends(frontend: &Frontend4) {
         sends_to(u32::from_be_bytes(frontend.address), u16::from_be_bytes(frontend.port).into());
     }
@@ -43,6 +53,16 @@ pub(crate) mod lines {
     #[inline(never)]
     fn sends_to(address: u32, port: u32) {
         info!(&(), "process {} sends to {:i}:{} (sendmsg4)", process(), address, port);
+    }
+
+    #[inline(always)]
+    pub(crate) fn sends6(frontend: &Frontend6) {
+        sends_to6(&frontend.address, u16::from_be_bytes(frontend.port).into());
+    }
+
+    #[inline(never)]
+    fn sends_to6(address: &[u8; 16], port: u32) {
+        info!(&(), "process {} sends to [{:i}]:{} (sendmsg6)", process(), *address, port);
     }
 
     /// `owner` is id and revision.
@@ -60,6 +80,16 @@ pub(crate) mod lines {
     #[inline(never)]
     fn is_sent(address: u32, port: u32) {
         info!(&(), "process {} is sent to {:i}:{}", process(), address, port);
+    }
+
+    #[inline(always)]
+    pub(crate) fn gets6(backend: &Backend6) {
+        is_sent6(&backend.address, u16::from_be_bytes(backend.port).into());
+    }
+
+    #[inline(never)]
+    fn is_sent6(address: &[u8; 16], port: u32) {
+        info!(&(), "process {} is sent to [{:i}]:{}", process(), *address, port);
     }
 
     #[inline(always)]

@@ -41,6 +41,8 @@ programs! {
     lb_connect6_old: connect6 Connect6, forward::connect6, refuse::by_rewrite6;
     lb_sendmsg4:     sendmsg4 Sendmsg4, forward::sendmsg4, refuse::with_errno;
     lb_sendmsg4_old: sendmsg4 Sendmsg4, forward::sendmsg4, refuse::with_eperm;
+    lb_sendmsg6:     sendmsg6 Sendmsg6, forward::sendmsg6, refuse::with_errno;
+    lb_sendmsg6_old: sendmsg6 Sendmsg6, forward::sendmsg6, refuse::with_eperm;
     lb_recvmsg4:     recvmsg4 Recvmsg4, reverse::recvmsg4, refuse::never;
     lb_recvmsg6:     recvmsg6 Recvmsg6, reverse::recvmsg6, refuse::never;
     lb_getpeername4: getpeername4 Getpeername4, reverse::getpeername4, refuse::never;

@@ -53,7 +53,7 @@ pub(crate) fn by_rewrite4(call: &Call<'_>, verdict: Verdict) -> i32 {
     PROCEED
 }
 
-/// [`by_rewrite4`] for a dial of an IPv4-mapped address.
+/// [`by_rewrite4`] for an AF_INET6 socket.
 #[inline(always)]
 pub(crate) fn by_rewrite6(call: &Call<'_>, verdict: Verdict) -> i32 {
     if verdict == Verdict::Allow {
@@ -62,6 +62,6 @@ pub(crate) fn by_rewrite6(call: &Call<'_>, verdict: Verdict) -> i32 {
     if !call.is_tcp() || call.is_bound_to_a_device() {
         return FAIL;
     }
-    call.rewrite_mapped_to_nowhere4();
+    call.rewrite_to_nowhere6();
     PROCEED
 }

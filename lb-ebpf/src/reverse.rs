@@ -12,13 +12,10 @@ pub(crate) fn recvmsg4(call: &Call<'_>) -> Result<Outcome, Outcome> {
     show4(call, &record::leads_to(call, &call.end4()))
 }
 
-/// The source of a datagram, on an AF_INET6 socket. IPv6 itself is left alone.
+/// The source of a datagram, on an AF_INET6 socket.
 #[inline(always)]
 pub(crate) fn recvmsg6(call: &Call<'_>) -> Result<Outcome, Outcome> {
-    if !call.is_mapped() {
-        return Err(Outcome::ShownAsItIs);
-    }
-    show_mapped4(call, &record::leads_to(call, &call.end6()))
+    show6(call, &record::leads_to(call, &call.end6()))
 }
 
 /// What an AF_INET socket is connected to. Other sockets than UDP's come here as well.
@@ -30,13 +27,13 @@ pub(crate) fn getpeername4(call: &Call<'_>) -> Result<Outcome, Outcome> {
     show4(call, &record::connected_to(call, &call.end4()))
 }
 
-/// What an AF_INET6 socket is connected to. IPv6 itself is left alone.
+/// What an AF_INET6 socket is connected to.
 #[inline(always)]
 pub(crate) fn getpeername6(call: &Call<'_>) -> Result<Outcome, Outcome> {
-    if !call.is_udp() || !call.is_mapped() {
+    if !call.is_udp() {
         return Err(Outcome::ShownAsItIs);
     }
-    show_mapped4(call, &record::connected_to(call, &call.end6()))
+    show6(call, &record::connected_to(call, &call.end6()))
 }
 
 #[inline(always)]
@@ -48,11 +45,12 @@ fn show4(call: &Call<'_>, found: &Pair) -> Result<Outcome, Outcome> {
     Ok(Outcome::ShownAsDialled)
 }
 
+/// What is dialled by an IPv4-mapped address is remembered as one, and so is its backend.
 #[inline(always)]
-fn show_mapped4(call: &Call<'_>, found: &Pair) -> Result<Outcome, Outcome> {
+fn show6(call: &Call<'_>, found: &Pair) -> Result<Outcome, Outcome> {
     if found.is_empty() {
         return Err(Outcome::ShownAsItIs);
     }
-    call.show_mapped4(&found.service);
+    call.show6(&found.service);
     Ok(Outcome::ShownAsDialled)
 }

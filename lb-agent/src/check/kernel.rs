@@ -72,16 +72,14 @@ fn parse(text: &str) -> Option<Version> {
 
 fn of_hook(hook: Hook, tried: io::Result<()>) -> Finding {
     let what = format!("hook {}", hook.name());
-    let is_used = Hook::in_use().any(|used| used == hook);
     match tried {
         Ok(()) => Finding::ok(what, "a program loads"),
-        Err(error) if is_used => Finding::missing(
+        Err(error) => Finding::missing(
             &what,
             refused(&error),
             "connections cannot be rewritten there, so that the agent does not start",
             todo(&error),
         ),
-        Err(error) => Finding::degraded(&what, refused(&error), "this version does not use it", todo(&error)),
     }
 }
 
@@ -159,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_that_is_not_used_yet_does_not_keep_the_agent_from_working() {
+    fn a_hook_that_the_kernel_refuses_keeps_the_agent_from_working() {
         let refused = || Err(io::Error::from_raw_os_error(libc::EINVAL));
-        for (hook, state) in [(Hook::Connect4, State::Missing), (Hook::Sendmsg6, State::Degraded)] {
-            assert_eq!(of_hook(hook, refused()).state, state, "{hook:?}");
+        for hook in Hook::ALL {
+            assert_eq!(of_hook(hook, refused()).state, State::Missing, "{hook:?}");
             assert_eq!(of_hook(hook, Ok(())).state, State::Ok, "{hook:?}");
         }
     }

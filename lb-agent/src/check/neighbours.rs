@@ -36,7 +36,7 @@ pub(super) fn at_hooks(asked: Option<&Path>, pin_root: &Path) -> Vec<Finding> {
     let Ok(cgroup) = cgroup::find(asked) else { return Vec::new() };
     let ours: Vec<u32> =
         attached(pin_root, Some(&cgroup)).into_iter().map(|found| found.program_id).collect();
-    let hooks = Hook::in_use().filter_map(|hook| Some((hook, running(&cgroup, hook).ok()?)));
+    let hooks = Hook::ALL.into_iter().filter_map(|hook| Some((hook, running(&cgroup, hook).ok()?)));
     hooks.map(|(hook, running)| of_hook(hook, &running, &ours)).collect()
 }
 

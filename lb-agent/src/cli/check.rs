@@ -64,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         cgroup,
         pin_root,
         server: source.is_none().then_some(config),
-        room: sizes.fresh(Capacity { frontends: 0, backends: 0 }),
+        room: sizes.fresh(Capacity::of(0, 0)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -56,7 +56,7 @@ pub fn remove_all(held: &Lock) -> Result<Vec<PathBuf>, RemoveError> {
 /// When one cannot be removed. The rest is tried all the same.
 pub fn remove_other_links(pin_root: &Path) -> Result<Vec<PathBuf>, RemoveError> {
     let is_ours = |link: &PinnedLink| {
-        Hook::in_use().any(|hook| link.hook() == Some(hook) && link.path.ends_with(hook.name()))
+        Hook::ALL.into_iter().any(|hook| link.hook() == Some(hook) && link.path.ends_with(hook.name()))
     };
     let mut removed = Vec::new();
     let mut result = Ok(());

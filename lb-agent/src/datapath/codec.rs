@@ -1,12 +1,12 @@
 //! Bytes and neutral words: the only place in the agent that knows how a map's key or value reads. Pure.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use bytemuck::Zeroable as _;
-use lb_common::element::check;
-use lb_common::family::V4;
+use bytemuck::{Zeroable as _, cast};
+use lb_common::element::{Element as Words, check};
+use lb_common::family::{V4, V6, Words as _};
 use lb_common::layout::{
-    Backend4, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, NAME_BYTES, RegionEntry4, Service4,
+    Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, INLINE_BACKENDS, NAME_BYTES,
     ServiceName,
 };
 
@@ -19,12 +19,85 @@ pub(crate) trait Codec: lb_common::family::Family {
     fn frontend(frontend: &Frontend) -> Option<Self::Frontend>;
     /// What a key stands for; `None` where no agent writes such a key.
     fn dialled(key: &Self::Frontend) -> Option<Frontend>;
-    /// The value of `element` under `key`, with its check word.
-    fn service(key: &Self::Frontend, element: &Element) -> Self::Service;
-    /// The entry of `backend` in a region of `owner`; `None` where it is not of this family.
-    fn region_entry(owner: Owner, backend: &Backend) -> Option<Self::RegionEntry>;
-    /// A value as it was read, with the backends in its region, whose entries `region` has by index.
-    fn held(key: &Self::Frontend, service: &Self::Service, region: &[Self::RegionEntry]) -> Held;
+    /// The bytes of `backend`; `None` where it is not of this family.
+    fn encode(backend: &Backend) -> Option<Self::Backend>;
+    /// What the bytes of a backend stand for.
+    fn decode(backend: &Self::Backend) -> Backend;
+}
+
+/// The value of `element` under `key`, with its check word.
+pub(crate) fn service<F: Codec>(key: &F::Frontend, element: &Element) -> F::Service {
+    let Element { owner, has_topology, affinity, backends, region } = element;
+    let topology = if *has_topology { FLAG_TOPOLOGY } else { 0 };
+    let sticky = if affinity.is_some() { FLAG_AFFINITY } else { 0 };
+    // The plan never has more backends than the count can say.
+    let count = u16::try_from(backends.len()).unwrap_or(u16::MAX);
+    let mut value = F::Value::ZERO;
+    value.set(0, cast([owner.id, owner.revision]));
+    value.set(1, cast([u32::from(count) | u32::from(topology | sticky) << 16, affinity.unwrap_or(0)]));
+    let inline = backends.iter().filter_map(|backend| F::encode(&backend)).take(INLINE_BACKENDS);
+    for (slot, backend) in inline.enumerate() {
+        let words: F::BackendWords = cast(backend);
+        for word in 0..F::BackendWords::COUNT {
+            value.set(2 + slot * F::BackendWords::COUNT + word, words.word(word));
+        }
+    }
+    let last = F::Value::COUNT - 1;
+    value.set(last, cast([*region, 0]));
+    value.set(last, cast([*region, check::<F>(key, &cast(value))]));
+    cast(value)
+}
+
+/// The entry of `backend` in a region of `owner`; `None` where it is not of this family.
+pub(crate) fn region_entry<F: Codec>(owner: Owner, backend: &Backend) -> Option<F::RegionEntry> {
+    let mut entry = F::RegionEntry::zeroed();
+    let (head, rest) = bytemuck::bytes_of_mut(&mut entry).split_at_mut(size_of::<u64>());
+    head.copy_from_slice(bytemuck::bytes_of(&[owner.id, owner.revision]));
+    rest.copy_from_slice(bytemuck::bytes_of(&F::encode(backend)?));
+    Some(entry)
+}
+
+/// A value as it was read, with the backends in its region, whose entries `region` has by index.
+pub(crate) fn held<F: Codec>(key: &F::Frontend, service: &F::Service, region: &[F::RegionEntry]) -> Held {
+    let words = Words::<F>(cast(*service));
+    let ([id, revision], [_, affinity]) = (cast(words.owner()), cast::<u64, [u32; 2]>(words.0.word(1)));
+    let owner = Owner { id, revision };
+    let count = usize::from(words.count());
+    let flags = (words.0.word(1) >> 16) as u16;
+    let tail = tail::<F>(owner, count.saturating_sub(INLINE_BACKENDS), words.region(), region);
+    let proven = words.proven(key) && tail.is_some();
+    let inline = (0..count.min(INLINE_BACKENDS)).map(|slot| words.at(slot));
+    let element = Element {
+        owner,
+        has_topology: flags & FLAG_TOPOLOGY != 0,
+        affinity: (flags & FLAG_AFFINITY != 0).then_some(affinity),
+        backends: inline
+            .chain(tail.into_iter().flatten())
+            .map(|backend| F::decode(&backend))
+            .collect::<Backends>(),
+        region: words.region(),
+    };
+    Held { element, proof: if proven { Proof::Proven } else { Proof::Unproven } }
+}
+
+/// The `length` backends of `owner` in a region that begins at `from`; `None` where an entry belongs to another
+/// element, or lies past the end.
+fn tail<F: Codec>(
+    owner: Owner,
+    length: usize,
+    from: u32,
+    region: &[F::RegionEntry],
+) -> Option<Vec<F::Backend>> {
+    let from = if length == 0 { 0 } else { from as usize };
+    let entries = region.get(from..from.checked_add(length)?)?;
+    entries
+        .iter()
+        .map(|entry| {
+            let (head, backend) = bytemuck::bytes_of(entry).split_at(size_of::<u64>());
+            let is_its_own = head == bytemuck::bytes_of(&[owner.id, owner.revision]);
+            is_its_own.then(|| bytemuck::pod_read_unaligned(backend))
+        })
+        .collect()
 }
 
 impl Codec for V4 {
@@ -40,69 +113,37 @@ impl Codec for V4 {
         Some(Frontend { address, protocol })
     }
 
-    fn service(key: &Frontend4, element: &Element) -> Service4 {
-        let Element { owner, has_topology, affinity, backends, region } = element;
-        let topology = if *has_topology { FLAG_TOPOLOGY } else { 0 };
-        let sticky = if affinity.is_some() { FLAG_AFFINITY } else { 0 };
-        let mut value = Service4 {
-            id: owner.id,
-            revision: owner.revision,
-            // The plan never has more backends than the count can say.
-            count: u16::try_from(backends.len()).unwrap_or(u16::MAX),
-            flags: topology | sticky,
-            affinity: affinity.unwrap_or(0),
-            region: *region,
-            ..Service4::zeroed()
-        };
-        for (slot, backend) in
-            value.inline.iter_mut().zip(backends.iter().filter_map(|backend| backend4(&backend)))
-        {
-            *slot = backend;
-        }
-        value.check = check::<Self>(key, &value);
-        value
+    fn encode(backend: &Backend) -> Option<Backend4> {
+        let IpAddr::V4(ip) = backend.ip else { return None };
+        Some(Backend4 { address: ip.octets(), port: backend.port.to_be_bytes(), pool: 0 })
     }
 
-    fn region_entry(owner: Owner, backend: &Backend) -> Option<RegionEntry4> {
-        Some(RegionEntry4 { id: owner.id, revision: owner.revision, backend: backend4(backend)? })
-    }
-
-    fn held(key: &Frontend4, service: &Service4, region: &[RegionEntry4]) -> Held {
-        let inline = usize::from(service.count).min(INLINE_BACKENDS);
-        let tail = tail(service, region);
-        let proven = check::<Self>(key, service) == service.check && tail.is_some();
-        let backends = service.inline[..inline].iter().chain(tail.into_iter().flatten());
-        let element = Element {
-            owner: Owner { id: service.id, revision: service.revision },
-            has_topology: service.flags & FLAG_TOPOLOGY != 0,
-            affinity: (service.flags & FLAG_AFFINITY != 0).then_some(service.affinity),
-            backends: backends.map(neutral).collect::<Backends>(),
-            region: service.region,
-        };
-        Held { element, proof: if proven { Proof::Proven } else { Proof::Unproven } }
+    fn decode(backend: &Backend4) -> Backend {
+        Backend { ip: Ipv4Addr::from(backend.address).into(), port: u16::from_be_bytes(backend.port) }
     }
 }
 
-/// The backends in the region of `service`; `None` where an entry belongs to another element, or
-/// lies past the end.
-fn tail<'r>(
-    service: &Service4,
-    region: &'r [RegionEntry4],
-) -> Option<impl Iterator<Item = &'r Backend4> + use<'r>> {
-    let length = usize::from(service.count).saturating_sub(INLINE_BACKENDS);
-    let from = if length == 0 { 0 } else { service.region as usize };
-    let entries = region.get(from..from.checked_add(length)?)?;
-    let owned = |entry: &RegionEntry4| entry.id == service.id && entry.revision == service.revision;
-    entries.iter().all(owned).then(|| entries.iter().map(|entry| &entry.backend))
-}
+impl Codec for V6 {
+    fn frontend(frontend: &Frontend) -> Option<Frontend6> {
+        let IpAddr::V6(ip) = frontend.address.ip() else { return None };
+        let (port, protocol) = (frontend.address.port().to_be_bytes(), frontend.protocol.number());
+        Some(Frontend6 { address: ip.octets(), port, protocol, zero: [0; 5] })
+    }
 
-fn backend4(backend: &Backend) -> Option<Backend4> {
-    let IpAddr::V4(ip) = backend.ip else { return None };
-    Some(Backend4 { address: ip.octets(), port: backend.port.to_be_bytes(), pool: 0 })
-}
+    fn dialled(key: &Frontend6) -> Option<Frontend> {
+        let address = SocketAddr::new(Ipv6Addr::from(key.address).into(), u16::from_be_bytes(key.port));
+        let protocol = Protocol::of_number(key.protocol).filter(|_| key.zero == [0; 5])?;
+        Some(Frontend { address, protocol })
+    }
 
-fn neutral(backend: &Backend4) -> Backend {
-    Backend { ip: Ipv4Addr::from(backend.address).into(), port: u16::from_be_bytes(backend.port) }
+    fn encode(backend: &Backend) -> Option<Backend6> {
+        let IpAddr::V6(ip) = backend.ip else { return None };
+        Some(Backend6 { address: ip.octets(), port: backend.port.to_be_bytes(), pool: 0, zero: 0 })
+    }
+
+    fn decode(backend: &Backend6) -> Backend {
+        Backend { ip: Ipv6Addr::from(backend.address).into(), port: u16::from_be_bytes(backend.port) }
+    }
 }
 
 /// The name of a service port as the map of names has it. What is too long is cut.
@@ -150,41 +191,81 @@ fn text(bytes: &[i8; NAME_BYTES]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use lb_common::layout::{RegionEntry4, Service4};
+
     use super::*;
 
-    fn dialled() -> Frontend {
-        Frontend { address: "10.96.0.11:80".parse().unwrap(), protocol: Protocol::Tcp }
+    fn dialled(family: Family) -> Frontend {
+        let address = match family {
+            Family::V4 => "10.96.0.11:80",
+            Family::V6 => "[fd00:96::11]:80",
+        };
+        Frontend { address: address.parse().unwrap(), protocol: Protocol::Tcp }
     }
 
-    fn element(count: u16) -> Element {
-        let backend =
-            |number: u16| Backend { ip: Ipv4Addr::from(0x0af4_0000 + u32::from(number)).into(), port: 9376 };
+    fn element(family: Family, count: u16) -> Element {
+        let ip = |number: u16| match family {
+            Family::V4 => IpAddr::from(Ipv4Addr::from(0x0af4_0000 + u32::from(number))),
+            Family::V6 => IpAddr::from(Ipv6Addr::new(0xfd00, 0x244, 0, 0, 0, 0, 0, number)),
+        };
         Element {
             owner: Owner { id: 7, revision: 3 },
             has_topology: true,
             affinity: Some(60),
-            backends: (1..=count).map(backend).collect(),
+            backends: (1..=count).map(|number| Backend { ip: ip(number), port: 9376 }).collect(),
             region: if count > 6 { 2 } else { 0 },
         }
     }
 
     /// The value and the region of an element, as they are written.
-    fn written(element: &Element) -> (Frontend4, Service4, Vec<RegionEntry4>) {
-        let key = V4::frontend(&dialled()).unwrap();
+    fn written<F: Codec>(
+        family: Family,
+        element: &Element,
+    ) -> (F::Frontend, F::Service, Vec<F::RegionEntry>) {
+        let key = F::frontend(&dialled(family)).unwrap();
         let tail = element.backends.iter().skip(INLINE_BACKENDS);
-        let entries = tail.map(|backend| V4::region_entry(element.owner, &backend).unwrap());
-        let region = vec![RegionEntry4::default(); 2].into_iter().chain(entries).collect();
-        (key, V4::service(&key, element), region)
+        let entries = tail.map(|backend| region_entry::<F>(element.owner, &backend).unwrap());
+        let region = vec![F::RegionEntry::zeroed(); 2].into_iter().chain(entries).collect();
+        (key, service::<F>(&key, element), region)
+    }
+
+    fn reads_back<F: Codec>(family: Family) {
+        for count in [0, 1, 6, 7, 300, u16::MAX] {
+            let element = element(family, count);
+            let (key, service, region) = written::<F>(family, &element);
+            let read = held::<F>(&key, &service, &region);
+            assert_eq!(read, Held { element, proof: Proof::Proven }, "{count}, {family:?}");
+        }
+        assert_eq!(F::dialled(&F::frontend(&dialled(family)).unwrap()), Some(dialled(family)));
     }
 
     #[test]
     fn what_was_written_reads_back_as_it_was() {
-        for count in [0, 1, 6, 7, 300, u16::MAX] {
-            let element = element(count);
-            let (key, service, region) = written(&element);
-            assert_eq!(V4::held(&key, &service, &region), Held { element, proof: Proof::Proven }, "{count}");
-        }
-        assert_eq!(V4::dialled(&V4::frontend(&dialled()).unwrap()), Some(dialled()));
+        reads_back::<V4>(Family::V4);
+        reads_back::<V6>(Family::V6);
+    }
+
+    #[test]
+    fn the_words_lie_where_the_layout_has_its_fields() {
+        let (_, service, region) = written::<V4>(Family::V4, &element(Family::V4, 7));
+        let backend = |number| Backend4 { address: [10, 244, 0, number], port: [0x24, 0xa0], pool: 0 };
+        let expected = Service4 {
+            id: 7,
+            revision: 3,
+            count: 7,
+            flags: FLAG_TOPOLOGY | FLAG_AFFINITY,
+            affinity: 60,
+            inline: [1, 2, 3, 4, 5, 6].map(backend),
+            region: 2,
+            check: service.check,
+        };
+        assert_eq!(service, expected);
+        assert_eq!(region[2], RegionEntry4 { id: 7, revision: 3, backend: backend(7) });
+        let (_, service, region) = written::<V6>(Family::V6, &element(Family::V6, 7));
+        assert_eq!((service.id, service.revision, service.count, service.affinity), (7, 3, 7, 60));
+        assert_eq!((service.flags, service.region), (FLAG_TOPOLOGY | FLAG_AFFINITY, 2));
+        assert_eq!(service.inline[5].address, [0xfd, 0, 2, 0x44, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6]);
+        assert_eq!((region[2].id, region[2].revision, region[2].backend.port), (7, 3, [0x24, 0xa0]));
     }
 
     #[test]
@@ -196,27 +277,42 @@ mod tests {
             ("another's region", |_, region| region[2].id = 8),
             ("a region past the end", |_, region| region.truncate(3)),
             ("a check word of another key", |service, _| {
-                let other = Frontend4 { port: [0, 81], ..V4::frontend(&dialled()).unwrap() };
+                let other = Frontend4 { port: [0, 81], ..V4::frontend(&dialled(Family::V4)).unwrap() };
                 service.check = check::<V4>(&other, service);
             }),
             ("a place past all numbers", |service, _| {
                 service.region = u32::MAX;
-                service.check = check::<V4>(&V4::frontend(&dialled()).unwrap(), service);
+                service.check = check::<V4>(&V4::frontend(&dialled(Family::V4)).unwrap(), service);
             }),
         ];
         for (shows, harm) in harms {
-            let (key, mut service, mut region) = written(&element(9));
+            let (key, mut service, mut region) = written::<V4>(Family::V4, &element(Family::V4, 9));
             harm(&mut service, &mut region);
-            assert_eq!(V4::held(&key, &service, &region).proof, Proof::Unproven, "{shows}");
+            assert_eq!(held::<V4>(&key, &service, &region).proof, Proof::Unproven, "{shows}");
         }
     }
 
     #[test]
-    fn only_ipv4_has_a_key_and_only_what_an_agent_writes_is_one() {
-        let v6 = Frontend { address: "[fd00::1]:80".parse().unwrap(), protocol: Protocol::Tcp };
-        assert_eq!(V4::frontend(&v6), None);
+    fn a_torn_value_of_ipv6_is_unproven_wherever_it_is_torn() {
+        let (key, old, region) = written::<V6>(Family::V6, &element(Family::V6, 9));
+        let newer = Element { owner: Owner { id: 7, revision: 4 }, ..element(Family::V6, 0) };
+        let new = service::<V6>(&key, &newer);
+        let (old, new): ([u64; 21], [u64; 21]) = (cast(old), cast(new));
+        for cut in 1..21 {
+            let mut torn = new;
+            torn[..cut].copy_from_slice(&old[..cut]);
+            assert_eq!(held::<V6>(&key, &cast(torn), &region).proof, Proof::Unproven, "{cut}");
+        }
+    }
+
+    #[test]
+    fn each_family_has_keys_of_its_own_and_only_what_an_agent_writes_is_one() {
+        assert_eq!(V4::frontend(&dialled(Family::V6)), None);
+        assert_eq!(V6::frontend(&dialled(Family::V4)), None);
         for (shows, protocol, zero) in [("another protocol", 1, 0), ("a byte that is always zero", 6, 1)] {
             assert_eq!(V4::dialled(&Frontend4 { protocol, zero, ..Frontend4::default() }), None, "{shows}");
+            let key = Frontend6 { protocol, zero: [0, 0, 0, 0, zero], ..Frontend6::default() };
+            assert_eq!(V6::dialled(&key), None, "{shows}, IPv6");
         }
     }
 

@@ -168,7 +168,7 @@ pub(super) fn pin_next_programs(pin_root: &Path, folder: &Path, programs: &Progr
 
 /// The links have moved to the programs that [`pin_next_programs`] pinned, if it did.
 pub(super) fn settle_programs(folder: &Path) -> io::Result<()> {
-    for hook in Hook::in_use() {
+    for hook in Hook::ALL {
         let pin = folder.join(program_pin(hook));
         let next = with_suffix(&pin, NEXT);
         match fs::rename(&next, &pin) {

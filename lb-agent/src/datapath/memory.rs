@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lb_common::layout::{BACKENDS4, BLOOM_WORDS, NAMES, SERVICES4};
+use lb_common::layout::{BACKENDS4, BACKENDS6, BLOOM_WORDS, MapSpec, NAMES, SERVICES6};
 
 use crate::plan::Capacity;
 
@@ -15,7 +15,7 @@ const NO_LIMIT: u64 = 1 << 62;
 const ELEMENT_HEAD: u64 = 48 + 8;
 const BUCKET: u64 = 16;
 /// The programs, and maps of a fixed size.
-const REST: u64 = (1 << 20) + 8 * BLOOM_WORDS as u64;
+const REST: u64 = (1 << 20) + 2 * 8 * BLOOM_WORDS as u64;
 
 /// Maps leave this much to the agent itself.
 pub const RESERVE: u64 = 4 << 20;
@@ -33,22 +33,25 @@ impl Demand {
     /// Of maps of this size.
     #[must_use]
     pub fn of(capacity: Capacity) -> Self {
-        let [frontends, backends] = [capacity.frontends, capacity.backends].map(u64::from);
-        let buckets = 2 * BUCKET * frontends.next_power_of_two();
-        let regions = u64::from(BACKENDS4.value_size.next_multiple_of(8)) * backends;
+        let frontends = u64::from(capacity.frontends);
+        let buckets = 3 * BUCKET * frontends.next_power_of_two();
+        let region =
+            |map: MapSpec, entries: u32| u64::from(map.value_size.next_multiple_of(8)) * u64::from(entries);
+        let regions = region(BACKENDS4, capacity.backends.v4) + region(BACKENDS6, capacity.backends.v6);
         let at_once = buckets + regions + REST;
         Self { at_once, full: at_once + frontends * per_frontend() }
     }
 }
 
-/// What one service port takes of the two hashes.
+/// The most that one service port takes of the hashes.
 fn per_frontend() -> u64 {
     let element = |key: u32, value: u32| {
         let bytes = ELEMENT_HEAD + u64::from(key.next_multiple_of(8) + value.next_multiple_of(8));
         // The kernel's sizes, the smallest that fits.
         [64, 96, 128, 192, 256, 512, 1024].into_iter().find(|size| bytes <= *size).unwrap_or(bytes)
     };
-    [SERVICES4, NAMES].iter().map(|map| element(map.key_size, map.value_size)).sum()
+    // An element of IPv6 takes more than one of IPv4.
+    [SERVICES6, NAMES].iter().map(|map| element(map.key_size, map.value_size)).sum()
 }
 
 /// The nearest limit of this process's memory cgroups.
@@ -233,9 +236,9 @@ mod tests {
     /// No less than was measured on Linux 6.18, see docs/performance.md.
     #[test]
     fn maps_take_so_much() {
-        let demand = Demand::of(Capacity { frontends: 16_384, backends: 65_536 });
-        // 16 bytes a backend, two buckets of 16 a service port, an element of 192 bytes and one of 512.
-        let at_once = 65_536 * 16 + 16_384 * 32 + REST;
-        assert_eq!(demand, Demand { at_once, full: at_once + 16_384 * 704 });
+        let demand = Demand::of(Capacity::of(16_384, 65_536));
+        // 16 and 32 bytes a backend, three buckets of 16 a service port, an element of 256 bytes and one of 512.
+        let at_once = 65_536 * (16 + 32) + 16_384 * 48 + REST;
+        assert_eq!(demand, Demand { at_once, full: at_once + 16_384 * 768 });
     }
 }

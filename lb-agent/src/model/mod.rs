@@ -48,11 +48,51 @@ pub enum Family {
 }
 
 impl Family {
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
     #[must_use]
     pub const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// As people write it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+/// One of each family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerFamily<T> {
+    pub v4: T,
+    pub v6: T,
+}
+
+impl<T> PerFamily<T> {
+    /// What `of` returns for each family.
+    pub fn each(of: impl Fn(Family) -> T) -> Self {
+        Self { v4: of(Family::V4), v6: of(Family::V6) }
+    }
+
+    #[must_use]
+    pub const fn of(&self, family: Family) -> &T {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+
+    pub const fn of_mut(&mut self, family: Family) -> &mut T {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
         }
     }
 }
@@ -287,6 +327,11 @@ impl Frontend {
         address: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
         protocol: Protocol::Tcp,
     };
+
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        Family::of(self.address.ip())
+    }
 }
 
 /// The three kinds of objects a source follows.

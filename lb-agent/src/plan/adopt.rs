@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Frontend, ObjectName, ServicePortKey};
+use crate::model::{Family, Frontend, ObjectName, ServicePortKey};
 
 use super::capacity::Capacity;
 use super::element::Element;
@@ -62,7 +62,7 @@ impl Mirror {
     pub fn adopt(observed: &Observed, capacity: Capacity) -> Self {
         let mut mirror = Self::new(capacity, observed.first_unused_id());
         for (frontend, held) in &observed.services {
-            let entry = mirror.adopted(observed, held);
+            let entry = mirror.adopted(observed, frontend.family(), held);
             mirror.set(*frontend, Some(entry));
         }
         mirror.take_retryable();
@@ -125,12 +125,12 @@ impl Mirror {
         ops
     }
 
-    fn adopted(&mut self, observed: &Observed, held: &Held) -> Entry {
+    fn adopted(&mut self, observed: &Observed, family: Family, held: &Held) -> Entry {
         let Held { element, proof } = held;
         let tail = element.tail();
         let is_whole = *proof == Proof::Proven
             && element.owner.id != 0
-            && (tail == 0 || self.reserve(Region::of(element.region, tail)));
+            && (tail == 0 || self.reserve(family, Region::of(element.region, tail)));
         if is_whole {
             let key = observed.key(element.owner.id).cloned();
             return Entry { key, element: element.clone(), damaged: false };

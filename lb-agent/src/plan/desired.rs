@@ -1,7 +1,6 @@
 //! What the kernel should hold for the service ports at hand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use crate::model::{Frontend, ObjectName, Protocol, ServicePortKey};
 use crate::select::decide::Decision;
@@ -32,7 +31,6 @@ pub struct Desired {
 /// for it are not part of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotYet {
-    Ipv6,
     Affinity,
 }
 
@@ -41,7 +39,6 @@ impl NotYet {
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {
-            Self::Ipv6 => "IPv6 is left to kube-proxy by this version",
             Self::Affinity => "session affinity is left to kube-proxy by this version",
         }
     }
@@ -54,13 +51,7 @@ impl NotYet {
 #[must_use]
 pub fn not_yet(port: &Port<'_>) -> Option<NotYet> {
     let has_topology = *port.topology != Topology::None;
-    if port.dialled.address.is_ipv6() {
-        Some(NotYet::Ipv6)
-    } else if port.service.affinity.is_some() && !has_topology {
-        Some(NotYet::Affinity)
-    } else {
-        None
-    }
+    if port.service.affinity.is_some() && !has_topology { Some(NotYet::Affinity) } else { None }
 }
 
 /// What every front-end element that the `dirty` Services concern should be; `None` where there
@@ -135,9 +126,9 @@ pub fn topology_first(wants: BTreeMap<Frontend, Option<Desired>>) -> Vec<(Fronte
 
 /// The key of `port` in the front end; `None` for what the front end has no key for.
 fn frontend(port: &Port<'_>) -> Option<Frontend> {
-    match (port.dialled.address.ip(), port.dialled.protocol) {
-        (IpAddr::V4(_), Protocol::Tcp | Protocol::Udp) => Some(port.dialled),
-        (IpAddr::V6(_), _) | (_, Protocol::Sctp) => None,
+    match port.dialled.protocol {
+        Protocol::Tcp | Protocol::Udp => Some(port.dialled),
+        Protocol::Sctp => None,
     }
 }
 
@@ -160,12 +151,13 @@ fn want(port: &Port<'_>, decision: &Decision<'_>) -> Desired {
 /// The room that all of `wants` together take.
 #[must_use]
 pub fn need(wants: &BTreeMap<Frontend, Option<Desired>>) -> Capacity {
-    let mut need = Capacity { frontends: 0, backends: 0 };
-    for want in wants.values().flatten() {
+    let mut need = Capacity::of(0, 0);
+    for (frontend, want) in wants {
+        let Some(want) = want else { continue };
         need.frontends += 1;
         let tail = want.backends.len().saturating_sub(INLINE);
         if tail > 0 {
-            need.backends += tail.next_power_of_two() as u32;
+            *need.backends.of_mut(frontend.family()) += tail.next_power_of_two() as u32;
         }
     }
     need

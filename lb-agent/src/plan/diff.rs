@@ -89,7 +89,7 @@ impl Mirror {
     /// A write of `step` failed before it was published: the kernel holds what it held.
     pub fn abort(&mut self, step: &Step) {
         if let Some(region) = step.fresh {
-            self.free_unused(region);
+            self.free_unused(step.frontend.family(), region);
         }
     }
 
@@ -110,7 +110,7 @@ impl Mirror {
         tail > 0
             && !last.is_empty()
             && self.waits_for_grace()
-            && self.allocatable(tail) < 2
+            && self.allocatable(frontend.family(), tail) < 2
             && last.iter().all(|backend| desired.backends.binary_search(backend).is_ok())
     }
 
@@ -156,7 +156,7 @@ impl Mirror {
     /// Publishes `slots` for `desired`; `None` when no region is large enough.
     fn publication(&mut self, frontend: Frontend, desired: &Desired, slots: Vec<Backend>) -> Option<Step> {
         let tail = slots.get(INLINE..).unwrap_or_default();
-        let fresh = if tail.is_empty() { None } else { Some(self.allocate(tail.len())?) };
+        let fresh = if tail.is_empty() { None } else { Some(self.allocate(frontend.family(), tail.len())?) };
         let known = self.owner_of(&frontend, &desired.key);
         let is_held = self.entries.contains_key(&frontend);
         let is_its_own = is_held && self.entries[&frontend].key.as_ref() == Some(&desired.key);
@@ -216,14 +216,14 @@ impl Mirror {
             return None;
         }
         let tail = slots.len().saturating_sub(INLINE);
-        if self.allocatable(tail) == 0 {
-            slots.truncate(INLINE + self.largest_region());
+        if self.allocatable(frontend.family(), tail) == 0 {
+            slots.truncate(INLINE + self.largest_region(frontend.family()));
         }
         self.publication(frontend, desired, slots)
     }
 
     /// Services without a topology go on with their inline backends alone, until regions with
-    /// `entries` entries in all are given up. Not the service port `but`, which asks for them, nor what
+    /// `entries` entries in all are given up in its family's map. Not the service port `but`, which asks for them, nor what
     /// `before` changes: an address that `but` takes over, or one that is taken away.
     fn shrink_others(&mut self, but: &ServicePortKey, before: &[Step], entries: usize) -> Vec<Step> {
         let mut freed: usize = 0;
@@ -232,7 +232,8 @@ impl Mirror {
             if freed >= entries {
                 break;
             }
-            if before.iter().any(|step| step.frontend == frontend) {
+            let is_other_family = frontend.family() != but.family;
+            if is_other_family || before.iter().any(|step| step.frontend == frontend) {
                 continue;
             }
             let Some(entry) = self.entries.get(&frontend).filter(|entry| entry.element.tail() > 0) else {

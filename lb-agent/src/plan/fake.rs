@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use crate::model::{Frontend, ServicePortKey};
+use crate::model::{Family, Frontend, PerFamily, ServicePortKey};
 
 use super::adopt::{Held, Observed, Proof, cut};
 use super::capacity::Capacity;
@@ -22,12 +22,15 @@ pub struct Stored {
     pub proof: Proof,
 }
 
+/// A backends map.
+pub type Cells = Vec<(Owner, Option<Backend>)>;
+
 /// What lies in the maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     pub services: BTreeMap<Frontend, Stored>,
-    /// The backends map, by index.
-    pub cells: Vec<(Owner, Option<Backend>)>,
+    /// The backends maps, by index.
+    pub cells: PerFamily<Cells>,
     pub names: BTreeMap<u32, ServicePortKey>,
     /// The keys that the Bloom filter lets pass.
     pub admitted: BTreeSet<Frontend>,
@@ -61,7 +64,8 @@ enum Faults {
 impl Fake {
     #[must_use]
     pub fn new(capacity: Capacity) -> Self {
-        let cells = vec![(Owner::default(), None); capacity.backends as usize];
+        let cells =
+            PerFamily::each(|family| vec![(Owner::default(), None); *capacity.backends.of(family) as usize]);
         let memory = Memory { cells, ..Memory::default() };
         Self { memory, capacity, faults: Faults::None, elements: usize::MAX, writes: 0, failed: 0 }
     }
@@ -115,7 +119,8 @@ impl Fake {
 impl Memory {
     #[must_use]
     pub fn observed(&self) -> Observed {
-        let services = self.services.iter().map(|(frontend, stored)| (*frontend, self.held(stored)));
+        let services =
+            self.services.iter().map(|(frontend, stored)| (*frontend, self.held(frontend.family(), stored)));
         Observed {
             services: services.collect(),
             names: self.names.iter().map(|(id, key)| (*id, Some(key.clone()))).collect(),
@@ -123,11 +128,12 @@ impl Memory {
         }
     }
 
-    fn held(&self, stored: &Stored) -> Held {
+    fn held(&self, family: Family, stored: &Stored) -> Held {
+        let cells = self.cells.of(family);
         let Stored { inline, count, proof } = stored;
         let from = inline.region as usize;
         let length = count.saturating_sub(INLINE);
-        let cells = from.checked_add(length).and_then(|to| self.cells.get(from..to)).filter(|_| length > 0);
+        let cells = from.checked_add(length).and_then(|to| cells.get(from..to)).filter(|_| length > 0);
         let owned =
             |(owner, backend): &(Owner, Option<Backend>)| (*owner == inline.owner).then_some(*backend)?;
         let tail: Option<Vec<Backend>> = match cells {
@@ -158,9 +164,10 @@ impl Maps for Fake {
             }
             MapOp::Unname { id } => _ = memory.names.remove(id),
             MapOp::Fill { at, owner, backends } => {
-                let from = *at as usize;
+                let Some(first) = backends.first() else { return Ok(()) };
+                let (from, cells) = (*at as usize, memory.cells.of_mut(Family::of(first.ip)));
                 // An array refuses an index past its end with E2BIG.
-                let place = memory.cells.get_mut(from..from + backends.len()).ok_or_else(full)?;
+                let place = cells.get_mut(from..from + backends.len()).ok_or_else(full)?;
                 for (cell, backend) in place.iter_mut().zip(backends) {
                     *cell = (*owner, Some(*backend));
                 }
@@ -205,6 +212,7 @@ const fn map_of(op: &MapOp) -> &'static str {
     match op {
         MapOp::NextId(_) => lb_common::layout::CONTROL.pin,
         MapOp::Name { .. } | MapOp::Unname { .. } => lb_common::layout::NAMES.pin,
+        // Which family's does not matter here.
         MapOp::Fill { .. } => lb_common::layout::BACKENDS4.pin,
         MapOp::Admit { .. } => lb_common::layout::BLOOM4.pin,
         MapOp::Put { .. } | MapOp::Remove { .. } => lb_common::layout::SERVICES4.pin,

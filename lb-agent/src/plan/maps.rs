@@ -14,7 +14,7 @@ pub enum MapOp {
     NextId(u32),
     /// Says what a service id means, for people.
     Name { id: u32, key: ServicePortKey },
-    /// Writes a region that no front-end element points at, from entry `at` on.
+    /// Writes a region that no front-end element points at, from entry `at` of their family's map on.
     Fill { at: u32, owner: Owner, backends: Vec<Backend> },
     /// Lets the Bloom filter pass a key: before its element is written, and for as long as it is there.
     Admit { frontend: Frontend },

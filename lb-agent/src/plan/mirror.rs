@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Frontend, ObjectName, ServicePortKey};
+use crate::model::{Family, Frontend, ObjectName, PerFamily, ServicePortKey};
 
 use super::capacity::Capacity;
 use super::element::{Backends, Element, Owner};
@@ -48,16 +48,18 @@ pub(super) enum Fence {
 pub struct Mirror {
     /// Boxed, for a tree's nodes are half empty.
     pub(super) entries: BTreeMap<Frontend, Box<Entry>>,
+    /// How many elements there are.
+    held: PerFamily<u32>,
     pub(super) by_service: BTreeMap<ObjectName, Vec<Frontend>>,
     /// Elements of Services without a topology: they give way when room is short.
     pub(super) without_topology: BTreeSet<Frontend>,
     /// Elements of which the maps do not say whose they are.
     pub(super) orphans: BTreeSet<Frontend>,
     pub(super) hints: BTreeMap<Frontend, Hint>,
-    regions: Regions,
+    regions: PerFamily<Regions>,
     fence: Fence,
     /// Regions that no element points at any more, by the grace period that frees them.
-    in_grace: Vec<(u64, Region)>,
+    in_grace: Vec<(u64, Family, Region)>,
     /// The number of the grace period that the next flip waits for.
     grace_period: u64,
     pub(super) next_id: u32,
@@ -81,11 +83,12 @@ impl Mirror {
         let next_id = next_id.max(1);
         Self {
             entries: BTreeMap::new(),
+            held: PerFamily::default(),
             by_service: BTreeMap::new(),
             without_topology: BTreeSet::new(),
             orphans: BTreeSet::new(),
             hints: BTreeMap::new(),
-            regions: Regions::new(capacity.backends),
+            regions: PerFamily::each(|family| Regions::new(*capacity.backends.of(family))),
             fence: Fence::Open,
             in_grace: Vec::new(),
             grace_period: 0,
@@ -117,6 +120,12 @@ impl Mirror {
     #[must_use]
     pub const fn capacity(&self) -> Capacity {
         self.capacity
+    }
+
+    /// How many elements the maps of each family hold.
+    #[must_use]
+    pub const fn held(&self) -> PerFamily<u32> {
+        self.held
     }
 
     /// Why there is no room for another element of the front end, if so.
@@ -169,19 +178,20 @@ impl Mirror {
         self.next_id >= LAST_ID
     }
 
-    /// Entries of the backends map that no region takes, not counting those that wait for a grace
+    /// Entries of a backends map that no region takes, not counting those that wait for a grace
     /// period.
     #[must_use]
-    pub fn free_backends(&self) -> u32 {
-        self.regions.free()
+    pub fn free_backends(&self, family: Family) -> u32 {
+        self.regions.of(family).free()
     }
 
     /// What is in use: elements, and entries of regions as they are allocated, those in a grace
     /// period too.
     #[must_use]
     pub fn used(&self) -> Capacity {
-        let backends = self.capacity.backends.saturating_sub(self.regions.free());
-        Capacity { frontends: self.entries.len() as u32, backends }
+        let backends =
+            |family| self.capacity.backends.of(family).saturating_sub(self.regions.of(family).free());
+        Capacity { frontends: self.entries.len() as u32, backends: PerFamily::each(backends) }
     }
 
     /// The Services that are not served as desired for lack of room, and where.
@@ -242,11 +252,11 @@ impl Mirror {
     /// again.
     pub fn release(&mut self, passed: u64) {
         let (over, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.in_grace).into_iter().partition(|(at, _)| *at <= passed);
+            std::mem::take(&mut self.in_grace).into_iter().partition(|(at, ..)| *at <= passed);
         self.in_grace = waiting;
         let mut room = !over.is_empty();
-        for (_, region) in over {
-            self.regions.release(region);
+        for (_, family, region) in over {
+            self.regions.of_mut(family).release(region);
         }
         if matches!(self.fence, Fence::Until(at) if at <= passed) {
             self.fence = Fence::Open;
@@ -269,28 +279,28 @@ impl Mirror {
 
     /// A region with room for `entries` entries; `None` when no free part is that large, or none
     /// may be filled yet.
-    pub(super) fn allocate(&mut self, entries: usize) -> Option<Region> {
-        if self.fence == Fence::Open { self.regions.allocate(entries) } else { None }
+    pub(super) fn allocate(&mut self, family: Family, entries: usize) -> Option<Region> {
+        if self.fence == Fence::Open { self.regions.of_mut(family).allocate(entries) } else { None }
     }
 
     /// How many regions with room for `entries` entries could be allocated, one after the other.
-    pub(super) fn allocatable(&self, entries: usize) -> u32 {
-        if self.fence == Fence::Open { self.regions.count(entries) } else { 0 }
+    pub(super) fn allocatable(&self, family: Family, entries: usize) -> u32 {
+        if self.fence == Fence::Open { self.regions.of(family).count(entries) } else { 0 }
     }
 
     /// The entries of the largest region that could be allocated.
-    pub(super) fn largest_region(&self) -> usize {
-        if self.fence == Fence::Open { self.regions.largest() } else { 0 }
+    pub(super) fn largest_region(&self, family: Family) -> usize {
+        if self.fence == Fence::Open { self.regions.of(family).largest() } else { 0 }
     }
 
     /// Takes exactly `region`, which an element that was read back points at.
-    pub(super) fn reserve(&mut self, region: Region) -> bool {
-        self.regions.reserve(region)
+    pub(super) fn reserve(&mut self, family: Family, region: Region) -> bool {
+        self.regions.of_mut(family).reserve(region)
     }
 
     /// Gives a region back that no element ever pointed at.
-    pub(super) fn free_unused(&mut self, region: Region) {
-        self.regions.release(region);
+    pub(super) fn free_unused(&mut self, family: Family, region: Region) {
+        self.regions.of_mut(family).release(region);
     }
 
     /// Replaces what is known of `frontend`, and gives up the region behind the old element unless
@@ -299,10 +309,12 @@ impl Mirror {
         self.hints.remove(&frontend);
         let mut had_topology = false;
         if let Some(old) = self.entries.remove(&frontend) {
+            *self.held.of_mut(frontend.family()) -= 1;
             had_topology = old.element.has_topology;
             let given_up =
                 old.region().filter(|region| entry.as_ref().and_then(Entry::region) != Some(*region));
-            self.in_grace.extend(given_up.map(|region| (self.grace_period, region)));
+            let family = frontend.family();
+            self.in_grace.extend(given_up.map(|region| (self.grace_period, family, region)));
             self.unlink(&frontend, &old);
         }
         let Some(entry) = entry else {
@@ -323,6 +335,7 @@ impl Mirror {
                 self.shortages.give_room();
             }
         }
+        *self.held.of_mut(frontend.family()) += 1;
         self.entries.insert(frontend, Box::new(entry));
     }
 

@@ -2,7 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Frontend, ObjectName};
+use crate::model::{Family, Frontend, ObjectName};
+
+/// What follows where a map has no room for backends.
+macro_rules! no_region {
+    () => {
+        "has no room for its backends: served by those of its last set that are still right, refused while there are none; \
+         start the agent with a larger --max-backends"
+    };
+}
 
 /// Why a Service is not served as desired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,21 +31,21 @@ pub enum Starved {
 }
 
 impl Starved {
-    /// One sentence without a full stop; `None` for what passes by itself within a second or so.
+    /// One sentence without a full stop, of an address of this family; `None` for what passes by itself within a second
+    /// or so.
     #[must_use]
-    pub const fn describe(self) -> Option<&'static str> {
+    pub const fn describe(self, family: Family) -> Option<&'static str> {
         match self {
-            Self::Frontends => {
-                Some("map services4 is full: not served; start the agent with a larger --max-services")
+            Self::Frontends => Some(
+                "the maps hold as many service ports as they can: not served; start the agent with a larger --max-services",
+            ),
+            Self::Memory => {
+                Some("no memory for another service port: not served; raise the memory limit of the agent")
             }
-            Self::Memory => Some(
-                "no memory for another element of map services4: not served; raise the memory limit of the agent",
-            ),
-            Self::Backends => Some(
-                "map backends4 has no room for its backends: served by those of its last set that are still right, \
-                 refused while there are none; \
-                 start the agent with a larger --max-backends",
-            ),
+            Self::Backends => Some(match family {
+                Family::V4 => concat!("map backends4 ", no_region!()),
+                Family::V6 => concat!("map backends6 ", no_region!()),
+            }),
             Self::Grace => None,
             Self::Excess => Some("it has more than 65,535 endpoints: those beyond are not used"),
             Self::Ids => Some("no service ids are left: run `lb-agent cleanup` and start the agent again"),

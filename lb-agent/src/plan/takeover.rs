@@ -292,7 +292,7 @@ mod tests {
         Found {
             name: GenerationName::parse(name).unwrap(),
             contents: match contents {
-                "whole" => Contents::Whole(Capacity { frontends: 1, backends: 1 }),
+                "whole" => Contents::Whole(Capacity::of(1, 1)),
                 _ => Contents::Unusable,
             },
             programs: match running {

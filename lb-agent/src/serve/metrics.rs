@@ -12,6 +12,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use jiff::Timestamp;
+use lb_common::layout::{BACKENDS4, BACKENDS6, SERVICES4, SERVICES6};
 use lb_common::outcome::Event;
 
 use crate::datapath::maps::pinned::Counters;
@@ -100,7 +101,13 @@ fn of_source(registry: &mut Registry, report: &ApiReport, now: Timestamp) {
 
 fn of_maps(registry: &mut Registry, maps: &MapFill) {
     let (used, limit) = (Numbers::<MapLabel>::default(), Numbers::<MapLabel>::default());
-    for (map, fill) in [("services4", maps.frontends), ("backends4", maps.backends)] {
+    for (spec, fill) in [
+        (SERVICES4, maps.frontends.v4),
+        (SERVICES6, maps.frontends.v6),
+        (BACKENDS4, maps.backends.v4),
+        (BACKENDS6, maps.backends.v6),
+    ] {
+        let map = spec.pin;
         used.get_or_create(&MapLabel { map }).set(fill.used.into());
         limit.get_or_create(&MapLabel { map }).set(fill.max.into());
     }
@@ -134,7 +141,7 @@ mod tests {
     use lb_common::outcome::Outcome;
 
     use super::*;
-    use crate::model::{Kind, ObjectName};
+    use crate::model::{Kind, ObjectName, PerFamily};
     use crate::store::{Rules, Store};
     use crate::view::diagnostic::Diagnostic;
     use crate::view::published::{AgentState, Fill};
@@ -146,7 +153,10 @@ mod tests {
         let mut published = Published {
             state: AgentState::Ready,
             passes: 7,
-            maps: Some(MapFill { frontends: Fill { used: 3, max: 16 }, backends: Fill { used: 8, max: 64 } }),
+            maps: Some(MapFill {
+                frontends: PerFamily { v4: Fill { used: 3, max: 16 }, v6: Fill { used: 2, max: 16 } },
+                backends: PerFamily { v4: Fill { used: 8, max: 64 }, v6: Fill::default() },
+            }),
             ..Published::first(&store, "file:/x", Instant::now())
         };
         let diagnostic = Diagnostic::new("Service a/b", Reason::InvalidTopology, "odd");
@@ -168,7 +178,9 @@ mod tests {
             "edgeloop_lookup_retries_total 5",
             "edgeloop_stale_region_reads_total 2",
             "edgeloop_map_elements{map=\"services4\"} 3.0",
+            "edgeloop_map_elements{map=\"services6\"} 2.0",
             "edgeloop_map_max_elements{map=\"backends4\"} 64.0",
+            "edgeloop_map_max_elements{map=\"backends6\"} 0.0",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lb_common::layout::LAYOUT_VERSION;
+use lb_common::layout::{BACKENDS4, BACKENDS6, LAYOUT_VERSION, MapSpec, NAMES, SERVICES4, SERVICES6};
 use lb_common::outcome::Event;
 
 use crate::datapath::cgroup::Cgroup;
@@ -11,9 +11,10 @@ use crate::datapath::generation::find;
 use crate::datapath::lock;
 use crate::datapath::maps::pinned::{OpenError, PinnedMaps, folder, folder_of};
 use crate::datapath::programs::attach::attached;
+use crate::model::Family;
 use crate::plan::ReadError;
 use crate::plan::takeover::Takeover;
-use crate::view::kernel::{FillView, HookView, KernelView, OutcomeView, in_regions, services};
+use crate::view::kernel::{FillView, HookView, KernelView, OutcomeView, held, in_regions, services};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
@@ -69,15 +70,17 @@ fn with_maps(view: KernelView, folder: &Path) -> Result<KernelView, ObserveError
     let observed = maps.dump()?;
     let counters = maps.counters()?;
     let capacity = maps.capacity();
-    let fill = |map: &str, used: u64, max_entries: u32| FillView {
-        map: map.to_owned(),
+    let fill = |map: MapSpec, used: u64, max_entries: u32| FillView {
+        map: map.pin.to_owned(),
         used,
         max_entries: max_entries.into(),
     };
     let maps = vec![
-        fill("services4", observed.services.len() as u64, capacity.frontends),
-        fill("backends4", in_regions(&observed), capacity.backends),
-        fill("names", observed.names.len() as u64, capacity.frontends),
+        fill(SERVICES4, held(&observed, Family::V4).count() as u64, capacity.frontends),
+        fill(SERVICES6, held(&observed, Family::V6).count() as u64, capacity.frontends),
+        fill(BACKENDS4, in_regions(&observed, Family::V4), capacity.backends.v4),
+        fill(BACKENDS6, in_regions(&observed, Family::V6), capacity.backends.v6),
+        fill(NAMES, observed.names.len() as u64, capacity.frontends),
     ];
     let outcomes = counters
         .outcomes

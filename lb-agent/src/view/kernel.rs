@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::model::Frontend;
+use crate::model::{Family, Frontend};
 use crate::plan::{Held, Observed, Proof};
 use crate::shown::shown;
 
@@ -106,9 +106,15 @@ fn service(observed: &Observed, frontend: &Frontend, held: &Held) -> ServiceView
     }
 }
 
-/// Entries of the regions behind all elements, as they are allocated.
+/// The elements of one family.
+pub fn held(observed: &Observed, family: Family) -> impl Iterator<Item = &Held> {
+    let of_family = observed.services.iter().filter(move |(frontend, _)| frontend.family() == family);
+    of_family.map(|(_, held)| held)
+}
+
+/// Entries of the regions behind all elements of one family, as they are allocated.
 #[must_use]
-pub fn in_regions(observed: &Observed) -> u64 {
-    let tails = observed.services.values().map(|held| held.element.tail()).filter(|tail| *tail > 0);
+pub fn in_regions(observed: &Observed, family: Family) -> u64 {
+    let tails = held(observed, family).map(|held| held.element.tail()).filter(|tail| *tail > 0);
     tails.map(|tail| tail.next_power_of_two() as u64).sum()
 }

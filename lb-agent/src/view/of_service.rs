@@ -25,7 +25,7 @@ pub fn of_service(
         found.push((Reason::WriteFailed, text));
     }
     let starved = mirror.into_iter().flat_map(|mirror| mirror.shortages().of(name));
-    for text in starved.filter_map(|(_, why)| why.describe()) {
+    for text in starved.filter_map(|(at, why)| why.describe(at.family())) {
         found.push((Reason::NoRoom, text.to_owned()));
     }
     let is_held = mirror.is_some_and(|mirror| !mirror.frontends_of(name).is_empty());
@@ -158,7 +158,7 @@ mod tests {
             ("ordinary", json!({"clusterIP": "10.0.0.1", "ports": tcp}), "", ""),
             ("headless", json!({"clusterIP": "None", "ports": tcp}), "", "cannot-be-filtered"),
             ("UDP", json!({"clusterIP": "10.0.0.1", "ports": udp}), "", ""),
-            ("IPv6", json!({"clusterIP": "fd00::1", "ports": tcp}), "", "not-covered"),
+            ("IPv6", json!({"clusterIP": "fd00::1", "ports": tcp}), "", ""),
             (
                 "affinity, which is given up for it",
                 json!({"clusterIP": "10.0.0.1", "ports": tcp, "sessionAffinity": "ClientIP"}),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{SourceReport, SourceState};
+use crate::model::{PerFamily, SourceReport, SourceState};
 use crate::plan::Mirror;
 use crate::store::Store;
 
@@ -101,12 +101,13 @@ pub enum NodeLabels {
 /// The room in the maps, and what is used of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapFill {
-    pub frontends: Fill,
-    pub backends: Fill,
+    /// Each family has room for as many as both together may be.
+    pub frontends: PerFamily<Fill>,
+    pub backends: PerFamily<Fill>,
 }
 
 /// Elements, or entries of regions as they are allocated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fill {
     pub used: u32,
     pub max: u32,
@@ -218,10 +219,9 @@ impl MapFill {
     #[must_use]
     pub fn of(mirror: &Mirror) -> Self {
         let (used, capacity) = (mirror.used(), mirror.capacity());
-        Self {
-            frontends: Fill { used: used.frontends, max: capacity.frontends },
-            backends: Fill { used: used.backends, max: capacity.backends },
-        }
+        let backends = |family| Fill { used: *used.backends.of(family), max: *capacity.backends.of(family) };
+        let frontends = |family| Fill { used: *mirror.held().of(family), max: capacity.frontends };
+        Self { frontends: PerFamily::each(frontends), backends: PerFamily::each(backends) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a service port has no backend. Pure.
 
-use crate::model::{Family, Slice};
+use crate::model::Slice;
 use crate::select::decide::Decision;
 use crate::shown::Quoted;
 use crate::store::{Port, Store};
@@ -23,10 +23,7 @@ fn no_endpoint(store: &Store, port: &Port<'_>) -> String {
         return "no EndpointSlice names it".to_owned();
     }
     slices.retain(|slice| slice.family == Some(key.family));
-    let family = match key.family {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
-    };
+    let family = key.family.label();
     if slices.is_empty() {
         return format!("no EndpointSlice that names it is of {family}");
     }

@@ -291,7 +291,7 @@ mod tests {
         }
     }
 
-    const CAPACITY: Capacity = Capacity { frontends: 4, backends: 8 };
+    const CAPACITY: Capacity = Capacity::of(4, 8);
 
     fn over(maps: Fake) -> Reconciler<Fake> {
         Reconciler { maps, mirror: Mirror::new(CAPACITY, 1) }

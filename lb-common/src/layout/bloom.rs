@@ -20,7 +20,10 @@ pub const BLOOM4: MapSpec = MapSpec {
     life: Life::Rebuilt,
 };
 
-/// 64 bits of the filter. Value of [`BLOOM4`].
+/// Which keys may be in [`SERVICES6`](super::SERVICES6), as [`BLOOM4`].
+pub const BLOOM6: MapSpec = MapSpec { pin: "bloom6", symbol: "BLOOM6", ..BLOOM4 };
+
+/// 64 bits of a filter. Value of [`BLOOM4`] and [`BLOOM6`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct BloomWord {

@@ -10,13 +10,13 @@ mod outcomes;
 mod services;
 mod sockets;
 
-pub use bloom::{BLOOM_WORDS, BLOOM4, BloomWord};
+pub use bloom::{BLOOM_WORDS, BLOOM4, BLOOM6, BloomWord};
 pub use control::{CONTROL, Control, EPOCH, Epoch};
 pub use names::{NAME_BYTES, NAMES, ServiceName};
 pub use outcomes::{Events, HookOutcomes, OUTCOMES, Outcomes};
 pub use services::{
-    BACKENDS4, Backend4, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, INLINE_BACKENDS, RegionEntry4, SERVICES4,
-    Service4,
+    BACKENDS4, BACKENDS6, Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6,
+    INLINE_BACKENDS, RegionEntry4, RegionEntry6, SERVICES4, SERVICES6, Service4, Service6,
 };
 pub use sockets::{AGENT_SOCKETS, AgentSocket, CONNECTED, RECENT, RECENT_TRANSLATIONS, Recent, Translation};
 
@@ -25,7 +25,7 @@ pub use sockets::{AGENT_SOCKETS, AgentSocket, CONNECTED, RECENT, RECENT_TRANSLAT
 pub const LAYOUT_VERSION: u32 = RECORDED + cfg!(feature = "next-layout") as u32;
 
 /// The version whose bytes `lb-common/layouts` records. Any change here is a new one.
-const RECORDED: u32 = 3;
+const RECORDED: u32 = 4;
 
 /// The kind of a map, as in `enum bpf_map_type` of the kernel's `linux/bpf.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +43,22 @@ pub const NO_PREALLOC: u32 = 1;
 /// `BPF_F_MMAPABLE`: the agent writes the words in place.
 pub const MMAPABLE: u32 = 1 << 10;
 
+/// The IP family of a map's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    V4,
+    V6,
+}
+
 /// How many elements a map has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Always so many.
     Fixed(u32),
-    /// One for each service port; the agent chooses when it makes the map.
+    /// One for each service port, of either family; the agent chooses when it makes the map.
     ByFrontends,
-    /// One for each backend that does not fit its front-end element; the agent chooses likewise.
-    ByBackends,
+    /// One for each backend of this family that does not fit its front-end element; the agent chooses likewise.
+    ByBackends(Width),
     /// One for each socket, without a limit: the kernel wants to read 0.
     PerSocket,
 }
@@ -63,7 +70,7 @@ impl Size {
         match self {
             Self::Fixed(elements) => Some(elements),
             Self::PerSocket => Some(0),
-            Self::ByFrontends | Self::ByBackends => None,
+            Self::ByFrontends | Self::ByBackends(_) => None,
         }
     }
 }
@@ -95,5 +102,18 @@ pub struct MapSpec {
 }
 
 /// Every map there is, in the order in which they are created.
-pub const CATALOGUE: [MapSpec; 10] =
-    [SERVICES4, BACKENDS4, BLOOM4, OUTCOMES, EPOCH, CONTROL, NAMES, AGENT_SOCKETS, CONNECTED, RECENT];
+pub const CATALOGUE: [MapSpec; 13] = [
+    SERVICES4,
+    BACKENDS4,
+    BLOOM4,
+    SERVICES6,
+    BACKENDS6,
+    BLOOM6,
+    OUTCOMES,
+    EPOCH,
+    CONTROL,
+    NAMES,
+    AGENT_SOCKETS,
+    CONNECTED,
+    RECENT,
+];

@@ -3,10 +3,10 @@
 
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
-use lb_common::family::{Family, V4};
+use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
-    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, MMAPABLE, NO_PREALLOC, Outcomes, Recent,
-    RegionEntry4, Service4, ServiceName, Translation,
+    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, Frontend6, MMAPABLE, NO_PREALLOC, Outcomes,
+    Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, Translation,
 };
 
 #[btf_map]
@@ -17,6 +17,15 @@ static BACKENDS4: Array<RegionEntry4, 1024> = Array::new();
 
 #[btf_map]
 static BLOOM4: Array<BloomWord, { BLOOM_WORDS as usize }> = Array::new();
+
+#[btf_map]
+static SERVICES6: HashMap<Frontend6, Service6, 1024, { NO_PREALLOC as usize }> = HashMap::new();
+
+#[btf_map]
+static BACKENDS6: Array<RegionEntry6, 1024> = Array::new();
+
+#[btf_map]
+static BLOOM6: Array<BloomWord, { BLOOM_WORDS as usize }> = Array::new();
 
 #[btf_map]
 pub(super) static OUTCOMES: PerCpuArray<Outcomes, 1> = PerCpuArray::new();
@@ -80,9 +89,38 @@ impl Maps for V4 {
     }
 }
 
+impl Maps for V6 {
+    #[inline(always)]
+    fn element(frontend: &Frontend6) -> Option<*const u64> {
+        Some(SERVICES6.get_ptr(frontend)?.cast())
+    }
+
+    #[inline(always)]
+    fn region_entry(at: u32) -> Option<*const u64> {
+        Some(BACKENDS6.get_ptr(at)?.cast())
+    }
+
+    #[inline(always)]
+    fn look_through(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
+        look_through6(range, owner, first, second, port)
+    }
+
+    #[inline(always)]
+    fn bloom_word(word: u32) -> Option<*const u64> {
+        Some(BLOOM6.get_ptr(word)?.cast())
+    }
+}
+
 /// A global function: the verifier goes through it once, and not on each path that leads to it.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn look_through4(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
     super::lookup::look_through::<V4>(range, owner, first, second, port)
+}
+
+/// The same for IPv6.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn look_through6(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
+    super::lookup::look_through::<V6>(range, owner, first, second, port)
 }

@@ -18,6 +18,10 @@ pub enum Call {
     Mptcp,
     /// TCP, by a socket that is bound to the pod's device.
     BoundToDevice,
+    /// TCP over IPv6, by a socket that is for IPv6 alone (`IPV6_V6ONLY`).
+    V6Only,
+    /// TCP over IPv6, to an address with a flow label and a zone id.
+    LabelAndZone,
     /// TCP, by a socket with the mark of the agent's own.
     Marked,
     /// TCP, by a socket that is claimed as the agent does it.

@@ -39,9 +39,7 @@ impl Pod {
             "link add {port} type veth peer name eth0 netns {}\nlink set {port} master fabric up\n",
             netns.path().display()
         ))?;
-        // The other pods are on the link, and there is no route to anywhere else.
-        let on_link = if address.is_ipv4() { "/16" } else { "/64 nodad" };
-        netns.ip(&format!("link set lo up\nlink set eth0 up\naddress add {address}{on_link} dev eth0\n"))?;
+        netns.ip(&format!("link set lo up\nlink set eth0 up\n{}", on_link(address)))?;
         Ok(Self { name: name.to_owned(), address, servers: Mutex::default(), netns, node })
     }
 
@@ -58,6 +56,12 @@ impl Pod {
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// A second address on the network of the pods, of the other family.
+    pub fn also_at(&self, address: &str) -> Result<()> {
+        let address = address.parse().with_context(|| format!("not an address: {address}"))?;
+        self.netns.ip(&on_link(address))
     }
 
     /// Addresses that this namespace answers for, beside its own: more backends in one pod, or a cluster
@@ -226,4 +230,10 @@ impl Pod {
         let name = format!("`{verb}` in pod {}", self.name);
         Helper::start(&self.node.world.helper, self.node.cgroup(), &self.netns, name, arguments)
     }
+}
+
+/// The other pods are on the link, and there is no route to anywhere else.
+fn on_link(address: IpAddr) -> String {
+    let network = if address.is_ipv4() { "/16" } else { "/64 nodad" };
+    format!("address add {address}{network} dev eth0\n")
 }

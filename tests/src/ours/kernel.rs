@@ -7,7 +7,7 @@ use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
 use lb_agent::datapath::takeover::{Datapath, Generation, Opened};
 use lb_agent::datapath::{Grace, cgroup, grace_period, lock};
-use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
+use lb_agent::model::{Frontend, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::takeover::Takeover;
 use lb_agent::plan::{Backend, Capacity, Desired, Maps, Mirror};
 use lb_common::layout::Frontend4;
@@ -15,7 +15,7 @@ use lb_common::outcome::{Event, Outcome};
 
 use crate::harness::node::Node;
 
-const ROOM: Capacity = Capacity { frontends: 64, backends: 8192 };
+const ROOM: Capacity = Capacity::of(64, 8192);
 
 /// Attached to a node's cgroup, and pinned below its pin root.
 pub struct Kernel {
@@ -111,7 +111,7 @@ impl Kernel {
             service: ObjectName::new("default", service),
             port_name: "".into(),
             protocol: frontend.protocol,
-            family: Family::V4,
+            family: frontend.family(),
         };
         self.carry_out(
             frontend,

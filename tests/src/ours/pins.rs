@@ -51,17 +51,25 @@ pub fn assert_generation_of(node: &Node, version: u32) -> Result<()> {
     Ok(())
 }
 
-/// The hooks that programs of a layout version run at. UDP came with version 3.
+/// The hooks that programs of a layout version run at. UDP came with version 3, IPv6 with version 4.
 fn hooks_of(version: u32) -> Vec<Hook> {
-    let is_old = |hook: &Hook| matches!(hook, Hook::Connect4 | Hook::Connect6);
-    Hook::in_use().filter(|hook| version > 2 || is_old(hook)).collect()
+    let since = |hook: Hook| match hook {
+        Hook::Connect4 | Hook::Connect6 => 1,
+        Hook::Sendmsg6 => 4,
+        Hook::Recvmsg6 | Hook::Recvmsg4 | Hook::Getpeername6 | Hook::Getpeername4 | Hook::Sendmsg4 => 3,
+    };
+    Hook::ALL.into_iter().filter(|hook| version >= since(*hook)).collect()
 }
 
-/// Whether the program of a hook uses the map of that name.
+/// Whether the program of a hook uses the map of that name. connect6 serves IPv4-mapped addresses as well.
 fn is_used_by(hook: &str, map: &str) -> bool {
-    match hook.trim_end_matches(['4', '6']) {
-        "recvmsg" => ["outcomes", "connected", "recent"].contains(&map),
-        "getpeername" => ["outcomes", "connected"].contains(&map),
+    let is_of =
+        |family: char| ["services", "backends", "bloom"].iter().any(|name| map == format!("{name}{family}"));
+    match hook {
+        "recvmsg4" | "recvmsg6" => ["outcomes", "connected", "recent"].contains(&map),
+        "getpeername4" | "getpeername6" => ["outcomes", "connected"].contains(&map),
+        "connect4" | "sendmsg4" => !FOR_AGENTS.contains(&map) && !is_of('6'),
+        "sendmsg6" => !FOR_AGENTS.contains(&map) && !is_of('4'),
         _ => !FOR_AGENTS.contains(&map),
     }
 }

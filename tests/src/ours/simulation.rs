@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lb_agent::convert::Interner;
 use lb_agent::datapath::{Grace, grace_period};
 use lb_agent::manifest::read;
-use lb_agent::model::{Change, Frontend, Kind, Object, ObjectKey, ObjectName};
+use lb_agent::model::{Change, Family, Frontend, Kind, Object, ObjectKey, ObjectName};
 use lb_agent::plan::{
     Capacity, Held, MapOp, Maps, Mirror, Observed, Proof, ReadError, RepairError, WriteError,
 };
@@ -228,8 +228,11 @@ impl<M: Maps> SimulatedAgent<M> {
         let tails = held.services.values().map(|held| held.element.tail());
         let taken: usize = tails.filter(|tail| *tail > 0).map(usize::next_power_of_two).sum();
         let (mirror, capacity) = (&self.kernel.mirror, self.kernel.mirror.capacity());
-        let free = mirror.free_backends() as usize;
-        ensure!(free + taken == capacity.backends as usize, "{free} free and {taken} taken of {capacity:?}");
+        let free = mirror.free_backends(Family::V4) as usize;
+        ensure!(
+            free + taken == capacity.backends.v4 as usize,
+            "{free} free and {taken} taken of {capacity:?}"
+        );
         state(&held)
     }
 }

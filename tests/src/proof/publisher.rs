@@ -211,7 +211,7 @@ impl Graces {
             }
             return Ok(());
         }
-        let is_short = writer.mirror().free_backends() < LEAST_ROOM;
+        let is_short = writer.mirror().free_backends(lb_agent::model::Family::V4) < LEAST_ROOM;
         let passed =
             if self.is_running && is_short { self.passed.recv().ok() } else { self.passed.try_recv().ok() };
         if let Some(age) = passed {

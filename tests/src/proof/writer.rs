@@ -22,7 +22,7 @@ use crate::Node;
 
 /// As few buckets as can be, and as full as can be. Room for the regions that wait for a grace period, which
 /// lasts longer than hundreds of publications.
-const CAPACITY: Capacity = Capacity { frontends: 64, backends: 16_384 };
+const CAPACITY: Capacity = Capacity::of(64, 16_384);
 
 pub(super) struct Writer {
     kernel: Reconciler<Bpf>,

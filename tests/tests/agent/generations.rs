@@ -232,7 +232,7 @@ fn without_any_pin_but_those_of_the_links_nothing_is_lost() {
     pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
     let load = pair.load().unwrap();
     fs::remove_dir_all(pin(&pair, &current())).unwrap();
-    assert_eq!(in_kernel(node).unwrap().hooks.len(), Hook::in_use().count(), "what serves is shown");
+    assert_eq!(in_kernel(node).unwrap().hooks.len(), Hook::ALL.len(), "what serves is shown");
 
     let _agent = pair.agent(&[]).unwrap();
 
@@ -266,7 +266,7 @@ fn a_link_that_cannot_be_moved_puts_the_others_back_and_the_maps_in_use_go_on() 
     let updates: Vec<&str> = text.lines().filter(|line| line.contains("BPF_LINK_UPDATE")).collect();
     let links: Vec<&str> = updates.iter().map(|update| field(update, "link_fd=")).collect();
     let programs: Vec<&str> = updates.iter().map(|update| field(update, "new_prog_fd=")).collect();
-    let hooks = Hook::in_use().count();
+    let hooks = Hook::ALL.len();
     assert!(updates[hooks - 1].contains("INJECTED"), "{text}");
     // Those that had moved run their earlier programs again, the last one first; then all get those over the maps in use.
     let (moved, rest) = links.split_at(hooks);

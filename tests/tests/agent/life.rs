@@ -129,7 +129,7 @@ fn cleanup_with_stop_asks_the_agent_to_leave_and_removes_everything() {
 
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout);
-    for gone in ["connect4", "connect6", "v3/services4", "v3/names"] {
+    for gone in ["connect4", "connect6", "v4/services4", "v4/names"] {
         assert!(said.contains(&format!("removed {}", node.pin_root().join(gone).display())), "{said}");
     }
     assert!(!node.pin_root().exists());
@@ -249,7 +249,7 @@ fn cleanup_leaves_what_is_not_ours() {
 
 /// Of everything that is pinned.
 fn ids(pair: &Pair) -> Result<Vec<u32>> {
-    let maps = CATALOGUE.iter().map(|map| format!("v3/{}", map.pin));
-    let pins = maps.chain(Hook::in_use().map(|hook| hook.name().to_owned()));
+    let maps = CATALOGUE.iter().map(|map| format!("v4/{}", map.pin));
+    let pins = maps.chain(Hook::ALL.into_iter().map(|hook| hook.name().to_owned()));
     pins.map(|pin| bpf::id(&pair.client.node().pin_root().join(pin))).collect()
 }

@@ -34,7 +34,7 @@ fn a_first_start_without_memory_for_its_maps_says_how_much_they_take() {
     ] {
         assert!(agent.log().contains(part), "{part}: {}", agent.log());
     }
-    assert!(!pair.client.node().pin_root().join("v3").exists(), "nothing is left");
+    assert!(!pair.client.node().pin_root().join("v4").exists(), "nothing is left");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn two_capabilities_serve_refuse_grow_and_take_over() {
     command.args(["cleanup", "--pin-root"]).arg(pair.client.node().pin_root());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!pair.client.node().pin_root().join("v3").exists());
+    assert!(!pair.client.node().pin_root().join("v4").exists());
 }
 
 fn start(pair: &Pair, flags: &[&str]) -> Agent {

@@ -98,7 +98,7 @@ fn what_cannot_be_started_says_why_and_what_to_do() {
     }
     let nameless = ["--source", &folder, "--cgroup", &cgroup, "--node", ""];
     assert_says(&says(&pair, "run", &nameless), "--node <NAME>");
-    assert!(!pair.client.node().pin_root().join("v3").exists(), "nothing was made");
+    assert!(!pair.client.node().pin_root().join("v4").exists(), "nothing was made");
 }
 
 /// As `lb-agent status | head -1` does it.
@@ -120,7 +120,7 @@ fn a_reader_that_goes_away_is_no_error_and_nothing_stays_undone() {
         assert_eq!((output.status.code(), &*output.stderr), (Some(0), &[][..]), "{verb}");
     }
 
-    assert!(!socket.exists() && !node.pin_root().join("v3").exists());
+    assert!(!socket.exists() && !node.pin_root().join("v4").exists());
 }
 
 #[test]

@@ -14,8 +14,17 @@ use nix::sys::signal::Signal;
 
 const SERVICE: &str = Pair::SERVICE;
 /// All that lies below a pin root while one generation is in use.
-const PINS: [&str; 8] =
-    ["connect4", "connect6", "getpeername4", "getpeername6", "recvmsg4", "recvmsg6", "sendmsg4", "v3"];
+const PINS: [&str; 9] = [
+    "connect4",
+    "connect6",
+    "getpeername4",
+    "getpeername6",
+    "recvmsg4",
+    "recvmsg6",
+    "sendmsg4",
+    "sendmsg6",
+    "v4",
+];
 
 /// aya would use whatever lies under the name: an agent that did would read and write beyond elements.
 #[test]
@@ -31,7 +40,7 @@ fn a_map_of_other_sizes_under_our_name_is_never_used_as_ours() {
         let agent = pair.agent(&[]).unwrap();
         let (load, used) = (pair.load().unwrap(), id(&pair));
         agent.end_by(Signal::SIGTERM).unwrap();
-        let pin = pin(&pair, "v3/services4");
+        let pin = pin(&pair, "v4/services4");
         fs::remove_file(&pin).unwrap();
         bpf::create(&pin, &foreign, 16).unwrap();
         let theirs = bpf::id(&pin).unwrap();
@@ -53,7 +62,7 @@ fn maps_that_are_not_all_there_are_made_anew() {
         let pair = Pair::new().unwrap();
         pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
         let load = pair.load().unwrap();
-        fs::remove_file(pin(&pair, "v3").join(missing)).unwrap();
+        fs::remove_file(pin(&pair, "v4").join(missing)).unwrap();
 
         let _agent = pair.agent(&[]).unwrap();
 
@@ -81,7 +90,7 @@ fn an_older_layout_goes_once_ours_serves() {
 fn halves_that_a_killed_start_left_are_swept() {
     let pair = Pair::new().unwrap();
     pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
-    for half in ["v3-new", "v3-old"] {
+    for half in ["v4-new", "v4-old"] {
         fs::create_dir(pin(&pair, half)).unwrap();
         bpf::create(&pin(&pair, half).join("names"), &NAMES, 16).unwrap();
     }
@@ -100,7 +109,7 @@ fn other_sizes_mean_other_maps_in_which_service_ids_go_on() {
     let node = pair.client.node();
     let agent = Agent::start(node, &["--max-services", "64", "--max-backends", "256"]).unwrap();
     assert_eq!(fill_limit(&pair, "services4").unwrap(), 64);
-    let before = (bpf::id(&pin(&pair, "v3/services4")).unwrap(), id(&pair));
+    let before = (bpf::id(&pin(&pair, "v4/services4")).unwrap(), id(&pair));
     let load = pair.load().unwrap();
     agent.end_by(Signal::SIGTERM).unwrap();
 
@@ -108,7 +117,7 @@ fn other_sizes_mean_other_maps_in_which_service_ids_go_on() {
 
     assert_eq!(load.stop().unwrap().failed, []);
     assert_eq!(fill_limit(&pair, "services4").unwrap(), 128);
-    assert_ne!(bpf::id(&pin(&pair, "v3/services4")).unwrap(), before.0);
+    assert_ne!(bpf::id(&pin(&pair, "v4/services4")).unwrap(), before.0);
     assert_eq!(id(&pair), before.1);
     assert!(pair.is_served().unwrap());
 }

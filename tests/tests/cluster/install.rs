@@ -209,12 +209,12 @@ fn an_upgrade_and_an_uninstall_lose_no_connection_and_leave_nothing() {
     assert!(stage.are_answered_by(["kube-proxy", "kube-proxy"]), "after the uninstall");
 
     for pins in &stage.paths {
-        assert!(attached(pins, None).is_empty() && !pins.join("v3").exists(), "{}", pins.display());
+        assert!(attached(pins, None).is_empty() && !pins.join("v4").exists(), "{}", pins.display());
     }
     for node in &stage.nodes {
         let shown = Command::new("bpftool").args(["cgroup", "show"]).arg(node.cgroup()).output().unwrap();
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-        assert!(!Hook::in_use().any(|hook| shown.contains(hook.programs()[0])), "{shown}");
+        assert!(!Hook::ALL.into_iter().any(|hook| shown.contains(hook.programs()[0])), "{shown}");
     }
     let remaining = ["apps/v1/namespaces/kube-system/daemonsets", "batch/v1/namespaces/kube-system/jobs"];
     for path in remaining {

@@ -55,7 +55,7 @@ fn what_is_not_served_is_untouched() {
         ("an unknown address", "10.96.0.99:80"),
         ("an unknown port of a known address", "10.96.0.11:81"),
         ("an address in IPv6 dress that is unknown", "[::ffff:10.96.0.99]:80"),
-        ("an IPv6 address", "[fd00:96::11]:80"),
+        ("an IPv6 address", "[fd00:96::99]:80"),
         ("an IPv6 address that ends in a known IPv4 one", "[::10.96.0.11]:80"),
     ] {
         let answer = world.client.dial(target, 1).unwrap().remove(0);

@@ -5,6 +5,7 @@ mod bloom;
 mod bpftool;
 mod choice;
 mod connect;
+mod connect6;
 mod harness;
 mod maps;
 mod proof;

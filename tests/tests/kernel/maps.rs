@@ -13,7 +13,7 @@ use lb_agent::plan::{Backend, Capacity, Element, MapOp, Maps, Owner, Proof, Writ
 use lb_common::layout::{BACKENDS4, EPOCH, Epoch, NAMES, SERVICES4};
 
 /// So small that the kernel counts exactly (it does near the limit in larger ones, too).
-const CAPACITY: Capacity = Capacity { frontends: 4, backends: 8 };
+const CAPACITY: Capacity = Capacity::of(4, 8);
 
 /// Each case runs on the real maps and on the fake, and both agree.
 type Case = fn(&mut dyn Maps);
@@ -32,7 +32,7 @@ fn a_full_hash_refuses_a_new_key() {
 #[test]
 #[ignore = "needs root"]
 fn a_full_hash_of_many_elements_refuses_a_new_key() {
-    const CAPACITY: Capacity = Capacity { frontends: 1000, backends: 8 };
+    const CAPACITY: Capacity = Capacity::of(1000, 8);
     on_both(CAPACITY, |maps| {
         fill(maps, CAPACITY.frontends);
         assert!(is_full(maps.write(&put(1000, 1)), SERVICES4.pin));

@@ -12,7 +12,7 @@ use lb_common::outcome::{Event, Outcome};
 const SERVICE: &str = "10.96.0.11:80";
 const EMPTY: &str = "10.96.0.12:80";
 const GONE: &str = "10.96.0.99:80";
-const CAPACITY: Capacity = Capacity { frontends: 64, backends: 1024 };
+const CAPACITY: Capacity = Capacity::of(64, 1024);
 
 /// Before Linux 5.18.
 const OLD_KERNEL: Features = Features { may_set_errno: false, ..Features::THIS };

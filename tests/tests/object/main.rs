@@ -156,7 +156,8 @@ fn both_variants_of_every_program_are_there() {
         })
         .filter(|(_, section)| section.starts_with("cgroup/"))
         .collect();
-    let expected: BTreeSet<(&str, String)> = Hook::in_use()
+    let expected: BTreeSet<(&str, String)> = Hook::ALL
+        .into_iter()
         .flat_map(|hook| hook.programs().iter().map(move |name| (*name, format!("cgroup/{}", hook.name()))))
         .collect();
     assert_eq!(programs, expected);

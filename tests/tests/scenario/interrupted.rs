@@ -10,7 +10,7 @@ use lb_agent::plan::{Capacity, Mirror};
 use proptest::prelude::*;
 
 /// With room for everything, however it is cut up.
-const AMPLE: Capacity = Capacity { frontends: 32, backends: 256 };
+const AMPLE: Capacity = Capacity::of(32, 256);
 
 /// One Service and its slice: which of four addresses, how many backends from where, which topology, since when.
 type Drawn = (Option<u8>, u8, u8, Option<usize>, Option<u8>);
@@ -52,7 +52,7 @@ proptest! {
     fn nothing_dangles_however_small_the_maps(
         first in drawn(), then in drawn(), frontends in 1_u32..6, backends in 1_u32..24, kill_after in 0_u64..30,
     ) {
-        let capacity = Capacity { frontends, backends };
+        let capacity = Capacity::of(frontends, backends);
         let (first, then) = (cluster(&first), cluster(&then));
         let (mut agent, _) = settled(&first, capacity);
         agent.kernel.maps.die_after(kill_after);

@@ -155,7 +155,7 @@ fn parse(text: &str) -> Result<(Capacity, Vec<Step>)> {
                 .strip_prefix("capacity ")
                 .and_then(|capacity| capacity.split_once(' '))
                 .context("a scenario begins with its capacity")?;
-            capacity = Some(Capacity { frontends: frontends.parse()?, backends: backends.parse()? });
+            capacity = Some(Capacity::of(frontends.parse()?, backends.parse()?));
             continue;
         };
         match line {

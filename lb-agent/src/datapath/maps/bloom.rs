@@ -1,22 +1,25 @@
 //! The agent's picture of the Bloom filter: which write an element needs before it, and what an audit repairs. Pure.
 
-use lb_common::bloom::place;
-use lb_common::family::V4;
-use lb_common::layout::{BLOOM_WORDS, BloomWord, Frontend4};
+use std::marker::PhantomData;
 
-/// What the filter's map holds.
+use lb_common::bloom::place;
+use lb_common::family::Family;
+use lb_common::layout::{BLOOM_WORDS, BloomWord};
+
+/// What the filter's map of one IP family holds.
 ///
 /// The bits of a key are set before its element is written, and for as long as it is there. Bits
 /// of keys that are gone cost a lookup and nothing else; the next audit clears them.
 #[derive(Debug)]
-pub(super) struct Filter {
+pub(super) struct Filter<F: Family> {
     words: Vec<u64>,
+    family: PhantomData<F>,
 }
 
-impl Filter {
+impl<F: Family> Filter<F> {
     /// From the elements of the map.
     pub(super) fn new(elements: Vec<(u32, BloomWord)>) -> Self {
-        let mut filter = Self { words: vec![0; BLOOM_WORDS as usize] };
+        let mut filter = Self { words: vec![0; BLOOM_WORDS as usize], family: PhantomData };
         for (index, word) in elements {
             filter.wrote(index, word);
         }
@@ -25,8 +28,8 @@ impl Filter {
 
     /// The write that must succeed before the element of `frontend` is written; none where the
     /// key has its bits.
-    pub(super) fn lacks(&self, frontend: &Frontend4) -> Option<(u32, BloomWord)> {
-        let (index, bits) = place::<V4>(frontend);
+    pub(super) fn lacks(&self, frontend: &F::Frontend) -> Option<(u32, BloomWord)> {
+        let (index, bits) = place::<F>(frontend);
         let word = self.words[index as usize];
         (word & bits != bits).then_some((index, BloomWord { bits: word | bits }))
     }
@@ -42,11 +45,11 @@ impl Filter {
     /// one of them lacked its bits.
     pub(super) fn differences<'f>(
         &self,
-        frontends: impl Iterator<Item = &'f Frontend4>,
+        frontends: impl Iterator<Item = &'f F::Frontend>,
     ) -> (Vec<(u32, BloomWord)>, bool) {
         let mut right = vec![0; self.words.len()];
         for frontend in frontends {
-            let (index, bits) = place::<V4>(frontend);
+            let (index, bits) = place::<F>(frontend);
             right[index as usize] |= bits;
         }
         let pairs = (0..).zip(self.words.iter().zip(right));
@@ -66,6 +69,9 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use lb_common::family::V4;
+    use lb_common::layout::Frontend4;
+
     use super::*;
 
     proptest! {
@@ -74,7 +80,7 @@ mod tests {
         fn the_bits_of_a_key_are_set_before_its_element_is_written_and_while_it_is_there(
             changes in prop::collection::vec((0_u16..40_000, any::<bool>(), any::<bool>()), 1..400),
         ) {
-            let mut filter = Filter::new(Vec::new());
+            let mut filter = Filter::<V4>::new(Vec::new());
             let mut there = BTreeSet::new();
             for (number, goes, audited) in changes {
                 let frontend = key(number);
@@ -103,7 +109,7 @@ mod tests {
     #[test]
     fn bits_that_another_program_cleared_are_noticed_and_set_again() {
         let (one, other) = (key(1), key(2));
-        let mut filter = Filter::new(Vec::new());
+        let mut filter = Filter::<V4>::new(Vec::new());
         for frontend in [one, other] {
             let (index, word) = filter.lacks(&frontend).unwrap();
             filter.wrote(index, word);

@@ -3,26 +3,27 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use lb_common::family::V4;
-use lb_common::layout::{
-    BACKENDS4, BLOOM4, BloomWord, CONTROL, Control, EPOCH, Epoch, Frontend4, RegionEntry4, SERVICES4,
-};
+use lb_common::family::{Family as _, V4, V6};
+use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch};
 
 use crate::datapath::codec::{self, Codec};
 use crate::datapath::memory::Left;
-use crate::model::Frontend;
-use crate::plan::{Backend, Capacity, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError};
+use crate::model::{Family, Frontend};
+use crate::plan::{
+    Backend, Capacity, Element, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError,
+};
 
 use super::bloom::Filter;
 use super::budget::Budget;
 use super::map::Page;
-use super::pinned::{Counters, OpenError, PinnedMaps};
+use super::pinned::{Counters, FamilyMaps, OpenError, PinnedMaps};
 
 /// The pinned maps with the words that the writer changes in place. One per pin root: the lock sees to that.
 #[derive(Debug)]
 pub struct Bpf {
     maps: PinnedMaps,
-    filter: Filter,
+    filter4: Filter<V4>,
+    filter6: Filter<V6>,
     budget: Budget,
     epoch: EpochPage,
     control: ControlPage,
@@ -37,11 +38,12 @@ impl Bpf {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let maps = PinnedMaps::open(folder)?;
         let failed = |pin: &str, source| OpenError::Syscall { path: folder.join(pin), source };
-        let words = maps.bloom.all().map_err(|error| failed(BLOOM4.pin, error.source))?;
+        let unread = |error: ReadError| failed(error.map, error.source);
+        let (filter4, filter6) = (filter(&maps.v4).map_err(unread)?, filter(&maps.v6).map_err(unread)?);
         let epoch = EpochPage(maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?);
         epoch.settle();
         let control = ControlPage(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
-        Ok(Self { maps, filter: Filter::new(words), budget: Budget::new(), epoch, control })
+        Ok(Self { maps, filter4, filter6, budget: Budget::new(), epoch, control })
     }
 
     #[must_use]
@@ -83,20 +85,34 @@ impl Bpf {
             }
             MapOp::Name { id, key } => self.maps.names.put(id, &codec::name(key)),
             MapOp::Unname { id } => self.maps.names.remove(id),
-            MapOp::Fill { at, owner, backends } => self.fill(*at, *owner, backends),
+            MapOp::Fill { at, owner, backends } => match backends.first().map(|first| Family::of(first.ip)) {
+                None => Ok(()),
+                Some(Family::V4) => fill(&self.maps.v4, *at, *owner, backends),
+                Some(Family::V6) => fill(&self.maps.v6, *at, *owner, backends),
+            },
             MapOp::Admit { frontend } if !self.budget.allows_another() => {
                 tracing::debug!(?frontend, "no memory for another element");
-                Err(WriteError::NoMemory { map: SERVICES4.pin })
+                Err(WriteError::NoMemory { map: services_of(frontend) })
             }
-            MapOp::Admit { frontend } => self.write_filter(self.filter.lacks(&key(frontend)?)),
-            MapOp::Put { frontend, element } => {
-                let key = key(frontend)?;
-                let service = V4::service(&key, element);
-                self.epoch.while_odd(|| self.maps.services.put(&key, &service))
-            }
+            MapOp::Admit { frontend } => match frontend.family() {
+                Family::V4 => {
+                    let writes = self.filter4.lacks(&key::<V4>(frontend)?);
+                    write_filter(&self.maps.v4, &mut self.filter4, writes)
+                }
+                Family::V6 => {
+                    let writes = self.filter6.lacks(&key::<V6>(frontend)?);
+                    write_filter(&self.maps.v6, &mut self.filter6, writes)
+                }
+            },
+            MapOp::Put { frontend, element } => match frontend.family() {
+                Family::V4 => put(&self.maps.v4, &self.epoch, frontend, element),
+                Family::V6 => put(&self.maps.v6, &self.epoch, frontend, element),
+            },
             MapOp::Remove { frontend } => {
-                let key = key(frontend)?;
-                let removed = self.epoch.while_odd(|| self.maps.services.remove(&key));
+                let removed = match frontend.family() {
+                    Family::V4 => remove(&self.maps.v4, &self.epoch, frontend),
+                    Family::V6 => remove(&self.maps.v6, &self.epoch, frontend),
+                };
                 if removed.is_ok() {
                     self.budget.removed();
                 }
@@ -104,28 +120,80 @@ impl Bpf {
             }
         }
     }
+}
 
-    fn write_filter(&mut self, writes: impl IntoIterator<Item = (u32, BloomWord)>) -> Result<(), WriteError> {
-        for (index, word) in writes {
-            self.maps.bloom.put(&index, &word)?;
-            self.filter.wrote(index, word);
-        }
-        Ok(())
-    }
+fn filter<F: Codec>(maps: &FamilyMaps<F>) -> Result<Filter<F>, ReadError> {
+    Ok(Filter::new(maps.bloom.all()?))
+}
 
-    fn fill(&self, at: u32, owner: Owner, backends: &[Backend]) -> Result<(), WriteError> {
-        // A backend that is left out would move those after it: an element counts them.
-        let entries: Option<Vec<RegionEntry4>> =
-            backends.iter().map(|backend| V4::region_entry(owner, backend)).collect();
-        let entries = entries.ok_or(WriteError::NoKey { map: BACKENDS4.pin })?;
-        let keys: Vec<u32> = (at..).take(entries.len()).collect();
-        self.maps.backends.put_all(&keys, &entries)
+fn write_filter<F: Codec>(
+    maps: &FamilyMaps<F>,
+    filter: &mut Filter<F>,
+    writes: impl IntoIterator<Item = (u32, BloomWord)>,
+) -> Result<(), WriteError> {
+    for (index, word) in writes {
+        maps.bloom.put(&index, &word)?;
+        filter.wrote(index, word);
     }
+    Ok(())
+}
+
+fn put<F: Codec>(
+    maps: &FamilyMaps<F>,
+    epoch: &EpochPage,
+    frontend: &Frontend,
+    element: &Element,
+) -> Result<(), WriteError> {
+    let key = key::<F>(frontend)?;
+    let service = codec::service::<F>(&key, element);
+    epoch.while_odd(|| maps.services.put(&key, &service))
+}
+
+fn remove<F: Codec>(maps: &FamilyMaps<F>, epoch: &EpochPage, frontend: &Frontend) -> Result<(), WriteError> {
+    let key = key::<F>(frontend)?;
+    epoch.while_odd(|| maps.services.remove(&key))
+}
+
+fn fill<F: Codec>(
+    maps: &FamilyMaps<F>,
+    at: u32,
+    owner: Owner,
+    backends: &[Backend],
+) -> Result<(), WriteError> {
+    // A backend that is left out would move those after it: an element counts them.
+    let entries: Option<Vec<F::RegionEntry>> =
+        backends.iter().map(|backend| codec::region_entry::<F>(owner, backend)).collect();
+    let entries = entries.ok_or(WriteError::NoKey { map: F::BACKENDS.pin })?;
+    let keys: Vec<u32> = (at..).take(entries.len()).collect();
+    maps.backends.put_all(&keys, &entries)
+}
+
+/// Brings the filter to the bits of what was observed.
+fn repair<F: Codec>(
+    maps: &FamilyMaps<F>,
+    filter: &mut Filter<F>,
+    observed: &Observed,
+) -> Result<(), RepairError> {
+    *filter = Filter::new(maps.bloom.all()?);
+    let keys: Vec<F::Frontend> = observed.services.keys().filter_map(F::frontend).collect();
+    let (writes, lacked) = filter.differences(keys.iter());
+    if lacked {
+        let map = F::BLOOM.pin;
+        tracing::warn!("bits of a service port were missing from map {map}: another program writes it");
+    }
+    Ok(write_filter(maps, filter, writes)?)
 }
 
 /// The plan desires nothing that the maps have no key for.
-fn key(frontend: &Frontend) -> Result<Frontend4, WriteError> {
-    V4::frontend(frontend).ok_or(WriteError::NoKey { map: SERVICES4.pin })
+fn key<F: Codec>(frontend: &Frontend) -> Result<F::Frontend, WriteError> {
+    F::frontend(frontend).ok_or(WriteError::NoKey { map: F::SERVICES.pin })
+}
+
+fn services_of(frontend: &Frontend) -> &'static str {
+    match frontend.family() {
+        Family::V4 => V4::SERVICES.pin,
+        Family::V6 => V6::SERVICES.pin,
+    }
 }
 
 impl Maps for Bpf {
@@ -138,13 +206,8 @@ impl Maps for Bpf {
     }
 
     fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
-        self.filter = Filter::new(self.maps.bloom.all()?);
-        let keys: Vec<Frontend4> = observed.services.keys().filter_map(V4::frontend).collect();
-        let (writes, lacked) = self.filter.differences(keys.iter());
-        if lacked {
-            tracing::warn!("bits of a service port were missing from map bloom4: another program writes it");
-        }
-        Ok(self.write_filter(writes)?)
+        repair(&self.maps.v4, &mut self.filter4, observed)?;
+        repair(&self.maps.v6, &mut self.filter6, observed)
     }
 }
 

@@ -1,22 +1,23 @@
 //! The pinned maps of one layout version, open.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lb_common::family::V4;
+use lb_common::family::{Family as _, V4, V6};
 use lb_common::hook::Hook;
 use lb_common::layout::{
-    AGENT_SOCKETS, AgentSocket, BACKENDS4, BLOOM4, BloomWord, CONNECTED, CONTROL, Control, EPOCH, Epoch,
-    Frontend4, LAYOUT_VERSION, MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, RegionEntry4, SERVICES4,
-    Service4, ServiceName, Translation,
+    AGENT_SOCKETS, AgentSocket, BloomWord, CONNECTED, CONTROL, Control, EPOCH, Epoch, LAYOUT_VERSION,
+    MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, ServiceName, Translation,
 };
 use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::datapath::codec::{self, Codec};
+use crate::model::{Frontend, PerFamily};
 use crate::plan::takeover::GenerationName;
-use crate::plan::{Capacity, Observed, ReadError};
+use crate::plan::{Capacity, Held, Observed, ReadError};
 
 use super::map::{self, Map};
 
@@ -71,9 +72,8 @@ pub enum OpenError {
 /// The maps, each checked against the catalogue.
 #[derive(Debug)]
 pub struct PinnedMaps {
-    pub(super) services: Map<Frontend4, Service4>,
-    pub(super) backends: Map<u32, RegionEntry4>,
-    pub(super) bloom: Map<u32, BloomWord>,
+    pub(super) v4: FamilyMaps<V4>,
+    pub(super) v6: FamilyMaps<V6>,
     pub(super) outcomes: Map<u32, Outcomes>,
     pub(super) epoch: Map<u32, Epoch>,
     pub(super) control: Map<u32, Control>,
@@ -82,6 +82,24 @@ pub struct PinnedMaps {
     _agent_sockets: Map<u32, AgentSocket>,
     _connected: Map<u32, Translation>,
     _recent: Map<u32, Recent>,
+}
+
+/// The maps of one IP family.
+#[derive(Debug)]
+pub(super) struct FamilyMaps<F: Codec> {
+    pub(super) services: Map<F::Frontend, F::Service>,
+    pub(super) backends: Map<u32, F::RegionEntry>,
+    pub(super) bloom: Map<u32, BloomWord>,
+}
+
+impl<F: Codec> FamilyMaps<F> {
+    fn open(folder: &Path) -> Result<Self, OpenError> {
+        Ok(Self {
+            services: open(folder, &F::SERVICES)?,
+            backends: open(folder, &F::BACKENDS)?,
+            bloom: open(folder, &F::BLOOM)?,
+        })
+    }
 }
 
 /// What the programs counted, over all CPUs.
@@ -118,9 +136,8 @@ impl PinnedMaps {
     /// When one is missing, is not the catalogue's, or cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let maps = Self {
-            services: open(folder, &SERVICES4)?,
-            backends: open(folder, &BACKENDS4)?,
-            bloom: open(folder, &BLOOM4)?,
+            v4: FamilyMaps::open(folder)?,
+            v6: FamilyMaps::open(folder)?,
             outcomes: open(folder, &OUTCOMES)?,
             epoch: open(folder, &EPOCH)?,
             control: open(folder, &CONTROL)?,
@@ -129,15 +146,22 @@ impl PinnedMaps {
             _connected: open(folder, &CONNECTED)?,
             _recent: open(folder, &RECENT)?,
         };
-        if maps.names.max_entries() < maps.services.max_entries() {
+        let room = maps.v4.services.max_entries();
+        if maps.names.max_entries() < room {
             return Err(OpenError::Foreign { path: folder.join(NAMES.pin) });
+        }
+        if maps.v6.services.max_entries() < room {
+            return Err(OpenError::Foreign { path: folder.join(V6::SERVICES.pin) });
         }
         Ok(maps)
     }
 
     #[must_use]
     pub const fn capacity(&self) -> Capacity {
-        Capacity { frontends: self.services.max_entries(), backends: self.backends.max_entries() }
+        Capacity {
+            frontends: self.v4.services.max_entries(),
+            backends: PerFamily { v4: self.v4.backends.max_entries(), v6: self.v6.backends.max_entries() },
+        }
     }
 
     /// Reads everything back.
@@ -146,7 +170,9 @@ impl PinnedMaps {
     /// When a map cannot be read.
     pub fn dump(&self) -> Result<Observed, ReadError> {
         let next_id = self.control.first()?.next_service_id;
-        observe(&self.services, &self.backends, &self.names, next_id)
+        let mut services = held::<V4>(&self.v4.services, &self.v4.backends)?;
+        services.extend(held::<V6>(&self.v6.services, &self.v6.backends)?);
+        observed(services, &self.names, next_id)
     }
 
     /// Reads the programs' counters.
@@ -158,34 +184,43 @@ impl PinnedMaps {
     }
 }
 
-fn observe(
-    services: &Map<Frontend4, Service4>,
-    backends: &Map<u32, RegionEntry4>,
+/// The elements of one IP family, with the backends in their regions.
+fn held<F: Codec>(
+    services: &Map<F::Frontend, F::Service>,
+    backends: &Map<u32, F::RegionEntry>,
+) -> Result<BTreeMap<Frontend, Held>, ReadError> {
+    let mut backends: Vec<(u32, F::RegionEntry)> = backends.all()?;
+    backends.sort_unstable_by_key(|(at, _)| *at);
+    let region: Vec<F::RegionEntry> = backends.into_iter().map(|(_, entry)| entry).collect();
+    let services = services.all()?.into_iter().filter_map(|(key, service)| {
+        // A key that no agent writes is not one that a program asks for.
+        Some((F::dialled(&key)?, codec::held::<F>(&key, &service, &region)))
+    });
+    Ok(services.collect())
+}
+
+fn observed(
+    services: BTreeMap<Frontend, Held>,
     names: &Map<u32, ServiceName>,
     next_id: u32,
 ) -> Result<Observed, ReadError> {
-    let mut backends: Vec<(u32, RegionEntry4)> = backends.all()?;
-    backends.sort_unstable_by_key(|(at, _)| *at);
-    let region: Vec<RegionEntry4> = backends.into_iter().map(|(_, entry)| entry).collect();
-    let services = services.all()?.into_iter().filter_map(|(key, service)| {
-        // A key that no agent writes is not one that a program asks for.
-        Some((V4::dialled(&key)?, V4::held(&key, &service, &region)))
-    });
-    Ok(Observed {
-        services: services.collect(),
-        names: names.all()?.into_iter().map(|(id, name)| (id, codec::key(&name))).collect(),
-        next_id,
-    })
+    let names = names.all()?.into_iter().map(|(id, name)| (id, codec::key(&name)));
+    Ok(Observed { services, names: names.collect(), next_id })
 }
 
 /// What a generation of any layout version holds, as far as its maps are as ours are. `next_id` is
 /// what its own maps say. `None` where a map is missing or another one.
 #[must_use]
 pub fn inheritance(folder: &Path) -> Option<Observed> {
-    let services = open(folder, &SERVICES4).ok()?;
-    let backends = open(folder, &BACKENDS4).ok()?;
     let names = open(folder, &NAMES).ok()?;
-    observe(&services, &backends, &names, promised_id(folder).unwrap_or(0)).ok()
+    let mut services = inherited::<V4>(folder)?;
+    // Layout versions before 4 have no maps of IPv6.
+    services.extend(inherited::<V6>(folder).unwrap_or_default());
+    observed(services, &names, promised_id(folder).unwrap_or(0)).ok()
+}
+
+fn inherited<F: Codec>(folder: &Path) -> Option<BTreeMap<Frontend, Held>> {
+    held::<F>(&open(folder, &F::SERVICES).ok()?, &open(folder, &F::BACKENDS).ok()?).ok()
 }
 
 /// The lowest service id that was never used within this boot, as far as the maps in `folder` say so:

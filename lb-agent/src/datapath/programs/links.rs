@@ -102,7 +102,7 @@ impl Links {
             let program = program_of_id(pin_root, hook, found.info.prog_id);
             is_ours.then_some(Held { hook, program, link: found.link, pin: found.inode })
         };
-        Self { pin_root: pin_root.to_owned(), held: Hook::in_use().filter_map(found).collect() }
+        Self { pin_root: pin_root.to_owned(), held: Hook::ALL.into_iter().filter_map(found).collect() }
     }
 
     /// Puts `programs` into effect at `cgroup`, readers first, each without a moment in which none
@@ -142,7 +142,7 @@ impl Links {
     /// When the kernel refuses. The rest is tried all the same.
     pub fn repair(&mut self, damage: &[Damage], cgroup: &Cgroup) -> Result<(), AttachError> {
         let mut result = Ok(());
-        for hook in Hook::in_use().filter(|hook| damage.iter().any(|damage| damage.hook() == *hook)) {
+        for hook in Hook::ALL.into_iter().filter(|hook| damage.iter().any(|damage| damage.hook() == *hook)) {
             let repaired = self.repair_one(hook, cgroup);
             result = result.and(repaired);
         }

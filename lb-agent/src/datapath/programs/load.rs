@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aya::programs::{CgroupSockAddr, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use lb_common::hook::Hook;
-use lb_common::layout::{CATALOGUE, MapSpec, Size};
+use lb_common::layout::{CATALOGUE, MapSpec, Size, Width};
 
 use crate::datapath::memory::{Demand, Left, Limits, RESERVE, megabytes};
 use crate::datapath::sys;
@@ -46,9 +46,9 @@ pub enum LoadError {
         source: Box<EbpfError>,
     },
     #[error(
-        "no memory for {what}: maps for {} service ports and {} backends take {} when they are made and {} when they \
+        "no memory for {what}: maps for {} service ports, {} backends of IPv4 and {} of IPv6 take {} when they are made and {} when they \
          are full{}; raise the memory limit of the agent, or lower --max-services and --max-backends",
-        capacity.frontends, capacity.backends,
+        capacity.frontends, capacity.backends.v4, capacity.backends.v6,
         megabytes(Demand::of(*capacity).at_once), megabytes(Demand::of(*capacity).full),
         left.map(|left| format!(", and {left}")).unwrap_or_default()
     )]
@@ -196,7 +196,7 @@ pub fn has_memory_for(capacity: Capacity) -> Result<(), LoadError> {
 /// # Errors
 /// As [`load`].
 pub fn try_out(object: &[u8], machine: Features) -> Result<Programs, LoadError> {
-    load_into(object, None, Capacity { frontends: 1, backends: 1 }, machine)
+    load_into(object, None, Capacity::of(1, 1), machine)
 }
 
 fn load_into(
@@ -226,7 +226,7 @@ fn load_into(
     })?;
     let mut programs =
         Programs { loaded: Vec::new(), can_set_errno: true, _log: ProgramLog::of(&mut object)? };
-    for hook in Hook::in_use() {
+    for hook in Hook::ALL {
         let name = load_best(&mut object, hook, machine).map_err(|error| error.or_no_memory(capacity))?;
         let fd = descriptor(&mut object, name)?;
         let program = Program::new(hook, fd).map_err(|source| LoadError::Info { name, source })?;
@@ -270,7 +270,8 @@ const fn elements(spec: &MapSpec, capacity: Capacity) -> Option<u32> {
     match spec.size {
         Size::Fixed(_) | Size::PerSocket => None,
         Size::ByFrontends => Some(capacity.frontends),
-        Size::ByBackends => Some(capacity.backends),
+        Size::ByBackends(Width::V4) => Some(capacity.backends.v4),
+        Size::ByBackends(Width::V6) => Some(capacity.backends.v6),
     }
 }
 

@@ -53,7 +53,7 @@ struct Bench {
 
 impl Bench {
     fn new(frontends: u32, backends: u32) -> Self {
-        let capacity = Capacity { frontends, backends };
+        let capacity = Capacity::of(frontends, backends);
         Self { mirror: Mirror::new(capacity, 1), maps: Fake::new(capacity) }
     }
 

@@ -2,6 +2,7 @@
 //! single write, to a connection that began before it as to one that begins after it.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -11,7 +12,7 @@ use super::*;
 use crate::plan::{MapOp, Owner, WriteError, topology_first};
 
 /// For fewer elements than there are addresses.
-const ROOM: Capacity = Capacity { frontends: 5, backends: 24 };
+const ROOM: Capacity = Capacity::of(5, 24);
 
 /// An element that a connection has read.
 type Seen = (Frontend, Element);
@@ -32,6 +33,22 @@ struct Model {
 
 type Broken = Result<(), TestCaseError>;
 
+/// One address in three is of IPv6.
+fn dialled(address: u8) -> Frontend {
+    if !address.is_multiple_of(3) {
+        return frontend(address);
+    }
+    let ip = Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, address.into());
+    Frontend { address: (ip, 80).into(), protocol: Protocol::Tcp }
+}
+
+fn of_ipv6(wanted: Desired) -> Desired {
+    let ip = |backend: &Backend| Ipv6Addr::new(0xfd00, 0x244, 0, 0, 0, 0, 0, number_of(backend));
+    let backends = wanted.backends.iter().map(|backend| Backend { ip: ip(backend).into(), ..*backend });
+    let key = ServicePortKey { family: Family::V6, ..wanted.key };
+    Desired { backends: backends.collect(), key, ..wanted }
+}
+
 impl Model {
     fn new(fault: Fault) -> Self {
         Self {
@@ -50,9 +67,11 @@ impl Model {
         match act {
             Act::Want { address, service, backends: (from, count), has_topology } => {
                 let wanted = want(&format!("s{service}"), from..from + count);
-                self.wants.insert(frontend(address), Desired { has_topology, ..wanted });
+                let wanted = Desired { has_topology, ..wanted };
+                let at = dialled(address);
+                self.wants.insert(at, if at.family() == Family::V6 { of_ipv6(wanted) } else { wanted });
             }
-            Act::Unwant { address } => _ = self.wants.remove(&frontend(address)),
+            Act::Unwant { address } => _ = self.wants.remove(&dialled(address)),
             Act::Pass { fails } => self.pass(fails)?,
             Act::Read => {
                 let held = self.maps.held().services.into_iter();
@@ -62,7 +81,7 @@ impl Model {
             Act::EndGrace => self.end_grace(),
             Act::Restart => self.restart()?,
             Act::ChangeOver { frontends, backends, fails } => {
-                self.change_over(Capacity { frontends, backends }, fails)?;
+                self.change_over(Capacity::of(frontends, backends), fails)?;
             }
         }
         Ok(())
@@ -114,7 +133,7 @@ impl Model {
     }
 
     fn let_fail(&mut self, fails: Option<(u64, u64)>) {
-        let maps = std::mem::replace(&mut self.maps, Fake::new(Capacity { frontends: 0, backends: 0 }));
+        let maps = std::mem::replace(&mut self.maps, Fake::new(Capacity::of(0, 0)));
         let (one_in, seed) = fails.unwrap_or((u64::MAX, 1));
         self.maps = maps.with_faults(one_in, seed);
     }
@@ -220,7 +239,7 @@ impl Model {
         for ((at, element), _) in &self.readers {
             let from = element.region as usize;
             let tail = element.backends.iter().skip(element.backends.len() - element.tail());
-            for (cell, backend) in self.maps.memory().cells.iter().skip(from).zip(tail) {
+            for (cell, backend) in self.maps.memory().cells.of(at.family()).iter().skip(from).zip(tail) {
                 prop_assert_eq!(
                     cell,
                     &(element.owner, Some(backend)),
@@ -318,7 +337,7 @@ impl Model {
         let regions = self.wants.values().map(|want| want.backends.len().saturating_sub(6));
         let worst: usize = regions.map(|tail| if tail == 0 { 0 } else { tail.next_power_of_two() }).sum();
         // Twice as much as is needed, whatever is in pieces.
-        if self.wants.len() <= capacity.frontends as usize && worst * 4 <= capacity.backends as usize {
+        if self.wants.len() <= capacity.frontends as usize && worst * 4 <= capacity.backends.v4 as usize {
             prop_assert!(self.mirror.shortages().is_empty(), "{:?}", self.mirror.shortages());
         }
         Ok(())

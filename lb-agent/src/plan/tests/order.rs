@@ -76,7 +76,7 @@ fn what_is_taken_back_leaves_nothing_behind() {
     bench.grace();
     assert_eq!(bench.backends(1), None);
     assert!(bench.names().is_empty());
-    assert_eq!(bench.mirror.free_backends(), 64);
+    assert_eq!(bench.mirror.free_backends(Family::V4), 64);
     assert_eq!(bench.mirror.services().count(), 0);
     assert!(bench.mirror.steps(frontend(1), None).is_empty());
 }
@@ -109,9 +109,13 @@ fn a_region_is_used_again_only_after_a_grace_period_that_began_after_the_flip() 
     let begun = bench.mirror.start_grace().unwrap();
 
     bench.bring(frontend(1), Some(&want("a", 2..=5)));
-    assert_eq!(bench.mirror.free_backends(), 0, "neither region may be used yet");
+    assert_eq!(bench.mirror.free_backends(Family::V4), 0, "neither region may be used yet");
     bench.mirror.release(begun);
-    assert_eq!(bench.mirror.free_backends(), 4, "the second was given up after that grace period began");
+    assert_eq!(
+        bench.mirror.free_backends(Family::V4),
+        4,
+        "the second was given up after that grace period began"
+    );
     bench.bring(frontend(1), Some(&want("a", 3..=12)));
     assert_eq!(bench.element(1).unwrap().region, first);
 }
@@ -128,10 +132,10 @@ fn a_grace_period_of_maps_that_were_replaced_frees_nothing_in_the_new_ones() {
     new.bring(frontend(1), Some(&want("a", 1..=10)));
     new.bring(frontend(1), Some(&want("a", 2..=11)));
     new.mirror.release(running);
-    assert_eq!(new.mirror.free_backends(), 0, "given up after that grace period began");
+    assert_eq!(new.mirror.free_backends(Family::V4), 0, "given up after that grace period began");
     let own = new.mirror.start_grace().unwrap();
     new.mirror.release(own);
-    assert_eq!(new.mirror.free_backends(), 4);
+    assert_eq!(new.mirror.free_backends(Family::V4), 4);
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn a_publication_that_fails_gives_its_region_back_and_changes_nothing() {
             bench.mirror.abort(&step);
         }
     }
-    assert_eq!(bench.mirror.free_backends(), 8);
+    assert_eq!(bench.mirror.free_backends(Family::V4), 8);
     assert_eq!(bench.backends(1), Some(vec![1, 2]));
     bench.bring(frontend(1), Some(&want("a", 1..=10)));
     assert_eq!(bench.backends(1), Some((1..=10).collect()));
@@ -189,7 +193,7 @@ proptest! {
             bench.bring(frontend(number), None);
         }
         bench.grace();
-        prop_assert_eq!(bench.mirror.free_backends(), 512);
+        prop_assert_eq!(bench.mirror.free_backends(Family::V4), 512);
         prop_assert!(bench.maps.held().services.is_empty() && bench.maps.held().names.is_empty());
     }
 }

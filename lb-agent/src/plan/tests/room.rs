@@ -136,11 +136,12 @@ fn no_more_services_give_up_their_regions_than_are_needed() {
 
 #[test]
 fn what_lacks_room_is_said_with_the_map_and_the_flag() {
-    for (short, map, flag) in [
-        (Starved::Frontends, "services4", "--max-services"),
-        (Starved::Backends, "backends4", "--max-backends"),
+    for (short, family, map, flag) in [
+        (Starved::Frontends, Family::V4, "maps", "--max-services"),
+        (Starved::Backends, Family::V4, "backends4", "--max-backends"),
+        (Starved::Backends, Family::V6, "backends6", "--max-backends"),
     ] {
-        let text = short.describe().unwrap();
+        let text = short.describe(family).unwrap();
         assert!(text.contains(map) && text.contains(flag), "{text}");
     }
 }

@@ -1,11 +1,11 @@
 //! What is wanted, from what the store says.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Change, Conditions, Endpoint, Kind, Node, Object, ObjectKey, Service, ServicePort, Slice, SliceOwner,
-    SlicePort, Unread,
+    Change, Conditions, Endpoint, Kind, Node, Object, ObjectKey, PerFamily, Service, ServicePort, Slice,
+    SliceOwner, SlicePort, Unread,
 };
 use crate::store::{Rules, Store};
 
@@ -239,12 +239,19 @@ fn an_element_without_a_name_goes_once_all_is_known() {
 }
 
 #[test]
-fn ports_that_the_programs_do_not_know_are_not_written() {
+fn both_families_are_desired_and_sctp_is_not() {
     let mut odd = service("a", 1);
-    odd.addresses.push("fd00::1".parse().unwrap());
+    let v6: IpAddr = "fd00::1".parse().unwrap();
+    odd.addresses.push(v6);
     odd.ports.push(ServicePort { name: "sctp".into(), protocol: Protocol::Sctp, port: 80, node_port: None });
-    let store = store([Object::Service(odd), Object::Slice(slice("a", [1]))]);
-    assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror), [(1, Some(1))]);
+    let of_v6 =
+        Slice { family: Some(Family::V6), name: name("a-v6"), endpoints: Vec::new(), ..slice("a", [1]) };
+    let store = store([Object::Service(odd), Object::Slice(slice("a", [1])), Object::Slice(of_v6)]);
+    let wants = wanted(&store, &Bench::new(8, 8).mirror, &[name("a")].into());
+    let wants: Vec<_> =
+        wants.iter().map(|(at, want)| (*at, want.as_ref().map(|want| want.backends.len()))).collect();
+    let dialled = |address| Frontend { address: SocketAddr::new(address, 80), protocol: Protocol::Tcp };
+    assert_eq!(wants, [(frontend(1), Some(1)), (dialled(v6), Some(0))]);
 }
 
 #[test]
@@ -264,8 +271,12 @@ fn the_room_that_is_needed_counts_regions_as_they_are_allocated() {
         (frontend(1), Some(want("a", 1..=6))),
         (frontend(2), Some(want("b", 1..=11))),
         (frontend(3), None),
+        (
+            Frontend { address: "[fd00::1]:80".parse().unwrap(), protocol: Protocol::Tcp },
+            Some(want("d", 1..=20)),
+        ),
     ]);
-    assert_eq!(need(&wants), Capacity { frontends: 2, backends: 8 });
+    assert_eq!(need(&wants), Capacity { frontends: 3, backends: PerFamily { v4: 8, v6: 16 } });
 }
 
 fn last_byte(at: &Frontend) -> u8 {

@@ -91,9 +91,7 @@ impl Lifecycle {
         let larger = self.sizes.fresh(need);
         let is_due = match self.sizing {
             Sizing::Unchecked => !self.sizes.accepts(now, need),
-            Sizing::Considered { .. } => {
-                starved > 0 && (larger.frontends > now.frontends || larger.backends > now.backends)
-            }
+            Sizing::Considered { .. } => starved > 0 && larger.has_more_room_than(now),
         };
         let is_due = is_due || mirror.is_out_of_ids();
         if !is_due {

@@ -205,7 +205,8 @@ impl Lifecycle {
         let capacity = set.kernel.mirror.capacity();
         tracing::info!(
             services = capacity.frontends,
-            backends = capacity.backends,
+            backends4 = capacity.backends.v4,
+            backends6 = capacity.backends.v6,
             held = set.kernel.mirror.entries().count(),
             "maps are open"
         );
@@ -299,6 +300,6 @@ impl InUse {
 /// The room that everything together takes.
 fn room(store: &Store) -> Capacity {
     let all = store.services().map(|(service, _)| service.name.clone()).collect();
-    let empty = Mirror::new(Capacity { frontends: 0, backends: 0 }, 1);
+    let empty = Mirror::new(Capacity::of(0, 0), 1);
     need(&wanted(store, &empty, &all))
 }

@@ -183,7 +183,7 @@ fn converge(kernel: &mut Reconciler<Fake>, store: &mut Store) -> Result<()> {
 
 /// As the agent would choose them.
 fn capacity() -> Capacity {
-    let need = Capacity { frontends: SERVICES, backends: SERVICES * (ENDPOINTS - 6).next_power_of_two() };
+    let need = Capacity::of(SERVICES, SERVICES * (ENDPOINTS - 6).next_power_of_two());
     Sizes::default().fresh(need)
 }
 

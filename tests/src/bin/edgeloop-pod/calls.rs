@@ -60,6 +60,18 @@ fn call(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<Called, Errno>
             set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, DEVICE)?;
             named(connected(socket, &target)?)
         }
+        Call::V6Only => {
+            let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
+            set(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &1_i32.to_ne_bytes())?;
+            named(connected(socket, &target)?)
+        }
+        Call::LabelAndZone => {
+            let SocketAddr::V6(mut to) = to else { return Err(Errno::EAFNOSUPPORT) };
+            to.set_flowinfo(0x1_2345_u32.to_be());
+            // The loopback device has the number 1, the pod's a larger one.
+            to.set_scope_id(2);
+            named(connected(open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?, &SockaddrStorage::from(to))?)
+        }
         Call::Marked => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             set(&socket, libc::SOL_SOCKET, libc::SO_MARK, &OWN_MARK.to_ne_bytes())?;

@@ -153,7 +153,7 @@ fn the_memory_limit_has_room_for_two_sets_of_full_maps() {
         let pod = agent_pod("1.36.0", &["--set", flags]).unwrap();
         let limits = &pod["spec"]["containers"][0]["resources"]["limits"];
         assert_eq!(limits, &json!({"memory": format!("{limit}Mi")}), "{flags}");
-        let sets = 2 * Demand::of(Capacity { frontends, backends }).full;
+        let sets = 2 * Demand::of(Capacity::of(frontends, backends)).full;
         assert!((limit - 24) << 20 > sets + RESERVE, "{flags}: {sets}");
     }
     let own = agent_pod("1.36.0", &["--set", "resources.limits.memory=1Gi"]).unwrap();

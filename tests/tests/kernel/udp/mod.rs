@@ -1,4 +1,4 @@
-//! What UDP sockets get, on a real kernel: each row of the contract's table of calls, for IPv4.
+//! What UDP sockets get, on a real kernel: each row of the contract's table of calls.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
@@ -13,7 +13,7 @@ use edgeloop_tests::{Datagrams, Pod, Site};
 use lb_agent::datapath::programs::load::{Features, OBJECT};
 use lb_common::outcome::{Event, Outcome};
 
-use calls::CALLS;
+use calls::{CALLS, NO_LONGER_CONNECTED, in_ipv6};
 
 /// Served by the pod `a`.
 const DNS: &str = "10.96.0.10:53";
@@ -29,6 +29,11 @@ fn each_udp_call_is_rewritten_and_its_reply_comes_from_what_was_dialled() {
     let world = World::new().unwrap();
     for (shows, family, calls) in CALLS {
         world.follow(shows, *family, calls);
+        if *family == 4 && *shows != NO_LONGER_CONNECTED {
+            let calls = in_ipv6(calls);
+            let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
+            world.follow(&format!("{shows}, IPv6"), 6, &calls);
+        }
     }
     assert_eq!(world.kernel.events(Event::ForgottenTranslation).unwrap(), 0);
     assert_eq!(world.kernel.events(Event::UnstoredTranslation).unwrap(), 0);
@@ -52,6 +57,16 @@ fn without_bpf_set_retval_udp_is_refused_with_eperm() {
         ],
     );
     world.follow("IPv4-mapped", 6, &["connect [::ffff:10.96.0.12]:53 -> EPERM"]);
+    world.follow(
+        "IPv6",
+        6,
+        &[
+            "sendto [fd00:96::12]:53 q -> EPERM",
+            "connect [fd00:96::12]:53 -> EPERM",
+            "sendto [fd00:96::10]:53 q -> ok",
+            "recvfrom -> a q from [fd00:96::10]:53",
+        ],
+    );
 }
 
 #[test]
@@ -296,10 +311,19 @@ impl World {
         let (a, b) = (far.pod("a", "10.244.1.3")?, far.pod("b", "10.244.1.4")?);
         let (at_a, at_b) = (a.serve_datagrams(5353)?, b.serve_datagrams(5353)?);
         a.serve_datagrams_at(SocketAddr::new(a.address(), NO_SERVICES_PORT), "c")?;
+        for (pod, address) in [(&client, "fd00:244::2"), (&a, "fd00:244::3"), (&b, "fd00:244::4")] {
+            pod.also_at(address)?;
+        }
+        let [at_a6, at_b6] = ["[fd00:244::3]:5353", "[fd00:244::4]:5353"].map(|at| at.parse().unwrap());
+        a.serve_datagrams_at(at_a6, "a")?;
+        b.serve_datagrams_at(at_b6, "b")?;
         let mut kernel = Kernel::attach_object_on(&node, object, machine)?;
         kernel.publish_udp(DNS, &[at_a])?;
         kernel.publish_udp(LOG, &[at_b])?;
         kernel.publish_udp(EMPTY, &[])?;
+        kernel.publish_udp("[fd00:96::10]:53", &[at_a6])?;
+        kernel.publish_udp("[fd00:96::11]:514", &[at_b6])?;
+        kernel.publish_udp("[fd00:96::12]:53", &[])?;
         Ok(Self { kernel, client, a, at_a, at_b, _b: b, _site: site })
     }
 
