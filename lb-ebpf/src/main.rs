@@ -23,6 +23,7 @@ use log::log;
 macro_rules! programs {
     ($($name:ident: $section:ident $hook:ident, $does:path, $refuses:path;)*) => {$(
         #[cgroup_sock_addr($section)]
+        #[inline(always)]
         fn $name(ctx: SockAddrContext) -> i32 {
             let call = Call::new(&ctx);
             let outcome = $does(&call).unwrap_or_else(|way_out| way_out);

@@ -258,10 +258,11 @@ pub(super) const CALLS: &[(&str, u8, &[&str])] = &[
 
 /// The row of an AF_INET socket as one of an AF_INET6 socket that dials IPv6.
 pub(super) fn in_ipv6(calls: &[&str]) -> Vec<String> {
-    let word = |word: &str| match word.parse::<SocketAddrV4>() {
+    let word = |word: &str| match word.trim_end_matches(',').parse::<SocketAddrV4>() {
         Ok(at) => {
-            let [_, network, _, host] = at.ip().octets();
-            format!("[fd00:{network}::{host}]:{}", at.port())
+            let ([_, network, _, host], comma) =
+                (at.ip().octets(), if word.ends_with(',') { "," } else { "" });
+            format!("[fd00:{network}::{host}]:{}{comma}", at.port())
         }
         Err(_) => word.to_owned(),
     };

@@ -316,6 +316,7 @@ impl World {
         }
         let [at_a6, at_b6] = ["[fd00:244::3]:5353", "[fd00:244::4]:5353"].map(|at| at.parse().unwrap());
         a.serve_datagrams_at(at_a6, "a")?;
+        a.serve_datagrams_at(SocketAddr::new(at_a6.ip(), NO_SERVICES_PORT), "c")?;
         b.serve_datagrams_at(at_b6, "b")?;
         let mut kernel = Kernel::attach_object_on(&node, object, machine)?;
         kernel.publish_udp(DNS, &[at_a])?;
