@@ -11,7 +11,7 @@ use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
 const MEGABYTE: u64 = 1 << 20;
-/// A backends map of 64 MiB.
+/// Backends maps of 64 and 128 MiB.
 const LARGE: [&str; 2] = ["--max-backends", "4194304"];
 
 #[test]
@@ -28,7 +28,7 @@ fn a_first_start_without_memory_for_its_maps_says_how_much_they_take() {
     assert_eq!(status.code(), Some(1), "{}", agent.log());
     for part in [
         "no memory for the maps",
-        "maps for 16384 service ports and 4194304 backends take 68.7 MB when they are made",
+        "maps for 16384 service ports, 4194304 backends of IPv4 and 4194304 of IPv6 take 203.2 MB when they are made",
         "left under the memory limit of 67.1 MB",
         "raise the memory limit of the agent, or lower --max-services and --max-backends",
     ] {
@@ -103,7 +103,7 @@ fn waits_for_memory(pair: &Pair, agent: &Agent, group: &MemoryGroup, many: u32) 
 
     assert!(view.ready && pair.is_served().unwrap(), "{view:?}");
     let short = view.with(Reason::NoRoom).next().unwrap();
-    assert!(short.message.contains("no memory for another element of map services4"), "{short:?}");
+    assert!(short.message.contains("no memory for another service port"), "{short:?}");
     assert_eq!(view.with(Reason::WriteFailed).count(), 0);
     let kernel = view.with(Reason::Kernel).next().expect("what to do is said");
     assert!(kernel.message.contains("raise the memory limit") && kernel.message.contains("MB"), "{kernel:?}");

@@ -77,7 +77,7 @@ fn maps_of_a_given_size_do_not_grow_and_those_with_a_topology_get_the_room() {
         assert!(pair.dial(&address).unwrap().failed_with("ENETUNREACH"), "{name} is left alone");
     }
     let text = &view.with(Reason::NoRoom).next().unwrap().message;
-    assert!(text.contains("services4 is full") && text.contains("--max-services"), "{text}");
+    assert!(text.contains("as many service ports as they can") && text.contains("--max-services"), "{text}");
     assert_eq!(room(&pair).unwrap().0, 4);
 
     pair.folder.remove("topology.yaml").unwrap();

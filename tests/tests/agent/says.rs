@@ -27,8 +27,16 @@ fn status_shows_kernel_and_agent() {
     assert_eq!(service["backends"], serde_json::json!(["10.244.1.3:9376"]));
     let hooks: Vec<&str> =
         list(&status["kernel"]["hooks"]).map(|hook| hook["hook"].as_str().unwrap()).collect();
-    let in_order =
-        ["recvmsg6", "recvmsg4", "getpeername6", "getpeername4", "sendmsg4", "connect6", "connect4"];
+    let in_order = [
+        "recvmsg6",
+        "recvmsg4",
+        "getpeername6",
+        "getpeername4",
+        "sendmsg6",
+        "sendmsg4",
+        "connect6",
+        "connect4",
+    ];
     assert_eq!(hooks, in_order);
     assert!(list(&status["kernel"]["hooks"]).all(|hook| hook["before"] == serde_json::json!([])));
     let forwarded = list(&status["kernel"]["outcomes"]).find(|way| way["outcome"] == "forwarded").unwrap();
