@@ -158,9 +158,9 @@ spec: {clusterIP: 10.96.0.2, sessionAffinity: ClientIP, externalIPs: [192.0.2.1]
         [
             json!(["sticky", "session affinity is left to kube-proxy by this version", null]),
             json!(["web", null, around]),
-            json!(["web", "IPv6 is left to kube-proxy by this version", around]),
             json!(["web", null, around]),
-            json!(["web", "IPv6 is left to kube-proxy by this version", around]),
+            json!(["web", null, around]),
+            json!(["web", null, around]),
         ]
     );
 }
@@ -275,7 +275,6 @@ Not used:
 
 Note:
   default/api:80 TCP [fd00::a]:80: no EndpointSlice names it
-  default/api:80 TCP [fd00::a]:80: IPv6 is left to kube-proxy by this version
   default/web:81 SCTP 10.96.0.1:81: SCTP is left to kube-proxy
   default/web:81 SCTP 10.96.0.1:81: the topology is not understood: "\u{1b}[31m" (item 1) is neither a known key nor a node label allowed by --topology-label
   default/web:http TCP 10.96.0.1:80: the topology is not understood: "\u{1b}[31m" (item 1) is neither a known key nor a node label allowed by --topology-label

@@ -28,7 +28,6 @@ pub struct Status {
 /// What the programs of this version leave untouched, said openly.
 pub const NOT_COVERED: [&str; 4] = [
     "SCTP service ports",
-    "IPv6 service addresses",
     "session affinity (a Service with a topology is served without it, others are left to kube-proxy)",
     "node ports, and load balancer addresses with loadBalancerSourceRanges",
 ];
