@@ -119,8 +119,7 @@ fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backe
         return Err(outcome);
     }
     // What is dialled is gone after the rewrite: a record that is written then names the backend.
-    let service =
-        if cfg!(feature = "plant-record-after-rewrite") { F::backend(&backend) } else { service };
+    let service = if cfg!(feature = "plant-record-after-rewrite") { F::backend(&backend) } else { service };
     record::sends(call, &Pair { service, backend: F::backend(&backend), slot: slot as u16 });
     Ok(backend)
 }

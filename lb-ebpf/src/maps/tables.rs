@@ -5,8 +5,8 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
-    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, Frontend6, MMAPABLE, NO_PREALLOC, Outcomes,
-    Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, Translation,
+    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, Frontend6, MMAPABLE, NO_PREALLOC,
+    Outcomes, Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, Translation,
 };
 
 #[btf_map]

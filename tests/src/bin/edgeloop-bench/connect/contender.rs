@@ -53,7 +53,7 @@ impl Shape {
 }
 
 enum Attached {
-    Ours(Ours),
+    Ours(Box<Ours>),
     Previous(Previous),
     Reference(Reference),
 }
@@ -86,8 +86,10 @@ impl Contender {
             Shape::Empty => Attached::Reference(reference("empty")?),
             Shape::ThreeHashes => Attached::Reference(reference("three_hashes")?),
             Shape::Trie => Attached::Reference(reference("trie")?),
-            Shape::Ours => Attached::Ours(ours::set_up(&node, services, BACKENDS)?),
-            Shape::InPod => Attached::Ours(as_in_a_pod(|| ours::set_up(&node, services, BACKENDS))?),
+            Shape::Ours => Attached::Ours(Box::new(ours::set_up(&node, services, BACKENDS)?)),
+            Shape::InPod => {
+                Attached::Ours(Box::new(as_in_a_pod(|| ours::set_up(&node, services, BACKENDS))?))
+            }
             Shape::Previous => Attached::Previous(previous::set_up(&node, services, BACKENDS)?),
         };
         let program = match &attached {
