@@ -169,7 +169,7 @@ async fn many_mistakes_are_no_burst_and_delay_no_watch() {
     let server = Server::start().await;
     let watch = server.watch(Kind::Service);
     let client = ApiClient::new(server.config(), None).await.unwrap();
-    let path = query::watch(Resource::Services, "10", PATIENCE);
+    let path = query::watch(Resource::Services, "", "10", PATIENCE);
     let mut response = client.get(&path, query::accept_watch(Kind::Service), PATIENCE).await.unwrap();
     let gap = Duration::from_millis(50);
     let queue = EventQueue::default();

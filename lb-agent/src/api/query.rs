@@ -23,6 +23,9 @@ pub(crate) enum Resource {
     Slices,
     /// As API servers before 1.21 have them, and none since 1.25.
     SlicesV1Beta1,
+    /// Those of one Node that have not ended.
+    Pods,
+    Namespaces,
 }
 
 impl Resource {
@@ -32,6 +35,8 @@ impl Resource {
             Kind::Service => Self::Services,
             Kind::Node => Self::Nodes,
             Kind::EndpointSlice => Self::Slices,
+            Kind::Pod => Self::Pods,
+            Kind::Namespace => Self::Namespaces,
         }
     }
 
@@ -39,7 +44,7 @@ impl Resource {
     pub(crate) const fn before(self) -> Option<Self> {
         match self {
             Self::Slices => Some(Self::SlicesV1Beta1),
-            Self::Services | Self::Nodes | Self::SlicesV1Beta1 => None,
+            Self::Services | Self::Nodes | Self::SlicesV1Beta1 | Self::Pods | Self::Namespaces => None,
         }
     }
 
@@ -48,12 +53,14 @@ impl Resource {
             Self::Services => Kind::Service,
             Self::Nodes => Kind::Node,
             Self::Slices | Self::SlicesV1Beta1 => Kind::EndpointSlice,
+            Self::Pods => Kind::Pod,
+            Self::Namespaces => Kind::Namespace,
         }
     }
 
     pub(crate) const fn api_version(self) -> &'static str {
         match self {
-            Self::Services | Self::Nodes => "v1",
+            Self::Services | Self::Nodes | Self::Pods | Self::Namespaces => "v1",
             Self::Slices => "discovery.k8s.io/v1",
             Self::SlicesV1Beta1 => "discovery.k8s.io/v1beta1",
         }
@@ -64,14 +71,23 @@ impl Resource {
             Self::Services => "ServiceList",
             Self::Nodes => "NodeList",
             Self::Slices | Self::SlicesV1Beta1 => "EndpointSliceList",
+            Self::Pods => "PodList",
+            Self::Namespaces => "NamespaceList",
         }
     }
 
-    /// What a list of it may be called, in which version of the API. A list of metadata alone says all of Nodes
-    /// that is read here, and of nothing else.
+    /// Whether an object's metadata alone says all that is read here.
+    const fn is_in_metadata(self) -> bool {
+        match self {
+            Self::Nodes | Self::Pods | Self::Namespaces => true,
+            Self::Services | Self::Slices | Self::SlicesV1Beta1 => false,
+        }
+    }
+
+    /// What a list of it may be called, in which version of the API.
     pub(crate) fn list_names(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let of_metadata = ["meta.k8s.io/v1", "meta.k8s.io/v1beta1"].into_iter();
-        let of_metadata = of_metadata.filter(move |_| self == Self::Nodes);
+        let of_metadata = of_metadata.filter(move |_| self.is_in_metadata());
         let of_metadata = of_metadata.map(|version| ("PartialObjectMetadataList", version));
         [(self.list_kind(), self.api_version())].into_iter().chain(of_metadata)
     }
@@ -84,7 +100,7 @@ impl Resource {
     /// Whether this is what one of its objects may be called.
     pub(crate) fn is_object(self, kind: &str, api_version: &str) -> bool {
         (kind == self.kind().label() && api_version == self.api_version())
-            || (self == Self::Nodes && kind == "PartialObjectMetadata" && is_of_metadata(api_version))
+            || (self.is_in_metadata() && kind == "PartialObjectMetadata" && is_of_metadata(api_version))
     }
 }
 
@@ -96,28 +112,29 @@ fn is_of_metadata(api_version: &str) -> bool {
 /// read piece by piece.
 const PAGE: u32 = 500;
 
-pub(crate) fn list(resource: Resource, since: &VersionMatch, continued: Option<&str>) -> String {
+/// `here` is the Node whose pods are asked for.
+pub(crate) fn list(resource: Resource, here: &str, since: &VersionMatch, continued: Option<&str>) -> String {
     let more = match (continued, since) {
         (Some(token), _) => format!("limit={PAGE}&continue={}", escaped(token)),
         (None, VersionMatch::Newest) => format!("limit={PAGE}"),
         (None, since) => format!("resourceVersion={}&resourceVersionMatch=NotOlderThan", version(since)),
     };
-    format!("{}?{}{more}", path(resource), selector(resource))
+    format!("{}?{}{more}", path(resource), selector(resource, here))
 }
 
 /// A list as a watch sends it: each object is an event, and a bookmark ends it.
-pub(crate) fn stream(resource: Resource, since: &VersionMatch, most: Duration) -> String {
+pub(crate) fn stream(resource: Resource, here: &str, since: &VersionMatch, most: Duration) -> String {
     let version = version(since);
     let watch = watching(most);
     format!(
         "{}?{}{watch}&sendInitialEvents=true&resourceVersion={version}&resourceVersionMatch=NotOlderThan",
         path(resource),
-        selector(resource)
+        selector(resource, here)
     )
 }
 
-pub(crate) fn watch(resource: Resource, version: &str, most: Duration) -> String {
-    let selector = selector(resource);
+pub(crate) fn watch(resource: Resource, here: &str, version: &str, most: Duration) -> String {
+    let selector = selector(resource, here);
     format!("{}?{selector}{}&resourceVersion={}", path(resource), watching(most), escaped(version))
 }
 
@@ -126,7 +143,8 @@ pub(crate) fn watch(resource: Resource, version: &str, most: Duration) -> String
 pub(crate) fn probe(resource: Resource, version: &str) -> String {
     let path = match resource {
         Resource::Services => "/api/v1/namespaces/default/services",
-        Resource::Nodes => path(resource),
+        Resource::Nodes | Resource::Namespaces => path(resource),
+        Resource::Pods => "/api/v1/namespaces/default/pods",
         Resource::Slices => "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
         Resource::SlicesV1Beta1 => "/apis/discovery.k8s.io/v1beta1/namespaces/default/endpointslices",
     };
@@ -139,14 +157,18 @@ pub(crate) fn probe(resource: Resource, version: &str) -> String {
 pub(crate) const fn accept_list(kind: Kind) -> &'static str {
     match kind {
         Kind::Service | Kind::EndpointSlice => "application/json",
-        Kind::Node => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json",
+        Kind::Node | Kind::Pod | Kind::Namespace => {
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json"
+        }
     }
 }
 
 pub(crate) const fn accept_watch(kind: Kind) -> &'static str {
     match kind {
         Kind::Service | Kind::EndpointSlice => "application/json",
-        Kind::Node => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json",
+        Kind::Node | Kind::Pod | Kind::Namespace => {
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
+        }
     }
 }
 
@@ -154,16 +176,25 @@ const fn path(resource: Resource) -> &'static str {
     match resource {
         Resource::Services => "/api/v1/services",
         Resource::Nodes => "/api/v1/nodes",
+        Resource::Pods => "/api/v1/pods",
+        Resource::Namespaces => "/api/v1/namespaces",
         Resource::Slices => "/apis/discovery.k8s.io/v1/endpointslices",
         Resource::SlicesV1Beta1 => "/apis/discovery.k8s.io/v1beta1/endpointslices",
     }
 }
 
-/// Slices of a headless Service count for none, whichever the source; no other is left out here.
-const fn selector(resource: Resource) -> &'static str {
+/// Slices of a headless Service count for none, whichever the source. Of pods it is those of the Node `here` that have
+/// not ended: the others have no cgroup on it.
+fn selector(resource: Resource, here: &str) -> String {
     match resource {
-        Resource::Services | Resource::Nodes => "",
-        Resource::Slices | Resource::SlicesV1Beta1 => "labelSelector=%21service.kubernetes.io%2Fheadless&",
+        Resource::Services | Resource::Nodes | Resource::Namespaces => String::new(),
+        Resource::Slices | Resource::SlicesV1Beta1 => {
+            "labelSelector=%21service.kubernetes.io%2Fheadless&".to_owned()
+        }
+        Resource::Pods => format!(
+            "fieldSelector=spec.nodeName%3D{}%2Cstatus.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed&",
+            escaped(here)
+        ),
     }
 }
 
@@ -207,7 +238,23 @@ mod tests {
             (VersionMatch::Newest, None, "limit=500"),
             (VersionMatch::Any, Some("a/b="), "limit=500&continue=a%2Fb%3D"),
         ] {
-            assert_eq!(list(Resource::Services, &since, continued), format!("/api/v1/services?{expected}"));
+            assert_eq!(
+                list(Resource::Services, "n1", &since, continued),
+                format!("/api/v1/services?{expected}")
+            );
+        }
+    }
+    #[test]
+    fn of_pods_those_of_one_node_that_have_not_ended_are_asked_for() {
+        let of_n1 =
+            "fieldSelector=spec.nodeName%3Dn1%2Cstatus.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
+        let second = Duration::from_secs(1);
+        for path in [
+            list(Resource::Pods, "n1", &VersionMatch::Any, None),
+            stream(Resource::Pods, "n1", &VersionMatch::Any, second),
+            watch(Resource::Pods, "n1", "7", second),
+        ] {
+            assert!(path.starts_with(&format!("/api/v1/pods?{of_n1}&")), "{path}");
         }
     }
 }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::model::ObjectName;
 use crate::select::nodes::PoolKeys;
 use crate::select::topology::{Invalid, OnInvalid, Topology};
-use crate::store::{ExternalIps, Rules};
+use crate::store::{ExternalIps, Rules, SkipLabelled};
 
 /// Shared by all commands that decide: a plan is only true under the rules of the agent.
 #[derive(Clone, Debug, clap::Args)]
@@ -117,6 +117,7 @@ impl RuleArgs {
                 Some(Switch::On) => ExternalIps::Served,
                 Some(Switch::Off) => ExternalIps::LeftAlone,
             },
+            skip_labelled: SkipLabelled::default(),
         })
     }
 }

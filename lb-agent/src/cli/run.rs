@@ -11,9 +11,10 @@ use crate::config::{Config, Manifests, PIN_ROOT, socket};
 use crate::datapath::programs::load;
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
+use crate::store::{Rules, SkipLabelled};
 
 use super::environment;
-use super::rules::RuleArgs;
+use super::rules::{RuleArgs, Switch};
 use super::source::ApiArgs;
 
 #[derive(Debug, clap::Args)]
@@ -55,6 +56,15 @@ pub struct Args {
     /// takes longer then.
     #[arg(long, env = "EDGELOOP_PROGRAM_LOG")]
     program_log: bool,
+    /// Whether what Pods dial is left alone that carry the label edgeloop.io/skip: "true", or whose Namespace does.
+    #[arg(
+        long,
+        env = "EDGELOOP_SKIP_LABELLED_PODS",
+        value_name = "WHETHER",
+        value_enum,
+        default_value = "on"
+    )]
+    skip_labelled_pods: Switch,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -78,8 +88,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         http,
         metrics,
         program_log,
+        skip_labelled_pods,
         rules,
     } = args;
+    let skip_labelled = match skip_labelled_pods {
+        Switch::On => SkipLabelled::On,
+        Switch::Off => SkipLabelled::Off,
+    };
     let api = api.settle(source.as_ref().map(|_| "--source"))?;
     let source = match source {
         Some(Manifests(folder)) => SourceConfig::File(folder),
@@ -95,7 +110,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         object,
         node,
         source,
-        rules: rules.settle()?,
+        rules: Rules { skip_labelled, ..rules.settle()? },
         cgroup,
         socket: socket(named, &pin_root),
         pin_root,

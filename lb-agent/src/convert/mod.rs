@@ -4,6 +4,7 @@ mod interner;
 mod ip;
 mod node;
 mod service;
+mod skip;
 mod slice;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use crate::shown::Quoted;
 pub use interner::Interner;
 pub use node::node;
 pub use service::service;
+pub use skip::{namespace, pod};
 pub use slice::{Version, slice};
 pub use unread::unread;
 use written::{Labels, Text};

@@ -14,8 +14,10 @@ pub fn unread(kind: Kind, object: &Value, names: &mut Interner) -> Option<Unread
     let metadata = object.get("metadata")?;
     let name = metadata.get("name")?.as_str().filter(|name| !name.is_empty())?;
     let name = names.share(name);
-    if kind == Kind::Node {
-        return Some(Unread::Node(name));
+    match kind {
+        Kind::Node => return Some(Unread::Node(name)),
+        Kind::Namespace => return Some(Unread::Namespace(name)),
+        Kind::Service | Kind::EndpointSlice | Kind::Pod => {}
     }
     let namespace = match metadata.get("namespace") {
         None | Some(Value::Null) => "default",
@@ -25,7 +27,8 @@ pub fn unread(kind: Kind, object: &Value, names: &mut Interner) -> Option<Unread
     let name = ObjectName { namespace: names.share(namespace), name };
     Some(match kind {
         Kind::EndpointSlice => Unread::Slice { name, owner: owner(metadata.get("labels"), names) },
-        Kind::Service | Kind::Node => Unread::Service(name),
+        Kind::Pod => Unread::Pod(name),
+        Kind::Service | Kind::Node | Kind::Namespace => Unread::Service(name),
     })
 }
 

@@ -51,6 +51,16 @@ pub struct NodeMetadata {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, expecting = "an object")]
+pub struct PodMetadata {
+    pub name: Option<String>,
+    pub namespace: Option<String>,
+    pub uid: Option<Text>,
+    pub labels: Option<Labels>,
+    pub annotations: Option<Labels>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "an object")]
 pub struct Service {
     #[serde(deserialize_with = "null_is_absent")]
     pub metadata: ServiceMetadata,
@@ -119,6 +129,36 @@ pub struct LoadBalancer {
 pub struct Ingress {
     pub ip: Option<String>,
     pub ip_mode: Option<String>,
+}
+
+/// The metadata alone, or the whole object.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "an object")]
+pub struct Pod {
+    #[serde(deserialize_with = "null_is_absent")]
+    pub metadata: PodMetadata,
+    pub spec: Option<PodSpec>,
+    pub status: Option<PodStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", expecting = "an object")]
+pub struct PodSpec {
+    pub node_name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "an object")]
+pub struct PodStatus {
+    pub phase: Option<String>,
+}
+
+/// The metadata alone, or the whole object.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "an object")]
+pub struct Namespace {
+    #[serde(deserialize_with = "null_is_absent")]
+    pub metadata: NodeMetadata,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -12,7 +12,7 @@ const MOUNTS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", OWN_MOUNT
 /// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
 const CGROUP2: i64 = 0x6367_7270;
 /// The inode of the root of the hierarchy. In a private cgroup namespace the mount's `/` is not it.
-const ROOT_INODE: u64 = 1;
+pub(super) const ROOT_INODE: u64 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {

@@ -10,6 +10,7 @@ pub mod maps;
 pub mod memory;
 pub mod mount;
 mod pins;
+pub mod pod_cgroups;
 pub mod probe;
 pub mod programs;
 mod sys;

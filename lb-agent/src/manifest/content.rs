@@ -14,6 +14,8 @@ pub(super) enum Read {
     Service,
     Slice(Version),
     Node,
+    Pod,
+    Namespace,
     /// Of `v1`. Its addresses are not used: it says that there should be slices.
     Endpoints,
 }
@@ -43,8 +45,15 @@ const KIND: &str = "kind";
 const LIST: &str = "List";
 
 impl Read {
-    const ALL: [Self; 5] =
-        [Self::Service, Self::Slice(Version::V1), Self::Slice(Version::V1beta1), Self::Node, Self::Endpoints];
+    const ALL: [Self; 7] = [
+        Self::Service,
+        Self::Slice(Version::V1),
+        Self::Slice(Version::V1beta1),
+        Self::Node,
+        Self::Pod,
+        Self::Namespace,
+        Self::Endpoints,
+    ];
 
     const fn api_version(self) -> &'static str {
         match self {
@@ -52,6 +61,8 @@ impl Read {
             Self::Slice(Version::V1) => discovery::EndpointSlice::API_VERSION,
             Self::Slice(Version::V1beta1) => "discovery.k8s.io/v1beta1",
             Self::Node => core::Node::API_VERSION,
+            Self::Pod => core::Pod::API_VERSION,
+            Self::Namespace => core::Namespace::API_VERSION,
             Self::Endpoints => core::Endpoints::API_VERSION,
         }
     }
@@ -61,6 +72,8 @@ impl Read {
             Self::Service => core::Service::KIND,
             Self::Slice(_) => discovery::EndpointSlice::KIND,
             Self::Node => core::Node::KIND,
+            Self::Pod => core::Pod::KIND,
+            Self::Namespace => core::Namespace::KIND,
             Self::Endpoints => core::Endpoints::KIND,
         }
     }
@@ -154,7 +167,7 @@ impl<'a> Content<'a> {
 /// One sentence about objects of a kind that is not read.
 pub(super) fn note(version: &str, kind: &str, count: usize) -> String {
     let expected = match kind {
-        core::Service::KIND | core::Node::KIND => ", only v1 is",
+        core::Service::KIND | core::Node::KIND | core::Pod::KIND | core::Namespace::KIND => ", only v1 is",
         discovery::EndpointSlice::KIND => ", only discovery.k8s.io/v1 and v1beta1 are",
         _ => "",
     };

@@ -74,7 +74,7 @@ pub struct Problem {
 
 /// Reads the text of one file.
 ///
-/// 1. Services, `EndpointSlices` and Nodes of the API versions that are understood become objects; lists of
+/// 1. Services, `EndpointSlices`, Nodes, Pods and Namespaces of the API versions that are understood become objects; lists of
 ///    them are opened.
 /// 2. Other kinds are skipped with one note for each, and so is what is no Kubernetes object. Empty documents
 ///    are nothing.

@@ -184,6 +184,10 @@ impl Found {
                 self.keep(Kind::EndpointSlice, value, place, convert, Object::Slice, names);
             }
             Read::Node => self.keep(Kind::Node, value, place, convert::node, Object::Node, names),
+            Read::Pod => self.keep(Kind::Pod, value, place, convert::pod, Object::Pod, names),
+            Read::Namespace => {
+                self.keep(Kind::Namespace, value, place, convert::namespace, Object::Namespace, names);
+            }
             Read::Endpoints => self.endpoints(&value, names),
         }
     }

@@ -38,6 +38,9 @@ pub enum Unread {
     },
     /// By its name.
     Node(Arc<str>),
+    Pod(ObjectName),
+    /// By its name.
+    Namespace(Arc<str>),
 }
 
 /// The Service that an unread slice has endpoints of, in the slice's namespace.
@@ -56,7 +59,9 @@ impl Unread {
         match self {
             Self::Service(name) => ObjectKey { kind: Kind::Service, name: name.clone() },
             Self::Slice { name, .. } => ObjectKey { kind: Kind::EndpointSlice, name: name.clone() },
-            Self::Node(name) => ObjectKey::of_node(name),
+            Self::Node(name) => ObjectKey::of_cluster(Kind::Node, name),
+            Self::Pod(name) => ObjectKey { kind: Kind::Pod, name: name.clone() },
+            Self::Namespace(name) => ObjectKey::of_cluster(Kind::Namespace, name),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod change;
 mod host;
+mod kind;
+mod pod;
 mod report;
 mod shards;
 
@@ -15,6 +17,8 @@ use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
 pub use host::HostAddresses;
+pub use kind::Kind;
+pub use pod::{Namespace, Pod, PodState, SkipLabel};
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,
     SourceReport, SourceState, path,
@@ -334,36 +338,17 @@ impl Frontend {
     }
 }
 
-/// The three kinds of objects a source follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    Service,
-    EndpointSlice,
-    Node,
-}
-
-impl Kind {
-    pub const ALL: [Self; 3] = [Self::Service, Self::EndpointSlice, Self::Node];
-
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Service => "Service",
-            Self::EndpointSlice => "EndpointSlice",
-            Self::Node => "Node",
-        }
-    }
-}
-
 /// One object as a source last saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Object {
     Service(Service),
     Slice(Slice),
     Node(Node),
+    Pod(Pod),
+    Namespace(Namespace),
 }
 
-/// Names one object among all kinds. A Node's namespace is "".
+/// Names one object among all kinds. The namespace of what lies in none is "".
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
     pub kind: Kind,
@@ -371,16 +356,18 @@ pub struct ObjectKey {
 }
 
 impl ObjectKey {
-    pub(super) fn of_node(name: &Arc<str>) -> Self {
-        Self { kind: Kind::Node, name: ObjectName { namespace: "".into(), name: Arc::clone(name) } }
+    /// Of an object that lies in no namespace.
+    pub(super) fn of_cluster(kind: Kind, name: &Arc<str>) -> Self {
+        Self { kind, name: ObjectName { namespace: "".into(), name: Arc::clone(name) } }
     }
 }
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            Kind::Node => write!(f, "{} {}", self.kind.label(), Shown(&self.name.name)),
-            Kind::Service | Kind::EndpointSlice => write!(f, "{} {}", self.kind.label(), self.name),
+        if self.kind.is_of_cluster() {
+            write!(f, "{} {}", self.kind.label(), Shown(&self.name.name))
+        } else {
+            write!(f, "{} {}", self.kind.label(), self.name)
         }
     }
 }
@@ -391,7 +378,9 @@ impl Object {
         match self {
             Self::Service(service) => ObjectKey { kind: Kind::Service, name: service.name.clone() },
             Self::Slice(slice) => ObjectKey { kind: Kind::EndpointSlice, name: slice.name.clone() },
-            Self::Node(node) => ObjectKey::of_node(&node.name),
+            Self::Node(node) => ObjectKey::of_cluster(Kind::Node, &node.name),
+            Self::Pod(pod) => ObjectKey { kind: Kind::Pod, name: pod.name.clone() },
+            Self::Namespace(namespace) => ObjectKey::of_cluster(Kind::Namespace, &namespace.name),
         }
     }
 }

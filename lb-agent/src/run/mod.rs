@@ -21,7 +21,7 @@ use crate::datapath::{Grace, cgroup, lock};
 use crate::host::Interfaces;
 use crate::serve::{self, http, socket};
 use crate::source::Source;
-use crate::store::{Rules, Store};
+use crate::store::{Rules, SkipLabelled, Store};
 use crate::writer::{Wake, Writer, WriterConfig};
 
 use ending::End;
@@ -50,13 +50,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         runtime.shutdown_background();
         return Ok(());
     };
+    let pods_of = (rules.skip_labelled == SkipLabelled::On).then(|| node.as_str().into());
     let events = source.api().map(|_| EventQueue::default());
     let settings =
         WriterConfig { source: source.to_string(), sizes, audit, grace: Grace::Rcu, outbox: events.clone() };
     let socket = socket::listen(&path)?;
-    warn_of_exposure([http, metrics]);
-    let [http, metrics] = [http, metrics].map(|address| address.map(http::listen).transpose());
-    let (http, metrics) = (http?, metrics?);
+    let (http, metrics) = (listen(http)?, listen(metrics)?);
 
     let (wake, inbox) = channel();
     let datapath = Datapath::new(lock, cgroup, object);
@@ -65,7 +64,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let entered = runtime.enter();
     let to_writer = wake.clone();
-    let mut follower = source.follow(move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
+    let mut follower = source.follow(pods_of, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
     let mut publisher =
         source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
     drop(entered);
@@ -108,12 +107,13 @@ fn store(node: &str, rules: Rules, wake: &Sender<Wake>) -> std::io::Result<Store
     Ok(store)
 }
 
-/// Says what others than this machine can reach.
-fn warn_of_exposure(doors: [Option<SocketAddr>; 2]) {
-    let reached = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
-    for address in doors.into_iter().flatten().filter(reached) {
+/// Opens a door, and says so if others than this machine can reach it.
+fn listen(at: Option<SocketAddr>) -> anyhow::Result<Option<http::HttpDoor>> {
+    let Some(address) = at else { return Ok(None) };
+    if !address.ip().to_canonical().is_loopback() {
         tracing::warn!(%address, "what reaches this address is answered, without asking who it is");
     }
+    Ok(Some(http::listen(address)?))
 }
 
 /// Waits until the Event publisher, if there is one, ends by itself; gives how.

@@ -74,12 +74,14 @@ impl Source {
     }
 
     /// Calls `send` first with everything, then with each change, until it returns false. What goes
-    /// wrong later is in the batches' reports. An API server is followed on the runtime of the caller.
+    /// wrong later is in the batches' reports. An API server is followed on the runtime of the caller; it is asked for
+    /// the pods of the Node `pods_of`, and for Namespaces, where one is named.
     ///
     /// # Errors
     /// When a folder cannot be listed or watched.
     pub fn follow(
         &self,
+        pods_of: Option<Arc<str>>,
         mut send: impl FnMut(Batch) -> bool + Send + 'static,
     ) -> Result<Follower, file::FollowError> {
         Ok(match self {
@@ -87,7 +89,7 @@ impl Source {
                 let folder = folder.clone();
                 Follower::Files(file::follow(folder, move |batch| send(batch.into()))?)
             }
-            Self::Api(client) => Follower::Api(kube::follow(client, kube::Timing::default(), send)),
+            Self::Api(client) => Follower::Api(kube::follow(client, kube::Timing::default(), pods_of, send)),
         })
     }
 }

@@ -7,6 +7,7 @@ mod known;
 mod nodes;
 mod ports;
 mod services;
+mod skips;
 mod slices;
 mod topologies;
 
@@ -22,6 +23,8 @@ use claims::Claims;
 pub use dials::ExternalIps;
 pub use known::{Known, Unknown};
 pub use ports::{Disposition, LeaveWhy, Port};
+pub use skips::SkipLabelled;
+use skips::Skips;
 pub use topologies::{ByFlag, Effect};
 
 /// What the operator settled.
@@ -36,6 +39,7 @@ pub struct Rules {
     /// Topologies that Services have without an annotation of their own, as written.
     pub topologies: BTreeMap<ObjectName, Arc<str>>,
     pub external_ips: ExternalIps,
+    pub skip_labelled: SkipLabelled,
 }
 
 /// A Service and its topology, parsed once.
@@ -60,6 +64,7 @@ pub struct Store {
     readers: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
     claims: Claims,
     host: HostAddresses,
+    skips: Skips,
     synced: BTreeSet<Kind>,
     unread: known::Unread,
     /// Services that have endpoints in a form that is not read.
@@ -85,6 +90,7 @@ impl Store {
             readers: BTreeMap::new(),
             claims: Claims::default(),
             host: HostAddresses::default(),
+            skips: Skips::default(),
             synced: BTreeSet::new(),
             unread: known::Unread::default(),
             unread_forms: BTreeSet::new(),
@@ -106,6 +112,18 @@ impl Store {
             Change::Unread(Unread::Service(name)) => self.unread_service(name),
             Change::Unread(Unread::Slice { name, owner }) => self.unread_slice(name, owner),
             Change::Unread(Unread::Node(name)) => self.unread_node(name),
+            Change::Apply(Object::Pod(pod)) => self.skips.apply_pod(pod, &self.nodes.here),
+            Change::Delete(ObjectKey { kind: Kind::Pod, name }) => self.skips.delete_pod(&name),
+            Change::Unread(Unread::Pod(name)) => self.skips.unread_pod(name),
+            Change::Apply(Object::Namespace(namespace)) => self.skips.apply_namespace(namespace),
+            Change::Delete(ObjectKey { kind: Kind::Namespace, name }) => {
+                self.skips.delete_namespace(&name.name);
+            }
+            Change::Unread(Unread::Namespace(name)) => self.skips.unread_namespace(name),
+            Change::Synced(kind) if !kind.is_deciding() => {
+                self.synced.insert(kind);
+                self.skips.look_again();
+            }
             Change::Synced(kind) => {
                 if self.synced.insert(kind) {
                     self.mark_all_dirty();
@@ -151,6 +169,7 @@ impl Store {
     }
 
     fn look_at_all(&mut self) {
+        self.skips.look_again();
         self.mark_all_dirty();
         self.sweep = true;
     }

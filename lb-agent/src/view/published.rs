@@ -198,7 +198,10 @@ impl AgentState {
 fn follows(report: &SourceReport) -> bool {
     match report {
         SourceReport::Files(_) => true,
-        SourceReport::Api(report) => report.kinds.iter().all(|kind| kind.state == SourceState::InSync),
+        SourceReport::Api(report) => {
+            let mut kinds = report.kinds.iter().filter(|kind| kind.kind.is_deciding());
+            kinds.all(|kind| kind.state == SourceState::InSync)
+        }
     }
 }
 
@@ -236,7 +239,7 @@ mod tests {
         let files = SourceReport::Files(FileReport::default());
         let [starting, in_sync, behind] =
             [SourceState::Starting, SourceState::InSync, SourceState::Behind].map(api);
-        let all = Kind::ALL;
+        let all = Kind::DECIDING;
         for (shows, synced, report, is_attached, waits_for) in [
             ("nothing yet", &all[..0], &files, false, &[WaitsFor::Source, WaitsFor::Programs][..]),
             ("no slices yet", &all[..1], &starting, false, &[WaitsFor::Source, WaitsFor::Programs]),

@@ -303,6 +303,10 @@ pub(crate) fn kind_of(path: &str) -> Kind {
         Kind::Service
     } else if path.contains("/endpointslices") {
         Kind::EndpointSlice
+    } else if path.contains("/pods") {
+        Kind::Pod
+    } else if path.contains("/namespaces?") {
+        Kind::Namespace
     } else {
         Kind::Node
     }

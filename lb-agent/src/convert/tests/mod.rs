@@ -1,6 +1,7 @@
 //! Each sentence about what an object is taken for, case by case.
 
 mod services;
+mod skips;
 
 use serde_json::{Value, json};
 
@@ -183,6 +184,8 @@ fn reads(kind: Kind, object: Value) -> Result<(), Unusable> {
             slice(&serde_json::from_value(object).unwrap(), Version::V1, &mut names).map(drop)
         }
         Kind::Node => node(&serde_json::from_value(object).unwrap(), &mut names).map(drop),
+        Kind::Pod => pod(&serde_json::from_value(object).unwrap(), &mut names).map(drop),
+        Kind::Namespace => namespace(&serde_json::from_value(object).unwrap(), &mut names).map(drop),
     }
 }
 

@@ -182,16 +182,16 @@ fn other_kinds_are_skipped_with_one_note_for_each() {
         ---\napiVersion: apps.openyurt.io/v1beta2\nkind: NodePool\nmetadata: {name: b}\n\
         ---\napiVersion: discovery.k8s.io/v1alpha1\nkind: EndpointSlice\nmetadata: {name: old}\nendpoints: 5\n\
         ---\napiVersion: serving.knative.dev/v1\nkind: Service\n\
-        ---\napiVersion: v1\nkind: Pod\n\
+        ---\napiVersion: v1\nkind: ConfigMap\n\
         ---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n";
     let found = read_all(text);
     assert_eq!((objects(&found), problems(&found)), (vec!["6 Node n1".to_owned()], vec![]));
     assert_eq!(
         found.notes,
         [
+            "ConfigMap of v1 is not read here: 1 skipped",
             "EndpointSlice of discovery.k8s.io/v1alpha1 is not read here, only discovery.k8s.io/v1 and v1beta1 are: 1 skipped",
             "NodePool of apps.openyurt.io/v1beta2 is not read here: 2 skipped",
-            "Pod of v1 is not read here: 1 skipped",
             "Service of serving.knative.dev/v1 is not read here, only v1 is: 1 skipped",
         ]
     );

@@ -42,7 +42,7 @@ fn scalars_are_those_that_kubectl_reads() {
         let found = read_all(&text);
         let service = found.objects.first().and_then(|defined| match &defined.object {
             Object::Slice(slice) => slice.service.as_deref(),
-            Object::Service(_) | Object::Node(_) => None,
+            Object::Service(_) | Object::Node(_) | Object::Pod(_) | Object::Namespace(_) => None,
         });
         assert_eq!(service, expected, "{written}");
         assert_eq!(

@@ -27,16 +27,20 @@ impl Follower {
 
 /// Follows the API server on the runtime that this is called on, and calls `send` first with
 /// everything, then with each change. It ends when `send` returns false. What fails is in the
-/// batches' reports, and is tried again for ever.
+/// batches' reports, and is tried again for ever. The pods of `pods_of` are followed, and the Namespaces, where a Node
+/// is named.
 pub fn follow(
     client: &ApiClient,
     timing: Timing,
+    pods_of: Option<Arc<str>>,
     send: impl FnMut(Batch) -> bool + Send + 'static,
 ) -> Follower {
-    let sink = Arc::new(ChangeSink::new(client.server(), send));
+    let kinds: &[Kind] = if pods_of.is_some() { &Kind::ALL } else { &Kind::DECIDING };
+    let here = pods_of.unwrap_or_default();
+    let sink = Arc::new(ChangeSink::new(client.server(), kinds, send));
     let mut tasks = JoinSet::new();
-    for kind in Kind::ALL {
-        let watch = Watch::new(kind, client.clone(), timing, Arc::clone(&sink));
+    for kind in kinds {
+        let watch = Watch::new(*kind, Arc::clone(&here), client.clone(), timing, Arc::clone(&sink));
         tasks.spawn(watch.run());
     }
     Follower { tasks }

@@ -40,11 +40,12 @@ impl Page {
     pub(super) async fn ask(
         client: &ApiClient,
         resource: Resource,
+        here: &str,
         since: &VersionMatch,
         continued: Option<&str>,
         patience: Duration,
     ) -> Result<Self, RequestError> {
-        let path = query::list(resource, since, continued);
+        let path = query::list(resource, here, since, continued);
         let response = client.get(&path, query::accept_list(resource.kind()), patience).await?;
         Ok(Self { resource, response, splitter: Splitter::default(), naming: None })
     }

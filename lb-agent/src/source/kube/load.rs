@@ -58,7 +58,7 @@ async fn load_all(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
     let client = ApiClient::new(config, None).await?;
     let server = client.server();
     let mut loaded = Loaded { server, changes: Vec::new(), problems: Vec::new(), is_complete: true };
-    for kind in Kind::ALL {
+    for kind in Kind::DECIDING {
         let failed = |source| ApiLoadError::List { kind, server: client.server(), source };
         let mut tracker = load_kind(&client, kind).await.map_err(failed)?;
         loaded.is_complete &= tracker.unread() == 0 && tracker.extent() == Extent::Complete;
@@ -98,7 +98,8 @@ async fn list(client: &ApiClient, resource: Resource) -> Result<Tracker, Request
     let mut parts = Parts::default();
     let mut continued: Option<String> = None;
     loop {
-        let mut page = Page::ask(client, resource, &VersionMatch::Any, continued.as_deref(), SILENCE).await?;
+        let mut page =
+            Page::ask(client, resource, "", &VersionMatch::Any, continued.as_deref(), SILENCE).await?;
         while page.more(&mut tracker).await? {}
         match parts.add(page.end(&mut tracker)?)? {
             Next::Part(token) => continued = Some(token),

@@ -89,8 +89,8 @@ impl<'a> Named<'a> {
             return Err(NotAnObject(Nameless { kind }.to_string()));
         };
         let namespace = match kind {
-            Kind::Node => "",
-            Kind::Service | Kind::EndpointSlice => {
+            Kind::Node | Kind::Namespace => "",
+            Kind::Service | Kind::EndpointSlice | Kind::Pod => {
                 metadata.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default")
             }
         };
@@ -122,6 +122,8 @@ pub(super) fn read(
         Resource::Nodes => {
             typed::<written::Node, _, _>(json, |read| convert::node(read, names), Object::Node)
         }
+        Resource::Pods => typed(json, |read| convert::pod(read, names), Object::Pod),
+        Resource::Namespaces => typed(json, |read| convert::namespace(read, names), Object::Namespace),
     }
 }
 

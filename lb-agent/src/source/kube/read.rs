@@ -157,4 +157,13 @@ impl Watch {
             Event::Error(status) => return Err(if is_listing { status.refusal() } else { status.into() }),
         })
     }
+
+    /// Sends on what has gathered, unless it is less than `least`.
+    pub(super) async fn send(&mut self, least: usize) -> Result<(), Closed> {
+        if self.tracker.waiting() < least {
+            return Ok(());
+        }
+        let (changes, problems) = (self.tracker.take_changes(), self.tracker.take_problems());
+        self.sink.changes(self.kind, changes, problems).await
+    }
 }

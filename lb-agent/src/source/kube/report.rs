@@ -5,11 +5,14 @@ use k8s_openapi::jiff::Timestamp;
 use crate::model::{ApiReport, Failure, Kind, KindState, ObjectKey, SourceState};
 
 impl ApiReport {
-    pub(super) fn new(server: String) -> Self {
-        let kinds = Kind::ALL;
-        let starting =
-            |kind| KindState { kind, state: SourceState::Starting, since: now(), last_failure: None };
-        Self { server, kinds: kinds.map(starting).into(), ..Self::default() }
+    pub(super) fn new(server: String, kinds: &[Kind]) -> Self {
+        let starting = |kind: &Kind| KindState {
+            kind: *kind,
+            state: SourceState::Starting,
+            since: now(),
+            last_failure: None,
+        };
+        Self { server, kinds: kinds.iter().map(starting).collect(), ..Self::default() }
     }
 
     /// Notes a new state, and says whether it is one.

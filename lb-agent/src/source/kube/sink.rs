@@ -66,12 +66,16 @@ struct Inner {
 pub(super) struct Closed;
 
 impl ChangeSink {
-    pub(super) fn new(server: String, send: impl FnMut(Batch) -> bool + Send + 'static) -> Self {
+    pub(super) fn new(
+        server: String,
+        kinds: &[Kind],
+        send: impl FnMut(Batch) -> bool + Send + 'static,
+    ) -> Self {
         let inner = Inner {
             send: Box::new(send),
             unlisted: BTreeSet::new(),
             notes: BTreeMap::new(),
-            report: ApiReport::new(server),
+            report: ApiReport::new(server, kinds),
         };
         Self { inner: Mutex::new(inner), room: Arc::new(Semaphore::new(BACKLOG as usize)) }
     }
@@ -130,6 +134,19 @@ impl ChangeSink {
         } else {
             Ok(())
         }
+    }
+
+    /// An agent that was installed without the right to read what decides nothing goes on without it.
+    pub(super) fn refused(&self, kind: Kind) -> Result<(), Closed> {
+        if kind.is_deciding() {
+            return Ok(());
+        }
+        let note = format!(
+            "refuses {}s to the agent: which pods are labelled edgeloop.io/skip is not known; give it the right to list \
+             and watch pods and namespaces, or start it with --skip-labelled-pods=off",
+            kind.label()
+        );
+        self.notes(kind, vec![note])
     }
 
     /// Logs what came in place of what was asked for, once.

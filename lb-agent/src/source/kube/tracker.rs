@@ -200,11 +200,14 @@ impl Tracker {
             (Phase::First, Extent::Complete) => self.changes.push(Change::Synced(kind)),
             (Phase::First, Extent::Uncertain) => {
                 self.extent = Extent::Uncertain;
-                self.changes.extend([Change::Unlisted, Change::Synced(kind)]);
+                if kind.is_deciding() {
+                    self.changes.extend([Change::Unlisted, Change::Synced(kind)]);
+                }
             }
             (Phase::Again | Phase::Following, Extent::Complete) if self.extent == Extent::Uncertain => {
                 self.extent = Extent::Complete;
-                self.changes.push(Change::Complete);
+                // What decides nothing is in sync only now, for the sake of what it does not name.
+                self.changes.push(if kind.is_deciding() { Change::Complete } else { Change::Synced(kind) });
             }
             (Phase::Again | Phase::Following, _) => {}
         }

@@ -29,6 +29,8 @@ const RETURN: Duration = Duration::from_millis(1200);
 
 pub(super) struct Watch {
     pub(super) kind: Kind,
+    /// The Node whose pods are asked for.
+    pub(super) here: Arc<str>,
     pub(super) client: ApiClient,
     pub(super) timing: Timing,
     pub(super) sink: Arc<ChangeSink>,
@@ -47,9 +49,16 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(kind: Kind, client: ApiClient, timing: Timing, sink: Arc<ChangeSink>) -> Self {
+    pub(super) fn new(
+        kind: Kind,
+        here: Arc<str>,
+        client: ApiClient,
+        timing: Timing,
+        sink: Arc<ChangeSink>,
+    ) -> Self {
         Self {
             kind,
+            here,
             client,
             timing,
             sink,
@@ -101,6 +110,9 @@ impl Watch {
             self.sink.warn_of(self.kind, &why);
         }
         self.sink.failed(self.kind, &why, self.tracker.is_synced())?;
+        if fault == Fault::Code(403) {
+            self.sink.refused(self.kind)?;
+        }
         if retry == Retry::AfterWait {
             tokio::time::sleep(self.backoff.after(error)).await;
         }
@@ -154,7 +166,8 @@ impl Watch {
         loop {
             let (client, resource) = (&self.client, self.course.resource);
             let mut page =
-                Page::ask(client, resource, &version_match, continued.as_deref(), patience).await?;
+                Page::ask(client, resource, &self.here, &version_match, continued.as_deref(), patience)
+                    .await?;
             if continued.is_none() {
                 self.begin(since);
                 self.list_begins();
@@ -175,7 +188,7 @@ impl Watch {
         self.wait_for_list().await;
         self.wait_for_watch().await;
         let resource = self.course.resource;
-        let path = query::stream(resource, &VersionMatch::from(since), LONG);
+        let path = query::stream(resource, &self.here, &VersionMatch::from(since), LONG);
         let patience = self.timing.silence / 5;
         let response = self.client.get(&path, query::accept_watch(self.kind), patience).await?;
         self.begin(since);
@@ -215,7 +228,7 @@ impl Watch {
     async fn watch(&mut self, version: &str) -> Result<(), Ended> {
         self.wait_for_watch().await;
         let most = self.timing.watch - jitter(self.timing.watch / 10);
-        let path = query::watch(self.course.resource, version, most);
+        let path = query::watch(self.course.resource, &self.here, version, most);
         // Whatever is asked for, a watch begins at once.
         let patience = self.timing.silence * 2 / 5;
         let response = self.client.get(&path, query::accept_watch(self.kind), patience).await?;
@@ -335,14 +348,5 @@ impl Watch {
     async fn wait_for_watch(&mut self) {
         tokio::time::sleep(self.pace.before_watch(self.now())).await;
         self.pace.watch_begins(self.now());
-    }
-
-    /// Sends on what has gathered, unless it is less than `least`.
-    pub(super) async fn send(&mut self, least: usize) -> Result<(), Closed> {
-        if self.tracker.waiting() < least {
-            return Ok(());
-        }
-        let (changes, problems) = (self.tracker.take_changes(), self.tracker.take_problems());
-        self.sink.changes(self.kind, changes, problems).await
     }
 }

@@ -10,6 +10,7 @@ mod dials;
 mod dirty;
 mod nodes;
 mod ports;
+mod skips;
 mod topologies;
 mod unread;
 

@@ -221,6 +221,27 @@ fn metrics_are_bound_to_the_nodes_address_and_probes_stay_on_loopback() {
     assert!(without.iter().all(|object| object["kind"] != "PodMonitor"));
 }
 
+/// The right to read pods and the use that is made of it come and go together.
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn pods_are_read_only_where_they_can_be_skipped() {
+    for (flags, is_granted) in [(&[][..], true), (&["--set", "skip.enabled=false"], false)] {
+        let objects = rendered("1.36.0", flags).unwrap();
+        let role = object(&objects, "ClusterRole", "edgeloop-agent").unwrap();
+        let rules = role["rules"].as_array().unwrap();
+        let of_pods: Vec<Value> =
+            rules.iter().filter(|rule| words(&rule["resources"]).contains(&"pods")).cloned().collect();
+        let granted =
+            json!({"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["list", "watch"]});
+        assert_eq!(of_pods, if is_granted { vec![granted] } else { vec![] }, "{flags:?}");
+        let pod = agent_pod("1.36.0", flags).unwrap();
+        let agent =
+            containers(&pod["spec"]).into_iter().find(|container| container["name"] == "agent").unwrap();
+        let is_off = words(&agent["args"]).contains(&"--skip-labelled-pods=off");
+        assert_eq!(is_off, !is_granted, "{flags:?}");
+    }
+}
+
 /// An agent that is added by hand, such as `helm template | kubectl apply`, must not run hooks.
 #[test]
 #[ignore = "needs the programs of a control plane"]

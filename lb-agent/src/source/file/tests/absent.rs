@@ -55,7 +55,7 @@ fn a_folder_without_any_manifest_takes_nothing_back() {
 fn a_folder_that_is_empty_at_the_start_is_not_known_to_define_nothing() {
     let mut site = Site::new();
     let first = site.follow();
-    assert_eq!(words(&first.changes), "incomplete Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "incomplete Service EndpointSlice Node Pod Namespace");
     assert_eq!((first.report.unknown_files(), first.report.problems().len()), (vec![&*site.path("conf")], 1));
     site.write("conf/none.yaml", "# nothing\n");
     let batch = site.next();

@@ -311,8 +311,8 @@ fn what_is_left_out_and_notes_name_their_file() {
     let mut folder = folder();
     let odd =
         "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: ten, ports: [{port: 80}]}\n";
-    let pod = "---\napiVersion: v1\nkind: Pod\n";
-    folder.take(vec![text("s.yaml", &format!("{odd}{pod}"))]);
+    let other = "---\napiVersion: v1\nkind: ConfigMap\n";
+    folder.take(vec![text("s.yaml", &format!("{odd}{other}"))]);
     let report = folder.report();
     let left_out: Vec<String> = report.left_out().iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -322,5 +322,5 @@ fn what_is_left_out_and_notes_name_their_file() {
         ]
     );
     let notes: Vec<String> = report.notes().iter().map(ToString::to_string).collect();
-    assert_eq!(notes, ["conf/s.yaml: Pod of v1 is not read here: 1 skipped"]);
+    assert_eq!(notes, ["conf/s.yaml: ConfigMap of v1 is not read here: 1 skipped"]);
 }

@@ -17,7 +17,7 @@ fn the_first_batch_tells_everything_and_then_that_it_was_all() {
     site.write("conf/a.yaml", &service("a", "10.0.0.1"));
     site.write("conf/b.yml", &service("b", "10.0.0.2"));
     let first = site.follow();
-    assert_eq!(words(&first.changes), "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node Pod Namespace");
     assert!(first.report.unknown == 0);
 }
 
@@ -80,7 +80,7 @@ fn a_file_that_is_being_written_at_the_start_is_waited_for() {
     writer.write_all(service("a", "10.0.0.1").as_bytes()).unwrap();
 
     let first = site.follow();
-    assert_eq!(words(&first.changes), "incomplete Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "incomplete Service EndpointSlice Node Pod Namespace");
     assert_eq!(problems(&first), ["is still being written"]);
     assert_eq!(first.report.unknown_files(), [site.path("conf/s.yaml")]);
 
@@ -136,7 +136,7 @@ fn what_is_not_text_or_not_a_file_is_a_problem_of_that_file_alone() {
     site.link("nowhere", "conf/c.yaml");
     site.link("/dev/zero", "conf/d.yaml");
     let first = site.follow();
-    assert_eq!(words(&first.changes), "incomplete +a=10.0.0.1 Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "incomplete +a=10.0.0.1 Service EndpointSlice Node Pod Namespace");
     assert_eq!(
         problems(&first),
         [
@@ -153,7 +153,7 @@ fn a_folder_that_cannot_be_watched_is_looked_through_every_second() {
     let mut site = Site::new();
     site.write("conf/a.yaml", &service("a", "10.0.0.1"));
     let first = site.follow_with(|_, _| Err(notify::Error::generic("no inotify")));
-    assert_eq!(words(&first.changes), "+a=10.0.0.1 Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "+a=10.0.0.1 Service EndpointSlice Node Pod Namespace");
     assert_eq!(problems(&first), ["could not be watched, only read every second: no inotify"]);
     assert_eq!(first.report.unknown, 0);
     for number in 2..4 {
@@ -176,7 +176,7 @@ fn a_file_that_is_too_large_is_not_read_and_the_limit_is_named() {
     large.set_len((64 << 20) + 1).unwrap();
     drop(large);
     let first = site.follow();
-    assert_eq!(words(&first.changes), "incomplete +a=10.0.0.1 Service EndpointSlice Node");
+    assert_eq!(words(&first.changes), "incomplete +a=10.0.0.1 Service EndpointSlice Node Pod Namespace");
     assert_eq!(problems(&first), ["has 65 MiB, and 64 MiB are the most that is read"]);
 }
 
@@ -189,7 +189,10 @@ fn a_config_map_volume_is_followed_through_its_swap() {
     site.link("..1", "conf/..data");
     site.link("..data/a.yaml", "conf/a.yaml");
     site.link("..data/b.yaml", "conf/b.yaml");
-    assert_eq!(words(&site.follow().changes), "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node");
+    assert_eq!(
+        words(&site.follow().changes),
+        "+a=10.0.0.1 +b=10.0.0.2 Service EndpointSlice Node Pod Namespace"
+    );
 
     fs::create_dir(site.path("conf/..2")).unwrap();
     site.write("conf/..2/a.yaml", &service("a", "10.0.0.11"));
@@ -234,7 +237,10 @@ fn a_folder_that_is_a_link_is_followed_when_it_is_swapped() {
     }
     site.write("one/b.yaml", &service("b", "10.0.0.9"));
     site.link("one", "conf");
-    assert_eq!(words(&site.follow().changes), "+a=10.0.0.1 +b=10.0.0.9 Service EndpointSlice Node");
+    assert_eq!(
+        words(&site.follow().changes),
+        "+a=10.0.0.1 +b=10.0.0.9 Service EndpointSlice Node Pod Namespace"
+    );
 
     site.swap("two", "conf");
     site.expect("+a=10.0.0.2 -b");

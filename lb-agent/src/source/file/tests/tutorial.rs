@@ -30,6 +30,7 @@ fn line(object: &Object) -> String {
             assert!(!node.labels.contains_key("apps.openyurt.io/nodepool"));
             format!("{} in {}", node.name, pool.unwrap_or("no pool"))
         }
+        Object::Pod(_) | Object::Namespace(_) => panic!("{object:?}"),
     }
 }
 

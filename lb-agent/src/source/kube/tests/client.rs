@@ -1,6 +1,8 @@
 //! A source that follows the small API server, and what it sent.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -9,6 +11,15 @@ use crate::api::{ApiClient, KubeConfig};
 use crate::model::{ApiReport, Change, Kind, KindState, Object, SourceReport, SourceState};
 use crate::source::Batch;
 use crate::source::kube::{Follower, Timing, follow};
+
+/// Longer than any test waits, so that nothing ends by itself.
+const PATIENT: Timing = Timing {
+    watch: Duration::from_secs(40),
+    silence: Duration::from_secs(40),
+    uncertain: Duration::from_secs(60),
+    doubt: Duration::from_secs(300),
+    sound: Duration::from_secs(10),
+};
 
 /// A source that follows the server.
 pub(super) struct Client {
@@ -29,18 +40,22 @@ impl Client {
     }
 
     pub(super) async fn with(address: &str, timing: Timing) -> Self {
-        Self::start(config(address), timing).await
+        Self::start(config(address), timing, None).await
     }
 
     pub(super) async fn of(config: KubeConfig) -> Self {
-        // Longer than any test waits, so that nothing ends by itself.
-        Self::start(config, Timing { watch: 2 * PATIENCE, silence: 2 * PATIENCE, ..Timing::default() }).await
+        Self::start(config, PATIENT, None).await
     }
 
-    async fn start(config: KubeConfig, timing: Timing) -> Self {
+    /// The same, with the pods of this Node.
+    pub(super) async fn with_pods_of(node: &str, server: &Server) -> Self {
+        Self::start(server.config(), PATIENT, Some(node.into())).await
+    }
+
+    async fn start(config: KubeConfig, timing: Timing, pods_of: Option<Arc<str>>) -> Self {
         let (send, batches) = unbounded_channel();
         let api = ApiClient::new(config, None).await.unwrap();
-        let follower = follow(&api, timing, move |batch| send.send(batch).is_ok());
+        let follower = follow(&api, timing, pods_of, move |batch| send.send(batch).is_ok());
         Self { batches, _follower: follower, report: ApiReport::default(), waiting: VecDeque::new() }
     }
 
@@ -102,7 +117,7 @@ fn words(change: &Change, wanted: Kind) -> Option<String> {
         Change::Delete(key) => (key.kind, format!("-{}", key.name.name)),
         Change::Unread(unread) => (unread.key().kind, format!("?{}", unread.key().name.name)),
         Change::Endpoints(_) | Change::NoEndpoints(_) | Change::Incomplete => return None,
-        // Of one kind alone in these tests.
+        // Of deciding kinds alone, and of one in these tests.
         Change::Unlisted => (Kind::Service, "unlisted".to_owned()),
         Change::Complete => (Kind::Service, "complete".to_owned()),
         Change::Synced(kind) => (*kind, "synced".to_owned()),

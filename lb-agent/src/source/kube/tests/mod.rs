@@ -13,5 +13,6 @@ mod rights;
 mod same;
 mod secrets;
 mod shown;
+mod skips;
 mod thousand;
 mod world;

@@ -44,7 +44,7 @@ impl Agent {
     async fn start(server: &Server) -> Self {
         let (send, batches) = unbounded_channel();
         let client = ApiClient::new(server.config(), None).await.unwrap();
-        let follower = follow(&client, TIMING, move |batch| send.send(batch).is_ok());
+        let follower = follow(&client, TIMING, None, move |batch| send.send(batch).is_ok());
         Self { store: Store::new("n", Rules::default()), batches, _follower: follower, in_sync: false }
     }
 

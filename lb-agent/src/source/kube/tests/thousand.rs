@@ -109,7 +109,7 @@ async fn start(address: &str, agents: usize) -> Vec<Follower> {
     let mut followers = Vec::new();
     for number in 0..agents {
         let client = ApiClient::new(config(&format!("{address}/agent-{number}")), None).await.unwrap();
-        followers.push(follow(&client, Timing::default(), |_batch| true));
+        followers.push(follow(&client, Timing::default(), None, |_batch| true));
     }
     followers
 }

@@ -152,8 +152,9 @@ impl Agent {
         let server = Some(format!("{server}/agents/{number}"));
         let client = ApiClient::new(KubeConfig { credentials: Credentials::Ambient, server }, None).await?;
         let (send, states) = unbounded_channel();
-        let follower =
-            follow(&client, Timing::default(), move |batch| send.send(is_in_sync(&batch.report)).is_ok());
+        let follower = follow(&client, Timing::default(), None, move |batch| {
+            send.send(is_in_sync(&batch.report)).is_ok()
+        });
         Ok(Self { states, last: false, _follower: follower })
     }
 
