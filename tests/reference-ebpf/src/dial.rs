@@ -1,4 +1,4 @@
-//! What both shapes have in common with ours: the key, the counters, the choice, the rewrite.
+//! What all shapes have in common with ours: the key, the counters, the choice, the rewrite.
 
 use aya_ebpf::bindings::bpf_sock_addr;
 use aya_ebpf::helpers::bpf_get_prandom_u32;
@@ -12,7 +12,9 @@ use crate::maps;
 pub(crate) const PROCEED: i32 = 1;
 const FAIL: i32 = 0;
 const IPPROTO_TCP: u8 = 6;
+const IPPROTO_UDP: u8 = 17;
 const SOCK_STREAM: u32 = 1;
+const SOCK_DGRAM: u32 = 2;
 
 /// The call in hand.
 #[expect(
@@ -32,12 +34,31 @@ pub(crate) fn frontend(dialled: &bpf_sock_addr) -> Result<Frontend4, Outcome> {
     if dialled.protocol != u32::from(IPPROTO_TCP) || dialled.type_ != SOCK_STREAM {
         return Err(Outcome::NotOurProtocol);
     }
-    Ok(Frontend4 {
+    Ok(key(dialled, IPPROTO_TCP))
+}
+
+/// The same for UDP.
+#[inline(always)]
+pub(crate) fn datagram(dialled: &bpf_sock_addr) -> Result<Frontend4, Outcome> {
+    let (protocol, kind) = (&raw const dialled.protocol, &raw const dialled.type_);
+    // SAFETY: both are fields of the context. One by one: the kernel takes no read of both at once.
+    let protocol = unsafe { protocol.read_volatile() };
+    // SAFETY: as above.
+    let kind = unsafe { kind.read_volatile() };
+    if protocol != u32::from(IPPROTO_UDP) || kind != SOCK_DGRAM {
+        return Err(Outcome::NotOurProtocol);
+    }
+    Ok(key(dialled, IPPROTO_UDP))
+}
+
+#[inline(always)]
+fn key(dialled: &bpf_sock_addr, protocol: u8) -> Frontend4 {
+    Frontend4 {
         address: dialled.user_ip4.to_ne_bytes(),
         port: (dialled.user_port as u16).to_ne_bytes(),
-        protocol: IPPROTO_TCP,
+        protocol,
         zero: 0,
-    })
+    }
 }
 
 /// A number below `count`, uniform.
@@ -57,8 +78,16 @@ pub(crate) fn rewrite(dialled: &mut bpf_sock_addr, backend: &Backend4) {
     dialled.user_port = u32::from(u16::from_ne_bytes(backend.port));
 }
 
+/// Shows the Service as the other end.
 #[inline(always)]
-pub(crate) fn end(outcome: Outcome) -> i32 {
+pub(crate) fn show(dialled: &mut bpf_sock_addr, service: &Frontend4) {
+    dialled.user_ip4 = u32::from_ne_bytes(service.address);
+    dialled.user_port = u32::from(u16::from_ne_bytes(service.port));
+}
+
+#[inline(always)]
+pub(crate) fn end(outcome: Result<Outcome, Outcome>) -> i32 {
+    let outcome = outcome.unwrap_or_else(|way_out| way_out);
     maps::count(outcome as u32);
     match outcome.verdict() {
         Verdict::Allow => PROCEED,

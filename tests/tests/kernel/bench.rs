@@ -42,10 +42,10 @@ fn the_bench_of_an_outage_counts_what_is_asked_after_it() {
 
 #[test]
 #[ignore = "needs root"]
-fn the_bench_of_connect_measures_beside_both_references_and_the_previous_version_where_there_is_one() {
+fn the_bench_of_connect_measures_beside_all_references_and_the_previous_version_where_there_is_one() {
     let _alone = alone();
     let goals = goals("connect").unwrap();
-    for reference in ["R1", "R2"] {
+    for reference in ["R1", "R2", "R3"] {
         assert!(goals.iter().any(|goal| goal.contains(reference)), "{reference}: {goals:?}");
     }
     let has_previous = goals.iter().any(|goal| goal.contains("the previous version"));

@@ -8,11 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aya::programs::{ProgramFd, ProgramInfo, loaded_programs};
 use edgeloop_tests::{Child, Pod, Site, builds, checkout};
+use lb_common::hook::Hook;
 use lb_common::outcome::Outcome;
 
-use super::dials::Target;
+use super::calls::{Call, Population};
+use super::datagrams::SOCKETS;
+use super::dials::{BACKEND_NETWORK, Target};
 use super::limited::as_in_a_pod;
-use super::ours::{self, Ours};
+use super::ours::{self, Ours, Programs};
 use super::previous::{self, Previous};
 use super::reference::{self, Reference};
 use super::{BACKENDS, Scenario, fdinfo};
@@ -29,17 +32,20 @@ pub(crate) enum Shape {
     Previous,
     ThreeHashes,
     Trie,
+    /// For UDP.
+    Remembering,
 }
 
-pub(crate) const SHAPES: [Shape; 6] =
-    [Shape::Empty, Shape::Ours, Shape::InPod, Shape::Previous, Shape::ThreeHashes, Shape::Trie];
-
 /// Those that can be measured here: the previous version where this clone's history has it.
-pub(crate) fn shapes() -> Vec<Shape> {
-    SHAPES.into_iter().filter(|shape| *shape != Shape::Previous || builds::has_previous()).collect()
+pub(crate) fn shapes(population: Population) -> Vec<Shape> {
+    let all = population.shapes().iter().copied();
+    all.filter(|shape| *shape != Shape::Previous || builds::has_previous()).collect()
 }
 
 impl Shape {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::Remembering as usize + 1;
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -48,6 +54,7 @@ impl Shape {
             Self::Previous => "previous",
             Self::ThreeHashes => "R1",
             Self::Trie => "R2",
+            Self::Remembering => "R3",
         }
     }
 }
@@ -61,10 +68,14 @@ enum Attached {
 pub(crate) struct Contender {
     name: String,
     shape: Shape,
+    population: Population,
     services: u32,
     attached: Attached,
-    program: ProgramFd,
+    programs: Vec<(Hook, ProgramFd)>,
+    /// Without a way out.
     pod: Pod,
+    /// Where all backends are.
+    within: Pod,
     dialled: Cell<Dialled>,
 }
 
@@ -73,31 +84,45 @@ pub(crate) struct Contender {
 struct Dialled {
     services: u64,
     others: u64,
+    shown: u64,
 }
 
 impl Contender {
     /// `copy` tells apart those that are the same but for where they come to lie in memory.
-    pub(crate) fn new(site: &Site, shape: Shape, services: u32, copy: usize) -> Result<Self> {
-        let name = format!("{}-{services}-{copy}", shape.name().replace(' ', "-"));
+    pub(crate) fn new(
+        site: &Site,
+        shape: Shape,
+        population: Population,
+        services: u32,
+        copy: usize,
+    ) -> Result<Self> {
+        let name = format!("{}-{}-{services}-{copy}", shape.name().replace(' ', "-"), population.name());
         let node = site.node(&name)?;
         let pod = node.pod(&name, "10.244.0.2")?;
-        let reference = |program| reference::set_up(&reference_object()?, program, &node, services, BACKENDS);
+        let within = node.pod(&format!("{name}-within"), "10.244.0.3")?;
+        within.own_network(BACKEND_NETWORK)?;
         let attached = match shape {
-            Shape::Empty => Attached::Reference(reference("empty")?),
-            Shape::ThreeHashes => Attached::Reference(reference("three_hashes")?),
-            Shape::Trie => Attached::Reference(reference("trie")?),
-            Shape::Ours => Attached::Ours(Box::new(ours::set_up(&node, services, BACKENDS)?)),
+            Shape::Empty | Shape::ThreeHashes | Shape::Trie | Shape::Remembering => {
+                let object = reference_object()?;
+                let set = reference::set_up(&object, shape, population, &node, services, BACKENDS)?;
+                Attached::Reference(set)
+            }
+            Shape::Ours => Attached::Ours(Box::new(ours::set_up(&node, population, services, BACKENDS)?)),
             Shape::InPod => {
-                Attached::Ours(Box::new(as_in_a_pod(|| ours::set_up(&node, services, BACKENDS))?))
+                Attached::Ours(Box::new(as_in_a_pod(|| ours::set_up(&node, population, services, BACKENDS))?))
             }
             Shape::Previous => Attached::Previous(previous::set_up(&node, services, BACKENDS)?),
         };
-        let program = match &attached {
-            Attached::Ours(ours) => program(ours.program_id)?,
-            Attached::Previous(previous) => program(previous.program_id)?,
-            Attached::Reference(reference) => reference.program.try_clone()?,
+        let programs = match &attached {
+            Attached::Ours(ours) => programs(&ours.programs)?,
+            Attached::Previous(previous) => programs(&previous.programs)?,
+            Attached::Reference(reference) => {
+                let copy = |(hook, program): &(Hook, ProgramFd)| Ok((*hook, program.try_clone()?));
+                reference.programs.iter().map(copy).collect::<Result<_>>()?
+            }
         };
-        Ok(Self { name, shape, services, attached, program, pod, dialled: Cell::default() })
+        let dialled = Cell::default();
+        Ok(Self { name, shape, population, services, attached, programs, pod, within, dialled })
     }
 
     pub(crate) const fn shape(&self) -> Shape {
@@ -106,43 +131,65 @@ impl Contender {
 
     /// An empty program is the same over whatever maps.
     pub(crate) fn serves(&self, shape: Shape, scenario: Scenario) -> bool {
-        self.shape == shape && (shape == Shape::Empty || self.services == scenario.services)
+        let is_its = self.services == scenario.services && self.population == scenario.call.population();
+        self.shape == shape && (shape == Shape::Empty || is_its)
     }
 
-    /// Instructions of its programs at connect4 and connect6 as the kernel runs them, if it is one of ours.
-    pub(crate) fn instructions(&self) -> Result<Option<[u32; 2]>> {
-        let ids = match &self.attached {
-            Attached::Ours(ours) => [ours.program_id, ours.program6_id],
-            Attached::Previous(previous) => [previous.program_id, previous.program6_id],
+    /// Instructions of its programs as the kernel runs them, if it is one of ours.
+    pub(crate) fn instructions(&self) -> Result<Option<Vec<(String, u32)>>> {
+        let programs = match &self.attached {
+            Attached::Ours(ours) => &ours.programs,
+            Attached::Previous(previous) => &previous.programs,
             Attached::Reference(_) => return Ok(None),
         };
-        let [connect4, connect6] = ids.map(instructions);
-        Ok(Some([connect4?, connect6?]))
+        let of = programs.iter().map(|(hook, id)| Ok((hook.clone(), instructions(*id)?)));
+        of.collect::<Result<_>>().map(Some)
     }
 
-    /// Nanoseconds a run, over so many connections from one client.
+    /// Nanoseconds a run, over so many calls from one client.
     pub(crate) fn measure(&self, scenario: Scenario, dials: u32, seed: u64) -> Result<f64> {
+        let Scenario { call, target, services } = scenario;
         let own = env::current_exe().context("could not find where this program lies")?;
-        let mut command = self.pod.command(own);
-        command.args(["dial", &format!("--target={}", scenario.target.name())]);
-        command.args([format!("--services={}", scenario.services), format!("--count={dials}")]);
-        command.arg(format!("--seed={seed}"));
+        let pod = if call == Call::Recvfrom { &self.within } else { &self.pod };
+        let mut command = pod.command(own);
+        command.args(["dial", &format!("--call={}", call.argument())]);
+        command.args([format!("--target={}", target.name()), format!("--services={services}")]);
+        command.args([format!("--count={dials}"), format!("--seed={seed}")]);
+        if self.shape == Shape::Empty {
+            command.arg("--direct");
+        }
 
-        let before = fdinfo::runs(&self.program)?;
+        let mut programs = self.programs.iter();
+        let program = programs.find(|(hook, _)| *hook == call.hook());
+        let (_, program) = program.with_context(|| format!("{} has no program for this", self.name))?;
+        let before = fdinfo::runs(program)?;
         let mut client = Child::spawn("a client", &mut command)?;
         let status = client.wait(PATIENCE)?.with_context(|| format!("a client takes over {PATIENCE:?}"))?;
         ensure!(status.success(), "a client failed ({status}); what it said stands above");
-        let after = fdinfo::runs(&self.program)?;
+        let after = fdinfo::runs(program)?;
 
         let times = after.times - before.times;
-        ensure!(times == u64::from(dials), "{dials} connections, but the program ran {times} times");
+        let due = u64::from(if call == Call::Recvfrom { dials + SOCKETS } else { dials });
+        ensure!(times == due, "{due} calls, but the program ran {times} times");
+        self.add(call, target, dials.into());
+        Ok((after.nanoseconds - before.nanoseconds) as f64 / times as f64)
+    }
+
+    fn add(&self, call: Call, target: Target, dials: u64) {
         let mut dialled = self.dialled.get();
-        match scenario.target {
-            Target::Service => dialled.services += times,
-            Target::Unused | Target::Elsewhere => dialled.others += times,
+        match (call, target) {
+            (Call::Recvfrom, _) => {
+                // Each socket has sent once; the replies go to what is no Service.
+                dialled.services += u64::from(SOCKETS);
+                dialled.others += dials;
+                dialled.shown += dials;
+            }
+            (Call::Connect | Call::UdpConnect | Call::Sendto, Target::Service) => dialled.services += dials,
+            (Call::Connect | Call::UdpConnect | Call::Sendto, Target::Unused | Target::Elsewhere) => {
+                dialled.others += dials;
+            }
         }
         self.dialled.set(dialled);
-        Ok((after.nanoseconds - before.nanoseconds) as f64 / times as f64)
     }
 
     /// Whether every connection ended as it had to: fast and wrong counts for nothing.
@@ -152,7 +199,10 @@ impl Contender {
             Attached::Previous(previous) => previous.counted(outcome),
             Attached::Reference(reference) => reference.counted(outcome),
         };
-        let said = Dialled { services: counted(Outcome::Forwarded)?, others: counted(Outcome::NotAService)? };
+        // A version without UDP shows nothing.
+        let shown = if self.population == Population::Udp { counted(Outcome::ShownAsDialled)? } else { 0 };
+        let (services, others) = (counted(Outcome::Forwarded)?, counted(Outcome::NotAService)?);
+        let said = Dialled { services, others, shown };
         let dialled = self.dialled.get();
         let name = &self.name;
         ensure!(
@@ -168,8 +218,12 @@ fn reference_object() -> Result<PathBuf> {
     Ok(checkout::folder()?.join("lb-ebpf/target/reference.o"))
 }
 
-fn program(id: u32) -> Result<ProgramFd> {
-    Ok(info(id)?.fd()?)
+fn programs(ids: &Programs) -> Result<Vec<(Hook, ProgramFd)>> {
+    let known = ids.iter().filter_map(|(name, id)| {
+        let hook = Hook::ALL.into_iter().find(|hook| hook.name() == name)?;
+        Some(info(*id).and_then(|info| Ok((hook, info.fd()?))))
+    });
+    known.collect()
 }
 
 fn instructions(id: u32) -> Result<u32> {

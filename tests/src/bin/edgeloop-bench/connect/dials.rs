@@ -9,6 +9,9 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, connect, socket};
 use nix::unistd::Pid;
 
+use super::calls::Call;
+use super::datagrams::{self, Dialled};
+
 /// kubeadm's service range, 10.96.0.0/12.
 const RANGE: u32 = 0x0a60_0000;
 const RANGE_BITS: u32 = 20;
@@ -16,10 +19,14 @@ const SERVICE_PORT: u16 = 80;
 /// 100.64.0.0/10 and 172.16.0.0/12. No pod of the bench has a route to any of these.
 const BACKENDS: u32 = 0x6440_0000;
 const ELSEWHERE: u32 = 0xac10_0000;
-const BACKEND_PORT: u16 = 8080;
+pub(super) const BACKEND_PORT: u16 = 8080;
+/// As a route.
+pub(super) const BACKEND_NETWORK: &str = "100.64.0.0/10";
 
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct Arguments {
+    #[arg(long, value_enum)]
+    pub(crate) call: Call,
     #[arg(long, value_enum)]
     pub(crate) target: Target,
     /// How many services there are.
@@ -29,6 +36,9 @@ pub(crate) struct Arguments {
     pub(crate) count: u32,
     #[arg(long)]
     pub(crate) seed: u64,
+    /// Dial backends themselves.
+    #[arg(long)]
+    pub(crate) direct: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -65,21 +75,26 @@ pub(crate) fn backend(index: u32, slot: u32, each: u32) -> SocketAddrV4 {
 ///
 /// Every dial is a new socket, as clients do it, and fails at once for lack of a route.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { target, services, count, seed } = *arguments;
+    let Arguments { call, target, services, count, seed, direct } = *arguments;
     stay_on_one_cpu()?;
     run_before_others();
     let mut random = Random(seed | 1);
-    for _ in 0..count {
-        let to = match target {
-            Target::Service => service(random.below(services)),
-            Target::Unused => service(services + random.below((1 << RANGE_BITS) - services)),
-            Target::Elsewhere => {
-                SocketAddrV4::new(Ipv4Addr::from(ELSEWHERE | random.below(1 << RANGE_BITS)), SERVICE_PORT)
-            }
-        };
-        dial(to)?;
+    let mut next = || match target {
+        Target::Service => service(random.below(services)),
+        Target::Unused => service(services + random.below((1 << RANGE_BITS) - services)),
+        Target::Elsewhere => {
+            SocketAddrV4::new(Ipv4Addr::from(ELSEWHERE | random.below(1 << RANGE_BITS)), SERVICE_PORT)
+        }
+    };
+    match call {
+        Call::Connect => (0..count).try_for_each(|_| dial(next())),
+        Call::UdpConnect => datagrams::connect_each(count, next),
+        Call::Sendto => datagrams::send_to_each(count, next),
+        Call::Recvfrom => datagrams::receive(count, direct, || {
+            let index = random.below(services);
+            Dialled { service: service(index), backend: backend(index, 0, super::BACKENDS) }
+        }),
     }
-    Ok(())
 }
 
 fn dial(to: SocketAddrV4) -> Result<()> {

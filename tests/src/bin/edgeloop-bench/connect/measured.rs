@@ -3,13 +3,14 @@
 use crate::goals::Goal;
 
 use super::Scenario;
-use super::contender::{SHAPES, Shape};
+use super::calls::Call;
+use super::contender::Shape;
 use super::dials::Target;
 
 /// Nanoseconds a run of one scenario, round by round.
 pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
-    rounds: [Vec<f64>; SHAPES.len()],
+    rounds: [Vec<f64>; Shape::COUNT],
 }
 
 impl Measured {
@@ -51,12 +52,17 @@ impl Measured {
     }
 
     pub(crate) fn name(&self) -> String {
-        let services = thousands(self.scenario.services.into());
-        match self.scenario.target {
-            Target::Service => format!("hit, {services}"),
-            Target::Unused => format!("miss inside of the service range, {services}"),
-            Target::Elsewhere => format!("miss elsewhere, {services}"),
-        }
+        let Scenario { call, target, services } = self.scenario;
+        let services = thousands(services.into());
+        let what = match (call, target) {
+            (Call::Connect, Target::Service) => "hit",
+            (Call::Connect, Target::Unused) => "miss inside of the service range",
+            (Call::Connect, Target::Elsewhere) => "miss elsewhere",
+            (Call::UdpConnect, _) => "UDP connect",
+            (Call::Sendto, _) => "sendto on a kept socket",
+            (Call::Recvfrom, _) => "recvfrom",
+        };
+        format!("{what}, {services}")
     }
 
     pub(crate) fn goals(&self) -> Vec<Goal> {
@@ -65,13 +71,18 @@ impl Measured {
             Goal::at_most(limit, format!("{name}: net, against {}", shape.name()), self.net_to(shape))
         };
         let hit = |limit| vec![against(limit, Shape::ThreeHashes), against(limit, Shape::Trie)];
-        let mut goals = match (self.scenario.target, self.scenario.services) {
-            (Target::Service, 1) => hit(0.2),
-            (Target::Service, 10_000) => hit(0.25),
-            (Target::Service, 50_000) => hit(0.3),
-            (Target::Service, _) => Vec::new(),
-            (Target::Unused, _) => vec![against(0.4, Shape::Trie)],
-            (Target::Elsewhere, _) => vec![against(1.0, Shape::Trie)],
+        let Scenario { call, target, services } = self.scenario;
+        let mut goals = match (call, target, services) {
+            (Call::Connect, Target::Service, 1) => hit(0.2),
+            (Call::Connect, Target::Service, 10_000) => hit(0.25),
+            (Call::Connect, Target::Service, 50_000) => hit(0.3),
+            (Call::Connect, Target::Service, _) => Vec::new(),
+            (Call::Connect, Target::Unused, _) => vec![against(0.4, Shape::Trie)],
+            (Call::Connect, Target::Elsewhere, _) => vec![against(1.0, Shape::Trie)],
+            (Call::UdpConnect, _, 1) => vec![against(0.75, Shape::Remembering)],
+            (Call::UdpConnect, _, _) => vec![against(0.5, Shape::Remembering)],
+            (Call::Sendto, _, _) => vec![against(0.2, Shape::Remembering)],
+            (Call::Recvfrom, _, _) => vec![against(0.8, Shape::Remembering)],
         };
         if !self.rounds(Shape::Previous).is_empty() {
             let name = format!("{name}: net, against the previous version");
@@ -120,7 +131,8 @@ mod tests {
     #[test]
     fn a_version_that_is_slower_in_one_round_of_four_is_not_called_slower() {
         let measured = |ours: [f64; 5]| {
-            let mut measured = Measured::new(Scenario { target: Target::Service, services: 1_000 });
+            let mut measured =
+                Measured::new(Scenario { call: Call::Connect, target: Target::Service, services: 1_000 });
             for nanoseconds in ours {
                 measured.add(Shape::Empty, 60.0);
                 measured.add(Shape::Previous, 160.0);

@@ -1,6 +1,8 @@
-//! `bench connect`: nanoseconds that a connect(2) spends in our program, against other designs.
+//! `bench connect`: nanoseconds that a call spends in our program, against other designs.
 
+mod calls;
 mod contender;
+mod datagrams;
 pub(crate) mod dials;
 mod fdinfo;
 mod limited;
@@ -16,6 +18,7 @@ use aya::sys::{Stats, enable_stats};
 use edgeloop_tests::Site;
 
 use crate::Output;
+use calls::{Call, Population};
 use contender::{Contender, Shape, shapes};
 use dials::Target;
 use measured::Measured;
@@ -27,16 +30,17 @@ const COPIES: usize = 4;
 /// Backends of every service that is dialled.
 const BACKENDS: u32 = 4;
 
-/// What is dialled, and among how many services.
+/// Which call is made, to what, and among how many services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scenario {
+    pub(crate) call: Call,
     pub(crate) target: Target,
     pub(crate) services: u32,
 }
 
 struct Plan {
     rounds: usize,
-    /// Connections in each round, for each shape.
+    /// Calls in each round, for each shape.
     dials: u32,
     scenarios: Vec<Scenario>,
     /// Services, and endpoints of each, whose maps are weighed.
@@ -45,15 +49,15 @@ struct Plan {
 
 pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
     let plan = plan(quick);
-    let shapes = shapes();
     let site = Site::new()?;
-    let contenders = contenders(&site, &plan, &shapes)?;
+    let contenders = contenders(&site, &plan)?;
     let _counting = enable_stats(Stats::RunTime).context("the kernel does not count the time of programs")?;
 
     let mut measured: Vec<Measured> = plan.scenarios.iter().copied().map(Measured::new).collect();
     for round in 0..plan.rounds {
         eprintln!("round {} of {}", round + 1, plan.rounds);
         for measured in &mut measured {
+            let shapes = shapes(measured.scenario.call.population());
             // Another one goes first each time.
             for turn in 0..shapes.len() {
                 let shape = shapes[(turn + round) % shapes.len()];
@@ -74,16 +78,15 @@ pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
     let memory = plan.weights.iter().map(|(services, each)| memory::weigh(&site, *services, *each));
     let memory = memory.collect::<Result<_>>()?;
     let measured = Rounds { rounds: plan.rounds, dials: plan.dials, measured };
-    Report::new(&shapes, &measured, instructions, memory).print(output)
+    Report::new(&measured, instructions, memory).print(output)
 }
 
 /// Of each version of ours.
 fn instructions(contenders: &[Contender]) -> Result<Vec<Instructions>> {
     let mut found: Vec<Instructions> = Vec::new();
     for contender in contenders {
-        if let Some([connect4, connect6]) = contender.instructions()? {
-            let shape = contender.shape();
-            let instructions = Instructions { shape: shape.name(), connect4, connect6 };
+        if let Some(hooks) = contender.instructions()? {
+            let instructions = Instructions { shape: contender.shape().name(), hooks };
             if !found.contains(&instructions) {
                 found.push(instructions);
             }
@@ -95,25 +98,31 @@ fn instructions(contenders: &[Contender]) -> Result<Vec<Instructions>> {
 fn plan(quick: bool) -> Plan {
     let sizes: &[u32] = if quick { &[1, 1_000] } else { &[1, 1_000, 10_000, 50_000] };
     let missed = if quick { 1_000 } else { 10_000 };
-    let mut scenarios: Vec<Scenario> =
-        sizes.iter().map(|services| Scenario { target: Target::Service, services: *services }).collect();
+    let hit = |call| move |services: &u32| Scenario { call, target: Target::Service, services: *services };
+    let mut scenarios: Vec<Scenario> = sizes.iter().map(hit(Call::Connect)).collect();
     let misses = [Target::Unused, Target::Elsewhere];
-    scenarios.extend(misses.map(|target| Scenario { target, services: missed }));
+    scenarios.extend(misses.map(|target| Scenario { call: Call::Connect, target, services: missed }));
+    for call in [Call::UdpConnect, Call::Sendto, Call::Recvfrom] {
+        scenarios.extend([1, missed].iter().map(hit(call)));
+    }
     let weights = if quick { vec![(100, 10)] } else { vec![(100, 10), (10_000, 10)] };
     let (rounds, dials) = if quick { (3, 10_000) } else { (12, 20_000) };
     Plan { rounds, dials, scenarios, weights }
 }
 
 /// Everything is made before anything is measured, so that rounds can be interleaved.
-fn contenders(site: &Site, plan: &Plan, shapes: &[Shape]) -> Result<Vec<Contender>> {
-    let mut sizes: Vec<u32> = plan.scenarios.iter().map(|scenario| scenario.services).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let mut contenders = vec![Contender::new(site, Shape::Empty, 0, 0)?];
-    for services in sizes {
-        for shape in shapes.iter().filter(|shape| **shape != Shape::Empty) {
-            for copy in 0..copies(*shape, services, plan.rounds) {
-                contenders.push(Contender::new(site, *shape, services, copy)?);
+fn contenders(site: &Site, plan: &Plan) -> Result<Vec<Contender>> {
+    let mut contenders = vec![Contender::new(site, Shape::Empty, Population::Tcp, 0, 0)?];
+    for population in Population::ALL {
+        let scenarios = plan.scenarios.iter().filter(|scenario| scenario.call.population() == population);
+        let mut sizes: Vec<u32> = scenarios.map(|scenario| scenario.services).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        for services in sizes {
+            for shape in shapes(population).into_iter().filter(|shape| *shape != Shape::Empty) {
+                for copy in 0..copies(shape, services, plan.rounds) {
+                    contenders.push(Contender::new(site, shape, population, services, copy)?);
+                }
             }
         }
     }
@@ -127,6 +136,6 @@ fn copies(shape: Shape, services: u32, rounds: usize) -> usize {
         Shape::Ours | Shape::InPod | Shape::Previous => {
             ((40_000 / services) as usize).clamp(1, COPIES).min(rounds)
         }
-        Shape::Empty | Shape::ThreeHashes | Shape::Trie => 1,
+        Shape::Empty | Shape::ThreeHashes | Shape::Trie | Shape::Remembering => 1,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use aya::maps::MapData;
 use edgeloop_tests::Node;
 use lb_agent::datapath::maps::bpf::Bpf;
@@ -18,22 +18,25 @@ use lb_agent::plan::{self, Backend, Desired, Maps, Sizes};
 use lb_common::layout::{Backend4, CATALOGUE, Frontend4};
 use lb_common::outcome::Outcome;
 
+use super::calls::Population;
 use super::{dials, fdinfo};
 
-/// The maps in hand, and the id of the program that connect(2) over IPv4 runs on the node.
+/// The maps in hand, and the ids of the programs on the node.
 pub(crate) struct Ours {
     maps: Bpf,
-    pub(crate) program_id: u32,
-    /// The same over IPv6.
-    pub(crate) program6_id: u32,
+    pub(crate) programs: Programs,
 }
 
+/// Hooks, and the program that runs there.
+pub(crate) type Programs = Vec<(String, u32)>;
+
 /// Publishes `services` services of `each` backends, and attaches at the node's cgroup.
-pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
+pub(crate) fn set_up(node: &Node, population: Population, services: u32, each: u32) -> Result<Ours> {
+    let protocol = population.protocol();
     let wants: BTreeMap<Frontend, Option<Desired>> = (0..services)
         .map(|index| {
             let address = dials::service(index).into();
-            (Frontend { address, protocol: Protocol::Tcp }, Some(want(index, each)))
+            (Frontend { address, protocol }, Some(want(protocol, index, each)))
         })
         .collect();
     let cgroup = cgroup::find(Some(node.cgroup()))?;
@@ -53,11 +56,8 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Ours> {
     datapath.attach(&generation)?;
 
     let attached = attach::attached(&node.pin_root(), None);
-    let at = |hook: &str| {
-        let found = attached.iter().find(|attached| attached.hook == hook);
-        Ok::<u32, anyhow::Error>(found.with_context(|| format!("nothing is attached at {hook}"))?.program_id)
-    };
-    Ok(Ours { maps, program_id: at("connect4")?, program6_id: at("connect6")? })
+    let programs = attached.into_iter().map(|attached| (attached.hook.to_owned(), attached.program_id));
+    Ok(Ours { maps, programs: programs.collect() })
 }
 
 impl Ours {
@@ -76,25 +76,25 @@ pub(crate) fn memory(pin_root: &Path) -> Result<u64> {
     CATALOGUE.iter().map(|spec| of(spec.pin)).sum()
 }
 
-fn want(index: u32, each: u32) -> Desired {
+fn want(protocol: Protocol, index: u32, each: u32) -> Desired {
     let backends = (0..each).map(|slot| SocketAddr::from(dials::backend(index, slot, each)).into());
     let mut backends: Vec<Backend> = backends.collect();
     backends.sort_unstable();
     let key = ServicePortKey {
         service: ObjectName::new("bench", &format!("service-{index}")),
         port_name: "http".into(),
-        protocol: Protocol::Tcp,
+        protocol,
         family: Family::V4,
     };
     Desired { key, has_topology: false, affinity: None, backends, excess: 0 }
 }
 
 /// As a key of the front end; the reference shapes have the same one.
-pub(crate) fn frontend(address: SocketAddrV4) -> Frontend4 {
+pub(crate) fn frontend(address: SocketAddrV4, protocol: Protocol) -> Frontend4 {
     Frontend4 {
         address: address.ip().octets(),
         port: address.port().to_be_bytes(),
-        protocol: 6, // TCP
+        protocol: protocol.number(),
         zero: 0,
     }
 }

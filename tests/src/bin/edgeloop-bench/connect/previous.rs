@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::dials;
+use super::ours::Programs;
 
 /// For 50,000 Services, by an agent that was not built for speed.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -28,9 +29,7 @@ pub(crate) struct Previous {
     agent: PathBuf,
     /// What each verb of its agent is called with.
     places: Vec<String>,
-    /// Of the program that connect(2) over IPv4 runs.
-    pub(crate) program_id: u32,
-    pub(crate) program6_id: u32,
+    pub(crate) programs: Programs,
 }
 
 /// Publishes `services` services of `each` backends, attaches at the node's cgroup, and ends the agent.
@@ -42,7 +41,7 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Previous> 
         (shown(&node.pin_root()), shown(node.cgroup()), shown(&node.file("agent.sock")));
     let places = ["--pin-root", &pins, "--cgroup", &cgroup, "--socket", &socket].map(str::to_owned);
     let mut previous =
-        Previous { agent: builds::previous_agent()?, places: places.to_vec(), program_id: 0, program6_id: 0 };
+        Previous { agent: builds::previous_agent()?, places: places.to_vec(), programs: Vec::new() };
 
     let mut command = previous.command("run");
     command.args(["--node", "bench", "--source", &format!("file:{}", folder.display())]);
@@ -62,8 +61,7 @@ pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Previous> 
     agent.wait(PATIENCE)?.context("the previous agent does not end")?;
 
     let status = previous.status()?;
-    previous.program_id = program(&status, "connect4")?;
-    previous.program6_id = program(&status, "connect6")?;
+    previous.programs = programs(&status)?;
     let held = status["kernel"]["services"].as_array().map_or(0, Vec::len);
     ensure!(held == services as usize, "the previous agent published {held} of {services} services");
     Ok(previous)
@@ -94,10 +92,12 @@ impl Previous {
     }
 }
 
-fn program(status: &Value, hook: &str) -> Result<u32> {
-    let mut hooks = status["kernel"]["hooks"].as_array().into_iter().flatten();
-    let found = hooks.find(|found| found["hook"] == hook).and_then(|found| found["programId"].as_u64());
-    Ok(u32::try_from(found.with_context(|| format!("its status names no program at {hook}"))?)?)
+fn programs(status: &Value) -> Result<Programs> {
+    let hooks = status["kernel"]["hooks"].as_array().context("its status has no hooks")?.iter();
+    let attached = hooks.filter_map(|found| {
+        Some((found["hook"].as_str()?.to_owned(), u32::try_from(found["programId"].as_u64()?).ok()?))
+    });
+    Ok(attached.collect())
 }
 
 fn write(folder: &Path, services: u32, each: u32) -> Result<()> {

@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::Output;
 use crate::goals::{self, Goal};
 
-use super::contender::Shape;
+use super::calls::Population;
+use super::contender::{Shape, shapes};
 use super::measured::{Measured, thousands};
 use super::memory::Weight;
 
@@ -22,11 +23,11 @@ pub(crate) struct Rounds {
 }
 
 /// How many instructions the kernel runs at most: after the verifier, before they are compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Instructions {
     pub(crate) shape: &'static str,
-    pub(crate) connect4: u32,
-    pub(crate) connect6: u32,
+    /// At each hook.
+    pub(crate) hooks: Vec<(String, u32)>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +43,8 @@ pub(crate) struct Report {
 
 #[derive(Serialize)]
 struct Row {
+    /// Of which population.
+    population: &'static str,
     scenario: String,
     services: u32,
     shapes: Vec<Cell>,
@@ -58,16 +61,11 @@ struct Cell {
 }
 
 impl Report {
-    pub(crate) fn new(
-        shapes: &[Shape],
-        rounds: &Rounds,
-        instructions: Vec<Instructions>,
-        memory: Vec<Weight>,
-    ) -> Self {
+    pub(crate) fn new(rounds: &Rounds, instructions: Vec<Instructions>, memory: Vec<Weight>) -> Self {
         let Rounds { rounds, dials, measured } = rounds;
         let mut goals: Vec<Goal> = measured.iter().flat_map(Measured::goals).collect();
         goals.extend(memory.iter().map(weight_goal));
-        let rows = measured.iter().map(|measured| Row::new(measured, shapes)).collect();
+        let rows = measured.iter().map(Row::new).collect();
         Self { rounds: *rounds, dials_per_round: *dials, rows, instructions, memory, goals }
     }
 
@@ -83,12 +81,12 @@ impl Report {
         let Self { rounds, dials_per_round, rows, instructions, memory, goals } = self;
         let weights: Vec<String> = memory.iter().map(sentence).collect();
         format!(
-            "Nanoseconds a connect(2) spends in the program, by the kernel's count: medians of {rounds} interleaved \
-             rounds of {} connections.\nNet is less the empty program. In a pod: ours, loaded with CAP_BPF and CAP_NET_ADMIN alone. Previous: the last landed version, set up by \
+            "Nanoseconds a call spends in the program, by the kernel's count: medians of {rounds} interleaved \
+             rounds of {} calls.\nNet is less the empty program. In a pod: ours, loaded with CAP_BPF and CAP_NET_ADMIN alone. Previous: the last landed version, set up by \
              its own agent. R1: three hash lookups and an LRU insert.\nR2: an LPM trie, two hash lookups and an LRU \
-             insert.\n\n{}\n\n{}\n\n{}\n\n{}",
+             insert.\nR3, for UDP: an LPM trie, two hash lookups and two LRU inserts; a reply is one LRU lookup.\n\n{}\n\n{}\n\n{}\n\n{}",
             thousands((*dials_per_round).into()),
-            timing(rows),
+            tables(rows),
             sizes(instructions),
             weights.join("\n"),
             goals::table(goals),
@@ -97,7 +95,9 @@ impl Report {
 }
 
 impl Row {
-    fn new(measured: &Measured, shapes: &[Shape]) -> Self {
+    fn new(measured: &Measured) -> Self {
+        let population = measured.scenario.call.population();
+        let shapes = shapes(population);
         let others = shapes.iter().filter(|shape| !matches!(shape, Shape::Empty | Shape::Ours));
         let cell = |shape: &Shape| Cell {
             shape: shape.name(),
@@ -106,6 +106,7 @@ impl Row {
             rounds: measured.rounds(*shape).to_vec(),
         };
         Self {
+            population: population.name(),
             scenario: measured.name(),
             services: measured.scenario.services,
             shapes: shapes.iter().map(cell).collect(),
@@ -114,9 +115,18 @@ impl Row {
     }
 }
 
-fn timing(rows: &[Row]) -> Table {
+fn tables(rows: &[Row]) -> String {
+    let tables = Population::ALL.map(|population| {
+        let rows = rows.iter().filter(|row| row.population == population.name());
+        timing(&rows.collect::<Vec<_>>()).to_string()
+    });
+    tables.join("\n\n")
+}
+
+/// Of one population: the same shapes in each row.
+fn timing(rows: &[&Row]) -> Table {
     let mut table = Table::new();
-    let mut header = vec!["dialled, among services".to_owned()];
+    let mut header = vec!["what, among services".to_owned()];
     if let Some(row) = rows.first() {
         header.push("empty".to_owned());
         header.extend(row.shapes.iter().skip(1).map(|cell| format!("{} net", cell.shape)));
@@ -137,8 +147,9 @@ fn timing(rows: &[Row]) -> Table {
 }
 
 fn sizes(instructions: &[Instructions]) -> String {
-    let lines = instructions.iter().map(|Instructions { shape, connect4, connect6 }| {
-        format!("Instructions, {shape}: {connect4} at connect4, {connect6} at connect6")
+    let at = |(hook, count): &(String, u32)| format!("{count} at {hook}");
+    let lines = instructions.iter().map(|Instructions { shape, hooks }| {
+        format!("Instructions, {shape}: {}", hooks.iter().map(at).collect::<Vec<_>>().join(", "))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
