@@ -184,10 +184,8 @@ impl Contender {
                 dialled.others += dials;
                 dialled.shown += dials;
             }
-            (Call::Connect | Call::UdpConnect | Call::Sendto, Target::Service) => dialled.services += dials,
-            (Call::Connect | Call::UdpConnect | Call::Sendto, Target::Unused | Target::Elsewhere) => {
-                dialled.others += dials;
-            }
+            (_, Target::Service) => dialled.services += dials,
+            (_, Target::Unused | Target::Elsewhere) => dialled.others += dials,
         }
         self.dialled.set(dialled);
     }

@@ -1,12 +1,12 @@
 //! Which addresses are dialled, and the client that dials them.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, connect, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, connect, socket};
 use nix::unistd::Pid;
 
 use super::calls::Call;
@@ -71,6 +71,21 @@ pub(crate) fn backend(index: u32, slot: u32, each: u32) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::from(BACKENDS + index * each + slot), BACKEND_PORT)
 }
 
+/// The same over IPv6, in fd00:96::/108.
+pub(crate) fn service6(index: u32) -> SocketAddrV6 {
+    within6(0x96, scramble(index), SERVICE_PORT)
+}
+
+/// The same over IPv6, in fd00:244::/96. No pod of the bench has a route there.
+pub(crate) fn backend6(index: u32, slot: u32, each: u32) -> SocketAddrV6 {
+    within6(0x244, index * each + slot, BACKEND_PORT)
+}
+
+fn within6(network: u16, host: u32, port: u16) -> SocketAddrV6 {
+    let (high, low) = ((host >> 16) as u16, host as u16);
+    SocketAddrV6::new(Ipv6Addr::new(0xfd00, network, 0, 0, 0, 0, high, low), port, 0, 0)
+}
+
 /// The client: joins nothing itself, it is started where it is to dial.
 ///
 /// Every dial is a new socket, as clients do it, and fails at once for lack of a route.
@@ -87,7 +102,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     match call {
-        Call::Connect => (0..count).try_for_each(|_| dial(next())),
+        Call::Connect => (0..count).try_for_each(|_| dial(next().into())),
+        Call::Connect6 => (0..count).try_for_each(|_| dial(service6(random.below(services)).into())),
         Call::UdpConnect => datagrams::connect_each(count, next),
         Call::Sendto => datagrams::send_to_each(count, next),
         Call::Recvfrom => datagrams::receive(count, direct, || {
@@ -97,10 +113,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-fn dial(to: SocketAddrV4) -> Result<()> {
+fn dial(to: SocketAddr) -> Result<()> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let stream = socket(AddressFamily::Inet, SockType::Stream, flags, SockProtocol::Tcp)?;
-    match connect(stream.as_raw_fd(), &SockaddrIn::from(to)) {
+    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let stream = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
+    match connect(stream.as_raw_fd(), &SockaddrStorage::from(to)) {
         Err(Errno::ENETUNREACH) => Ok(()),
         Ok(()) => bail!("a dial to {to} was answered: there should be no way out of here"),
         Err(errno) => Err(errno).with_context(|| format!("a dial to {to} ended as none should")),

@@ -51,6 +51,13 @@ impl Measured {
         quantile(&ratios.collect::<Vec<_>>(), 0.25)
     }
 
+    fn against_ipv4(&self, all: &[Self]) -> Option<Goal> {
+        let same = Scenario { call: Call::Connect, ..self.scenario };
+        let ipv4 = all.iter().find(|measured| measured.scenario == same)?;
+        let ratio = self.net(Shape::Ours) / ipv4.net(Shape::Ours);
+        Some(Goal::at_most(1.5, format!("{}: net, against IPv4", self.name()), ratio))
+    }
+
     pub(crate) fn name(&self) -> String {
         let Scenario { call, target, services } = self.scenario;
         let services = thousands(services.into());
@@ -58,6 +65,7 @@ impl Measured {
             (Call::Connect, Target::Service) => "hit",
             (Call::Connect, Target::Unused) => "miss inside of the service range",
             (Call::Connect, Target::Elsewhere) => "miss elsewhere",
+            (Call::Connect6, _) => "hit over IPv6",
             (Call::UdpConnect, _) => "UDP connect",
             (Call::Sendto, _) => "sendto on a kept socket",
             (Call::Recvfrom, _) => "recvfrom",
@@ -65,7 +73,8 @@ impl Measured {
         format!("{what}, {services}")
     }
 
-    pub(crate) fn goals(&self) -> Vec<Goal> {
+    /// `all` has the same over IPv4.
+    pub(crate) fn goals(&self, all: &[Self]) -> Vec<Goal> {
         let name = self.name();
         let against = |limit, shape: Shape| {
             Goal::at_most(limit, format!("{name}: net, against {}", shape.name()), self.net_to(shape))
@@ -79,6 +88,7 @@ impl Measured {
             (Call::Connect, Target::Service, _) => Vec::new(),
             (Call::Connect, Target::Unused, _) => vec![against(0.4, Shape::Trie)],
             (Call::Connect, Target::Elsewhere, _) => vec![against(1.0, Shape::Trie)],
+            (Call::Connect6, _, _) => self.against_ipv4(all).into_iter().collect(),
             (Call::UdpConnect, _, 1) => vec![against(0.75, Shape::Remembering)],
             (Call::UdpConnect, _, _) => vec![against(0.5, Shape::Remembering)],
             (Call::Sendto, _, _) => vec![against(0.2, Shape::Remembering)],
@@ -138,7 +148,7 @@ mod tests {
                 measured.add(Shape::Previous, 160.0);
                 measured.add(Shape::Ours, nanoseconds);
             }
-            measured.goals()[0].met
+            measured.goals(&[])[0].met
         };
         assert!(measured([160.0, 160.0, 160.0, 190.0, 190.0]));
         assert!(!measured([160.0, 170.0, 170.0, 170.0, 190.0]));

@@ -102,7 +102,7 @@ fn plan(quick: bool) -> Plan {
     let mut scenarios: Vec<Scenario> = sizes.iter().map(hit(Call::Connect)).collect();
     let misses = [Target::Unused, Target::Elsewhere];
     scenarios.extend(misses.map(|target| Scenario { call: Call::Connect, target, services: missed }));
-    for call in [Call::UdpConnect, Call::Sendto, Call::Recvfrom] {
+    for call in [Call::Connect6, Call::UdpConnect, Call::Sendto, Call::Recvfrom] {
         scenarios.extend([1, missed].iter().map(hit(call)));
     }
     let weights = if quick { vec![(100, 10)] } else { vec![(100, 10), (10_000, 10)] };

@@ -1,7 +1,7 @@
 //! Ours, set up as the agent does it: sizes, maps and programs by its datapath, elements by its plan.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -19,7 +19,7 @@ use lb_common::layout::{Backend4, CATALOGUE, Frontend4};
 use lb_common::outcome::Outcome;
 
 use super::calls::Population;
-use super::{dials, fdinfo};
+use super::fdinfo;
 
 /// The maps in hand, and the ids of the programs on the node.
 pub(crate) struct Ours {
@@ -35,8 +35,8 @@ pub(crate) fn set_up(node: &Node, population: Population, services: u32, each: u
     let protocol = population.protocol();
     let wants: BTreeMap<Frontend, Option<Desired>> = (0..services)
         .map(|index| {
-            let address = dials::service(index).into();
-            (Frontend { address, protocol }, Some(want(protocol, index, each)))
+            let address = population.service(index);
+            (Frontend { address, protocol }, Some(want(population, index, each)))
         })
         .collect();
     let cgroup = cgroup::find(Some(node.cgroup()))?;
@@ -76,15 +76,15 @@ pub(crate) fn memory(pin_root: &Path) -> Result<u64> {
     CATALOGUE.iter().map(|spec| of(spec.pin)).sum()
 }
 
-fn want(protocol: Protocol, index: u32, each: u32) -> Desired {
-    let backends = (0..each).map(|slot| SocketAddr::from(dials::backend(index, slot, each)).into());
+fn want(population: Population, index: u32, each: u32) -> Desired {
+    let backends = (0..each).map(|slot| population.backend(index, slot, each).into());
     let mut backends: Vec<Backend> = backends.collect();
     backends.sort_unstable();
     let key = ServicePortKey {
         service: ObjectName::new("bench", &format!("service-{index}")),
         port_name: "http".into(),
-        protocol,
-        family: Family::V4,
+        protocol: population.protocol(),
+        family: if population == Population::Tcp6 { Family::V6 } else { Family::V4 },
     };
     Desired { key, has_topology: false, affinity: None, backends, excess: 0 }
 }

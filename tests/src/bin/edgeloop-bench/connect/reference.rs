@@ -42,6 +42,7 @@ const fn programs(shape: Shape) -> &'static [(&'static str, Hook)] {
         ],
         Shape::Empty | Shape::Ours | Shape::InPod | Shape::Previous => &[
             ("empty_connect4", Hook::Connect4),
+            ("empty_connect6", Hook::Connect6),
             ("empty_sendmsg4", Hook::Sendmsg4),
             ("empty_recvmsg4", Hook::Recvmsg4),
         ],

@@ -63,7 +63,7 @@ struct Cell {
 impl Report {
     pub(crate) fn new(rounds: &Rounds, instructions: Vec<Instructions>, memory: Vec<Weight>) -> Self {
         let Rounds { rounds, dials, measured } = rounds;
-        let mut goals: Vec<Goal> = measured.iter().flat_map(Measured::goals).collect();
+        let mut goals: Vec<Goal> = measured.iter().flat_map(|one| one.goals(measured)).collect();
         goals.extend(memory.iter().map(weight_goal));
         let rows = measured.iter().map(Row::new).collect();
         Self { rounds: *rounds, dials_per_round: *dials, rows, instructions, memory, goals }
