@@ -28,6 +28,8 @@ pub enum Outcome {
     ShownAsDialled = 6,
     /// The other end was shown as it is: no translation led there.
     ShownAsItIs = 7,
+    /// The address is one that we serve, and the caller is in a pod that is left out.
+    Skipped = 8,
 }
 
 /// What else happened during a run: any number a run.
@@ -63,7 +65,7 @@ pub enum Verdict {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Forwarded,
         Self::NotAService,
         Self::NotOurProtocol,
@@ -72,6 +74,7 @@ impl Outcome {
         Self::AgentSocket,
         Self::ShownAsDialled,
         Self::ShownAsItIs,
+        Self::Skipped,
     ];
 
     /// A Service that cannot be served is refused: a call that passes goes to what comes next,
@@ -85,7 +88,8 @@ impl Outcome {
             | Self::NotOurProtocol
             | Self::AgentSocket
             | Self::ShownAsDialled
-            | Self::ShownAsItIs => Verdict::Allow,
+            | Self::ShownAsItIs
+            | Self::Skipped => Verdict::Allow,
             Self::NoBackends | Self::Unproven => Verdict::Refuse,
         }
     }
@@ -102,6 +106,7 @@ impl Outcome {
             Self::AgentSocket => "agent_socket",
             Self::ShownAsDialled => "shown_as_dialled",
             Self::ShownAsItIs => "shown_as_it_is",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -165,6 +170,7 @@ mod tests {
             (Outcome::AgentSocket, Verdict::Allow),
             (Outcome::ShownAsDialled, Verdict::Allow),
             (Outcome::ShownAsItIs, Verdict::Allow),
+            (Outcome::Skipped, Verdict::Allow),
         ] {
             assert_eq!(outcome.verdict(), verdict, "{}", outcome.label());
         }
@@ -181,6 +187,7 @@ mod tests {
         outcomes.events.stale_region_reads = 6;
         outcomes.getpeername4.shown_as_dialled = 7;
         outcomes.recvmsg4.shown_as_it_is = 8;
+        outcomes.connect6.skipped = 11;
         outcomes.events.forgotten_translations = 9;
         outcomes.events.unstored_translations = 10;
         for (counter, times) in [
@@ -192,6 +199,7 @@ mod tests {
             (Counter::Event(Event::StaleRegionRead), 6),
             (Counter::Run(Hook::Getpeername4, Outcome::ShownAsDialled), 7),
             (Counter::Run(Hook::Recvmsg4, Outcome::ShownAsItIs), 8),
+            (Counter::Run(Hook::Connect6, Outcome::Skipped), 11),
             (Counter::Event(Event::ForgottenTranslation), 9),
             (Counter::Event(Event::UnstoredTranslation), 10),
             (Counter::Run(Hook::Connect4, Outcome::NotOurProtocol), 0),

@@ -112,7 +112,7 @@ pub(crate) fn sendmsg6(call: &Call<'_>) -> Result<Outcome, Outcome> {
 fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
     let service = F::service(frontend);
     let Choice { outcome, backend, slot } = kept_backend::<F>(call, frontend);
-    if let Outcome::NotAService | Outcome::AgentSocket = outcome {
+    if let Outcome::NotAService | Outcome::AgentSocket | Outcome::Skipped = outcome {
         record::sends_elsewhere(call, &service);
     }
     if outcome != Outcome::Forwarded {
@@ -130,7 +130,7 @@ fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backe
 fn connect_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
     let service = F::service(frontend);
     let Choice { outcome, backend, slot } = kept_backend::<F>(call, frontend);
-    if let Outcome::NotAService | Outcome::AgentSocket = outcome {
+    if let Outcome::NotAService | Outcome::AgentSocket | Outcome::Skipped = outcome {
         record::connects_elsewhere(call, &service);
     }
     if outcome != Outcome::Forwarded {
@@ -146,14 +146,30 @@ fn udp(call: &Call<'_>) -> Result<(), Outcome> {
 }
 
 /// The backend for this call to `frontend`. The agent's own sockets pass, whatever they dial: its
-/// way to the API server must not depend on what the API server said. They are recognized last,
-/// so that the many calls that go to no Service do not pay for it.
+/// way to the API server must not depend on what the API server said. So do those of pods that are left out.
 #[inline(always)]
 fn backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
-    match choose::<F>(frontend) {
-        Err(Outcome::NotAService) => Err(Outcome::NotAService),
-        _ if is_agents(call) => Err(Outcome::AgentSocket),
-        chosen => chosen,
+    #[cfg(feature = "plant-skip-on-misses")]
+    if maps::is_skipped() {
+        return Err(Outcome::Skipped);
+    }
+    let chosen = choose::<F>(frontend);
+    if let Err(Outcome::NotAService) = chosen {
+        return Err(Outcome::NotAService);
+    }
+    left_alone(call).map_or(chosen, Err)
+}
+
+/// Why a call to a Service is left alone for the sake of who makes it, if it is. Asked on hits alone, so that the many calls
+/// to no Service do not pay for it.
+#[inline(always)]
+fn left_alone(call: &Call<'_>) -> Option<Outcome> {
+    if is_agents(call) {
+        Some(Outcome::AgentSocket)
+    } else if maps::is_skipped() {
+        Some(Outcome::Skipped)
+    } else {
+        None
     }
 }
 
@@ -220,8 +236,10 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
             break;
         }
     }
-    if choice.outcome != Outcome::NotAService && is_agents(call) {
-        choice.outcome = Outcome::AgentSocket;
+    if choice.outcome != Outcome::NotAService
+        && let Some(way_out) = left_alone(call)
+    {
+        choice.outcome = way_out;
     }
     choice
 }

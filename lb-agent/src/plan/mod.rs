@@ -9,6 +9,7 @@ pub mod fake;
 mod maps;
 mod mirror;
 mod region;
+pub mod skips;
 mod slots;
 mod starved;
 pub mod takeover;

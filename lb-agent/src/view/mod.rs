@@ -11,5 +11,6 @@ pub mod of_source;
 pub mod published;
 mod refused;
 pub mod reported;
+pub mod skips;
 pub mod status;
 pub mod topologies;

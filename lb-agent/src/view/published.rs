@@ -13,6 +13,7 @@ use super::by_service::ByService;
 use super::diagnostic::{Counts, Diagnostic, Reason};
 use super::of_source::of_source;
 use super::reported::Reported;
+use super::skips::Skips;
 use super::topologies::{Topology, by_flag};
 
 /// A writer that publishes nothing for longer is stuck. It publishes about every second; a pass
@@ -37,6 +38,7 @@ pub struct Published {
     pub diagnostics: ByService,
     /// Those that were given by flag.
     pub topologies: Vec<Topology>,
+    pub skips: Arc<Skips>,
     /// What keeps maps or programs from being as they should be.
     pub kernel_error: Option<Arc<str>>,
 }
@@ -128,6 +130,7 @@ impl Published {
             passes: 0,
             diagnostics: ByService::default(),
             topologies: by_flag(store),
+            skips: Arc::default(),
             kernel_error: None,
         }
     }
@@ -141,8 +144,9 @@ impl Published {
     }
 
     fn of_kernel(&self) -> Option<Diagnostic> {
-        let error = self.kernel_error.as_ref();
-        error.map(|error| Diagnostic::new("kernel", Reason::Kernel, &**error))
+        let all = [self.kernel_error.as_deref(), self.skips.trouble.as_deref()];
+        let all: Vec<&str> = all.into_iter().flatten().collect();
+        (!all.is_empty()).then(|| Diagnostic::new("kernel", Reason::Kernel, all.join("; ")))
     }
 
     /// How many diagnostics there are of each reason.

@@ -7,6 +7,7 @@ use crate::shown::{line, shown};
 
 use super::diagnostic::{Diagnostic, Reason};
 use super::published::{NodeLabels, Published, WaitsFor};
+use super::skips::SkippedPod;
 use super::topologies::Topology;
 
 /// What a running agent knows beyond what the maps show.
@@ -30,6 +31,8 @@ pub struct AgentView {
     pub passes: u64,
     /// Those that were given by flag.
     pub topologies: Vec<Topology>,
+    /// The pods of this node that are left out.
+    pub skipped_pods: Vec<SkippedPod>,
     /// The severe ones first.
     pub diagnostics: Vec<Diagnostic>,
     /// Present where an API server is the source.
@@ -77,6 +80,7 @@ impl AgentView {
             refuses_by: refuses_by.map(str::to_owned),
             passes: *passes,
             topologies: published.topologies.clone(),
+            skipped_pods: published.skips.pods.clone(),
             diagnostics: diagnostics(published),
             api: match report.report() {
                 SourceReport::Files(_) => None,

@@ -6,6 +6,7 @@ mod inbox;
 mod lifecycle;
 mod notices;
 pub mod reconcile;
+mod skips;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::announce::EventQueue;
 use crate::datapath::Grace;
+use crate::datapath::pod_cgroups::PodCgroups;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::plan::{Mirror, Sizes};
 use crate::shown::chain;
@@ -31,6 +33,7 @@ pub use inbox::Wake;
 use lifecycle::{ChangeOver, Lifecycle};
 use notices::Notices;
 use reconcile::Pass;
+use skips::Skips;
 
 /// What the operator settled for the writer.
 #[derive(Clone, Debug)]
@@ -55,6 +58,7 @@ pub struct Writer {
     inbox: Inbox,
     due: Due,
     notices: Notices,
+    skips: Skips,
     health: Health,
     passes: u64,
     published: watch::Sender<Arc<Published>>,
@@ -87,6 +91,7 @@ impl Writer {
             source: Arc::clone(&published.source),
             store,
             report: published.report.clone(),
+            skips: Skips::new(PodCgroups::below(datapath.cgroup()), now),
             lifecycle: Lifecycle::new(datapath, sizes),
             grace_periods: GracePeriods::new(grace),
             inbox: Inbox::new(inbox, to_self),
@@ -129,7 +134,12 @@ impl Writer {
 
     /// How long the writer may sleep: not at all while a Service may find room.
     fn patience(&self) -> Duration {
-        if self.has_room_again() { Duration::ZERO } else { self.due.patience(Instant::now()) }
+        let now = Instant::now();
+        if self.has_room_again() {
+            Duration::ZERO
+        } else {
+            self.due.patience(now).min(self.skips.patience(now))
+        }
     }
 
     fn take(&mut self, batch: Batch) {
@@ -157,6 +167,9 @@ impl Writer {
             return Ok(());
         }
         self.lifecycle.open(&mut self.store)?;
+        if let Some(kernel) = self.lifecycle.kernel() {
+            self.skips.bring(&mut self.store, &mut kernel.maps, now);
+        }
         if is_due {
             self.converge();
         }
@@ -258,6 +271,7 @@ impl Writer {
             passes: self.passes,
             diagnostics: self.notices.diagnostics().clone(),
             topologies: by_flag(&self.store),
+            skips: Arc::clone(self.skips.view()),
             kernel_error: match &self.health {
                 Health::Starting | Health::Serving => self.lifecycle.attention().map(Into::into),
                 Health::Failing(error) => Some(Arc::clone(error)),

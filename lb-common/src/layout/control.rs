@@ -39,6 +39,9 @@ pub struct Epoch {
 }
 wire!(Epoch, 8);
 
+/// At so many depths skipped pods can lie: a kubelet uses two, and a host with nodes in containers has a few more.
+pub const SKIP_LEVELS: usize = 8;
+
 /// What holds for every generation of maps. Value of [`CONTROL`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -46,7 +49,10 @@ pub struct Control {
     /// The lowest service id that was never used within this boot.
     pub next_service_id: u32,
     pub zero: u32,
+    /// How deep the cgroups of [`SKIPPED`](super::SKIPPED) lie, each level once, then zeros: where the programs look for
+    /// the caller's. The root, level 0, is no pod's.
+    pub skip_levels: [u8; SKIP_LEVELS],
     /// Always zero, until a later version gives them a meaning.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 6],
 }
 wire!(Control, 64);

@@ -8,16 +8,18 @@ mod control;
 mod names;
 mod outcomes;
 mod services;
+mod skipped;
 mod sockets;
 
 pub use bloom::{BLOOM_WORDS, BLOOM4, BLOOM6, BloomWord};
-pub use control::{CONTROL, Control, EPOCH, Epoch};
+pub use control::{CONTROL, Control, EPOCH, Epoch, SKIP_LEVELS};
 pub use names::{NAME_BYTES, NAMES, ServiceName};
 pub use outcomes::{Events, HookOutcomes, OUTCOMES, Outcomes};
 pub use services::{
     BACKENDS4, BACKENDS6, Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6,
     INLINE_BACKENDS, RegionEntry4, RegionEntry6, SERVICES4, SERVICES6, Service4, Service6,
 };
+pub use skipped::{MOST_SKIPPED, SKIPPED, SkippedPod};
 pub use sockets::{AGENT_SOCKETS, AgentSocket, CONNECTED, RECENT, RECENT_TRANSLATIONS, Recent, Translation};
 
 /// Names the folder of the pinned maps, `<pin root>/v<LAYOUT_VERSION>`: maps of one version are
@@ -102,7 +104,7 @@ pub struct MapSpec {
 }
 
 /// Every map there is, in the order in which they are created.
-pub const CATALOGUE: [MapSpec; 13] = [
+pub const CATALOGUE: [MapSpec; 14] = [
     SERVICES4,
     BACKENDS4,
     BLOOM4,
@@ -116,4 +118,5 @@ pub const CATALOGUE: [MapSpec; 13] = [
     AGENT_SOCKETS,
     CONNECTED,
     RECENT,
+    SKIPPED,
 ];

@@ -29,8 +29,9 @@ pub struct HookOutcomes {
     pub agent_socket: u64,
     pub shown_as_dialled: u64,
     pub shown_as_it_is: u64,
+    pub skipped: u64,
     /// For outcomes to come: the map goes on while its size is the same.
-    pub reserved: [u64; 8],
+    pub reserved: [u64; 7],
 }
 wire!(HookOutcomes, 128);
 

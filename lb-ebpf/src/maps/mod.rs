@@ -1,10 +1,12 @@
 //! Every map, and the only functions that touch one.
 
 mod lookup;
+mod skipped;
 mod sockets;
 mod tables;
 
 pub(crate) use lookup::{backend, is_excluded, service, slot};
+pub(crate) use skipped::is_skipped;
 pub(crate) use sockets::{connected, connected_or_new, recent, recent_or_new};
 pub(crate) use tables::Maps;
 

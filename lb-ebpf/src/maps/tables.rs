@@ -5,8 +5,9 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
-    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, Frontend6, MMAPABLE, NO_PREALLOC,
-    Outcomes, Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, Translation,
+    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, Frontend6, MMAPABLE, MOST_SKIPPED,
+    NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, SkippedPod,
+    Translation,
 };
 
 #[btf_map]
@@ -33,9 +34,8 @@ pub(super) static OUTCOMES: PerCpuArray<Outcomes, 1> = PerCpuArray::new();
 #[btf_map]
 pub(super) static EPOCH: Array<Epoch, 1, { MMAPABLE as usize }> = Array::new();
 
-/// No program reads it yet.
 #[btf_map]
-static CONTROL: Array<Control, 1, { MMAPABLE as usize }> = Array::new();
+pub(super) static CONTROL: Array<Control, 1, { MMAPABLE as usize }> = Array::new();
 
 /// No program reads it.
 #[btf_map]
@@ -49,6 +49,10 @@ pub(super) static CONNECTED: SkStorage<Translation> = SkStorage::new();
 
 #[btf_map]
 pub(super) static RECENT: SkStorage<Recent> = SkStorage::new();
+
+#[btf_map]
+pub(super) static SKIPPED: HashMap<u64, SkippedPod, { MOST_SKIPPED as usize }, { NO_PREALLOC as usize }> =
+    HashMap::new();
 
 /// Only for the fence between loads.
 #[btf_map]

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub struct Pod {
     address: IpAddr,
     servers: Mutex<Vec<Helper>>,
     netns: Netns,
+    /// Its processes run there.
+    cgroup: PathBuf,
     node: Node,
 }
 
@@ -40,7 +42,14 @@ impl Pod {
             netns.path().display()
         ))?;
         netns.ip(&format!("link set lo up\nlink set eth0 up\n{}", on_link(address)))?;
-        Ok(Self { name: name.to_owned(), address, servers: Mutex::default(), netns, node })
+        Ok(Self {
+            name: name.to_owned(),
+            address,
+            servers: Mutex::default(),
+            netns,
+            cgroup: node.cgroup().to_owned(),
+            node,
+        })
     }
 
     #[must_use]
@@ -62,6 +71,14 @@ impl Pod {
     pub fn also_at(&self, address: &str) -> Result<()> {
         let address = address.parse().with_context(|| format!("not an address: {address}"))?;
         self.netns.ip(&on_link(address))
+    }
+
+    /// Its processes run in this folder below its node's cgroup from now on, which is made where it is missing.
+    pub fn within(mut self, folder: impl AsRef<Path>) -> Result<Self> {
+        self.cgroup = self.node.cgroup().join(folder);
+        std::fs::create_dir_all(&self.cgroup)
+            .with_context(|| format!("could not make the cgroup {}", self.cgroup.display()))?;
+        Ok(self)
     }
 
     /// Addresses that this namespace answers for, beside its own: more backends in one pod, or a cluster
@@ -214,7 +231,7 @@ impl Pod {
     /// when the thread that spawned it ends.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        helper::program(&self.node.world.helper, self.node.cgroup(), Some(&self.netns), program.as_ref())
+        helper::program(&self.node.world.helper, &self.cgroup, Some(&self.netns), program.as_ref())
     }
 
     fn start_server(&self, arguments: &[String]) -> Result<()> {
@@ -228,7 +245,7 @@ impl Pod {
     pub(crate) fn start(&self, arguments: &[String]) -> Result<Helper> {
         let verb = arguments.first().map_or("", String::as_str);
         let name = format!("`{verb}` in pod {}", self.name);
-        Helper::start(&self.node.world.helper, self.node.cgroup(), &self.netns, name, arguments)
+        Helper::start(&self.node.world.helper, &self.cgroup, &self.netns, name, arguments)
     }
 }
 

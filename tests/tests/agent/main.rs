@@ -21,6 +21,7 @@ mod rights;
 mod room;
 mod says;
 mod shown;
+mod skip;
 mod takeover;
 mod unit;
 mod upgrade;

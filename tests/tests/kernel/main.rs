@@ -9,5 +9,6 @@ mod connect6;
 mod harness;
 mod maps;
 mod proof;
+mod skip;
 mod udp;
 mod variants;

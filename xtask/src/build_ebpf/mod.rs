@@ -41,7 +41,7 @@ const EDGELOOP: Build = Build { folder: "lb-ebpf", binary: "lb-ebpf", features: 
 const LOGGING: Build = Build { features: &["program-log"], object: "edgeloop-log.o", ..EDGELOOP };
 /// Not of this tree, but of one without a line of the log.
 const WITHOUT_LOG: Build = Build { object: "edgeloop-without-log.o", ..EDGELOOP };
-const PLANTED: [Build; 9] = [
+const PLANTED: [Build; 10] = [
     Build { features: &["plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
     Build { features: &["plant-no-epoch"], object: "edgeloop-no-epoch.o", ..EDGELOOP },
     Build { features: &["plant-slow"], object: "edgeloop-slow.o", ..EDGELOOP },
@@ -54,6 +54,7 @@ const PLANTED: [Build; 9] = [
         object: "edgeloop-record-after-rewrite.o",
         ..EDGELOOP
     },
+    Build { features: &["plant-skip-on-misses"], object: "edgeloop-skip-on-misses.o", ..EDGELOOP },
     Build { features: &["plant-newest-shown"], object: "edgeloop-newest-shown.o", ..EDGELOOP },
 ];
 const REFERENCE: Build =

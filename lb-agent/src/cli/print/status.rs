@@ -81,6 +81,14 @@ fn agent_text(agent: &AgentView) -> String {
         let but = effect.why_not().map(|why| format!(", without effect: {why}")).unwrap_or_default();
         line(&mut out, "topology", &format!("{service}: {keys} (by flag{but})"));
     }
+    if !agent.skipped_pods.is_empty() {
+        let pods = agent.skipped_pods.iter().map(|pod| match pod.cgroup {
+            Some(_) => pod.pod.clone(),
+            None => format!("{} (not yet: it has no cgroup that is known)", pod.pod),
+        });
+        let count = agent.skipped_pods.len();
+        line(&mut out, "skipped", &format!("{count} pods: {}", pods.collect::<Vec<_>>().join(", ")));
+    }
     for Diagnostic { severity, about, reason, message } in &agent.diagnostics {
         let text = format!("{}: {about}: {message} ({})", severity.label(), reason.label());
         line(&mut out, "diagnostic", &text);

@@ -1,7 +1,7 @@
 //! The maps in the kernel, written.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use lb_common::family::{Family as _, V4, V6};
 use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch};
@@ -75,6 +75,14 @@ impl Bpf {
     /// When the map cannot be read.
     pub fn counters(&self) -> Result<Counters, ReadError> {
         self.maps.counters()
+    }
+
+    pub(super) const fn maps(&self) -> &PinnedMaps {
+        &self.maps
+    }
+
+    pub(super) const fn control(&self) -> &ControlPage {
+        &self.control
     }
 
     fn carry_out(&mut self, op: &MapOp) -> Result<(), WriteError> {
@@ -245,9 +253,15 @@ impl EpochPage {
 
 /// The words of [`Control`], mapped into this process.
 #[derive(Debug)]
-struct ControlPage(Page<Control>);
+pub(super) struct ControlPage(Page<Control>);
 
 impl ControlPage {
+    /// As one word.
+    pub(super) fn skip_levels(&self) -> &AtomicU64 {
+        // SAFETY: `skip_levels` is the second word of 64 bits of the element.
+        unsafe { self.0.long_word(1) }
+    }
+
     fn next_service_id(&self) -> &AtomicU32 {
         // SAFETY: the element begins with `next_service_id`.
         unsafe { self.0.word(0) }

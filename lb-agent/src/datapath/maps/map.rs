@@ -4,7 +4,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use bytemuck::Pod;
 use lb_common::layout::{MapKind, MapSpec};
@@ -189,6 +189,19 @@ impl<V> Page<V> {
         let word = unsafe { self.0.cast::<u32>().add(index) };
         // SAFETY: the mapping lives as long as `self`, and is aligned to a page.
         unsafe { AtomicU32::from_ptr(word) }
+    }
+}
+
+impl<V> Page<V> {
+    /// The word at `index`, counted in words of 64 bits.
+    ///
+    /// # Safety
+    /// The element must have that many.
+    pub(super) unsafe fn long_word(&self, index: usize) -> &AtomicU64 {
+        // SAFETY: the caller knows that it lies within the element.
+        let word = unsafe { self.0.cast::<u64>().add(index) };
+        // SAFETY: the mapping lives as long as `self`, and is aligned to a page.
+        unsafe { AtomicU64::from_ptr(word) }
     }
 }
 

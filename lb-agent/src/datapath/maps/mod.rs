@@ -7,3 +7,4 @@ mod budget;
 pub mod counters;
 pub(super) mod map;
 pub mod pinned;
+pub mod skipped;

@@ -10,7 +10,7 @@ use lb_common::family::{Family as _, V4, V6};
 use lb_common::hook::Hook;
 use lb_common::layout::{
     AGENT_SOCKETS, AgentSocket, BloomWord, CONNECTED, CONTROL, Control, EPOCH, Epoch, LAYOUT_VERSION,
-    MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, ServiceName, Translation,
+    MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, SKIPPED, ServiceName, SkippedPod, Translation,
 };
 use lb_common::outcome::{Counter, Event, Outcome};
 
@@ -82,6 +82,7 @@ pub struct PinnedMaps {
     _agent_sockets: Map<u32, AgentSocket>,
     _connected: Map<u32, Translation>,
     _recent: Map<u32, Recent>,
+    pub(super) skipped: Map<u64, SkippedPod>,
 }
 
 /// The maps of one IP family.
@@ -145,6 +146,7 @@ impl PinnedMaps {
             _agent_sockets: open(folder, &AGENT_SOCKETS)?,
             _connected: open(folder, &CONNECTED)?,
             _recent: open(folder, &RECENT)?,
+            skipped: open(folder, &SKIPPED)?,
         };
         let room = maps.v4.services.max_entries();
         if maps.names.max_entries() < room {
