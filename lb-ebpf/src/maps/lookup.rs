@@ -2,7 +2,7 @@
 
 use lb_common::bloom;
 use lb_common::element::Element;
-use lb_common::family::Words;
+use lb_common::family::{Family, V4, Words};
 use lb_common::layout::INLINE_BACKENDS;
 use lb_common::outcome::{Event, Outcome};
 use lb_common::translation::{End, Pair};
@@ -170,7 +170,10 @@ fn look<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
         copy.0.set(index, unsafe { word.read_volatile() });
         index += 1;
     }
-    if !cfg!(feature = "plant-no-check") && !copy.proven(frontend) {
+    // A value of IPv6 is the longer one.
+    let is_trusted = cfg!(feature = "plant-no-check")
+        || cfg!(feature = "plant-no-check6") && F::Value::COUNT > <V4 as Family>::Value::COUNT;
+    if !is_trusted && !copy.proven(frontend) {
         return Err(Outcome::Unproven);
     }
     Ok(copy)

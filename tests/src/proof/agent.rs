@@ -15,16 +15,16 @@ use lb_agent::plan::Sizes;
 use lb_agent::source::{Backlog, Batch};
 use lb_agent::store::{Rules, Store};
 use lb_agent::writer::{Wake, Writer, WriterConfig};
-use lb_common::layout::{Frontend4, OUTCOMES, SERVICES4, Service4};
+use lb_common::layout::{OUTCOMES, SERVICES4};
 use lb_common::outcome::{Event, Outcome};
 
 use super::finding::Counted;
 use super::history::Histories;
 use super::publisher::take_the_first_processor;
-use super::services::{Draw, PROTOCOLS, States, allowed, frontends, is_held, objects};
+use super::services::{Draw, Elements, Held, States, allowed, is_held, objects};
 use super::world::{ADDRESSES, UNTOUCHED, cluster};
 use crate::Node;
-use crate::harness::bpf::{self, Pinned};
+use crate::harness::bpf;
 use crate::ours::pins::assert_one_generation;
 
 /// Batches between two starts of the agent.
@@ -84,15 +84,12 @@ struct World {
     publications: u64,
 }
 
-/// The elements of an address, one for each of [`PROTOCOLS`].
-type Seen = [Option<Service4>; PROTOCOLS.len()];
-
 struct Running {
     wake: Sender<Wake>,
     thread: JoinHandle<Result<(), TakeoverError>>,
-    elements: Pinned<Frontend4, Service4>,
+    elements: Elements,
     /// What was last seen of each address in these maps.
-    seen: [Seen; ADDRESSES as usize],
+    seen: [Held; ADDRESSES as usize],
 }
 
 impl World {
@@ -170,8 +167,8 @@ impl World {
             thread::sleep(Duration::from_millis(1));
         }
         self.last_map = Some(bpf::id(&map)?);
-        let elements = Pinned::open(&map)?;
-        let seen = [[None; PROTOCOLS.len()]; ADDRESSES as usize];
+        let elements = Elements::open(&folder(&pin_root))?;
+        let seen = [Held::default(); ADDRESSES as usize];
         self.agent = Some(Running { wake, thread, elements, seen });
         self.starts += 1;
         self.await_all(&next)
@@ -217,22 +214,22 @@ impl World {
         for address in 0..ADDRESSES {
             let place = usize::from(address);
             let (now, then) = (self.held[place], next[place]);
-            for (frontend, seen) in frontends(cluster(address)).iter().zip(&mut seen[place]) {
-                loop {
-                    let element = elements.read(frontend)?;
-                    let is_new = now == then || element != *seen || element.is_none();
-                    if is_new && is_held(address, then, element) {
-                        *seen = element;
-                        break;
-                    }
-                    ensure!(
-                        Instant::now() < give_up,
-                        "the agent does not publish {then:?} at {} (protocol {})",
-                        cluster(address),
-                        frontend.protocol
-                    );
-                    thread::sleep(Duration::from_micros(20));
+            loop {
+                let held = elements.of(cluster(address))?;
+                let is_due = held.iter().zip(&seen[place]).all(|(element, seen)| {
+                    let is_new = now == then || element != seen || element.is_none();
+                    is_new && is_held(address, then, *element)
+                });
+                if is_due {
+                    seen[place] = held;
+                    break;
                 }
+                ensure!(
+                    Instant::now() < give_up,
+                    "the agent does not publish {then:?} at {}: {held:?}",
+                    cluster(address)
+                );
+                thread::sleep(Duration::from_micros(20));
             }
             if now != then {
                 self.histories.done(address);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bytemuck::{Pod, Zeroable};
-use lb_common::layout::{Frontend4, Service4};
+use lb_common::family::Family;
 
 use crate::harness::bpf::{bpf, open};
 
@@ -29,12 +29,12 @@ struct Batch {
 
 /// The keys in the bucket of `key` in the front end pinned at `path`, which has at most `entries` elements
 /// and buckets. No other thread writes meanwhile.
-pub(super) fn mates(path: &Path, entries: u32, key: Frontend4) -> Result<BTreeSet<Frontend4>> {
+pub(super) fn mates<F: Family>(path: &Path, entries: u32, key: F::Frontend) -> Result<BTreeSet<F::Frontend>> {
     let map = open(path)?;
     let mut after = BTreeSet::new();
     // What comes from a bucket on, less what comes from the next one on.
     for bucket in (0..entries.next_power_of_two()).rev() {
-        let from = keys_from(&map, bucket, entries).context("could not read a bucket")?;
+        let from = keys_from::<F>(&map, bucket, entries).context("could not read a bucket")?;
         if from.contains(&key) {
             return Ok(from.difference(&after).copied().collect());
         }
@@ -44,9 +44,9 @@ pub(super) fn mates(path: &Path, entries: u32, key: Frontend4) -> Result<BTreeSe
 }
 
 /// The kernel's cursor through a hash map is the number of the next bucket.
-fn keys_from(map: &OwnedFd, bucket: u32, entries: u32) -> io::Result<BTreeSet<Frontend4>> {
-    let mut keys = vec![Frontend4::default(); entries as usize];
-    let mut values = vec![Service4::default(); entries as usize];
+fn keys_from<F: Family>(map: &OwnedFd, bucket: u32, entries: u32) -> io::Result<BTreeSet<F::Frontend>> {
+    let mut keys = vec![F::Frontend::zeroed(); entries as usize];
+    let mut values = vec![F::Service::zeroed(); entries as usize];
     let mut next = bucket;
     let mut attr = Batch {
         in_batch: std::ptr::from_ref(&bucket) as u64,

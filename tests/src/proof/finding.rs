@@ -75,6 +75,7 @@ impl fmt::Display for Finding {
         let Verdicts {
             connects,
             mapped,
+            ipv6,
             datagrams,
             refused,
             decoy,
@@ -91,7 +92,7 @@ impl fmt::Display for Finding {
         let each: Vec<String> = self.each.iter().map(|one| one.connects.to_string()).collect();
         writeln!(
             f,
-            "  {connects} connects in {seconds:.1} s ({} by each of the processes), {mapped} of them to IPv4-mapped addresses, \
+            "  {connects} connects in {seconds:.1} s ({} by each of the processes), {mapped} of them to IPv4-mapped addresses, {ipv6} over IPv6, \
              {datagrams} answered over UDP",
             each.join(" + ")
         )?;

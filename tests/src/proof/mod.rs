@@ -17,6 +17,8 @@ mod writer;
 
 pub use finding::Finding;
 pub use history::History;
-pub use testbed::{CLIENTS, Experiment, Publishing, Regions, Testbed, Until, Way};
+pub use testbed::{CLIENTS, Experiment, Families, Publishing, Regions, Testbed, Until, Way};
 pub use verdicts::Verdicts;
-pub use world::{ADDRESSES, BACKENDS, CLUSTER, REFUSED, Reached, Set, UNTOUCHED, backend, cluster};
+pub use world::{
+    ADDRESSES, BACKENDS, CLUSTER, REFUSED, Reached, Set, UNTOUCHED, backend, cluster, over6, under6,
+};

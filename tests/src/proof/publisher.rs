@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use lb_agent::datapath::{Grace, grace_period};
+use lb_agent::model::Family;
 use lb_common::layout::INLINE_BACKENDS;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -211,7 +212,7 @@ impl Graces {
             }
             return Ok(());
         }
-        let is_short = writer.mirror().free_backends(lb_agent::model::Family::V4) < LEAST_ROOM;
+        let is_short = Family::ALL.iter().any(|family| writer.mirror().free_backends(*family) < LEAST_ROOM);
         let passed =
             if self.is_running && is_short { self.passed.recv().ok() } else { self.passed.try_recv().ok() };
         if let Some(age) = passed {

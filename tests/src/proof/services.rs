@@ -1,15 +1,20 @@
 //! What the agent is given in the proof: who has which address, and the objects that say so.
 
-use std::net::{IpAddr, SocketAddrV4};
+use std::io;
+use std::net::SocketAddrV4;
+use std::path::Path;
 use std::sync::Arc;
+
+use anyhow::Result;
 
 use lb_agent::model::{
     Change, Conditions, Endpoint, Family, Object, ObjectName, Protocol, Service, ServicePort, Slice,
     SlicePort,
 };
-use lb_common::layout::{Frontend4, Service4};
+use lb_common::layout::{Backend4, Backend6, Frontend4, Frontend6, SERVICES4, SERVICES6, Service4, Service6};
 
-use super::world::{ADDRESSES, Dice, REFUSED, Set, UNTOUCHED, backend_of, cluster};
+use super::world::{ADDRESSES, Dice, REFUSED, Set, UNTOUCHED, backend_of, cluster, over6};
+use crate::harness::bpf::Pinned;
 
 /// Sets: inline up to 6, with a region beyond.
 const LARGEST: usize = 20;
@@ -109,7 +114,7 @@ pub(super) fn is_held(address: u8, holder: Option<Holder>, element: Option<Servi
     }
 }
 
-/// The Service of an address and its slice.
+/// The Service of an address and its slices.
 pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item = Object> {
     holder.into_iter().flat_map(move |Holder { service, backends }| {
         let name: Arc<str> = format!("s{address}-{service}").into();
@@ -117,16 +122,22 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
         let own = ObjectName { namespace: Arc::clone(&namespace), name: Arc::clone(&name) };
         let at = cluster(address);
         let ready = Conditions { ready: true, serving: true, terminating: false };
-        let endpoints = (0..32).filter(|number| backends & 1 << number != 0).map(|number| Endpoint {
-            address: IpAddr::V4(*backend_of(address, number).ip()),
-            conditions: ready,
-            node: None,
-            hints: None,
-        });
-        let slice = Slice {
-            name: ObjectName { namespace, name: format!("{name}-1").into() },
-            service: Some(name),
-            family: Some(Family::V4),
+        let endpoints = |family: Family| {
+            let numbers = (0..32).filter(|number| backends & 1 << number != 0);
+            let endpoint = move |number| {
+                let at = backend_of(address, number);
+                let address = if family == Family::V4 { (*at.ip()).into() } else { (*over6(at).ip()).into() };
+                Endpoint { address, conditions: ready, node: None, hints: None }
+            };
+            numbers.map(endpoint).collect()
+        };
+        let slice = |family: Family| Slice {
+            name: ObjectName {
+                namespace: Arc::clone(&namespace),
+                name: format!("{name}-{}", family.label().to_lowercase()).into(),
+            },
+            service: Some(Arc::clone(&name)),
+            family: Some(family),
             headless: false,
             not_read: None,
             ports: PROTOCOLS
@@ -136,14 +147,14 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
                     port: backend_of(address, 0).port(),
                 })
                 .to_vec(),
-            endpoints: endpoints.collect(),
+            endpoints: endpoints(family),
         };
         let service = Service {
             name: own,
             created: None,
             skipped: None,
             discarded: false,
-            addresses: vec![IpAddr::V4(*at.ip())],
+            addresses: vec![(*at.ip()).into(), (*over6(at).ip()).into()],
             ports: PROTOCOLS
                 .map(|protocol| ServicePort {
                     name: protocol.label().into(),
@@ -158,16 +169,52 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
             affinity: None,
             further: None,
         };
-        [Object::Service(service), Object::Slice(slice)]
+        let [v4, v6] = [Family::V4, Family::V6].map(slice);
+        [Object::Service(service), Object::Slice(v4), Object::Slice(v6)]
     })
 }
 
-/// The keys of an address in the map, one for each of [`PROTOCOLS`].
-pub(super) fn frontends(at: SocketAddrV4) -> [Frontend4; PROTOCOLS.len()] {
-    PROTOCOLS.map(|protocol| Frontend4 {
-        address: at.ip().octets(),
-        port: at.port().to_be_bytes(),
-        protocol: protocol.number(),
-        zero: 0,
-    })
+/// The key of an address in the map of IPv4.
+pub(super) fn key4(at: SocketAddrV4, protocol: Protocol) -> Frontend4 {
+    let (address, port) = (at.ip().octets(), at.port().to_be_bytes());
+    Frontend4 { address, port, protocol: protocol.number(), zero: 0 }
+}
+
+/// The same over IPv6.
+pub(super) fn key6(at: SocketAddrV4, protocol: Protocol) -> Frontend6 {
+    let (address, port) = (over6(at).ip().octets(), at.port().to_be_bytes());
+    Frontend6 { address, port, protocol: protocol.number(), zero: [0; 5] }
+}
+
+/// The elements of the agent's maps, as they lie in the kernel.
+pub(super) struct Elements {
+    v4: Pinned<Frontend4, Service4>,
+    v6: Pinned<Frontend6, Service6>,
+}
+
+/// The elements of one address: over TCP and UDP, over IPv4 and IPv6.
+pub(super) type Held = [Option<Service4>; 2 * PROTOCOLS.len()];
+
+impl Elements {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let (v4, v6) = (folder.join(SERVICES4.pin), folder.join(SERVICES6.pin));
+        Ok(Self { v4: Pinned::open(&v4)?, v6: Pinned::open(&v6)? })
+    }
+
+    pub(super) fn of(&self, at: SocketAddrV4) -> Result<Held> {
+        let [tcp, udp] = PROTOCOLS;
+        let v4 = |protocol| self.v4.read(&key4(at, protocol));
+        let v6 = |protocol| Ok::<_, io::Error>(self.v6.read(&key6(at, protocol))?.map(|held| narrow(&held)));
+        Ok([v4(tcp)?, v4(udp)?, v6(tcp)?, v6(udp)?])
+    }
+}
+
+/// The same with what is under its addresses.
+fn narrow(held: &Service6) -> Service4 {
+    let Service6 { id, revision, count, flags, affinity, inline, region, check } = *held;
+    let inline = inline.map(|Backend6 { address, port, pool, .. }| {
+        let [.., a, b, c, d] = address;
+        Backend4 { address: [a, b, c, d], port, pool }
+    });
+    Service4 { id, revision, count, flags, affinity, inline, region, check }
 }

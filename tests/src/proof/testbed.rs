@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
 use lb_agent::datapath::programs::load::Features;
+use lb_agent::model::Family;
 use lb_common::outcome::Event;
 
 use super::agent::AgentPublisher;
@@ -15,7 +17,8 @@ use super::history::Histories;
 use super::publisher::{Pace, Publisher};
 use super::verdicts::Verdicts;
 use super::world::{
-    ADDRESSES, BACKEND_NETWORK, BACKENDS, CLUSTER, DECOY, NEIGHBOUR, backend, cluster, foreign,
+    ADDRESSES, BACKEND_NETWORK, BACKENDS, CLUSTER, DECOY, NEIGHBOUR, NETWORK6, backend, cluster, foreign,
+    over6,
 };
 use super::writer::Writer;
 use crate::harness::helper::Helper;
@@ -53,10 +56,22 @@ pub enum Publishing {
         /// Publications of the Service; `None` is as fast as it can.
         per_second: Option<u32>,
         regions: Regions,
+        family: Family,
     },
     /// The agent's writer, with its threads: Services come and go at all [`ADDRESSES`], and the agent is
     /// started anew again and again, each time over other maps.
     Agent { object: &'static [u8], grace: Grace },
+}
+
+/// By which addresses the clients dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Families {
+    /// IPv4, and every other time as `::ffff:a.b.c.d`.
+    V4,
+    /// IPv6.
+    V6,
+    /// All three in turn.
+    Both,
 }
 
 /// Who has regions.
@@ -105,6 +120,7 @@ impl Testbed {
         let theirs = serving(far.pod("theirs", "10.244.1.3")?, foreign, |_| NEIGHBOUR)?;
         let client = site.node("near")?.pod("client", "10.244.1.4")?;
         client.add_addresses(&dialled())?;
+        client.own_network(NETWORK6)?;
         client.serve_ids(&[(SocketAddr::V4(CLUSTER), DECOY)])?;
         Ok(Self { site, client, _servers: [own, theirs] })
     }
@@ -118,9 +134,9 @@ impl Testbed {
                 histories.done(0);
                 self.dial(experiment, &histories, || Ok(()))
             }
-            Publishing::Plan { object, machine, grace, per_second, regions } => {
+            Publishing::Plan { object, machine, grace, per_second, regions, family } => {
                 let histories = self.histories(1)?;
-                let writer = Writer::load(object, *machine, self.client.node())?;
+                let writer = Writer::load(object, *machine, self.client.node(), *family)?;
                 let pace = Pace { grace: *grace, per_second: *per_second, regions: *regions };
                 let publisher = Publisher::start(writer, pace, &histories.first())?;
                 let found =
@@ -162,6 +178,7 @@ impl Testbed {
         }
         let pod = self.client.node().pod(&format!("client{number}"), &format!("10.244.2.{}", number + 1))?;
         pod.own_network(BACKEND_NETWORK)?;
+        pod.own_network(NETWORK6)?;
         pod.add_addresses(&dialled())?;
         Ok(Some(pod))
     }
@@ -196,6 +213,27 @@ impl Testbed {
     }
 }
 
+impl Publishing {
+    const fn families(&self) -> Families {
+        match self {
+            Self::Detached | Self::Plan { family: Family::V4, .. } => Families::V4,
+            Self::Plan { family: Family::V6, .. } => Families::V6,
+            Self::Agent { .. } => Families::Both,
+        }
+    }
+}
+
+impl Families {
+    /// As the helper program calls it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::V4 => "v4",
+            Self::V6 => "v6",
+            Self::Both => "both",
+        }
+    }
+}
+
 impl Way {
     /// As the helper program calls it.
     const fn word(self) -> &'static str {
@@ -209,7 +247,8 @@ impl Way {
 }
 
 fn dialled() -> Vec<IpAddr> {
-    (0..ADDRESSES).map(|number| IpAddr::V4(*cluster(number).ip())).collect()
+    let both = |number| [(*cluster(number).ip()).into(), (*over6(cluster(number)).ip()).into()];
+    (0..ADDRESSES).flat_map(both).collect()
 }
 
 fn arguments(experiment: &Experiment, way: Way, histories: &Histories) -> Vec<String> {
@@ -219,6 +258,7 @@ fn arguments(experiment: &Experiment, way: Way, histories: &Histories) -> Vec<St
         format!("--count={}", experiment.connects.div_ceil(CLIENTS as u64)),
         format!("--seconds={}", experiment.within.as_secs()),
     ];
+    arguments.push(format!("--families={}", experiment.publishing.families().word()));
     arguments.extend(histories.paths().map(|path| format!("--history={}", path.display())));
     if experiment.until != Until::End {
         arguments.push("--only-one".to_owned());

@@ -8,6 +8,8 @@ pub struct Verdicts {
     pub connects: u64,
     /// Those that dialled an IPv4-mapped address: over TCP they pass connect6, the others connect4.
     pub mapped: u64,
+    /// Those that dialled an IPv6 address.
+    pub ipv6: u64,
     /// Those over UDP that were answered.
     pub datagrams: u64,
     /// ECONNREFUSED.
@@ -42,6 +44,7 @@ impl Verdicts {
         let Self {
             connects,
             mapped,
+            ipv6,
             datagrams,
             refused,
             decoy,
@@ -55,6 +58,7 @@ impl Verdicts {
         } = other;
         self.connects += connects;
         self.mapped += mapped;
+        self.ipv6 += ipv6;
         self.datagrams += datagrams;
         self.refused += refused;
         self.decoy += decoy;

@@ -1,6 +1,6 @@
 //! Who is who in the proofs: what is dialled, and who has which address.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 /// How many addresses the proof with an agent dials. The one without dials the first alone.
 pub const ADDRESSES: u8 = 8;
@@ -70,6 +70,25 @@ impl Reached {
 #[must_use]
 pub const fn cluster(number: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10 + number), 80)
+}
+
+/// All that the proofs dial and reach over IPv6, as a route.
+pub(super) const NETWORK6: &str = "fd00:6464::/96";
+
+/// The same over IPv6: every address has its place in one network.
+#[must_use]
+pub const fn over6(at: SocketAddrV4) -> SocketAddrV6 {
+    let [a, b, c, d] = at.ip().octets();
+    let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    SocketAddrV6::new(Ipv6Addr::new(0xfd00, 0x6464, 0, 0, 0, 0, high, low), at.port(), 0, 0)
+}
+
+/// What is over IPv6 at this address; none outside of the network.
+#[must_use]
+pub fn under6(at: SocketAddrV6) -> Option<SocketAddrV4> {
+    let [.., a, b, c, d] = at.ip().octets();
+    let under = SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), at.port());
+    (over6(under).ip() == at.ip()).then_some(under)
 }
 
 /// Backend `number` of the first address.
@@ -150,6 +169,8 @@ mod tests {
         assert_eq!(Reached::at(0, CLUSTER), Reached::Decoy);
         assert_eq!(Reached::answering(DECOY), Reached::Decoy);
         assert_eq!(Reached::answering(NEIGHBOUR), Reached::Neighbour);
+        assert_eq!(under6(over6(CLUSTER)), Some(CLUSTER));
+        assert_eq!(under6("[fd00:6464::1:a60:a]:80".parse().unwrap()), None);
         let torn = SocketAddrV4::new(*backend(0).ip(), CLUSTER.port());
         assert_eq!(Reached::at(0, torn), Reached::Unknown);
         assert_eq!(Reached::answering(BACKENDS.into()), Reached::Unknown);

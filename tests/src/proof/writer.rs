@@ -12,12 +12,14 @@ use lb_agent::datapath::{cgroup, cleanup, lock};
 use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
 use lb_agent::plan::{Backend, Capacity, Desired, MapOp, Maps, Mirror};
 use lb_agent::writer::reconcile::Reconciler;
-use lb_common::layout::{Frontend4, SERVICES4};
+use lb_common::family::{V4, V6};
+use lb_common::layout::{SERVICES4, SERVICES6};
 use lb_common::outcome::Outcome;
 
 use super::bucket;
 use super::history::History;
-use super::world::{CLUSTER, Reached, Set};
+use super::services::{key4, key6};
+use super::world::{CLUSTER, Reached, Set, over6, under6};
 use crate::Node;
 
 /// As few buckets as can be, and as full as can be. Room for the regions that wait for a grace period, which
@@ -31,6 +33,7 @@ pub(super) struct Writer {
     lock: lock::Lock,
     pin_root: PathBuf,
     cgroup: cgroup::Cgroup,
+    family: Family,
 }
 
 /// A neighbour whose writes are known beforehand.
@@ -51,14 +54,14 @@ pub(super) struct Count {
 }
 
 impl Writer {
-    pub(super) fn load(object: &[u8], machine: Features, node: &Node) -> Result<Self> {
+    pub(super) fn load(object: &[u8], machine: Features, node: &Node, family: Family) -> Result<Self> {
         let pin_root = node.pin_root();
         let lock = lock::acquire(&pin_root)?;
         let programs = load(object, &folder(&pin_root), CAPACITY, machine)?;
         let maps = Bpf::open(&folder(&pin_root))?;
         let cgroup = cgroup::find(Some(node.cgroup()))?;
         let kernel = Reconciler { maps, mirror: Mirror::new(CAPACITY, 1) };
-        Ok(Self { kernel, programs, links: None, lock, pin_root, cgroup })
+        Ok(Self { kernel, programs, links: None, lock, pin_root, cgroup, family })
     }
 
     pub(super) fn attach(&mut self) -> Result<()> {
@@ -76,15 +79,20 @@ impl Writer {
         &mut self.kernel.mirror
     }
 
+    fn frontend(&self, at: SocketAddrV4) -> Frontend {
+        Frontend { address: over(self.family, at), protocol: Protocol::Tcp }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.kernel.mirror.entries().count() >= CAPACITY.frontends as usize
     }
 
     /// Publishes these backends of the Service under test, and says so on `history`.
     pub(super) fn publish(&mut self, backends: &[SocketAddrV4], history: &History) -> Result<()> {
-        let steps = self.kernel.mirror.steps(frontend(CLUSTER), Some(&want(CLUSTER, backends)));
+        let (frontend, want) = (self.frontend(CLUSTER), want(self.family, CLUSTER, backends));
+        let steps = self.kernel.mirror.steps(frontend, Some(&want));
         let ops = steps.iter().flat_map(|step| &step.ops);
-        if let Some(set) = published(ops) {
+        if let Some(set) = published(frontend, ops) {
             ensure!(set != 0, "the mirror publishes an empty set");
             history.announce(set);
             self.kernel.carry_out(steps)?;
@@ -95,8 +103,8 @@ impl Writer {
 
     /// Publishes a neighbour, or takes it back.
     pub(super) fn write(&mut self, at: SocketAddrV4, backends: Option<&[SocketAddrV4]>) -> Result<()> {
-        let wanted = backends.map(|backends| want(at, backends));
-        let steps = self.kernel.mirror.steps(frontend(at), wanted.as_ref());
+        let wanted = backends.map(|backends| want(self.family, at, backends));
+        let steps = self.kernel.mirror.steps(self.frontend(at), wanted.as_ref());
         Ok(self.kernel.carry_out(steps)?)
     }
 
@@ -104,11 +112,12 @@ impl Writer {
     /// else needs to be known for them, so they can be repeated at the kernel's own speed.
     pub(super) fn prepare(&mut self, at: SocketAddrV4, backends: &[SocketAddrV4]) -> Result<Prepared> {
         self.write(at, None)?;
-        let steps = self.kernel.mirror.steps(frontend(at), Some(&want(at, backends)));
+        let frontend = self.frontend(at);
+        let steps = self.kernel.mirror.steps(frontend, Some(&want(self.family, at, backends)));
         let mut puts = steps.iter().flat_map(|step| &step.ops).filter(|op| matches!(op, MapOp::Put { .. }));
         let put = puts.next().cloned().context("a neighbour is not published")?;
         self.kernel.carry_out(steps)?;
-        Ok(Prepared { put, remove: MapOp::Remove { frontend: frontend(at) }, is_published: true })
+        Ok(Prepared { put, remove: MapOp::Remove { frontend }, is_published: true })
     }
 
     /// Creates or deletes a neighbour that was prepared.
@@ -120,19 +129,31 @@ impl Writer {
     }
 
     pub(super) fn is_published(&self, at: SocketAddrV4) -> bool {
-        self.kernel.mirror.owner(&frontend(at)).is_some()
+        self.kernel.mirror.owner(&self.frontend(at)).is_some()
     }
 
     /// Those of `candidates` that share a bucket with the Service under test.
     pub(super) fn mates(&self, candidates: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>> {
-        let pinned = folder(&self.pin_root).join(SERVICES4.pin);
-        let mates = bucket::mates(&pinned, CAPACITY.frontends, key(CLUSTER))?;
-        Ok(candidates.iter().filter(|at| mates.contains(&key(**at))).copied().collect())
+        let (folder, entries) = (folder(&self.pin_root), CAPACITY.frontends);
+        let is_mate: Box<dyn Fn(SocketAddrV4) -> bool> = match self.family {
+            Family::V4 => {
+                let mates =
+                    bucket::mates::<V4>(&folder.join(SERVICES4.pin), entries, key4(CLUSTER, Protocol::Tcp))?;
+                Box::new(move |at| mates.contains(&key4(at, Protocol::Tcp)))
+            }
+            Family::V6 => {
+                let mates =
+                    bucket::mates::<V6>(&folder.join(SERVICES6.pin), entries, key6(CLUSTER, Protocol::Tcp))?;
+                Box::new(move |at| mates.contains(&key6(at, Protocol::Tcp)))
+            }
+        };
+        Ok(candidates.iter().filter(|at| is_mate(**at)).copied().collect())
     }
 
     pub(super) fn count(&mut self) -> Result<Count> {
         let observed = self.kernel.maps.dump()?;
-        let service = observed.services.get(&frontend(CLUSTER)).context("the Service is not in the map")?;
+        let service =
+            observed.services.get(&self.frontend(CLUSTER)).context("the Service is not in the map")?;
         Ok(Count {
             publications: service.element.owner.revision.into(),
             writes: u64::from(self.kernel.maps.sequence()) / 2,
@@ -147,33 +168,32 @@ impl Count {
     }
 }
 
-fn frontend(at: SocketAddrV4) -> Frontend {
-    Frontend { address: at.into(), protocol: Protocol::Tcp }
+/// Where that is in this family.
+fn over(family: Family, at: SocketAddrV4) -> SocketAddr {
+    match family {
+        Family::V4 => at.into(),
+        Family::V6 => over6(at).into(),
+    }
 }
 
-/// The key of an address in the map.
-fn key(at: SocketAddrV4) -> Frontend4 {
-    Frontend4 { address: at.ip().octets(), port: at.port().to_be_bytes(), protocol: 6, zero: 0 }
-}
-
-fn want(at: SocketAddrV4, backends: &[SocketAddrV4]) -> Desired {
-    let mut backends: Vec<Backend> = backends.iter().map(|at| SocketAddr::from(*at).into()).collect();
+fn want(family: Family, at: SocketAddrV4, backends: &[SocketAddrV4]) -> Desired {
+    let mut backends: Vec<Backend> = backends.iter().map(|at| over(family, *at).into()).collect();
     backends.sort_unstable();
     let [_, _, high, low] = at.ip().octets();
     let key = ServicePortKey {
         service: ObjectName::new("proof", &format!("s{high}-{low}")),
         port_name: "".into(),
         protocol: Protocol::Tcp,
-        family: Family::V4,
+        family,
     };
     Desired { key, has_topology: false, affinity: None, backends, excess: 0 }
 }
 
 /// The set of the Service under test after `ops`, if they publish it: what is written counts, not what was
 /// asked for, which may lack room.
-fn published<'o>(mut ops: impl Iterator<Item = &'o MapOp>) -> Option<Set> {
+fn published<'o>(frontend: Frontend, mut ops: impl Iterator<Item = &'o MapOp>) -> Option<Set> {
     ops.find_map(|op| match op {
-        MapOp::Put { frontend: at, element } if *at == frontend(CLUSTER) => {
+        MapOp::Put { frontend: at, element } if *at == frontend => {
             Some(element.backends.iter().map(|backend| bit(&backend)).fold(0, |set, bit| set | bit))
         }
         MapOp::Put { .. }
@@ -187,7 +207,11 @@ fn published<'o>(mut ops: impl Iterator<Item = &'o MapOp>) -> Option<Set> {
 }
 
 fn bit(backend: &Backend) -> Set {
-    let SocketAddr::V4(at) = SocketAddr::from(*backend) else { return 0 };
+    let at = match SocketAddr::from(*backend) {
+        SocketAddr::V4(at) => Some(at),
+        SocketAddr::V6(at) => under6(at),
+    };
+    let Some(at) = at else { return 0 };
     match Reached::at(0, at) {
         Reached::Backend(number) => 1 << number,
         Reached::Neighbour | Reached::Decoy | Reached::Unknown => 0,

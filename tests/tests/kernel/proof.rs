@@ -9,6 +9,7 @@ use edgeloop_tests::builds::planted_object;
 use edgeloop_tests::proof::{CLIENTS, Experiment, Finding, Publishing, Regions, Testbed, Until, Way};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
+use lb_agent::model::Family;
 
 /// The issue asks for no less.
 const CONNECTS: u64 = 1_000_000;
@@ -59,6 +60,7 @@ fn no_connection_goes_astray_while_its_service_is_published() {
         grace: Grace::Rcu,
         per_second: Some(PER_SECOND),
         regions: Regions::All,
+        family: Family::V4,
     };
     let found = run(&testbed, &Experiment { publishing, ..plain("attached") }).unwrap();
 
@@ -93,6 +95,7 @@ fn no_lookup_of_fenced_programs_goes_astray() {
         grace: Grace::Rcu,
         per_second: None,
         regions: Regions::All,
+        family: Family::V4,
     };
     let found =
         run_alone(&Experiment { publishing, within: SHORT, ..quick("fenced, lookups alone") }).unwrap();
@@ -115,6 +118,7 @@ fn no_connection_goes_astray_with_the_agent_in_the_loop() {
     assert!(found.kernel.unwrap().publications >= PUBLICATIONS);
     assert!(found.all.connects >= CONNECTS);
     assert!(found.all.datagrams >= DATAGRAMS);
+    assert!(found.all.ipv6 >= found.all.connects / 4);
 }
 
 /// What a UDP socket remembers is what its replies are shown by.
@@ -165,6 +169,7 @@ fn without_the_revision_a_region_that_is_used_again_passes_for_the_old_one() {
             grace: Grace::None,
             per_second: None,
             regions: Regions::Own,
+            family: Family::V4,
         };
         let found =
             run_alone(&Experiment { publishing, within: SHORT, until: Until::AstrayOrStale, ..quick(name) });
@@ -182,6 +187,31 @@ fn without_the_check_word_the_proof_fails() {
     let object = planted_object("edgeloop-no-check.o").unwrap();
     let found = run_alone(&storm(object, Grace::Rcu, "planted bug: no check word")).unwrap();
 
+    assert_eq!((found.all.astray() > 0, found.all.failed), (true, 0));
+}
+
+/// The values of IPv6 are more than twice as long, and proven by other code.
+#[test]
+#[ignore = "needs root"]
+fn over_ipv6_no_lookup_goes_astray_and_without_the_check_word_some_do() {
+    let _alone = alone();
+    let storm = |object, within, name: &str| {
+        let publishing = Publishing::Plan {
+            object,
+            machine: Features::THIS,
+            grace: Grace::Rcu,
+            per_second: None,
+            regions: Regions::All,
+            family: Family::V6,
+        };
+        run_alone(&Experiment { publishing, within, until: Until::Astray, ..quick(name) }).unwrap()
+    };
+
+    let found = storm(OBJECT, SHORT, "lookups over IPv6");
+    assert_eq!((found.failures(), found.all.unjudged), (0, 0));
+    assert_eq!(found.all.ipv6, found.all.connects);
+    let torn = planted_object("edgeloop-no-check6.o").unwrap();
+    let found = storm(torn, AT_MOST, "planted bug: no check word over IPv6, a value torn");
     assert_eq!((found.all.astray() > 0, found.all.failed), (true, 0));
 }
 
@@ -236,7 +266,13 @@ fn quick(name: &str) -> Experiment {
 
 /// The same while the plan writes as fast as it can, until one goes astray.
 fn storm(object: &'static [u8], grace: Grace, name: &str) -> Experiment {
-    let publishing =
-        Publishing::Plan { object, machine: Features::THIS, grace, per_second: None, regions: Regions::All };
+    let publishing = Publishing::Plan {
+        object,
+        machine: Features::THIS,
+        grace,
+        per_second: None,
+        regions: Regions::All,
+        family: Family::V4,
+    };
     Experiment { publishing, until: Until::Astray, ..quick(name) }
 }

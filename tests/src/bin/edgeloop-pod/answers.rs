@@ -1,25 +1,27 @@
 //! Servers of the proof over UDP: sockets that are read when it is their turn, and reply from the address that was sent to.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use anyhow::{Context, Result};
+use edgeloop_tests::proof::{over6, under6};
 use nix::errno::Errno;
-use nix::libc::in_pktinfo;
+use nix::libc::{self, in_pktinfo, in6_pktinfo};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::sockopt::{Ipv4PacketInfo, ReceiveTimeout};
+use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo, Ipv6V6Only, ReceiveTimeout};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn,
-    SockaddrStorage, bind, recvmsg, sendmsg, setsockopt, socket,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrStorage, bind,
+    recvmsg, sendmsg, setsockopt, socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::socket::PATIENCE;
 
 /// Whether a datagram comes in time.
-pub(crate) fn wait(servers: &[Server; 2]) -> Result<bool> {
-    let mut waits = servers.each_ref().map(|server| PollFd::new(server.fd(), PollFlags::POLLIN));
+pub(crate) fn wait(servers: &[Server]) -> Result<bool> {
+    let mut waits: Vec<PollFd<'_>> =
+        servers.iter().map(|server| PollFd::new(server.fd(), PollFlags::POLLIN)).collect();
     let ready = match poll(&mut waits, PollTimeout::try_from(PATIENCE)?) {
         Err(Errno::EINTR) => return Ok(true),
         ready => ready.context("could not wait for a datagram")?,
@@ -27,26 +29,39 @@ pub(crate) fn wait(servers: &[Server; 2]) -> Result<bool> {
     Ok(ready > 0)
 }
 
-/// A port of all addresses that this pod has.
+/// A port of all addresses of one family that this pod has.
 pub(crate) struct Server {
     socket: OwnedFd,
     port: u16,
+    is_v6: bool,
 }
 
-/// A datagram, the address that it came to, and where it is from.
+/// A datagram, the address that it came to (what is under it, over IPv6), and where it is from.
 pub(crate) struct Arrived {
     pub(crate) number: u32,
     pub(crate) at: SocketAddrV4,
-    pub(crate) from: SockaddrIn,
+    pub(crate) from: SockaddrStorage,
 }
 
 impl Server {
-    pub(crate) fn new(port: u16) -> Result<Self> {
+    pub(crate) fn new4(port: u16) -> Result<Self> {
         let socket = open(AddressFamily::Inet)?;
         setsockopt(&socket, Ipv4PacketInfo, &true).context("could not ask where datagrams come to")?;
-        let at = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
-        bind(socket.as_raw_fd(), &SockaddrIn::from(at)).with_context(|| format!("could not bind to {at}"))?;
-        Ok(Self { socket, port })
+        Self::bound(socket, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())
+    }
+
+    pub(crate) fn new6(port: u16) -> Result<Self> {
+        let socket = open(AddressFamily::Inet6)?;
+        setsockopt(&socket, Ipv6V6Only, &true).context("could not leave IPv4 to another socket")?;
+        setsockopt(&socket, Ipv6RecvPacketInfo, &true).context("could not ask where datagrams come to")?;
+        send_from_any(&socket).context("could not reply from any address")?;
+        Self::bound(socket, SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0).into())
+    }
+
+    fn bound(socket: OwnedFd, at: SocketAddr) -> Result<Self> {
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(at))
+            .with_context(|| format!("could not bind to {at}"))?;
+        Ok(Self { socket, port: at.port(), is_v6: at.is_ipv6() })
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -61,26 +76,47 @@ impl Server {
     pub(crate) fn take(&self) -> Option<Arrived> {
         let mut number = [0; 4];
         let mut parts = [IoSliceMut::new(&mut number)];
-        let mut control = nix::cmsg_space!(in_pktinfo);
+        let mut control = nix::cmsg_space!(in_pktinfo, in6_pktinfo);
         let message =
-            recvmsg::<SockaddrIn>(self.raw(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT).ok()?;
-        let to = message.cmsgs().ok()?.find_map(|control| {
-            let ControlMessageOwned::Ipv4PacketInfo(info) = control else { return None };
-            Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()))
+            recvmsg::<SockaddrStorage>(self.raw(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT)
+                .ok()?;
+        let at = message.cmsgs().ok()?.find_map(|control| {
+            if let ControlMessageOwned::Ipv4PacketInfo(info) = control {
+                let to = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
+                return Some(SocketAddrV4::new(to, self.port));
+            }
+            let ControlMessageOwned::Ipv6PacketInfo(info) = control else { return None };
+            under6(SocketAddrV6::new(info.ipi6_addr.s6_addr.into(), self.port, 0, 0))
         })?;
         let from = message.address?;
-        Some(Arrived { number: u32::from_ne_bytes(number), at: SocketAddrV4::new(to, self.port), from })
+        Some(Arrived { number: u32::from_ne_bytes(number), at, from })
     }
 
-    pub(crate) fn reply(&self, number: u32, at: SocketAddrV4, to: SockaddrIn) -> Result<()> {
-        let own = nix::libc::in_addr { s_addr: u32::from_ne_bytes(at.ip().octets()) };
-        let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: own };
+    pub(crate) fn reply(&self, number: u32, at: SocketAddrV4, to: &SockaddrStorage) -> Result<()> {
+        let own = libc::in_addr { s_addr: u32::from_ne_bytes(at.ip().octets()) };
+        let info4 = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: own };
+        let own = libc::in6_addr { s6_addr: over6(at).ip().octets() };
+        let info6 = in6_pktinfo { ipi6_addr: own, ipi6_ifindex: 0 };
+        let control = if self.is_v6 {
+            [ControlMessage::Ipv6PacketInfo(&info6)]
+        } else {
+            [ControlMessage::Ipv4PacketInfo(&info4)]
+        };
         let text = number.to_ne_bytes();
-        let control = [ControlMessage::Ipv4PacketInfo(&info)];
-        sendmsg(self.raw(), &[IoSlice::new(&text)], &control, MsgFlags::empty(), Some(&to))
+        sendmsg(self.raw(), &[IoSlice::new(&text)], &control, MsgFlags::empty(), Some(to))
             .with_context(|| format!("could not reply from {at}"))?;
         Ok(())
     }
+}
+
+/// Also from what is this pod's by a route alone.
+fn send_from_any(socket: &OwnedFd) -> nix::Result<()> {
+    let yes: libc::c_int = 1;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    let (fd, value) = (socket.as_raw_fd(), (&raw const yes).cast());
+    // SAFETY: the value is as long as `length` says.
+    let result = unsafe { libc::setsockopt(fd, libc::IPPROTO_IPV6, libc::IPV6_FREEBIND, value, length) };
+    Errno::result(result).map(drop)
 }
 
 /// A UDP socket, which waits no longer than our patience.

@@ -12,6 +12,7 @@ use nix::sys::socket::{
 };
 
 use crate::answers::{Arrived, Server, address, open, wait};
+use crate::prove::By;
 use crate::socket::TIMEOUT;
 
 /// Services that one socket talks to: few enough that none is forgotten, though their backends change.
@@ -21,7 +22,7 @@ const ROUNDS: u64 = 64;
 
 /// What came of one datagram.
 pub(crate) struct Exchange {
-    pub(crate) is_mapped: bool,
+    pub(crate) by: By,
     /// What the Service was allowed meanwhile.
     pub(crate) allowed: Option<Set>,
     pub(crate) reached: Result<Reached, Errno>,
@@ -34,14 +35,16 @@ pub(crate) struct Exchange {
 
 pub(crate) struct Exchanges {
     clients: Vec<Client>,
-    servers: [Server; 2],
+    servers: [Server; 4],
     rounds: u64,
     datagrams: u32,
 }
 
 impl Exchanges {
     pub(crate) fn new() -> Result<Self> {
-        let servers = [Server::new(backend(0).port())?, Server::new(CLUSTER.port())?];
+        let [backends, decoys] = [backend(0).port(), CLUSTER.port()];
+        let servers =
+            [Server::new4(backends)?, Server::new4(decoys)?, Server::new6(backends)?, Server::new6(decoys)?];
         Ok(Self { clients: Vec::new(), servers, rounds: 0, datagrams: 0 })
     }
 
@@ -83,7 +86,7 @@ enum Way {
 struct Client {
     socket: OwnedFd,
     way: Way,
-    is_mapped: bool,
+    by: By,
     /// The first of its Services.
     first: u8,
     /// Where each Service's last datagram went, and when it was sent.
@@ -103,27 +106,16 @@ struct Sent {
 
 impl Client {
     fn of_each_kind(first: u8) -> Result<Vec<Self>> {
-        let kinds = [
-            (Way::Sends, AddressFamily::Inet),
-            (Way::Sends, AddressFamily::Inet6),
-            (Way::Connects, AddressFamily::Inet),
-            (Way::Connects, AddressFamily::Inet6),
-        ];
-        let open = |(way, family)| {
-            let socket = open(family)?;
-            let is_mapped = family == AddressFamily::Inet6;
-            Ok(Self { socket, way, is_mapped, first, last: [None; ADDRESSES as usize] })
+        let kinds = [By::V4, By::Mapped, By::V6].map(|by| [(Way::Sends, by), (Way::Connects, by)]);
+        let open = |(way, by)| {
+            let socket = open(if by == By::V4 { AddressFamily::Inet } else { AddressFamily::Inet6 })?;
+            Ok(Self { socket, way, by, first, last: [None; ADDRESSES as usize] })
         };
-        kinds.into_iter().map(open).collect()
+        kinds.into_iter().flatten().map(open).collect()
     }
 
     fn dialled(&self, service: u8) -> SocketAddr {
-        let at = cluster(service);
-        if self.is_mapped {
-            SocketAddr::new(at.ip().to_ipv6_mapped().into(), at.port())
-        } else {
-            SocketAddr::V4(at)
-        }
+        self.by.dialled(cluster(service))
     }
 
     /// Up to the end of the call that a program runs for.
@@ -176,12 +168,12 @@ impl Client {
     fn judged(&self, sent: &Sent) -> Exchange {
         let Sent { service, allowed, kept, reached, shown, .. } = *sent;
         let dialled = self.dialled(service);
-        Exchange { is_mapped: self.is_mapped, allowed, reached, kept, dialled, shown }
+        Exchange { by: self.by, allowed, reached, kept, dialled, shown }
     }
 }
 
 /// Answers all that was sent, the last one first, and notes where each arrived.
-fn answer(servers: &[Server; 2], sent: &mut [Sent]) -> Result<()> {
+fn answer(servers: &[Server], sent: &mut [Sent]) -> Result<()> {
     let due = sent.iter().filter(|sent| sent.reached == Err(TIMEOUT)).count();
     let mut arrived = Vec::new();
     while arrived.len() < due {
@@ -195,7 +187,7 @@ fn answer(servers: &[Server; 2], sent: &mut [Sent]) -> Result<()> {
         if let Some(sent) = sent.iter_mut().find(|sent| sent.number == *number) {
             sent.reached = Ok(Reached::at(sent.service, *at));
         }
-        server.reply(*number, *at, *from)?;
+        server.reply(*number, *at, from)?;
     }
     Ok(())
 }

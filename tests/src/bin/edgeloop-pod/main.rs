@@ -25,6 +25,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use edgeloop_tests::Call;
+use edgeloop_tests::proof::Families;
 use serde::Serialize;
 
 /// Joins a cgroup and a network namespace, in this order, and does one thing there.
@@ -140,6 +141,8 @@ enum Verb {
         count: u64,
         #[arg(long)]
         seconds: u64,
+        #[arg(long, value_enum)]
+        families: Families,
         /// End all clients at the first connection that goes astray.
         #[arg(long)]
         only_one: bool,
@@ -174,8 +177,8 @@ fn main() -> Result<()> {
         Verb::Watch { to } => clients::watch(to),
         Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),
         Verb::Hammer { to, count, log } => hammer::run(to, count, &log),
-        Verb::Prove { history, way, count, seconds, only_one } => {
-            prove::run(&history, way, count, Duration::from_secs(seconds), only_one)
+        Verb::Prove { history, way, count, seconds, families, only_one } => {
+            prove::run(&history, way, families, count, Duration::from_secs(seconds), only_one)
         }
         Verb::Exec { command } => join::become_program(&command),
         Verb::Site => servers::hold_site(),

@@ -5,9 +5,10 @@
 //! a second, each with its result.
 
 use std::mem::MaybeUninit;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use edgeloop_tests::proof::under6;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
@@ -34,7 +35,7 @@ impl Probe {
         Ok(Self { socket, family })
     }
 
-    /// The address that a connection to `to`, of this probe's family, would have gone to.
+    /// The address that a connection to `to`, of this probe's family, would have gone to; what is under it, for IPv6.
     pub(crate) fn connect(&self, to: SocketAddr) -> nix::Result<SocketAddrV4> {
         connect(self.socket.as_raw_fd(), &SockaddrStorage::from(to))?;
         let peer = self.peer();
@@ -47,7 +48,7 @@ impl Probe {
         // Long enough for both families, whose ports lie at the same place.
         let mut peer = MaybeUninit::<libc::sockaddr_in6>::zeroed();
         // No longer than the address is: the kernel refuses that.
-        let mut length = match self.is_mapped() {
+        let mut length = match self.is_inet6() {
             true => size_of::<libc::sockaddr_in6>(),
             false => size_of::<libc::sockaddr_in>(),
         } as libc::socklen_t;
@@ -65,8 +66,13 @@ impl Probe {
         Errno::result(result)?;
         // SAFETY: all bytes were zero, and any bytes are a valid `sockaddr_in6`.
         let peer = unsafe { peer.assume_init() };
-        let address = if self.is_mapped() {
-            Ipv6Addr::from(peer.sin6_addr.s6_addr).to_ipv4_mapped().ok_or(Errno::EAFNOSUPPORT)?
+        let address = if self.is_inet6() {
+            let address = Ipv6Addr::from(peer.sin6_addr.s6_addr);
+            let over = SocketAddrV6::new(address, u16::from_be(peer.sin6_port), 0, 0);
+            match address.to_ipv4_mapped() {
+                Some(mapped) => mapped,
+                None => *under6(over).ok_or(Errno::EAFNOSUPPORT)?.ip(),
+            }
         } else {
             // What a `sockaddr_in` has for its address, after family and port.
             u32::from_be(peer.sin6_flowinfo).into()
@@ -74,8 +80,8 @@ impl Probe {
         Ok(SocketAddrV4::new(address, u16::from_be(peer.sin6_port)))
     }
 
-    /// Whether it dials IPv4-mapped addresses.
-    fn is_mapped(&self) -> bool {
+    /// Whether it dials by IPv6 or IPv4-mapped addresses.
+    fn is_inet6(&self) -> bool {
         self.family == AddressFamily::Inet6
     }
 

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use edgeloop_tests::proof::{BACKENDS, History, REFUSED, Reached, UNTOUCHED, Verdicts, backend, cluster};
+use edgeloop_tests::proof::{
+    BACKENDS, Families, History, REFUSED, Reached, UNTOUCHED, Verdicts, backend, cluster, over6,
+};
 use nix::errno::Errno;
 use nix::sys::socket::AddressFamily;
 
@@ -28,11 +30,12 @@ pub(crate) enum Way {
 }
 
 /// Dials until `count` connections are made, a history says stop, or (a bound for a client that was left behind)
-/// `within` has passed. There is a history for each address; every other round dials as `::ffff:a.b.c.d`. With
+/// `within` has passed. There is a history for each address; rounds take turns in the kind of address. With
 /// `only_one` all clients end when one connection has gone astray.
 pub(crate) fn run(
     histories: &[PathBuf],
     way: Way,
+    families: Families,
     count: u64,
     within: Duration,
     only_one: bool,
@@ -45,12 +48,19 @@ pub(crate) fn run(
     let give_up = Instant::now() + within;
     let verdicts = match way {
         Way::Datagrams => exchange(&histories, count, give_up, only_one)?,
-        Way::Answer | Way::Probe | Way::Direct => dial(way, &histories, count, give_up, only_one)?,
+        Way::Answer | Way::Probe | Way::Direct => dial(way, families, &histories, count, give_up, only_one)?,
     };
     say(&verdicts)
 }
 
-fn dial(way: Way, histories: &[History], count: u64, give_up: Instant, only_one: bool) -> Result<Verdicts> {
+fn dial(
+    way: Way,
+    families: Families,
+    histories: &[History],
+    count: u64,
+    give_up: Instant,
+    only_one: bool,
+) -> Result<Verdicts> {
     let first = histories.first().context("no history")?;
     let mut dial = Dial::new(way).context("could not make sockets for probes")?;
     let mut verdicts = Verdicts::default();
@@ -60,14 +70,15 @@ fn dial(way: Way, histories: &[History], count: u64, give_up: Instant, only_one:
         }
         let number = verdicts.connects;
         let address = (number % histories.len() as u64) as usize;
-        let mapped = (number / histories.len() as u64) % 2 == 1;
+        let by = By::of(families, number / histories.len() as u64);
         let expected = (number / 2 % u64::from(BACKENDS)) as u8;
         let moment = histories[address].moment();
-        let reached = dial.reach(address as u8, mapped, expected);
+        let reached = dial.reach(address as u8, by, expected);
         let allowed =
             if way == Way::Direct { Some(1 << expected) } else { histories[address].allowed_since(moment) };
         judge(&mut verdicts, reached, allowed);
-        verdicts.mapped += u64::from(mapped);
+        verdicts.mapped += u64::from(by == By::Mapped);
+        verdicts.ipv6 += u64::from(by == By::V6);
         if only_one && verdicts.astray() > 0 {
             first.stop();
         }
@@ -96,27 +107,59 @@ struct Dial {
     way: Way,
     plain: Probe,
     mapped: Probe,
+    v6: Probe,
 }
 
 impl Dial {
     fn new(way: Way) -> nix::Result<Self> {
-        Ok(Self { way, plain: Probe::new(AddressFamily::Inet)?, mapped: Probe::new(AddressFamily::Inet6)? })
+        let [plain, mapped, v6] =
+            [AddressFamily::Inet, AddressFamily::Inet6, AddressFamily::Inet6].map(Probe::new);
+        Ok(Self { way, plain: plain?, mapped: mapped?, v6: v6? })
     }
 
     /// Where a connection to the address of this number goes, or one to the backend that is expected.
-    fn reach(&mut self, address: u8, mapped: bool, expected: u8) -> Result<Reached, Errno> {
+    fn reach(&mut self, address: u8, by: By, expected: u8) -> Result<Reached, Errno> {
         let to = if self.way == Way::Direct { backend(expected) } else { cluster(address) };
-        let dialled = if mapped { as_mapped(to) } else { SocketAddr::V4(to) };
+        let dialled = by.dialled(to);
         if self.way == Way::Probe {
-            let probe = if mapped { &self.mapped } else { &self.plain };
+            let probe = match by {
+                By::V4 => &self.plain,
+                By::Mapped => &self.mapped,
+                By::V6 => &self.v6,
+            };
             return probe.connect(dialled).map(|peer| Reached::at(address, peer));
         }
         hammer::ask(dialled).map(Reached::answering)
     }
 }
 
-fn as_mapped(at: SocketAddrV4) -> SocketAddr {
-    SocketAddr::new(at.ip().to_ipv6_mapped().into(), at.port())
+/// The kind of address that is dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    V4,
+    /// `::ffff:a.b.c.d`
+    Mapped,
+    V6,
+}
+
+impl By {
+    /// In turn.
+    fn of(families: Families, turn: u64) -> Self {
+        let turns = match families {
+            Families::V4 => &[Self::V4, Self::Mapped][..],
+            Families::V6 => &[Self::V6],
+            Families::Both => &[Self::V4, Self::Mapped, Self::V6],
+        };
+        turns[(turn % turns.len() as u64) as usize]
+    }
+
+    pub(crate) fn dialled(self, at: SocketAddrV4) -> SocketAddr {
+        match self {
+            Self::V4 => at.into(),
+            Self::Mapped => SocketAddr::new(at.ip().to_ipv6_mapped().into(), at.port()),
+            Self::V6 => over6(at).into(),
+        }
+    }
 }
 
 fn judge(verdicts: &mut Verdicts, reached: Result<Reached, Errno>, allowed: Option<u32>) {
@@ -149,8 +192,9 @@ fn judge(verdicts: &mut Verdicts, reached: Result<Reached, Errno>, allowed: Opti
 
 /// What the socket was to remember: its backend, and what it dialled.
 fn judge_memory(verdicts: &mut Verdicts, exchange: &Exchange) {
-    let Exchange { is_mapped, reached, kept, dialled, shown, .. } = exchange;
-    verdicts.mapped += u64::from(*is_mapped);
+    let Exchange { by, reached, kept, dialled, shown, .. } = exchange;
+    verdicts.mapped += u64::from(*by == By::Mapped);
+    verdicts.ipv6 += u64::from(*by == By::V6);
     verdicts.datagrams += u64::from(reached.is_ok());
     let number = verdicts.connects;
     if *kept != 0 && !matches!(reached, Ok(Reached::Backend(backend)) if 1 << backend == *kept) {
