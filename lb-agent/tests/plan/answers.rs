@@ -197,7 +197,7 @@ ports: null
 ---
 {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: typo, labels: {kubernetes.io/service-name: bd}}, addressType: IPv4, endpoints: []}
 ---
-{apiVersion: v1, kind: Pod, metadata: {name: pod}}
+{apiVersion: v1, kind: ConfigMap, metadata: {name: other}}
 ";
     let folder = Folder::new(&[("nodes.yaml", NODES), ("objects.yaml", objects)]);
     let answer = folder.plan(&["--node", "n1", "-o", "json"]).json();
@@ -215,7 +215,7 @@ ports: null
             {"object": "Service default/mesh", "why": proxy, "diagnostic": format!("cannot be filtered: {proxy}")},
             {"object": "Service default/new", "why": "no cluster IP"},
             {"object": folder.path().join("objects.yaml").display().to_string(),
-             "why": "Pod of v1 is not read here: 1 skipped"},
+             "why": "ConfigMap of v1 is not read here: 1 skipped"},
         ])
     );
 }
