@@ -1,5 +1,6 @@
 //! Flags and environment resolved into settled values.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,14 +24,22 @@ pub struct Config {
     pub cgroup: Option<PathBuf>,
     pub pin_root: PathBuf,
     pub socket: PathBuf,
-    pub sizes: Sizes,
-    pub audit: Duration,
+    pub writing: Writing,
     /// The kernel object whose programs are run.
     pub object: &'static [u8],
     /// Where health and metrics answer; nowhere unless given.
     pub http: Option<std::net::SocketAddr>,
     /// Where metrics answer besides, and nothing else does.
     pub metrics: Option<std::net::SocketAddr>,
+}
+
+/// What the writer of the maps was given.
+#[derive(Clone, Copy, Debug)]
+pub struct Writing {
+    /// One that the host has, if it is known.
+    pub node_address: Option<IpAddr>,
+    pub sizes: Sizes,
+    pub audit: Duration,
 }
 
 /// A folder of manifests, as `--source` writes it.

@@ -67,6 +67,10 @@ pub trait Family: 'static {
 
     /// A service port's address and port, as a socket remembers them.
     fn service(frontend: &Self::Frontend) -> End;
+    /// The same port and protocol, and of the address the bits of `mask`.
+    fn masked(frontend: &Self::Frontend, mask: u64) -> Self::Frontend;
+    /// Zero where the address is the unspecified one.
+    fn address_bits(frontend: &Self::Frontend) -> u64;
     /// A backend's address and port, as a socket remembers them.
     fn backend(backend: &Self::Backend) -> End;
 }
@@ -91,6 +95,16 @@ impl Family for V4 {
     #[inline(always)]
     fn service(frontend: &Frontend4) -> End {
         End::mapped(u32::from_ne_bytes(frontend.address), u16::from_ne_bytes(frontend.port))
+    }
+
+    #[inline(always)]
+    fn address_bits(frontend: &Frontend4) -> u64 {
+        u64::from(u32::from_ne_bytes(frontend.address))
+    }
+
+    #[inline(always)]
+    fn masked(frontend: &Frontend4, mask: u64) -> Frontend4 {
+        bytemuck::cast(bytemuck::cast::<Frontend4, u64>(*frontend) & (mask | 0xffff_ffff_0000_0000))
     }
 
     #[inline(always)]
@@ -119,6 +133,18 @@ impl Family for V6 {
     #[inline(always)]
     fn service(frontend: &Frontend6) -> End {
         End::of_words(&bytemuck::cast(*frontend))
+    }
+
+    #[inline(always)]
+    fn address_bits(frontend: &Frontend6) -> u64 {
+        let [first, second, _] = bytemuck::cast::<Frontend6, [u64; 3]>(*frontend);
+        first | second
+    }
+
+    #[inline(always)]
+    fn masked(frontend: &Frontend6, mask: u64) -> Frontend6 {
+        let [first, second, rest] = bytemuck::cast::<Frontend6, [u64; 3]>(*frontend);
+        bytemuck::cast([first & mask, second & mask, rest])
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@ pub mod element;
 pub mod family;
 pub mod hook;
 pub mod layout;
+pub mod node_port;
 pub mod outcome;
 pub mod pick;
 pub mod translation;

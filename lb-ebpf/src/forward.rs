@@ -153,11 +153,15 @@ fn backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backen
     if maps::is_skipped() {
         return Err(Outcome::Skipped);
     }
-    let chosen = choose::<F>(frontend);
-    if let Err(Outcome::NotAService) = chosen {
-        return Err(Outcome::NotAService);
+    let Choice { outcome, backend, slot: _ } = choose::<F>(call, frontend);
+    if outcome == Outcome::NotAService {
+        return Err(outcome);
     }
-    left_alone(call).map_or(chosen, Err)
+    match left_alone(call) {
+        Some(left_alone) => Err(left_alone),
+        None if outcome == Outcome::Forwarded => Ok(backend),
+        None => Err(outcome),
+    }
 }
 
 /// Why a call to a Service is left alone for the sake of who makes it, if it is. Asked on hits alone, so that the many calls
@@ -182,15 +186,20 @@ fn is_agents(call: &Call<'_>) -> bool {
 
 /// A backend of the service port at `frontend`.
 #[inline(always)]
-fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
-    if maps::is_excluded::<F>(frontend) {
-        return Err(Outcome::NotAService);
+fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
+    let mut key = *frontend;
+    if !maps::find::<F>(call, &mut key) {
+        return Choice::none(Outcome::NotAService);
     }
     for _ in 0..TRIES {
-        let service = maps::service::<F>(frontend)?; // proven, or looked up again; then Unproven
+        // Proven, or looked up again; then Unproven.
+        let service = match maps::service::<F>(&key) {
+            Ok(service) => service,
+            Err(way_out) => return Choice::none(way_out),
+        };
         log!(found(service.owner(), service.count().into()));
         if service.count() == 0 {
-            return Err(Outcome::NoBackends);
+            return Choice::none(Outcome::NoBackends);
         }
         // SAFETY: the helper takes no arguments and cannot fail.
         let random = unsafe { bpf_get_prandom_u32() };
@@ -199,14 +208,14 @@ fn choose<F: Maps>(frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
             dawdle();
         }
         if let Ok(backend) = maps::backend::<F>(&service, pick(random, service.count())) {
-            return Ok(backend);
+            return Choice { outcome: Outcome::Forwarded, backend, slot: 0 };
         }
         maps::count_event(Event::StaleRegionRead);
     }
-    Err(Outcome::Unproven)
+    Choice::none(Outcome::Unproven)
 }
 
-/// What a UDP socket gets. Not a `Result`: without CAP_PERFMON the verifier takes no copy of what was never written, as
+/// What a socket gets. Not a `Result`: without CAP_PERFMON the verifier takes no copy of what was never written, as
 /// the compiler makes of the backend of an `Err`.
 struct Choice<F: Maps> {
     /// [`Outcome::Forwarded`], or why not.
@@ -225,13 +234,14 @@ impl<F: Maps> Choice<F> {
 /// As [`backend`], for a UDP socket, which keeps the backend that it remembers while that is in the set.
 #[inline(always)]
 fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
-    if maps::is_excluded::<F>(frontend) {
+    let mut key = *frontend;
+    if !maps::find::<F>(call, &mut key) {
         return Choice::none(Outcome::NotAService);
     }
     let remembered = record::remembered(call, &F::service(frontend));
     let mut choice = Choice::none(Outcome::Unproven);
     for _ in 0..TRIES {
-        choice = choose_kept::<F>(frontend, &remembered);
+        choice = choose_kept::<F>(&key, &remembered);
         if choice.outcome != Outcome::Unproven {
             break;
         }
@@ -245,8 +255,8 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
 }
 
 #[inline(always)]
-fn choose_kept<F: Maps>(frontend: &F::Frontend, remembered: &Pair) -> Choice<F> {
-    let service = match maps::service::<F>(frontend) {
+fn choose_kept<F: Maps>(key: &F::Frontend, remembered: &Pair) -> Choice<F> {
+    let service = match maps::service::<F>(key) {
         Ok(service) => service,
         Err(way_out) => return Choice::none(way_out),
     };

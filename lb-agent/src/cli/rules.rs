@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::model::ObjectName;
+use crate::model::{Network, NotANetwork, ObjectName};
 use crate::select::nodes::PoolKeys;
 use crate::select::topology::{Invalid, OnInvalid, Topology};
-use crate::store::{ExternalIps, Rules, SkipLabelled};
+use crate::store::{ExternalIps, Localhost, NodePorts, Rules, SkipLabelled};
 
 /// Shared by all commands that decide: a plan is only true under the rules of the agent.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,6 +44,14 @@ pub struct RuleArgs {
     /// given
     #[arg(long, value_name = "WHETHER", value_enum, env = "EDGELOOP_EXTERNAL_IPS")]
     external_ips: Option<Switch>,
+
+    /// Serve node ports only at addresses of this machine in this network, such as 192.0.2.0/24; may be repeated
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "EDGELOOP_NODEPORT_ADDRESSES")]
+    nodeport_addresses: Vec<String>,
+
+    /// Serve node ports on 127.0.0.0/8 and ::1, too, for processes in the host's network
+    #[arg(long, env = "EDGELOOP_NODEPORT_LOCALHOST")]
+    nodeport_localhost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,6 +86,9 @@ pub enum RuleError {
     #[error("Service {service} has a --topology, and --exclude-service leaves it alone: give it one of them")]
     ExcludedToo { service: ObjectName },
 
+    #[error("--nodeport-addresses {written:?} is not a network, such as 192.0.2.0/24 or fd00::/8")]
+    NotANetwork { written: String },
+
     #[error("{flag} {written:?} is not a label key, such as topology.kubernetes.io/zone")]
     NotALabel { flag: &'static str, written: String },
 }
@@ -91,8 +102,16 @@ impl RuleArgs {
     /// # Errors
     /// A value is not the name of a Service, not a label key, or not a topology; or two of them contradict one another.
     pub fn settle(self) -> Result<Rules, RuleError> {
-        let Self { exclude_service, topology, topology_label, pool_label, on_invalid_topology, external_ips } =
-            self;
+        let Self {
+            exclude_service,
+            topology,
+            topology_label,
+            pool_label,
+            on_invalid_topology,
+            external_ips,
+            nodeport_addresses,
+            nodeport_localhost,
+        } = self;
         let excluded: Result<BTreeSet<ObjectName>, RuleError> =
             given(&exclude_service).map(excluded).collect();
         let excluded = excluded?;
@@ -118,6 +137,10 @@ impl RuleArgs {
                 Some(Switch::Off) => ExternalIps::LeftAlone,
             },
             skip_labelled: SkipLabelled::default(),
+            node_ports: NodePorts {
+                networks: given(&nodeport_addresses).map(network).collect::<Result<_, _>>()?,
+                localhost: if nodeport_localhost { Localhost::Served } else { Localhost::LeftAlone },
+            },
         })
     }
 }
@@ -128,6 +151,10 @@ fn given(written: &[String]) -> impl Iterator<Item = &str> {
 
 fn excluded(written: &str) -> Result<ObjectName, RuleError> {
     service(written).ok_or_else(|| RuleError::NotAService { written: written.to_owned() })
+}
+
+fn network(written: &str) -> Result<Network, RuleError> {
+    written.parse().map_err(|NotANetwork| RuleError::NotANetwork { written: written.to_owned() })
 }
 
 fn service(written: &str) -> Option<ObjectName> {
@@ -276,6 +303,18 @@ mod tests {
     }
 
     #[test]
+    fn node_ports_are_everywhere_but_on_loopback_unless_narrowed() {
+        for (flags, networks, localhost) in [
+            (&[][..], 0, Localhost::LeftAlone),
+            (&["--nodeport-addresses="], 0, Localhost::LeftAlone),
+            (&["--nodeport-addresses=192.0.2.0/24, fd00::/8", "--nodeport-localhost"], 2, Localhost::Served),
+        ] {
+            let node_ports = settle(flags).unwrap().node_ports;
+            assert_eq!((node_ports.networks.len(), node_ports.localhost), (networks, localhost), "{flags:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_service_or_no_label_is_named() {
         for (flag, says) in [
             ("--exclude-service=web", "--exclude-service \"web\": write it as NAMESPACE/NAME"),
@@ -309,6 +348,10 @@ mod tests {
             (
                 "--topology=a/b=rack",
                 "--topology \"a/b=rack\" is not understood: \"rack\" (item 1) is neither a known key nor a node label allowed by --topology-label",
+            ),
+            (
+                "--nodeport-addresses=192.0.2.0/24,primary",
+                "--nodeport-addresses \"primary\" is not a network, such as 192.0.2.0/24 or fd00::/8",
             ),
             ("--topology=a/b=*;a/b=*", "--topology names Service a/b twice: give it one"),
         ] {

@@ -1,5 +1,6 @@
 //! `lb-agent run`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 
-use crate::config::{Config, Manifests, PIN_ROOT, socket};
+use crate::config::{Config, Manifests, PIN_ROOT, Writing, socket};
 use crate::datapath::programs::load;
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
@@ -28,6 +29,9 @@ pub struct Args {
     /// The name of the Node that this agent decides for.
     #[arg(long, env = "EDGELOOP_NODE", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     node: String,
+    /// An address of this node: status says so where no interface has it that the agent sees.
+    #[arg(long, env = "EDGELOOP_NODE_ADDRESS", value_name = "ADDRESS")]
+    node_address: Option<IpAddr>,
     /// The cgroup2 folder to attach at; the root of the hierarchy unless named.
     #[arg(long, env = "EDGELOOP_CGROUP", value_name = "FOLDER")]
     cgroup: Option<PathBuf>,
@@ -79,6 +83,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         source,
         api,
         node,
+        node_address,
         cgroup,
         pin_root,
         socket: named,
@@ -114,8 +119,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         cgroup,
         socket: socket(named, &pin_root),
         pin_root,
-        sizes: Sizes { frontends: max_services, backends: max_backends },
-        audit: Duration::from_secs(audit_interval),
+        writing: Writing {
+            node_address,
+            sizes: Sizes { frontends: max_services, backends: max_backends },
+            audit: Duration::from_secs(audit_interval),
+        },
         http,
         metrics,
     };

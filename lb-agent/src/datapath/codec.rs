@@ -6,8 +6,8 @@ use bytemuck::{Zeroable as _, cast};
 use lb_common::element::{Element as Words, check};
 use lb_common::family::{V4, V6, Words as _};
 use lb_common::layout::{
-    Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, INLINE_BACKENDS, NAME_BYTES,
-    ServiceName,
+    Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, HostKey, INLINE_BACKENDS,
+    NAME_BYTES, ServiceName,
 };
 
 use crate::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
@@ -98,6 +98,20 @@ fn tail<F: Codec>(
             is_its_own.then(|| bytemuck::pod_read_unaligned(backend))
         })
         .collect()
+}
+
+/// The key of an address of the host.
+pub(crate) fn host_key(address: IpAddr) -> HostKey {
+    let mapped = match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    HostKey { address: mapped.octets() }
+}
+
+/// What a key of the host's addresses stands for.
+pub(crate) fn host(key: &HostKey) -> IpAddr {
+    Ipv6Addr::from(key.address).to_canonical()
 }
 
 impl Codec for V4 {

@@ -9,14 +9,14 @@ mod shards;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
-pub use host::HostAddresses;
+pub use host::{HostAddresses, Network, NotANetwork};
 pub use kind::Kind;
 pub use pod::{Namespace, Pod, PodState, SkipLabel};
 pub use report::{
@@ -68,6 +68,15 @@ impl Family {
         match self {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",
+        }
+    }
+
+    /// The address that no host has.
+    #[must_use]
+    pub const fn unspecified(self) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         }
     }
 }
@@ -192,6 +201,8 @@ pub enum AddressKind {
     ClusterIp,
     LoadBalancer,
     ExternalIp,
+    /// Any address of the node, on a port of its own: written as the unspecified address.
+    NodePort,
 }
 
 impl AddressKind {
@@ -202,6 +213,7 @@ impl AddressKind {
             Self::ClusterIp => "cluster IP",
             Self::LoadBalancer => "load balancer address",
             Self::ExternalIp => "external IP",
+            Self::NodePort => "node port",
         }
     }
 }
@@ -327,10 +339,8 @@ pub struct Frontend {
 
 impl Frontend {
     /// No other comes before it.
-    pub const LOWEST: Self = Self {
-        address: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
-        protocol: Protocol::Tcp,
-    };
+    pub const LOWEST: Self =
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), protocol: Protocol::Tcp };
 
     #[must_use]
     pub const fn family(&self) -> Family {

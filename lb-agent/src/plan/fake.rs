@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 
 use crate::model::{Family, Frontend, PerFamily, ServicePortKey};
 
@@ -35,6 +36,8 @@ pub struct Memory {
     /// The keys that the Bloom filter lets pass.
     pub admitted: BTreeSet<Frontend>,
     pub next_id: u32,
+    /// The addresses at which node ports are served.
+    pub hosts: BTreeSet<IpAddr>,
 }
 
 /// Maps in memory.
@@ -199,6 +202,11 @@ impl Maps for Fake {
 
     fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
         self.memory.admitted = observed.services.keys().copied().collect();
+        Ok(())
+    }
+
+    fn serve_node_ports_at(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), RepairError> {
+        self.memory.hosts = addresses.clone();
         Ok(())
     }
 }

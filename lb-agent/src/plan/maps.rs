@@ -1,6 +1,8 @@
 //! The seam to the maps: one write, and who carries it out.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 
 use crate::model::{Frontend, ServicePortKey};
 
@@ -53,7 +55,14 @@ pub trait Maps {
     /// # Errors
     /// When a map cannot be read or written.
     fn repair(&mut self, observed: &Observed) -> Result<(), RepairError>;
+
+    /// Serves node ports at exactly these addresses of the host.
+    ///
+    /// # Errors
+    /// When a map cannot be read or written; what is not as it should be is brought there by the next call.
+    fn serve_node_ports_at(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), RepairError>;
 }
+
 /// What is done to a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {

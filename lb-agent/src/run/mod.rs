@@ -4,6 +4,7 @@ mod ending;
 mod limits;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -13,14 +14,14 @@ use tokio::task::JoinSet;
 
 use crate::announce::{EventQueue, RateLimit, publish};
 use crate::api::Claim;
-use crate::config::Config;
+use crate::config::{Config, Writing};
 use crate::datapath::maps::agent_sockets::AgentSockets;
 use crate::datapath::maps::counters::CounterReader;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
 use crate::host::Interfaces;
 use crate::serve::{self, http, socket};
-use crate::source::Source;
+use crate::source::{Source, SourceConfig};
 use crate::store::{Rules, SkipLabelled, Store};
 use crate::writer::{Wake, Writer, WriterConfig};
 
@@ -33,28 +34,19 @@ use ending::End;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let mut asked = ending::listen().context("could not listen for signals")?;
     let descriptors = limits::raise_descriptors();
-    let Config { node, source, rules, cgroup, pin_root, socket: path, sizes, audit, http, metrics, object } =
-        config;
+    let Config { node, source, rules, cgroup, pin_root, socket, writing, http, metrics, object } = config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let sockets = AgentSockets::new(&pin_root);
-    let claim: Claim = Arc::new(move |socket| sockets.claim(socket).is_ok());
-    let source = runtime.block_on(async {
-        tokio::select! {
-            _ = &mut asked => Ok(None),
-            source = Source::open(source, claim) => source.map(Some),
-        }
-    })?;
+    let source = runtime.block_on(open(source, &pin_root, &mut asked))?;
     let Some(source) = source else {
         runtime.shutdown_background();
         return Ok(());
     };
     let pods_of = (rules.skip_labelled == SkipLabelled::On).then(|| node.as_str().into());
     let events = source.api().map(|_| EventQueue::default());
-    let settings =
-        WriterConfig { source: source.to_string(), sizes, audit, grace: Grace::Rcu, outbox: events.clone() };
-    let socket = socket::listen(&path)?;
+    let settings = settings(writing, &source, events.clone());
+    let socket = socket::listen(&socket)?;
     let (http, metrics) = (listen(http)?, listen(metrics)?);
 
     let (wake, inbox) = channel();
@@ -94,6 +86,25 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
+}
+
+fn settings(writing: Writing, source: &Source, outbox: Option<EventQueue>) -> WriterConfig {
+    let Writing { node_address, sizes, audit } = writing;
+    WriterConfig { source: source.to_string(), node_address, sizes, audit, grace: Grace::Rcu, outbox }
+}
+
+/// Opens the source; `None` when the agent is asked to leave first. Its sockets are the agent's own.
+async fn open(
+    source: SourceConfig,
+    pin_root: &Path,
+    asked: &mut ending::Asked,
+) -> anyhow::Result<Option<Source>> {
+    let sockets = AgentSockets::new(pin_root);
+    let claim: Claim = Arc::new(move |socket| sockets.claim(socket).is_ok());
+    tokio::select! {
+        _ = asked => Ok(None),
+        source = Source::open(source, claim) => Ok(source.map(Some)?),
+    }
 }
 
 /// A store that knows this machine's addresses; the writer is sent what becomes of them.

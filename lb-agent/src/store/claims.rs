@@ -119,7 +119,7 @@ impl Claims {
 fn claimant(service: &Service, kind: AddressKind) -> Claimant {
     let role = match kind {
         AddressKind::ClusterIp => Role::ClusterIp,
-        AddressKind::LoadBalancer | AddressKind::ExternalIp => Role::Further,
+        AddressKind::LoadBalancer | AddressKind::ExternalIp | AddressKind::NodePort => Role::Further,
     };
     Claimant { role, created: service.created.unwrap_or(i64::MAX), service: service.name.clone() }
 }

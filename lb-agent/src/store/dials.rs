@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::model::{AddressKind, Family, Frontend, Service, ServicePort, Sources};
@@ -41,7 +42,8 @@ pub(super) enum Around {
 /// 1. Cluster IPs come first, then load balancer addresses, then external IPs. What a Service has twice is what comes first, so
 ///    that an address which only some may dial is no external IP besides.
 /// 2. Further addresses count in the families of its cluster IPs, as to kube-proxy.
-/// 3. Of two ports with one number and protocol the first has it, and the other is returned with it.
+/// 3. A node port stands at the unspecified address of each of these families.
+/// 4. Of two ports with one number and protocol the first has it, and the other is returned with it.
 pub(super) fn dials<'a>(service: &'a Service, rules: &Rules) -> Vec<Dial<'a>> {
     if service.skipped.is_some() {
         return Vec::new();
@@ -51,7 +53,14 @@ pub(super) fn dials<'a>(service: &'a Service, rules: &Rules) -> Vec<Dial<'a>> {
     let mut taken: BTreeMap<Frontend, (AddressKind, &Arc<str>)> = BTreeMap::new();
     for (ip, kind, around) in addresses {
         for port in &service.ports {
-            let dialled = Frontend { address: SocketAddr::new(ip, port.port), protocol: port.protocol };
+            let number = match kind {
+                AddressKind::NodePort => port.node_port.map(NonZeroU16::get),
+                AddressKind::ClusterIp | AddressKind::LoadBalancer | AddressKind::ExternalIp => {
+                    Some(port.port)
+                }
+            };
+            let Some(number) = number else { continue };
+            let dialled = Frontend { address: SocketAddr::new(ip, number), protocol: port.protocol };
             let first = match taken.get(&dialled) {
                 Some((other, _)) if *other != kind => continue,
                 Some((_, first)) => Some(Arc::clone(first)),
@@ -67,20 +76,25 @@ pub(super) fn dials<'a>(service: &'a Service, rules: &Rules) -> Vec<Dial<'a>> {
 }
 
 fn addresses(service: &Service, rules: &Rules) -> Vec<(IpAddr, AddressKind, Option<Around>)> {
-    let mut all: Vec<_> = service.addresses.iter().map(|ip| (*ip, AddressKind::ClusterIp, None)).collect();
-    let Some(further) = &service.further else { return all };
-    let limited = match further.sources {
-        Sources::Any => None,
-        Sources::Limited => Some(Around::SourceRanges),
-    };
-    let off = match rules.external_ips {
-        ExternalIps::Served => None,
-        ExternalIps::LeftAlone => Some(Around::ExternalIp),
-    };
-    let has_family = |ip: &&IpAddr| service.addresses.iter().any(|own| Family::of(*own) == Family::of(**ip));
-    let balancer = further.balancer.iter().filter(has_family);
-    let external = further.external.iter().filter(has_family);
-    all.extend(balancer.map(|ip| (*ip, AddressKind::LoadBalancer, limited)));
-    all.extend(external.map(|ip| (*ip, AddressKind::ExternalIp, off)));
+    let own = || service.addresses.iter();
+    let mut all: Vec<_> = own().map(|ip| (*ip, AddressKind::ClusterIp, None)).collect();
+    if let Some(further) = &service.further {
+        let limited = match further.sources {
+            Sources::Any => None,
+            Sources::Limited => Some(Around::SourceRanges),
+        };
+        let off = match rules.external_ips {
+            ExternalIps::Served => None,
+            ExternalIps::LeftAlone => Some(Around::ExternalIp),
+        };
+        let has_family = |ip: &&IpAddr| own().any(|own| Family::of(*own) == Family::of(**ip));
+        let balancer = further.balancer.iter().filter(has_family);
+        let external = further.external.iter().filter(has_family);
+        all.extend(balancer.map(|ip| (*ip, AddressKind::LoadBalancer, limited)));
+        all.extend(external.map(|ip| (*ip, AddressKind::ExternalIp, off)));
+    }
+    if service.ports.iter().any(|port| port.node_port.is_some()) {
+        all.extend(own().map(|ip| (Family::of(*ip).unspecified(), AddressKind::NodePort, None)));
+    }
     all
 }

@@ -4,6 +4,7 @@
 mod claims;
 mod dials;
 mod known;
+mod node_ports;
 mod nodes;
 mod ports;
 mod services;
@@ -22,6 +23,7 @@ use crate::select::topology::{OnInvalid, Topology};
 use claims::Claims;
 pub use dials::ExternalIps;
 pub use known::{Known, Unknown};
+pub use node_ports::{Localhost, NodePorts};
 pub use ports::{Disposition, LeaveWhy, Port};
 pub use skips::SkipLabelled;
 use skips::Skips;
@@ -40,6 +42,7 @@ pub struct Rules {
     pub topologies: BTreeMap<ObjectName, Arc<str>>,
     pub external_ips: ExternalIps,
     pub skip_labelled: SkipLabelled,
+    pub node_ports: NodePorts,
 }
 
 /// A Service and its topology, parsed once.

@@ -11,7 +11,7 @@ use crate::select::decide::Decision;
 use crate::select::nodes::NodeIndex;
 use crate::select::topology::Topology;
 use crate::shown::{Quoted, shown};
-use crate::store::{Disposition, Port, Store, Unknown};
+use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
 
 use super::{dns, refused, topologies};
 
@@ -129,17 +129,31 @@ pub fn decisions(store: &Store) -> Decisions {
 pub fn service_ports(store: &Store, service: &ObjectName) -> Vec<ServicePort> {
     let (own, further): (Vec<_>, Vec<_>) =
         store.ports(service).into_iter().partition(|port| port.kind == AddressKind::ClusterIp);
-    let mut also: BTreeMap<&ServicePortKey, Vec<FurtherAddress>> = BTreeMap::new();
+    let mut also: BTreeMap<&ServicePortKey, Vec<&Port<'_>>> = BTreeMap::new();
     for port in &further {
-        also.entry(&port.key).or_default().push(further_address(port, store));
+        also.entry(&port.key).or_default().push(port);
     }
     let ports = own.iter().map(|port| {
         // Where two ports have one name, the first has them.
-        let mut further = also.remove(&port.key).unwrap_or_default();
+        let also = also.remove(&port.key).unwrap_or_default();
+        let leads_around = also.iter().any(|other| leads_around(other));
+        let left_alone = matches!(port.disposition, Disposition::Leave(_));
+        let mut further: Vec<FurtherAddress> =
+            also.into_iter().map(|other| further_address(other, store)).collect();
         further.sort_unstable();
-        ServicePort { further, ..service_port(port, store) }
+        let around = (leads_around && !left_alone).then_some(AROUND);
+        ServicePort { further, around, ..service_port(port, store) }
     });
     ports.collect()
+}
+
+/// Whether connections get past the topology at this address.
+fn leads_around(port: &Port<'_>) -> bool {
+    let is_left = match &port.disposition {
+        Disposition::Leave(LeaveWhy::ExternalIpsOff | LeaveWhy::SourceRanges) => true,
+        Disposition::Leave(_) | Disposition::Serve(_) | Disposition::Keep { .. } => false,
+    };
+    is_left && *port.topology != Topology::None
 }
 
 fn place(port: &ServicePort) -> impl Ord + use<'_> {
@@ -156,8 +170,6 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         Disposition::Leave(_) | Disposition::Keep { .. } => false,
     };
     let left_alone = matches!(disposition, Disposition::Leave(_));
-    let has_topology = **topology != Topology::None;
-    let has_node_port = service.ports.iter().any(|port| port.node_port.is_some());
     ServicePort {
         namespace: shown(&key.service.namespace),
         service: shown(&key.service.name),
@@ -177,7 +189,7 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
             Topology::Invalid(invalid) => Some(invalid.to_string()),
             Topology::None | Topology::Hard(_) | Topology::Ordered(_) => None,
         },
-        around: (has_topology && !left_alone && has_node_port).then_some(AROUND),
+        around: None,
         dns: dns.then_some(dns::OUT_OF_REACH),
     }
 }
@@ -222,7 +234,7 @@ fn said<'a>(port: &'a Port<'_>, store: &Store) -> Said<'a> {
 }
 
 const NODE_UNKNOWN: &str = "the topology reads node labels, and this node's are not known yet";
-const AROUND: &str = "node ports are not filtered";
+const AROUND: &str = "a further address that is left alone is not filtered";
 
 fn sets(decision: &Decision<'_>, nodes: &NodeIndex) -> (Vec<String>, Vec<Excluded>) {
     let mut backends: Vec<String> =

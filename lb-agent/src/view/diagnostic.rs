@@ -81,6 +81,8 @@ pub enum Reason {
     DnsOutOfReach,
     /// Left alone, as the operator or the owner wishes.
     LeftAlone,
+    /// The agent is not in the host's network.
+    HostNetwork,
     /// The kernel refused a write.
     WriteFailed,
     /// The kernel refused maps or programs.
@@ -100,7 +102,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
@@ -113,6 +115,7 @@ impl Reason {
         Self::ExternalIpsOff,
         Self::DnsOutOfReach,
         Self::LeftAlone,
+        Self::HostNetwork,
         Self::WriteFailed,
         Self::Kernel,
         Self::Unusable,
@@ -139,6 +142,7 @@ impl Reason {
             Self::ExternalIpsOff => "external-ips-off",
             Self::DnsOutOfReach => "dns-out-of-reach",
             Self::LeftAlone => "left-alone",
+            Self::HostNetwork => "host-network",
             Self::WriteFailed => "write-failed",
             Self::Kernel => "kernel",
             Self::Unusable => "unusable",
@@ -168,6 +172,7 @@ impl Reason {
             | Self::ReachableAround
             | Self::ExternalIpsOff
             | Self::DnsOutOfReach
+            | Self::HostNetwork
             | Self::LeftOut
             | Self::Duplicate
             | Self::Connection => Severity::Warning,

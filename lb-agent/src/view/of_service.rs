@@ -67,8 +67,6 @@ fn of_object(service: &Service, topology: &Topology) -> Vec<(Reason, String)> {
     }
     if let Some(skipped) = &service.skipped {
         found.push((Reason::CannotBeFiltered, format!("cannot be filtered: {}", why_skipped(skipped))));
-    } else if service.ports.iter().any(|port| port.node_port.is_some()) {
-        found.push((Reason::ReachableAround, "node ports lead around its topology".to_owned()));
     }
     found
 }
@@ -165,7 +163,7 @@ mod tests {
                 "",
                 "not-covered",
             ),
-            ("a node port", json!({"clusterIP": "10.0.0.1", "ports": node_port}), "", "reachable-around"),
+            ("a node port", json!({"clusterIP": "10.0.0.1", "ports": node_port}), "", ""),
             (
                 "an external IP",
                 json!({"clusterIP": "10.0.0.1", "ports": tcp, "externalIPs": ["192.0.2.1"]}),

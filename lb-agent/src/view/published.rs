@@ -1,5 +1,6 @@
 //! What the writer makes known after a pass, for every door to read. Pure.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,8 @@ pub struct Published {
     /// Those that were given by flag.
     pub topologies: Vec<Topology>,
     pub skips: Arc<Skips>,
+    /// An address of the node that no interface has which the agent sees.
+    pub elsewhere: Option<IpAddr>,
     /// What keeps maps or programs from being as they should be.
     pub kernel_error: Option<Arc<str>>,
 }
@@ -131,6 +134,7 @@ impl Published {
             diagnostics: ByService::default(),
             topologies: by_flag(store),
             skips: Arc::default(),
+            elsewhere: None,
             kernel_error: None,
         }
     }
@@ -140,7 +144,17 @@ impl Published {
     pub fn others(&self) -> Vec<Diagnostic> {
         let mut others = of_source(self.report.report());
         others.extend(self.of_kernel());
+        others.extend(self.of_host());
         others
+    }
+
+    fn of_host(&self) -> Option<Diagnostic> {
+        let address = self.elsewhere?;
+        let text = format!(
+            "no interface that the agent sees has {address}, which this node has: the agent has to run in the host's network, or \
+             node ports are not served, and a cluster IP that the host has is"
+        );
+        Some(Diagnostic::new("host", Reason::HostNetwork, text))
     }
 
     fn of_kernel(&self) -> Option<Diagnostic> {
@@ -155,6 +169,7 @@ impl Published {
         let mut counts = self.diagnostics.counts();
         counts.merge(self.report.counts());
         counts.add(&self.of_kernel());
+        counts.add(&self.of_host());
         counts
     }
 
@@ -281,6 +296,7 @@ mod tests {
         let published = Published {
             report,
             kernel_error: Some("no memory".into()),
+            elsewhere: Some(IpAddr::from([192, 0, 2, 1])),
             ..Published::first(&Store::new("n1", Rules::default()), "file:/x", Instant::now())
         };
         let counts = published.counts();

@@ -8,6 +8,7 @@ mod notices;
 pub mod reconcile;
 mod skips;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ use skips::Skips;
 pub struct WriterConfig {
     /// What the source is called in status.
     pub source: String,
+    /// One that the host has, if it is known.
+    pub node_address: Option<IpAddr>,
     pub sizes: Sizes,
     pub audit: Duration,
     pub grace: Grace,
@@ -51,6 +54,7 @@ pub struct WriterConfig {
 #[derive(Debug)]
 pub struct Writer {
     source: Arc<str>,
+    node_address: Option<IpAddr>,
     store: Store,
     report: Reported,
     lifecycle: Lifecycle,
@@ -84,11 +88,12 @@ impl Writer {
         inbox: Receiver<Wake>,
         to_self: Sender<Wake>,
     ) -> Self {
-        let WriterConfig { source, sizes, audit, grace, outbox } = config;
+        let WriterConfig { source, node_address, sizes, audit, grace, outbox } = config;
         let now = Instant::now();
         let published = Published::first(&store, &source, now);
         Self {
             source: Arc::clone(&published.source),
+            node_address,
             store,
             report: published.report.clone(),
             skips: Skips::new(PodCgroups::below(datapath.cgroup()), now),
@@ -227,7 +232,10 @@ impl Writer {
         if pass.written > 0 {
             tracing::debug!(written = pass.written, failed = pass.failed.len(), "pass");
         }
-        self.due.set_retry(!pass.failed.is_empty(), Instant::now());
+        if let Some(error) = &pass.hosts {
+            tracing::warn!(%error, "node ports are not served at all addresses of the host; it is tried again");
+        }
+        self.due.set_retry(!pass.is_done(), Instant::now());
         if let Some(mirror) = self.lifecycle.mirror() {
             self.due.set_memory(mirror.is_short_of_memory(), Instant::now());
             self.notices.after(pass, &self.store, mirror);
@@ -272,6 +280,7 @@ impl Writer {
             diagnostics: self.notices.diagnostics().clone(),
             topologies: by_flag(&self.store),
             skips: Arc::clone(self.skips.view()),
+            elsewhere: self.node_address.filter(|address| self.store.host().interface(*address).is_none()),
             kernel_error: match &self.health {
                 Health::Starting | Health::Serving => self.lifecycle.attention().map(Into::into),
                 Health::Failing(error) => Some(Arc::clone(error)),

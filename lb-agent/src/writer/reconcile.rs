@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Frontend, ObjectName};
 use crate::plan::{Desired, Mirror, Step, topology_first, wanted};
-use crate::plan::{Maps, ReadError, WriteError};
+use crate::plan::{Maps, ReadError, RepairError, WriteError};
 use crate::store::Store;
 
 /// The maps, and the plan that mirrors them. The one writer.
@@ -23,6 +23,16 @@ pub struct Pass {
     pub written: usize,
     /// The Services that could not be written, and why. They are dirty again.
     pub failed: BTreeMap<ObjectName, WriteError>,
+    /// Why node ports are not served at the right addresses of the host, if so.
+    pub hosts: Option<RepairError>,
+}
+
+impl Pass {
+    /// Whether everything is as it should be.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.failed.is_empty() && self.hosts.is_none()
+    }
 }
 
 impl<M: Maps> Reconciler<M> {
@@ -35,6 +45,7 @@ impl<M: Maps> Reconciler<M> {
         if !store.is_synced() {
             return pass;
         }
+        pass.hosts = self.maps.serve_node_ports_at(&store.node_port_addresses()).err();
         let mut dirty = store.take_dirty();
         if store.take_sweep() {
             dirty.extend(self.mirror.services().cloned());

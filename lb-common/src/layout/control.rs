@@ -48,7 +48,8 @@ pub const SKIP_LEVELS: usize = 8;
 pub struct Control {
     /// The lowest service id that was never used within this boot.
     pub next_service_id: u32,
-    pub zero: u32,
+    /// The lowest node port in use, and the highest in the upper half: a [`Range`](crate::node_port::Range). Zero without any.
+    pub node_ports: u32,
     /// How deep the cgroups of [`SKIPPED`](super::SKIPPED) lie, each level once, then zeros: where the programs look for
     /// the caller's. The root, level 0, is no pod's.
     pub skip_levels: [u8; SKIP_LEVELS],

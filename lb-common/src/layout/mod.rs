@@ -5,6 +5,7 @@
 
 mod bloom;
 mod control;
+mod hosts;
 mod names;
 mod outcomes;
 mod services;
@@ -13,6 +14,7 @@ mod sockets;
 
 pub use bloom::{BLOOM_WORDS, BLOOM4, BLOOM6, BloomWord};
 pub use control::{CONTROL, Control, EPOCH, Epoch, SKIP_LEVELS};
+pub use hosts::{HOST_ADDRESSES, HostAddress, HostKey, INITIAL_NAMESPACE};
 pub use names::{NAME_BYTES, NAMES, ServiceName};
 pub use outcomes::{Events, HookOutcomes, OUTCOMES, Outcomes};
 pub use services::{
@@ -104,7 +106,7 @@ pub struct MapSpec {
 }
 
 /// Every map there is, in the order in which they are created.
-pub const CATALOGUE: [MapSpec; 14] = [
+pub const CATALOGUE: [MapSpec; 15] = [
     SERVICES4,
     BACKENDS4,
     BLOOM4,
@@ -115,6 +117,7 @@ pub const CATALOGUE: [MapSpec; 14] = [
     EPOCH,
     CONTROL,
     NAMES,
+    HOST_ADDRESSES,
     AGENT_SOCKETS,
     CONNECTED,
     RECENT,

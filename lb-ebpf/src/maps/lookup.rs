@@ -47,12 +47,38 @@ pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Out
     Err(way_out)
 }
 
+/// Whether it is certain that no element is at `frontend`: a miss counts by the writer's sequence counter, as in [`service`]. In
+/// little stack, for a function of its own.
+#[inline(always)]
+pub(super) fn is_absent<F: Maps>(frontend: &F::Frontend) -> bool {
+    let reordered = loads_reorder();
+    let mut before = if reordered { 1 } else { epoch() };
+    for _ in 0..LOOKS {
+        if F::element(frontend).is_some() {
+            return false;
+        }
+        if reordered {
+            load_fence();
+        }
+        let now = epoch();
+        if now == before && now & 1 == 0 {
+            return true;
+        }
+        before = now;
+        if reordered {
+            load_fence();
+        }
+        count_event(Event::LookupRetry);
+    }
+    false
+}
+
 /// Whether the Bloom filter proves that no service port is at `frontend`: most calls end here.
 ///
 /// The agent sets a key's bits before the element is written, and they stay while it is there.
 /// They lie in one word, so that no half of a write can be seen: no sequence counter is needed.
 #[inline(always)]
-pub(crate) fn is_excluded<F: Maps>(frontend: &F::Frontend) -> bool {
+pub(super) fn is_excluded<F: Maps>(frontend: &F::Frontend) -> bool {
     let (word, bits) = bloom::place::<F>(frontend);
     let Some(word) = F::bloom_word(word) else { return false };
     // SAFETY: an array element never moves and lives as long as the map; the agent may write it at

@@ -1,11 +1,13 @@
 //! Every map, and the only functions that touch one.
 
 mod lookup;
+mod place;
 mod skipped;
 mod sockets;
 mod tables;
 
-pub(crate) use lookup::{backend, is_excluded, service, slot};
+pub(crate) use lookup::{backend, service, slot};
+pub(crate) use place::find;
 pub(crate) use skipped::is_skipped;
 pub(crate) use sockets::{connected, connected_or_new, recent, recent_or_new};
 pub(crate) use tables::Maps;

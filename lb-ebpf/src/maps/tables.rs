@@ -5,7 +5,7 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
-    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, Frontend6, MMAPABLE, MOST_SKIPPED,
+    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, Frontend6, HostAddress, HostKey, MMAPABLE, MOST_SKIPPED,
     NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, SkippedPod,
     Translation,
 };
@@ -42,6 +42,9 @@ pub(super) static CONTROL: Array<Control, 1, { MMAPABLE as usize }> = Array::new
 static NAMES: HashMap<u32, ServiceName, 1024, { NO_PREALLOC as usize }> = HashMap::new();
 
 #[btf_map]
+pub(super) static HOST_ADDRESSES: HashMap<HostKey, HostAddress, 4096, { NO_PREALLOC as usize }> = HashMap::new();
+
+#[btf_map]
 pub(super) static AGENT_SOCKETS: SkStorage<AgentSocket> = SkStorage::new();
 
 #[btf_map]
@@ -67,6 +70,8 @@ pub(crate) trait Maps: Family {
     fn region_entry(at: u32) -> Option<*const u64>;
     /// [`look_through`](super::lookup::look_through), as a function of its own.
     fn look_through(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32;
+    /// [`is_node_port`](super::place::is_node_port), as a function of its own.
+    fn is_node_port(key: [u64; 3], may_be_exact: u64, client: u64) -> u32;
     /// Word number `word` of the Bloom filter. It never moves.
     fn bloom_word(word: u32) -> Option<*const u64>;
 }
@@ -85,6 +90,11 @@ impl Maps for V4 {
     #[inline(always)]
     fn look_through(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
         look_through4(range, owner, first, second, port)
+    }
+
+    #[inline(always)]
+    fn is_node_port([key, ..]: [u64; 3], may_be_exact: u64, client: u64) -> u32 {
+        is_node_port4(key, may_be_exact, client)
     }
 
     #[inline(always)]
@@ -110,6 +120,11 @@ impl Maps for V6 {
     }
 
     #[inline(always)]
+    fn is_node_port([first, second, third]: [u64; 3], may_be_exact: u64, client: u64) -> u32 {
+        is_node_port6(first, second, third, may_be_exact, client)
+    }
+
+    #[inline(always)]
     fn bloom_word(word: u32) -> Option<*const u64> {
         Some(BLOOM6.get_ptr(word)?.cast())
     }
@@ -127,4 +142,18 @@ extern "C" fn look_through4(range: u64, owner: u64, first: u64, second: u64, por
 #[unsafe(no_mangle)]
 extern "C" fn look_through6(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
     super::lookup::look_through::<V6>(range, owner, first, second, port)
+}
+
+/// As [`look_through4`]. It has no argument that it does not use: the compiler would leave that out at the call.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_node_port4(key: u64, may_be_exact: u64, client: u64) -> u32 {
+    u32::from(super::place::is_node_port::<V4>([key, 0, 0], may_be_exact != 0, client))
+}
+
+/// The same for IPv6.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_node_port6(first: u64, second: u64, third: u64, may_be_exact: u64, client: u64) -> u32 {
+    u32::from(super::place::is_node_port::<V6>([first, second, third], may_be_exact != 0, client))
 }

@@ -1,7 +1,7 @@
 //! Objects in, map writes out, without an agent around it: the loop's body on any kernel's maps.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, bail, ensure};
 use lb_agent::convert::Interner;
@@ -138,6 +138,10 @@ impl<M: Maps> Maps for Guarded<M> {
 
     fn dump(&mut self) -> Result<Observed, ReadError> {
         self.maps.dump()
+    }
+
+    fn serve_node_ports_at(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), RepairError> {
+        self.maps.serve_node_ports_at(addresses)
     }
 }
 

@@ -134,6 +134,7 @@ impl World {
         let cgroup = cgroup::find(Some(self.node.cgroup()))?;
         let config = WriterConfig {
             source: "the proof".to_owned(),
+            node_address: None,
             sizes: Sizes { frontends: Some(64 + self.starts % 8), backends: Some(ROOM) },
             audit: AUDIT,
             grace: self.grace,

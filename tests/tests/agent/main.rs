@@ -14,6 +14,7 @@ mod generations;
 mod hold;
 mod life;
 mod links;
+mod node_ports;
 mod out_of_memory;
 mod program_log;
 mod repair;

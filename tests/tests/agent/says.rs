@@ -239,7 +239,8 @@ fn empty_variables_are_none_and_one_that_is_not_read_is_named_once() {
     let node = pair.client.node();
     let mut command = node.command(program().unwrap());
     let flags = "SOURCE KUBECONFIG CONTEXT API_SERVER NODE CGROUP PIN_ROOT SOCKET MAX_SERVICES MAX_BACKENDS \
-                 AUDIT_INTERVAL HTTP EXCLUDE_SERVICE TOPOLOGY_LABEL POOL_LABEL ON_INVALID_TOPOLOGY EXTERNAL_IPS LOG";
+                 AUDIT_INTERVAL HTTP EXCLUDE_SERVICE TOPOLOGY_LABEL POOL_LABEL ON_INVALID_TOPOLOGY EXTERNAL_IPS \
+                 NODEPORT_ADDRESSES NODEPORT_LOCALHOST NODE_ADDRESS LOG";
     command.envs(flags.split_whitespace().map(|flag| (format!("EDGELOOP_{flag}"), "")));
     command.envs([("EDGELOOP_HTPP", "127.0.0.1:1"), ("EDGELOOP_AGENT_SERVICE_HOST", "10.96.0.99")]);
 

@@ -1,10 +1,13 @@
 //! The maps in the kernel, written.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use lb_common::family::{Family as _, V4, V6};
 use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch};
+use lb_common::node_port::Range;
 
 use crate::datapath::codec::{self, Codec};
 use crate::datapath::memory::Left;
@@ -15,6 +18,7 @@ use crate::plan::{
 
 use super::bloom::Filter;
 use super::budget::Budget;
+use super::hosts::Hosts;
 use super::map::Page;
 use super::pinned::{Counters, FamilyMaps, OpenError, PinnedMaps};
 
@@ -27,6 +31,7 @@ pub struct Bpf {
     budget: Budget,
     epoch: EpochPage,
     control: ControlPage,
+    hosts: Hosts,
 }
 
 impl Bpf {
@@ -43,7 +48,7 @@ impl Bpf {
         let epoch = EpochPage(maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?);
         epoch.settle();
         let control = ControlPage(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
-        Ok(Self { maps, filter4, filter6, budget: Budget::new(), epoch, control })
+        Ok(Self { maps, filter4, filter6, budget: Budget::new(), epoch, control, hosts: Hosts::default() })
     }
 
     #[must_use]
@@ -102,16 +107,7 @@ impl Bpf {
                 tracing::debug!(?frontend, "no memory for another element");
                 Err(WriteError::NoMemory { map: services_of(frontend) })
             }
-            MapOp::Admit { frontend } => match frontend.family() {
-                Family::V4 => {
-                    let writes = self.filter4.lacks(&key::<V4>(frontend)?);
-                    write_filter(&self.maps.v4, &mut self.filter4, writes)
-                }
-                Family::V6 => {
-                    let writes = self.filter6.lacks(&key::<V6>(frontend)?);
-                    write_filter(&self.maps.v6, &mut self.filter6, writes)
-                }
-            },
+            MapOp::Admit { frontend } => self.admit(frontend),
             MapOp::Put { frontend, element } => match frontend.family() {
                 Family::V4 => put(&self.maps.v4, &self.epoch, frontend, element),
                 Family::V6 => put(&self.maps.v6, &self.epoch, frontend, element),
@@ -125,6 +121,22 @@ impl Bpf {
                     self.budget.removed();
                 }
                 removed
+            }
+        }
+    }
+}
+
+impl Bpf {
+    fn admit(&mut self, frontend: &Frontend) -> Result<(), WriteError> {
+        self.control.admit(frontend);
+        match frontend.family() {
+            Family::V4 => {
+                let writes = self.filter4.lacks(&key::<V4>(frontend)?);
+                write_filter(&self.maps.v4, &mut self.filter4, writes)
+            }
+            Family::V6 => {
+                let writes = self.filter6.lacks(&key::<V6>(frontend)?);
+                write_filter(&self.maps.v6, &mut self.filter6, writes)
             }
         }
     }
@@ -214,8 +226,14 @@ impl Maps for Bpf {
     }
 
     fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
+        self.control.narrow(observed.services.keys());
+        self.hosts.distrust();
         repair(&self.maps.v4, &mut self.filter4, observed)?;
         repair(&self.maps.v6, &mut self.filter6, observed)
+    }
+
+    fn serve_node_ports_at(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), RepairError> {
+        self.hosts.bring(&self.maps.hosts, addresses)
     }
 }
 
@@ -262,8 +280,31 @@ impl ControlPage {
         unsafe { self.0.long_word(1) }
     }
 
+    /// Widens the range of node ports where `frontend` is one: before its element is written, or programs would not look for it.
+    fn admit(&self, frontend: &Frontend) {
+        let now = Range(self.node_ports().load(Ordering::Relaxed));
+        self.node_ports().store(widened(now, frontend).0, Ordering::SeqCst);
+    }
+
+    /// Sets the range to that of the node ports among `held`.
+    fn narrow<'a>(&self, held: impl Iterator<Item = &'a Frontend>) {
+        let range = held.fold(Range::default(), widened);
+        self.node_ports().store(range.0, Ordering::SeqCst);
+    }
+
+    fn node_ports(&self) -> &AtomicU32 {
+        // SAFETY: the second word of the element is `node_ports`.
+        unsafe { self.0.word(1) }
+    }
+
     fn next_service_id(&self) -> &AtomicU32 {
         // SAFETY: the element begins with `next_service_id`.
         unsafe { self.0.word(0) }
     }
+}
+
+/// `range`, and the port of `frontend` where that is a node port.
+fn widened(range: Range, frontend: &Frontend) -> Range {
+    let address = frontend.address;
+    if address.ip().is_unspecified() { range.with(address.port()) } else { range }
 }

@@ -5,6 +5,7 @@ mod bloom;
 pub mod bpf;
 mod budget;
 pub mod counters;
+mod hosts;
 pub(super) mod map;
 pub mod pinned;
 pub mod skipped;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use lb_common::family::{Family as _, V4, V6};
 use lb_common::hook::Hook;
 use lb_common::layout::{
-    AGENT_SOCKETS, AgentSocket, BloomWord, CONNECTED, CONTROL, Control, EPOCH, Epoch, LAYOUT_VERSION,
-    MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, SKIPPED, ServiceName, SkippedPod, Translation,
+    AGENT_SOCKETS, AgentSocket, BloomWord, CONNECTED, CONTROL, Control, EPOCH, Epoch, HOST_ADDRESSES,
+    HostAddress, HostKey, LAYOUT_VERSION, MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, SKIPPED,
+    ServiceName, SkippedPod, Translation,
 };
 use lb_common::outcome::{Counter, Event, Outcome};
 
@@ -78,6 +79,7 @@ pub struct PinnedMaps {
     pub(super) epoch: Map<u32, Epoch>,
     pub(super) control: Map<u32, Control>,
     pub(super) names: Map<u32, ServiceName>,
+    pub(super) hosts: Map<HostKey, HostAddress>,
     /// Held so that they are checked like the others. The dialer opens its own.
     _agent_sockets: Map<u32, AgentSocket>,
     _connected: Map<u32, Translation>,
@@ -143,6 +145,7 @@ impl PinnedMaps {
             epoch: open(folder, &EPOCH)?,
             control: open(folder, &CONTROL)?,
             names: open(folder, &NAMES)?,
+            hosts: open(folder, &HOST_ADDRESSES)?,
             _agent_sockets: open(folder, &AGENT_SOCKETS)?,
             _connected: open(folder, &CONNECTED)?,
             _recent: open(folder, &RECENT)?,

@@ -54,8 +54,10 @@ fn of_variables(container: &Value) -> Vec<String> {
     let variables = container["env"].as_array().cloned().unwrap_or_default();
     let flags = variables.iter().filter_map(|variable| {
         let flag = variable["name"].as_str()?.strip_prefix("EDGELOOP_")?.to_lowercase().replace('_', "-");
-        // The log is no flag. What a field gives is the name of a node here.
-        (flag != "log").then(|| format!("--{flag}={}", variable["value"].as_str().unwrap_or("n1")))
+        // What a field gives is the name or the address of a node here.
+        let of_field = if flag == "node-address" { "10.0.0.5" } else { "n1" };
+        // The log is no flag.
+        (flag != "log").then(|| format!("--{flag}={}", variable["value"].as_str().unwrap_or(of_field)))
     });
     flags.collect()
 }
@@ -79,6 +81,7 @@ fn what_other_commands_read_is_in_variables() {
             {"name": "EDGELOOP_MAX_SERVICES", "value": "9"},
             {"name": "EDGELOOP_MAX_BACKENDS", "value": "70"},
             {"name": "EDGELOOP_LOG", "value": "info"},
+            {"name": "EDGELOOP_NODE_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
             {"name": "EDGELOOP_HTTP", "value": "127.0.0.1:10280"},
         ])
     );
