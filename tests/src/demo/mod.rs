@@ -8,6 +8,7 @@ mod compare;
 mod kill;
 mod manifests;
 mod matrix;
+mod names;
 mod screen;
 mod stage;
 mod steps;
@@ -51,6 +52,7 @@ pub fn run() -> Result<()> {
     screen.measured(started.elapsed(), "until all agents are ready")?;
 
     let at_first = matrix(&screen, stage.cast())?;
+    stage.names().show(&screen, |node| stage.cast().client(node))?;
     steps::run(&screen, &stage, &at_first)?;
     kill::run(&screen, &mut stage)?;
 

@@ -10,6 +10,7 @@ use crate::{Pod, Site};
 use super::agent::Agent;
 use super::cast::{Cast, Members, Pools};
 use super::manifests::{Manifests, Server};
+use super::names::Names;
 use super::truth::{PLACES, SERVERS_IN_A_POOL, SERVING, pool_of};
 
 pub(super) struct Stage {
@@ -17,6 +18,7 @@ pub(super) struct Stage {
     cast: Cast,
     /// They serve for as long as they are held.
     _servers: Vec<Pod>,
+    names: Names,
     pub(super) manifests: Manifests,
     site: Site,
 }
@@ -29,7 +31,7 @@ impl Stage {
         let of_the_folder = manifests.servers()?;
         let members = members(&of_the_folder)?;
 
-        let (mut clients, mut servers) = (BTreeMap::new(), Vec::new());
+        let (mut clients, mut servers, mut nodes) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         for place in &PLACES {
             let node = site.node(place.node)?;
             for server in of_the_folder.iter().filter(|server| server.node == place.node) {
@@ -39,9 +41,11 @@ impl Stage {
             }
             let client = node.pod(&format!("client-on-{}", place.node), place.client)?;
             clients.insert(place.node, Arc::new(client));
+            nodes.insert(place.node, node);
         }
+        let names = Names::new(&nodes, manifests.folder())?;
         let cast = Cast::new(clients, Pools::new(move || members.clone()));
-        Ok(Self { agents: BTreeMap::new(), cast, _servers: servers, manifests, site })
+        Ok(Self { agents: BTreeMap::new(), cast, _servers: servers, names, manifests, site })
     }
 
     /// One agent per node, all at once.
@@ -60,6 +64,10 @@ impl Stage {
 
     pub(super) fn cast(&self) -> &Cast {
         &self.cast
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     pub(super) fn name(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -144,6 +144,12 @@ impl Pod {
     /// The same with any text and at any address that the pod has.
     pub fn serve_datagrams_at(&self, at: SocketAddr, text: &str) -> Result<()> {
         self.start_server(&["serve-datagrams".into(), format!("--at={at}"), format!("--text={text}")])
+    }
+
+    /// Answers every DNS query to this port for an IPv4 address with `known`.
+    pub fn serve_names(&self, port: u16, known: Ipv4Addr) -> Result<()> {
+        let at = SocketAddr::new(self.address, port);
+        self.start_server(&["serve-names".into(), format!("--at={at}"), format!("--address={known}")])
     }
 
     /// Asks a DNS server for a name so many times at once, by a resolver library: the addresses, or what went wrong.

@@ -9,6 +9,7 @@ mod hammer;
 mod join;
 mod load;
 mod many;
+mod names;
 mod probe;
 mod prove;
 mod resolve;
@@ -18,7 +19,7 @@ mod unrest;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +80,13 @@ enum Verb {
         /// 4 or 6.
         #[arg(long)]
         family: u8,
+    },
+    /// Answers every DNS query for an IPv4 address with this one.
+    ServeNames {
+        #[arg(long)]
+        at: SocketAddr,
+        #[arg(long)]
+        address: Ipv4Addr,
     },
     /// Asks a DNS server for a name, by a resolver library; one line for each question.
     Resolve {
@@ -170,6 +178,7 @@ fn main() -> Result<()> {
         Verb::ServeAddresses { port } => servers::serve_addresses(port),
         Verb::ServeDatagrams { at, text } => datagrams::serve(at, &text),
         Verb::Datagrams { family } => datagrams::follow(family),
+        Verb::ServeNames { at, address } => names::serve(at, address),
         Verb::Resolve { server, name, count } => resolve::run(server, &name, count),
         Verb::Echo { at } => servers::echo(at),
         Verb::Call { how, to, pins } => calls::run(how, to, pins.as_deref()),
