@@ -152,15 +152,14 @@ spec: {clusterIP: 10.96.0.2, sessionAffinity: ClientIP, externalIPs: [192.0.2.1]
         .iter()
         .map(|port| json!([port["service"], port["untouched"], port["around"]]))
         .collect();
-    let around = "node ports are not filtered";
     assert_eq!(
         said,
         [
             json!(["sticky", "session affinity is left to kube-proxy by this version", null]),
-            json!(["web", null, around]),
-            json!(["web", null, around]),
-            json!(["web", null, around]),
-            json!(["web", null, around]),
+            json!(["web", null, null]),
+            json!(["web", null, null]),
+            json!(["web", null, null]),
+            json!(["web", null, null]),
         ]
     );
 }

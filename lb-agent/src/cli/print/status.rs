@@ -29,7 +29,7 @@ pub struct Status {
 pub const NOT_COVERED: [&str; 3] = [
     "SCTP service ports",
     "session affinity (a Service with a topology is served without it, others are left to kube-proxy)",
-    "node ports, and load balancer addresses with loadBalancerSourceRanges",
+    "load balancer addresses with loadBalancerSourceRanges",
 ];
 
 /// As text, for people.
