@@ -8,7 +8,7 @@ pub mod proof;
 
 pub use harness::alone::{Alone, alone};
 pub use harness::answer::{Answer, Tally, now, tally};
-pub use harness::call::Call;
+pub use harness::call::{Call, Unconnected};
 pub use harness::cgroup::processes_of;
 pub use harness::child::Child;
 pub use harness::claim::{PREFIX, leftovers};

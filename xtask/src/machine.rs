@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use nix::libc;
 
 use crate::packages::Missing;
-use crate::{packages, shell};
+use crate::{packages, shell, tools};
 
 /// Whether a test or the demo can run on this kernel; the error is one sentence that says what is
 /// missing and what to do.
@@ -48,6 +48,25 @@ pub(crate) fn limits_memory() -> Result<()> {
         return Ok(());
     }
     bail!("this machine has no memory controller that a cgroup could be limited by")
+}
+
+/// Tests of these names dial with programs as pods have them, which are not installed for that.
+pub(crate) const CLIENT_TESTS: [(&str, &[&str]); 5] = [
+    ("clients::curl", &["curl"]),
+    ("clients::python", &["python3"]),
+    ("clients::go", &["go"]),
+    // Without a compiler it runs no source.
+    ("clients::java", &["java", "javac"]),
+    ("clients::node", &["node"]),
+];
+
+/// Whether the programs of one of [`CLIENT_TESTS`] are here.
+pub(crate) fn has_programs(names: &[&str]) -> Result<()> {
+    let go = |name: &str| name == "go" && Path::new(tools::USUAL_GO).is_file();
+    match names.iter().find(|name| shell::programs(name).is_empty() && !go(name)) {
+        Some(name) => bail!("there is no {name} here"),
+        None => Ok(()),
+    }
 }
 
 /// The tools that tests on the kernel and the demo call.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,9 +10,11 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::resolve::resolve;
 
 /// A new attempt begins this often while none has succeeded: however long the link was dead, it
 /// is found alive within this time, and a slow link still has [`PATIENCE`] for each attempt.
@@ -47,7 +49,12 @@ impl OwnSockets {
         self.failed.load(Ordering::Relaxed)
     }
 
-    fn claim(&self, socket: &TcpSocket) {
+    /// Whether programs of this agent can be in the way.
+    pub(super) const fn are_claimed(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    pub(super) fn claim(&self, socket: &impl AsFd) {
         let claimed = self.claim.as_ref().is_none_or(|claim| claim(socket.as_fd()));
         self.failed.store(!claimed, Ordering::Relaxed);
     }
@@ -57,7 +64,7 @@ impl OwnSockets {
 pub(crate) async fn dial(uri: Uri, own: OwnSockets) -> io::Result<TokioIo<TcpStream>> {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
-    let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port)).await?.collect();
+    let addresses = resolve(&host, port, &own).await?;
     let mut attempts = JoinSet::new();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

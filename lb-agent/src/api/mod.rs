@@ -16,6 +16,7 @@ mod plugin;
 pub(crate) mod query;
 mod refusal;
 mod renewal;
+mod resolve;
 mod secret;
 mod session;
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod print;
 pub mod rules;
 pub mod run;
 mod signals;
+pub mod sockets;
 pub mod source;
 pub mod status;
 pub mod uninstall;
@@ -36,6 +37,8 @@ pub enum Command {
     Plan(plan::Args),
     /// Show what is in the kernel right now, also when no agent runs.
     Status(status::Args),
+    /// List the UDP sockets that remember which backend stands for a Service, with their processes.
+    Sockets(sockets::Args),
     /// Mount what must be there before an agent without privileges runs: a bpf file system, and cgroup2.
     Init(init::Args),
     /// Look at what this machine has of what the agent needs, and say what follows.
@@ -79,6 +82,7 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::Plan(args) => plan::run(args),
             Command::Status(args) => status::run(args),
+            Command::Sockets(args) => sockets::run(args),
             Command::Init(args) => init::run(args),
             Command::Check(args) => check::run(args),
             Command::Cleanup(args) => cleanup::run(args),

@@ -1,4 +1,6 @@
-//! What this machine says of itself: the addresses of its interfaces, as they come and go.
+//! What this machine says of itself: the addresses of its interfaces, as they come and go, and its processes.
+
+pub mod processes;
 
 use std::io;
 use std::net::IpAddr;

@@ -1,6 +1,7 @@
 //! Our words: services, slices, endpoints, nodes. No Kubernetes types, no kernel types. Pure.
 
 mod change;
+mod client;
 mod host;
 mod kind;
 mod pod;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
+pub use client::{Memory, Process, Translation, UdpEnd};
 pub use host::{HostAddresses, Network, NotANetwork};
 pub use kind::Kind;
 pub use pod::{Namespace, Pod, PodState, SkipLabel};

@@ -12,5 +12,6 @@ pub mod published;
 mod refused;
 pub mod reported;
 pub mod skips;
+pub mod sockets;
 pub mod status;
 pub mod topologies;

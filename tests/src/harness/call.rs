@@ -1,6 +1,11 @@
 //! The ways to connect that are not a plain TCP one.
 
+use anyhow::Result;
 use clap::ValueEnum;
+
+use crate::harness::answer::Answer;
+use crate::harness::helper::Helper;
+use crate::harness::pod::{PATIENCE, Pod};
 
 /// How one connection is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,5 +37,25 @@ impl Call {
     /// As the helper program takes it.
     pub(crate) fn argument(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// A TCP socket in a pod that was made and is not connected yet.
+pub struct Unconnected {
+    helper: Helper,
+}
+
+impl Unconnected {
+    /// Of the family of `to`, which it will dial.
+    pub fn open(client: &Pod, to: &str) -> Result<Self> {
+        let mut helper = client.start(&["later".into(), format!("--to={to}")])?;
+        let _ready: String = helper.expect(PATIENCE)?;
+        Ok(Self { helper })
+    }
+
+    /// Connects it.
+    pub fn dial(mut self) -> Result<Answer> {
+        self.helper.send_line("now")?;
+        self.helper.expect(PATIENCE)
     }
 }

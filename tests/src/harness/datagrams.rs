@@ -27,6 +27,12 @@ impl Datagrams {
         Ok(Self { helper })
     }
 
+    /// The process that holds it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.helper.pid()
+    }
+
     /// One call, in words: `connect ADDRESS`, `disconnect`, `sendto ADDRESS TEXT`, `sendmsg ADDRESS TEXT`, `send TEXT`,
     /// `sendmmsg ADDRESS TEXT, …`, `recvfrom`, `recvmsg`, `recvmmsg COUNT`, `peer`, `pause MILLISECONDS`. Returns `ok`, `N sent`,
     /// an address, `TEXT from ADDRESS`, or the name of an errno.

@@ -71,6 +71,10 @@ impl Helper {
         Ok(Self { child, input, lines, name })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// The next line, read as `T`; none when it has ended well.
     pub(crate) fn next<T: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<T>> {
         match self.lines.recv_timeout(within) {

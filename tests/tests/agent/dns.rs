@@ -40,7 +40,7 @@ fn names_are_resolved_by_the_dns_pod_of_the_own_pool() {
     let pair = Pair::new().unwrap();
     let near = pair.site.node("n2").unwrap().pod("near", "10.244.1.5").unwrap();
     let far = pair.web.node().pod("far", "10.244.1.6").unwrap();
-    let servers = [serve(&near, "192.0.2.1"), serve(&far, "192.0.2.2")];
+    let servers = [serve(&near, &["192.0.2.1"]), serve(&far, &["192.0.2.2"])];
     pair.folder.put("nodes.yaml", "node n1 pool=p1\nnode n2 pool=p1\nnode n3 pool=p3").unwrap();
     pair.folder.put_text("dns.yaml", &format!("{SERVICE}---{SLICE}")).unwrap();
     let agent = pair.agent(&[]).unwrap();
@@ -90,8 +90,13 @@ fn names_are_resolved_by_the_dns_pod_of_the_own_pool() {
     drop(servers);
 }
 
-/// A server that knows `web.example` as this address.
-fn serve(pod: &Pod, web: &str) -> Child {
+/// A server that knows `web.example` as these addresses.
+pub(super) fn serve(pod: &Pod, web: &[&str]) -> Child {
+    serve_at(pod, &pod.address().to_string(), 5353, web)
+}
+
+/// The same at any address that the pod has.
+pub(super) fn serve_at(pod: &Pod, address: &str, port: u16, web: &[&str]) -> Child {
     let mut command = pod.command("dnsmasq");
     command.args([
         "--keep-in-foreground",
@@ -101,8 +106,8 @@ fn serve(pod: &Pod, web: &str) -> Child {
         "--no-resolv",
         "--no-hosts",
     ]);
-    command.args(["--port=5353", "--bind-interfaces", "--except-interface=lo"]);
-    command.arg(format!("--listen-address={}", pod.address())).arg(format!("--address=/web.example/{web}"));
+    command.args(["--bind-interfaces", &format!("--port={port}"), &format!("--listen-address={address}")]);
+    command.args(web.iter().map(|address| format!("--address=/web.example/{address}")));
     let text = "x".repeat(250);
     command.arg(format!("--txt-record=long.example,{}", vec![text; 6].join(",")));
     Child::spawn("dnsmasq", command.stdin(Stdio::null())).unwrap()

@@ -97,13 +97,16 @@ impl Binary {
         command.envs(given.schemas.iter().flat_map(Result::as_ref).map(|folder| (schemas::VARIABLE, folder)));
         let no_schemas = given.schemas.as_ref().and_then(|schemas| schemas.as_ref().err());
         let no_memory = machine::limits_memory().err().map(|error| error.to_string());
+        let no_clients = machine::CLIENT_TESTS
+            .map(|(part, programs)| (part, machine::has_programs(programs).err().map(|why| why.to_string())));
         let lacking = [
             (builds::PREVIOUS_TESTS, given.builds.no_previous.as_ref()),
             (schemas::TESTS, no_schemas),
             (machine::MEMORY_TESTS, no_memory.as_ref()),
         ];
+        let lacking = lacking.into_iter().chain(no_clients.iter().map(|(part, why)| (*part, why.as_ref())));
         let mut without = Vec::new();
-        for (part, why) in lacking.into_iter().filter_map(|(part, why)| Some((part, why?))) {
+        for (part, why) in lacking.filter_map(|(part, why)| Some((part, why?))) {
             command.args(["--skip", part]);
             let lacking = self.tests(selection)?.into_iter();
             let lacking = lacking.filter(|name| name.contains(part) && is_meant(name, rest));

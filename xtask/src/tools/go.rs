@@ -10,7 +10,7 @@ use crate::shell;
 use crate::tools::Unavailable;
 
 /// Where Go's own instructions put it.
-const USUAL: &str = "/usr/local/go/bin/go";
+pub(crate) const USUAL: &str = "/usr/local/go/bin/go";
 /// The first that fetches another when a module asks for it.
 const FETCHES_ANOTHER: Release = [1, 21, 0];
 /// Lines of what it said that are worth repeating.

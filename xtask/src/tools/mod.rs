@@ -17,6 +17,9 @@ use recipe::{Recipe, Set};
 /// The variable that passes the folder of [`get`] to programs.
 pub(crate) const VARIABLE: &str = "EDGELOOP_CLUSTER_TOOLS";
 
+/// Where Go usually lies, if not in PATH.
+pub(crate) use go::USUAL as USUAL_GO;
+
 /// From cheap to dear. Each has a go.mod of its own, so that their dependencies cannot meet.
 const SETS: [Set; 6] = [
     Set { name: "seccomp", package: ".", stamp: None, linker: None, charts: None },

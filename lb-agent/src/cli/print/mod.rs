@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod plan;
+pub mod sockets;
 pub mod status;
 
 use crate::shown::escaped;

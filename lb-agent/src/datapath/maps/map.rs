@@ -56,7 +56,7 @@ pub(super) fn first_words(path: &Path) -> io::Result<Vec<u32>> {
 
 /// A map whose kernel object agrees with the catalogue in kind, sizes and flags.
 #[derive(Debug)]
-pub(super) struct Map<K, V> {
+pub(in crate::datapath) struct Map<K, V> {
     fd: OwnedFd,
     spec: &'static MapSpec,
     max_entries: u32,
@@ -99,6 +99,16 @@ impl<K: Pod, V: Pod> Map<K, V> {
                 Err(self.write_error(Op::Delete, error))
             }
             Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// One element, if it is there.
+    pub(in crate::datapath) fn get(&self, key: &K) -> io::Result<Option<V>> {
+        let mut value = V::zeroed();
+        match sys::lookup(self.fd.as_fd(), bytemuck::bytes_of(key), bytemuck::bytes_of_mut(&mut value)) {
+            Ok(()) => Ok(Some(value)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -243,7 +243,8 @@ pub fn unused_id(folder: &Path) -> Option<u32> {
     proven.max(promised_id(folder))
 }
 
-fn open<K: bytemuck::Pod, V: bytemuck::Pod>(
+/// The map that `folder` has by this name.
+pub(in crate::datapath) fn open<K: bytemuck::Pod, V: bytemuck::Pod>(
     folder: &Path,
     spec: &'static MapSpec,
 ) -> Result<Map<K, V>, OpenError> {

@@ -24,14 +24,28 @@ const DEVICE: &[u8] = b"eth0\0";
 /// What a datagram socket is answered: that the kernel connected it.
 const CONNECTED: &str = "connected";
 
+/// A TCP socket that is made now, and connects when there is a line of input.
+pub(crate) fn later(to: SocketAddr) -> Result<()> {
+    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP).context("could not make a socket")?;
+    say(&"ready")?;
+    io::stdin().read_line(&mut String::new()).context("could not read when to connect")?;
+    answer(|| named(connected(socket, &SockaddrStorage::from(to))?))
+}
+
 pub(crate) fn run(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<()> {
     join::at_end_of_input(|| std::process::exit(0));
     if how == Call::Ping {
         // Who may make such sockets is settled by network namespace, and by default no group may.
         fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").context("could not allow ping sockets")?;
     }
+    answer(|| call(how, to, pins))
+}
+
+/// Says what came of a call.
+fn answer(call: impl FnOnce() -> Result<Called, Errno>) -> Result<()> {
     let began = now();
-    let called = call(how, to, pins);
+    let called = call();
     let took = now().saturating_sub(began);
     let (result, peer) = match called {
         Ok((result, peer)) => (result, peer),

@@ -107,6 +107,11 @@ enum Verb {
         #[arg(long)]
         pins: Option<PathBuf>,
     },
+    /// Makes a TCP socket, and connects it once there is a line of input; one line for each.
+    Later {
+        #[arg(long)]
+        to: SocketAddr,
+    },
     /// Dials one after the other; one line for each.
     Dial {
         #[arg(long)]
@@ -182,6 +187,7 @@ fn main() -> Result<()> {
         Verb::Resolve { server, name, count } => resolve::run(server, &name, count),
         Verb::Echo { at } => servers::echo(at),
         Verb::Call { how, to, pins } => calls::run(how, to, pins.as_deref()),
+        Verb::Later { to } => calls::later(to),
         Verb::Dial { to, count } => clients::dial(to, count),
         Verb::Watch { to } => clients::watch(to),
         Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),
