@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::model::TcpPeername;
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
 use crate::store::Rules;
@@ -40,6 +41,7 @@ pub struct Writing {
     pub node_address: Option<IpAddr>,
     pub sizes: Sizes,
     pub audit: Duration,
+    pub tcp_peername: TcpPeername,
 }
 
 /// A folder of manifests, as `--source` writes it.

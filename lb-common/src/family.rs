@@ -73,7 +73,11 @@ pub trait Family: 'static {
     fn address_bits(frontend: &Self::Frontend) -> u64;
     /// A backend's address and port, as a socket remembers them.
     fn backend(backend: &Self::Backend) -> End;
+    /// The key that stands for all ports of the same address that are not served: no Service has port 0.
+    fn other_ports(frontend: &Self::Frontend) -> Self::Frontend;
 }
+
+const TCP: u64 = 6;
 
 /// IPv4.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +114,12 @@ impl Family for V4 {
     #[inline(always)]
     fn backend(backend: &Backend4) -> End {
         End::mapped(u32::from_ne_bytes(backend.address), u16::from_ne_bytes(backend.port))
+    }
+
+    #[inline(always)]
+    fn other_ports(frontend: &Frontend4) -> Frontend4 {
+        let address = u32::from_ne_bytes(frontend.address);
+        bytemuck::cast(u64::from(address) | TCP << 48)
     }
 }
 
@@ -151,6 +161,12 @@ impl Family for V6 {
     fn backend(backend: &Backend6) -> End {
         End::of_words(&bytemuck::cast(*backend))
     }
+
+    #[inline(always)]
+    fn other_ports(frontend: &Frontend6) -> Frontend6 {
+        let [first, second, _] = bytemuck::cast::<Frontend6, [u64; 3]>(*frontend);
+        bytemuck::cast([first, second, TCP << 16])
+    }
 }
 
 /// Fails to compile where the words of a family are not the bytes of its structs.
@@ -163,3 +179,16 @@ const fn fits<F: Family>() {
 }
 const _: () = fits::<V4>();
 const _: () = fits::<V6>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_ports_is_port_0_of_the_same_address_whatever_is_dialled() {
+        let dialled = Frontend4 { address: [10, 96, 0, 11], port: [0, 53], protocol: 17, zero: 0 };
+        assert_eq!(V4::other_ports(&dialled), Frontend4 { port: [0, 0], protocol: 6, ..dialled });
+        let dialled = Frontend6 { address: [0xfd; 16], port: [0x1f, 0x90], protocol: 17, zero: [0; 5] };
+        assert_eq!(V6::other_ports(&dialled), Frontend6 { port: [0, 0], protocol: 6, ..dialled });
+    }
+}

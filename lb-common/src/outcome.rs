@@ -30,6 +30,8 @@ pub enum Outcome {
     ShownAsItIs = 7,
     /// The address is one that we serve, and the caller is in a pod that is left out.
     Skipped = 8,
+    /// The address is one that we serve, at other ports than this one, and there is no kube-proxy to ask.
+    UnknownPort = 9,
 }
 
 /// What else happened during a run: any number a run.
@@ -65,7 +67,7 @@ pub enum Verdict {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Forwarded,
         Self::NotAService,
         Self::NotOurProtocol,
@@ -75,6 +77,7 @@ impl Outcome {
         Self::ShownAsDialled,
         Self::ShownAsItIs,
         Self::Skipped,
+        Self::UnknownPort,
     ];
 
     /// A Service that cannot be served is refused: a call that passes goes to what comes next,
@@ -90,7 +93,7 @@ impl Outcome {
             | Self::ShownAsDialled
             | Self::ShownAsItIs
             | Self::Skipped => Verdict::Allow,
-            Self::NoBackends | Self::Unproven => Verdict::Refuse,
+            Self::NoBackends | Self::Unproven | Self::UnknownPort => Verdict::Refuse,
         }
     }
 
@@ -107,6 +110,7 @@ impl Outcome {
             Self::ShownAsDialled => "shown_as_dialled",
             Self::ShownAsItIs => "shown_as_it_is",
             Self::Skipped => "skipped",
+            Self::UnknownPort => "unknown_port",
         }
     }
 }
@@ -171,6 +175,7 @@ mod tests {
             (Outcome::ShownAsDialled, Verdict::Allow),
             (Outcome::ShownAsItIs, Verdict::Allow),
             (Outcome::Skipped, Verdict::Allow),
+            (Outcome::UnknownPort, Verdict::Refuse),
         ] {
             assert_eq!(outcome.verdict(), verdict, "{}", outcome.label());
         }
@@ -190,6 +195,7 @@ mod tests {
         outcomes.connect6.skipped = 11;
         outcomes.events.forgotten_translations = 9;
         outcomes.events.unstored_translations = 10;
+        outcomes.sendmsg6.unknown_port = 12;
         for (counter, times) in [
             (Counter::Run(Hook::Connect4, Outcome::Forwarded), 1),
             (Counter::Run(Hook::Connect6, Outcome::AgentSocket), 2),
@@ -202,6 +208,7 @@ mod tests {
             (Counter::Run(Hook::Connect6, Outcome::Skipped), 11),
             (Counter::Event(Event::ForgottenTranslation), 9),
             (Counter::Event(Event::UnstoredTranslation), 10),
+            (Counter::Run(Hook::Sendmsg6, Outcome::UnknownPort), 12),
             (Counter::Run(Hook::Connect4, Outcome::NotOurProtocol), 0),
             (Counter::Run(Hook::Connect4, Outcome::Unproven), 0),
         ] {

@@ -14,6 +14,7 @@ use crate::call::{Call, Protocol};
 use crate::log::log;
 use crate::maps::{self, Maps};
 use crate::record;
+use crate::settings::{replaces_kube_proxy, shows_tcp_peers};
 
 /// How often all is read again when a region was rewritten under the program.
 const TRIES: u32 = 3;
@@ -25,7 +26,7 @@ pub(crate) fn connect4(call: &Call<'_>) -> Result<Outcome, Outcome> {
         return connect_udp4(call);
     }
     log!(dialled(4, &call.frontend4(Protocol::Tcp)));
-    let backend = backend::<V4>(call, &call.frontend4(Protocol::Tcp))?;
+    let backend = connect_tcp::<V4>(call, &call.frontend4(Protocol::Tcp))?;
     log!(gets(&backend));
     call.rewrite4(&backend);
     Ok(Outcome::Forwarded)
@@ -50,13 +51,13 @@ pub(crate) fn connect6(call: &Call<'_>) -> Result<Outcome, Outcome> {
     }
     let Some(mapped) = call.mapped_frontend4(Protocol::Tcp) else {
         log!(dialled6(&call.frontend6(Protocol::Tcp)));
-        let backend = backend::<V6>(call, &call.frontend6(Protocol::Tcp))?;
+        let backend = connect_tcp::<V6>(call, &call.frontend6(Protocol::Tcp))?;
         log!(gets6(&backend));
         call.rewrite6(&backend);
         return Ok(Outcome::Forwarded);
     };
     log!(dialled(6, &mapped));
-    let backend = backend::<V4>(call, &mapped)?;
+    let backend = connect_tcp::<V4>(call, &mapped)?;
     log!(gets(&backend));
     call.rewrite_mapped4(&backend);
     Ok(Outcome::Forwarded)
@@ -111,7 +112,10 @@ pub(crate) fn sendmsg6(call: &Call<'_>) -> Result<Outcome, Outcome> {
 #[inline(always)]
 fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
     let service = F::service(frontend);
-    let Choice { outcome, backend, slot } = kept_backend::<F>(call, frontend);
+    let Choice { mut outcome, backend, slot } = kept_backend::<F>(call, frontend);
+    if outcome == Outcome::NotAService {
+        outcome = no_service::<F>(call, frontend);
+    }
     if let Outcome::NotAService | Outcome::AgentSocket | Outcome::Skipped = outcome {
         record::sends_elsewhere(call, &service);
     }
@@ -140,6 +144,20 @@ fn connect_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Ba
     Ok(backend)
 }
 
+/// The backend for a TCP socket that connects to `frontend`; remembered only where `getpeername` is to show it.
+#[inline(always)]
+fn connect_tcp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
+    if !shows_tcp_peers() {
+        return backend::<F>(call, frontend);
+    }
+    // What the socket dialled before, and did not reach, is not what it is connected to.
+    record::tcp_connects(call, &Pair::default());
+    let backend = backend::<F>(call, frontend)?;
+    let (service, slot) = (F::service(frontend), 0);
+    record::tcp_connects(call, &Pair { service, backend: F::backend(&backend), slot });
+    Ok(backend)
+}
+
 #[inline(always)]
 fn udp(call: &Call<'_>) -> Result<(), Outcome> {
     if call.is_udp() { Ok(()) } else { Err(Outcome::NotOurProtocol) }
@@ -155,7 +173,7 @@ fn backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backen
     }
     let Choice { outcome, backend, slot: _ } = choose::<F>(call, frontend);
     if outcome == Outcome::NotAService {
-        return Err(outcome);
+        return Err(no_service::<F>(call, frontend));
     }
     match left_alone(call) {
         Some(left_alone) => Err(left_alone),
@@ -175,6 +193,16 @@ fn left_alone(call: &Call<'_>) -> Option<Outcome> {
     } else {
         None
     }
+}
+
+/// Which way out a call takes that is to no service port: without kube-proxy, those to an address that we serve at other
+/// ports end here.
+#[inline(always)]
+fn no_service<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Outcome {
+    if !replaces_kube_proxy() || F::is_served(frontend) == 0 {
+        return Outcome::NotAService;
+    }
+    left_alone(call).unwrap_or(Outcome::UnknownPort)
 }
 
 /// The mark is cheap to read, and any process with CAP_NET_RAW can set it: so it only says which

@@ -5,6 +5,7 @@ use lb_common::translation::Pair;
 
 use crate::call::Call;
 use crate::record;
+use crate::settings::shows_tcp_peers;
 
 /// The source of a datagram, on an AF_INET socket.
 #[inline(always)]
@@ -21,7 +22,7 @@ pub(crate) fn recvmsg6(call: &Call<'_>) -> Result<Outcome, Outcome> {
 /// What an AF_INET socket is connected to. Other sockets than UDP's come here as well.
 #[inline(always)]
 pub(crate) fn getpeername4(call: &Call<'_>) -> Result<Outcome, Outcome> {
-    if !call.is_udp() {
+    if !is_remembered(call) {
         return Err(Outcome::ShownAsItIs);
     }
     show4(call, &record::connected_to(call, &call.end4()))
@@ -30,10 +31,16 @@ pub(crate) fn getpeername4(call: &Call<'_>) -> Result<Outcome, Outcome> {
 /// What an AF_INET6 socket is connected to.
 #[inline(always)]
 pub(crate) fn getpeername6(call: &Call<'_>) -> Result<Outcome, Outcome> {
-    if !call.is_udp() {
+    if !is_remembered(call) {
         return Err(Outcome::ShownAsItIs);
     }
     show6(call, &record::connected_to(call, &call.end6()))
+}
+
+/// Whether what a socket of this kind dialled is remembered.
+#[inline(always)]
+fn is_remembered(call: &Call<'_>) -> bool {
+    call.is_udp() || (shows_tcp_peers() && call.is_tcp())
 }
 
 #[inline(always)]

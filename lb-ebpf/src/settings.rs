@@ -7,6 +7,24 @@ use aya_ebpf::Global;
 #[unsafe(no_mangle)]
 static LOADS_REORDER: Global<u8> = Global::new(0);
 
+/// Not zero where there is no kube-proxy to leave anything to (`--mode replace`).
+#[unsafe(no_mangle)]
+static REPLACES: Global<u8> = Global::new(0);
+
+/// Not zero where `getpeername` shows what TCP sockets dialled (`--tcp-peername`).
+#[unsafe(no_mangle)]
+static TCP_PEERNAME: Global<u8> = Global::new(0);
+
+#[inline(always)]
+pub(crate) fn replaces_kube_proxy() -> bool {
+    REPLACES.load() != 0
+}
+
+#[inline(always)]
+pub(crate) fn shows_tcp_peers() -> bool {
+    TCP_PEERNAME.load() != 0
+}
+
 #[inline(always)]
 pub(crate) fn loads_reorder() -> bool {
     LOADS_REORDER.load() != 0

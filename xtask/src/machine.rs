@@ -84,6 +84,10 @@ pub(crate) fn install_tools() -> Result<()> {
                 why: "to let the agent's system calls fail, one after the other",
             },
         ),
+        (
+            "nft",
+            Missing { packages: &["nftables"], why: "to write rules as kube-proxy does, in a simulated pod" },
+        ),
         ("dnsmasq", Missing { packages: &["dnsmasq-base"], why: "to serve DNS in a simulated pod" }),
         ("dig", Missing { packages: &["bind9-dnsutils"], why: "to ask a DNS server as people do" }),
         (

@@ -108,6 +108,13 @@ What each command in an agent's container reads: `lb-agent status`, `check` and 
 - name: EDGELOOP_API_SERVER
   value: {{ . | quote }}
 {{- end }}
+{{- if eq .Values.mode "replace" }}
+{{- if not (include "edgeloop.apiServer" .) }}
+{{- fail "mode: replace needs a real address of the API server, since nothing leads to a cluster IP before an agent runs: give distro or apiServer" }}
+{{- end }}
+- name: EDGELOOP_MODE
+  value: replace
+{{- end }}
 {{- if .Values.cgroup.path }}
 - name: EDGELOOP_CGROUP
   value: {{ .Values.cgroup.path | quote }}

@@ -12,7 +12,7 @@ use crate::shown::shown;
 /// Where a pod finds its token and the cluster's CA.
 const POD_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Set in every pod: where the API server is.
-const POD_HOST: &str = "KUBERNETES_SERVICE_HOST";
+pub(super) const POD_HOST: &str = "KUBERNETES_SERVICE_HOST";
 const POD_PORT: &str = "KUBERNETES_SERVICE_PORT";
 
 /// Which API server to follow, and with whose credentials.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 pub use finding::{Finding, State, exit_code};
 
 use crate::api::KubeConfig;
+use crate::model::Mode;
 use crate::plan::Capacity;
 
 /// What is asked about: as an agent would be started.
@@ -23,6 +24,7 @@ pub struct Question {
     pub pin_root: PathBuf,
     /// `None` with a source of files, which dials no server.
     pub server: Option<KubeConfig>,
+    pub mode: Mode,
     /// How large the maps may become.
     pub room: Capacity,
 }
@@ -30,7 +32,7 @@ pub struct Question {
 /// Looks at everything. Nothing is changed: programs and maps that are tried go at once. Takes less than two
 /// seconds, whatever hangs.
 pub async fn check(question: Question) -> Vec<Finding> {
-    let Question { cgroup, pin_root, server, room } = question;
+    let Question { cgroup, pin_root, server, mode, room } = question;
     let of_machine = tokio::task::spawn_blocking(move || {
         let mut findings = places::findings(cgroup.as_deref(), &pin_root);
         findings.extend(kernel::findings());
@@ -40,7 +42,7 @@ pub async fn check(question: Question) -> Vec<Finding> {
         findings
     });
     let (of_machine, kube_proxy, of_server) =
-        tokio::join!(of_machine, neighbours::kube_proxy(), server::findings(server));
+        tokio::join!(of_machine, neighbours::kube_proxy(mode), server::findings(server, mode));
     let mut findings = of_machine.unwrap_or_default();
     findings.push(kube_proxy);
     findings.extend(of_server);

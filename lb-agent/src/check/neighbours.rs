@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::datapath::cgroup;
 use crate::datapath::probe::{Running, running};
 use crate::datapath::programs::attach::attached;
+use crate::model::Mode;
 use crate::shown::shown;
 
 use super::finding::Finding;
@@ -87,9 +88,31 @@ fn process(name: &str) -> Option<bool> {
 }
 
 /// Whether kube-proxy runs here, and how.
-pub(super) async fn kube_proxy() -> Finding {
+pub(super) async fn kube_proxy(ours: Mode) -> Finding {
     let mode = timeout(PATIENCE, proxy_mode()).await.ok().flatten();
-    of_kube_proxy(process("kube-proxy"), mode.as_deref())
+    let runs = process("kube-proxy");
+    match ours {
+        Mode::Beside => of_kube_proxy(runs, mode.as_deref()),
+        Mode::Replace => of_no_kube_proxy(mode.is_some() || runs == Some(true)),
+    }
+}
+
+/// With `--mode replace`.
+fn of_no_kube_proxy(runs: bool) -> Finding {
+    let what = "kube-proxy";
+    if !runs {
+        return Finding::ok(
+            what,
+            "is not seen from here, as --mode replace has it: what this node's own sockets dial is served, and nothing that \
+             comes from elsewhere",
+        );
+    }
+    Finding::degraded(
+        what,
+        "runs, although --mode replace is for nodes without it",
+        "ports that no Service has are refused at cluster IPs although kube-proxy may know of them",
+        "start the agent with --mode beside, or stop kube-proxy",
+    )
 }
 
 /// What it says at its metrics port.
@@ -166,5 +189,8 @@ mod tests {
         assert_eq!(of_kube_proxy(Some(true), None).state, State::Ok);
         assert_eq!(of_kube_proxy(Some(false), None).state, State::Degraded);
         assert_eq!(of_kube_proxy(None, Some("ipvs")).state, State::Ok);
+        for (runs, state) in [(false, State::Ok), (true, State::Degraded)] {
+            assert_eq!(of_no_kube_proxy(runs).state, state, "in its place");
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::api::{ApiClient, Credentials, KubeConfig};
+use crate::model::Mode;
 use crate::shown::{chain, line, shown};
 
 use super::finding::Finding;
@@ -51,9 +52,10 @@ struct Named {
     name: String,
 }
 
-pub(super) async fn findings(server: Option<KubeConfig>) -> Vec<Finding> {
+pub(super) async fn findings(server: Option<KubeConfig>, mode: Mode) -> Vec<Finding> {
     let mut findings = vec![clock(SystemTime::now())];
     let Some(config) = server else { return findings };
+    findings.extend(of_address(&config, mode));
     let what = called(&config);
     let (asked, near) = tokio::join!(timeout(PATIENCE, ask(config)), near());
     let asked = asked.unwrap_or_else(|_elapsed| Err(format!("says nothing within {PATIENCE:?}")));
@@ -66,6 +68,20 @@ pub(super) async fn findings(server: Option<KubeConfig>) -> Vec<Finding> {
     }
     findings.push(proxies(&near));
     findings
+}
+
+/// Without kube-proxy nothing leads to a Service before the agent has heard of it.
+fn of_address(config: &KubeConfig, mode: Mode) -> Option<Finding> {
+    let wrong = match mode {
+        Mode::Beside => return None,
+        Mode::Replace => config.has_real_address().err()?,
+    };
+    Some(Finding::missing(
+        "address of the API server",
+        line(&chain(&wrong)),
+        "an agent with --mode replace does not start",
+        "give --api-server",
+    ))
 }
 
 fn clock(now: SystemTime) -> Finding {

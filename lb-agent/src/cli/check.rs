@@ -14,6 +14,7 @@ use crate::config::{Manifests, PIN_ROOT};
 use crate::plan::{Capacity, Sizes};
 use crate::view::json;
 
+use super::rules::ModeArg;
 use super::{Output, unless_closed};
 
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,9 @@ pub struct Args {
     /// How many backends the maps are to have room for, if not by need.
     #[arg(long, env = "EDGELOOP_MAX_BACKENDS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     max_backends: Option<u32>,
+    /// Whether the agent is to run beside kube-proxy or in its place.
+    #[arg(long, env = "EDGELOOP_MODE", value_name = "MODE", value_enum, default_value_t)]
+    mode: ModeArg,
     /// What makes the exit status another than 0.
     #[arg(long, env = "EDGELOOP_FAIL_ON", value_name = "STATE", value_enum, default_value_t)]
     fail_on: FailOn,
@@ -57,13 +61,14 @@ enum FailOn {
 /// # Errors
 /// When flags contradict one another, or nothing can be printed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { source, api, cgroup, pin_root, max_services, max_backends, fail_on, output } = args;
+    let Args { source, api, cgroup, pin_root, max_services, max_backends, mode, fail_on, output } = args;
     let config = api.settle(source.is_some().then_some("--source"))?;
     let sizes = Sizes { frontends: max_services, backends: max_backends };
     let question = Question {
         cgroup,
         pin_root,
         server: source.is_none().then_some(config),
+        mode: mode.into(),
         room: sizes.fresh(Capacity::of(0, 0)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

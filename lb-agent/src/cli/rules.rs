@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::model::{Network, NotANetwork, ObjectName};
+use crate::model::{Mode, Network, NotANetwork, ObjectName};
 use crate::select::nodes::PoolKeys;
 use crate::select::topology::{Invalid, OnInvalid, Topology};
 use crate::store::{ExternalIps, Localhost, NodePorts, Rules, SkipLabelled};
@@ -40,8 +40,12 @@ pub struct RuleArgs {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t, env = "EDGELOOP_ON_INVALID_TOPOLOGY")]
     on_invalid_topology: OnInvalidTopology,
 
-    /// Whether external IPs are served: any user who may write a Service can claim any address so (CVE-2020-8554); on unless
-    /// given
+    /// Whether there is a kube-proxy on this node, which gets what is left untouched
+    #[arg(long, value_name = "MODE", value_enum, default_value_t, env = "EDGELOOP_MODE")]
+    mode: ModeArg,
+
+    /// Whether external IPs are served: any user who may write a Service can claim any address so (CVE-2020-8554); unless
+    /// given on beside kube-proxy, and off without it
     #[arg(long, value_name = "WHETHER", value_enum, env = "EDGELOOP_EXTERNAL_IPS")]
     external_ips: Option<Switch>,
 
@@ -52,6 +56,25 @@ pub struct RuleArgs {
     /// Serve node ports on 127.0.0.0/8 and ::1, too, for processes in the host's network
     #[arg(long, env = "EDGELOOP_NODEPORT_LOCALHOST")]
     nodeport_localhost: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Run next to kube-proxy
+    #[default]
+    Beside,
+    /// Run without it: a port that no Service has at a cluster IP is refused; the API server needs an address that is no
+    /// Service's
+    Replace,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Beside => Self::Beside,
+            ModeArg::Replace => Self::Replace,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,6 +131,7 @@ impl RuleArgs {
             topology_label,
             pool_label,
             on_invalid_topology,
+            mode,
             external_ips,
             nodeport_addresses,
             nodeport_localhost,
@@ -131,16 +155,17 @@ impl RuleArgs {
                 OnInvalidTopology::Refuse => OnInvalid::Refuse,
             },
             pool_keys: pool_keys(&pool_label)?,
-            external_ips: match external_ips {
-                None => ExternalIps::default(),
-                Some(Switch::On) => ExternalIps::Served,
-                Some(Switch::Off) => ExternalIps::LeftAlone,
+            external_ips: match (external_ips, mode) {
+                (None, ModeArg::Beside) | (Some(Switch::On), _) => ExternalIps::Served,
+                // As kube-proxy will have it (KEP-5707).
+                (None, ModeArg::Replace) | (Some(Switch::Off), _) => ExternalIps::LeftAlone,
             },
             skip_labelled: SkipLabelled::default(),
             node_ports: NodePorts {
                 networks: given(&nodeport_addresses).map(network).collect::<Result<_, _>>()?,
                 localhost: if nodeport_localhost { Localhost::Served } else { Localhost::LeftAlone },
             },
+            mode: mode.into(),
         })
     }
 }
@@ -292,11 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn external_ips_are_served_unless_they_are_switched_off() {
+    fn external_ips_are_served_unless_they_are_switched_off_or_there_is_no_kube_proxy() {
         for (flags, expected) in [
             (&[][..], ExternalIps::Served),
             (&["--external-ips=on"], ExternalIps::Served),
             (&["--external-ips=off"], ExternalIps::LeftAlone),
+            (&["--mode=replace"], ExternalIps::LeftAlone),
+            (&["--mode=replace", "--external-ips=on"], ExternalIps::Served),
+            (&["--mode=beside"], ExternalIps::Served),
         ] {
             assert_eq!(settle(flags).unwrap().external_ips, expected, "{flags:?}");
         }

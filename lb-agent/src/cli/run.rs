@@ -10,6 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::config::{Config, Manifests, PIN_ROOT, Writing, socket};
 use crate::datapath::programs::load;
+use crate::model::{Mode, TcpPeername};
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
 use crate::store::{Rules, SkipLabelled};
@@ -69,6 +70,10 @@ pub struct Args {
         default_value = "on"
     )]
     skip_labelled_pods: Switch,
+    /// Let getpeername show on TCP sockets what was dialled and not the backend, as it does on UDP sockets: each connection is
+    /// remembered then.
+    #[arg(long, env = "EDGELOOP_TCP_PEERNAME")]
+    tcp_peername: bool,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -94,16 +99,23 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         metrics,
         program_log,
         skip_labelled_pods,
+        tcp_peername,
         rules,
     } = args;
     let skip_labelled = match skip_labelled_pods {
         Switch::On => SkipLabelled::On,
         Switch::Off => SkipLabelled::Off,
     };
+    let rules = Rules { skip_labelled, ..rules.settle()? };
     let api = api.settle(source.as_ref().map(|_| "--source"))?;
     let source = match source {
         Some(Manifests(folder)) => SourceConfig::File(folder),
-        None => SourceConfig::Kube(api),
+        None => {
+            if rules.mode == Mode::Replace {
+                api.has_real_address()?;
+            }
+            SourceConfig::Kube(api)
+        }
     };
     let object = if program_log {
         load::LOG_OBJECT
@@ -115,7 +127,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         object,
         node,
         source,
-        rules: Rules { skip_labelled, ..rules.settle()? },
+        rules,
         cgroup,
         socket: socket(named, &pin_root),
         pin_root,
@@ -123,6 +135,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             node_address,
             sizes: Sizes { frontends: max_services, backends: max_backends },
             audit: Duration::from_secs(audit_interval),
+            tcp_peername: if tcp_peername { TcpPeername::Dialled } else { TcpPeername::Backend },
         },
         http,
         metrics,

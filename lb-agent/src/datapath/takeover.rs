@@ -124,7 +124,7 @@ impl Datapath {
         Self { lock, cgroup, object, machine: Features::THIS, links: None }
     }
 
-    /// As if this were another machine: for tests of what other machines run.
+    /// With what is asked of the programs; or as if this were another machine, for tests of what other machines run.
     #[must_use]
     pub const fn on(mut self, machine: Features) -> Self {
         self.machine = machine;

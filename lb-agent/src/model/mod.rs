@@ -2,15 +2,17 @@
 
 mod change;
 mod client;
+mod frontend;
 mod host;
 mod kind;
+mod mode;
 mod pod;
 mod report;
 mod shards;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -18,8 +20,10 @@ use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
 pub use client::{Memory, Process, Translation, UdpEnd};
+pub use frontend::Frontend;
 pub use host::{HostAddresses, Network, NotANetwork};
 pub use kind::Kind;
+pub use mode::{Mode, TcpPeername};
 pub use pod::{Namespace, Pod, PodState, SkipLabel};
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,
@@ -330,24 +334,6 @@ pub struct ServicePortKey {
     pub port_name: Arc<str>,
     pub protocol: Protocol,
     pub family: Family,
-}
-
-/// What a client dials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Frontend {
-    pub address: SocketAddr,
-    pub protocol: Protocol,
-}
-
-impl Frontend {
-    /// No other comes before it.
-    pub const LOWEST: Self =
-        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), protocol: Protocol::Tcp };
-
-    #[must_use]
-    pub const fn family(&self) -> Family {
-        Family::of(self.address.ip())
-    }
 }
 
 /// One object as a source last saw it.

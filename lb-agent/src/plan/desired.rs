@@ -27,6 +27,13 @@ pub struct Desired {
     pub excess: usize,
 }
 
+impl Desired {
+    /// Refuses.
+    const fn refusal(key: ServicePortKey) -> Self {
+        Self { key, has_topology: false, affinity: None, backends: Vec::new(), excess: 0 }
+    }
+}
+
 /// Why the kernel leaves a service port to kube-proxy although it could be decided: the programs
 /// for it are not part of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +101,9 @@ pub fn wanted(
                 wants.insert(frontend, Some(want(&port, decision)));
             }
         }
+        for (key, frontend) in store.refused_ports(service) {
+            wants.insert(frontend, Some(Desired::refusal(key)));
+        }
     }
     for frontend in kept {
         if wants.get(&frontend).is_some_and(Option::is_none) {
@@ -116,11 +126,13 @@ fn stays(mirror: &Mirror, frontend: &Frontend, port: &Port<'_>, has_other: bool)
     is_its_own && (!has_other || entry.element.has_topology || *port.topology == Topology::None)
 }
 
-/// The order of a pass: what is taken back makes room, what has a topology gets it first.
+/// The order of a pass: what is taken back makes room, what has a topology gets it first, what only refuses gets it last.
 #[must_use]
 pub fn topology_first(wants: BTreeMap<Frontend, Option<Desired>>) -> Vec<(Frontend, Option<Desired>)> {
     let mut ordered: Vec<_> = wants.into_iter().collect();
-    ordered.sort_by_key(|(_, want)| want.as_ref().map(|want| !want.has_topology));
+    ordered.sort_by_key(|(frontend, want)| {
+        want.as_ref().map(|want| (!want.has_topology, frontend.is_other_ports()))
+    });
     ordered
 }
 

@@ -27,8 +27,8 @@ impl Mirror {
     /// is there. No two of them are for one address.
     ///
     /// 1. An element is published by one write, after its region; the old region is given up.
-    /// 2. The front end is full, or there is no memory for more: a Service with a topology takes the place of one without;
-    ///    others stay untouched.
+    /// 2. The front end is full, or there is no memory for more: what only refuses gives way first, then a Service without a
+    ///    topology to one with one; others stay untouched.
     /// 3. No region is large enough: the backends of the last good set that are still right stay,
     ///    as many as there is room for; with none left the Service is refused. Where a grace
     ///    period gives room back, that is all until then, and with none left the first backends
@@ -48,7 +48,7 @@ impl Mirror {
         }
         let mut steps = Vec::new();
         if let Some(why) = self.no_room().filter(|_| !self.entries.contains_key(&frontend)) {
-            let victim = self.without_topology.first().copied().filter(|_| desired.has_topology);
+            let victim = self.victim(frontend, desired);
             let Some(victim) = victim else {
                 self.set_starved(service, frontend, Some(why));
                 return Vec::new();
@@ -144,7 +144,13 @@ impl Mirror {
         Some(Step { frontend, ops, after: None, fresh: None })
     }
 
-    /// Takes the element of a Service without a topology away, to make room.
+    /// The element that gives way to what is desired at `frontend`, where the front end is full.
+    fn victim(&self, frontend: Frontend, desired: &Desired) -> Option<Frontend> {
+        let refusing = self.other_ports.first().filter(|_| !frontend.is_other_ports());
+        refusing.or_else(|| self.without_topology.first().filter(|_| desired.has_topology)).copied()
+    }
+
+    /// Takes an element away that gives way, to make room.
     fn eviction(&mut self, victim: Frontend, why: Starved) -> Option<Step> {
         let step = self.removal(victim)?;
         if let Some(service) = self.owner(&victim).cloned() {

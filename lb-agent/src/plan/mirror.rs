@@ -53,6 +53,8 @@ pub struct Mirror {
     pub(super) by_service: BTreeMap<ObjectName, Vec<Frontend>>,
     /// Elements of Services without a topology: they give way when room is short.
     pub(super) without_topology: BTreeSet<Frontend>,
+    /// Elements that only refuse: they give way to all others.
+    pub(super) other_ports: BTreeSet<Frontend>,
     /// Elements of which the maps do not say whose they are.
     pub(super) orphans: BTreeSet<Frontend>,
     pub(super) hints: BTreeMap<Frontend, Hint>,
@@ -86,6 +88,7 @@ impl Mirror {
             held: PerFamily::default(),
             by_service: BTreeMap::new(),
             without_topology: BTreeSet::new(),
+            other_ports: BTreeSet::new(),
             orphans: BTreeSet::new(),
             hints: BTreeMap::new(),
             regions: PerFamily::each(|family| Regions::new(*capacity.backends.of(family))),
@@ -328,7 +331,9 @@ impl Mirror {
         } else {
             self.orphans.insert(frontend);
         }
-        if !entry.element.has_topology {
+        if frontend.is_other_ports() {
+            self.other_ports.insert(frontend);
+        } else if !entry.element.has_topology {
             self.without_topology.insert(frontend);
             if had_topology {
                 // From now on it gives way to those with a topology.
@@ -347,6 +352,7 @@ impl Mirror {
 
     fn unlink(&mut self, frontend: &Frontend, old: &Entry) {
         self.without_topology.remove(frontend);
+        self.other_ports.remove(frontend);
         self.orphans.remove(frontend);
         let Some(key) = &old.key else { return };
         if let Some(frontends) = self.by_service.get_mut(&key.service) {

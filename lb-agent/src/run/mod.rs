@@ -17,6 +17,7 @@ use crate::api::Claim;
 use crate::config::{Config, Writing};
 use crate::datapath::maps::agent_sockets::AgentSockets;
 use crate::datapath::maps::counters::CounterReader;
+use crate::datapath::programs::load::Features;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
 use crate::host::Interfaces;
@@ -50,7 +51,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let (http, metrics) = (listen(http)?, listen(metrics)?);
 
     let (wake, inbox) = channel();
-    let datapath = Datapath::new(lock, cgroup, object);
+    let programs = Features { mode: rules.mode, tcp_peername: writing.tcp_peername, ..Features::THIS };
+    let datapath = Datapath::new(lock, cgroup, object).on(programs);
     let store = store(&node, rules, &wake).context("could not read the addresses of this machine")?;
     let writer = Writer::new(settings, store, datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
@@ -89,7 +91,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn settings(writing: Writing, source: &Source, outbox: Option<EventQueue>) -> WriterConfig {
-    let Writing { node_address, sizes, audit } = writing;
+    let Writing { node_address, sizes, audit, tcp_peername: _ } = writing;
     WriterConfig { source: source.to_string(), node_address, sizes, audit, grace: Grace::Rcu, outbox }
 }
 

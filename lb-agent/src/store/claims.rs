@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::model::{AddressKind, Frontend, ObjectName, Protocol, Service};
 
 use super::Rules;
-use super::dials::{Around, Dial, dials};
+use super::dials::{Around, dials, other_ports};
 
 /// Orders the claimants of one address: as a cluster IP first, which no user chooses freely; then the older first, one
 /// without a creation time last, then by namespace and name.
@@ -39,7 +39,7 @@ impl Claims {
     /// Enters the claims of `service`; returns the Services that lost an address to it.
     pub(super) fn add(&mut self, service: &Service, rules: &Rules) -> Vec<ObjectName> {
         let mut lost = Vec::new();
-        for Dial { dialled, kind, .. } in claimed(service, rules) {
+        for (dialled, kind) in claimed(service, rules) {
             if kind == AddressKind::ClusterIp {
                 self.widen(dialled.address.ip());
             }
@@ -60,7 +60,7 @@ impl Claims {
     /// Takes the claims of `service` back; returns the Services that take an address over.
     pub(super) fn remove(&mut self, service: &Service, rules: &Rules) -> Vec<ObjectName> {
         let mut heirs = Vec::new();
-        for Dial { dialled, kind, .. } in claimed(service, rules) {
+        for (dialled, kind) in claimed(service, rules) {
             let claimant = claimant(service, kind);
             let Some(claimants) = self.by_address.get_mut(&dialled) else { continue };
             let was_owner = claimants.first() == Some(&claimant);
@@ -129,6 +129,8 @@ fn is_cluster_ip(claimant: &&Claimant) -> bool {
 }
 
 /// What a Service claims: not what is switched off for every Service.
-fn claimed<'a>(service: &'a Service, rules: &Rules) -> impl Iterator<Item = Dial<'a>> {
-    dials(service, rules).into_iter().filter(|dial| dial.around != Some(Around::ExternalIp))
+fn claimed(service: &Service, rules: &Rules) -> impl Iterator<Item = (Frontend, AddressKind)> {
+    let served = dials(service, rules).into_iter().filter(|dial| dial.around != Some(Around::ExternalIp));
+    let others = other_ports(service, rules).map(|frontend| (frontend, AddressKind::ClusterIp));
+    served.map(|dial| (dial.dialled, dial.kind)).chain(others)
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use crate::model::{AddressKind, Family, Frontend, Service, ServicePort, Sources};
+use crate::model::{AddressKind, Family, Frontend, Mode, Service, ServicePort, Sources};
 
 use super::Rules;
 
@@ -73,6 +73,13 @@ pub(super) fn dials<'a>(service: &'a Service, rules: &Rules) -> Vec<Dial<'a>> {
         }
     }
     found
+}
+
+/// What stands for the ports that `service` does not serve at its cluster IPs: nothing beside kube-proxy. Further addresses are
+/// often those of nodes, where anything may listen.
+pub(super) fn other_ports<'a>(service: &'a Service, rules: &Rules) -> impl Iterator<Item = Frontend> + 'a {
+    let counts = rules.mode == Mode::Replace && service.skipped.is_none() && !service.ports.is_empty();
+    service.addresses.iter().filter(move |_| counts).map(|ip| Frontend::other_ports(*ip))
 }
 
 fn addresses(service: &Service, rules: &Rules) -> Vec<(IpAddr, AddressKind, Option<Around>)> {

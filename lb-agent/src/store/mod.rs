@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Change, HostAddresses, Kind, Object, ObjectKey, ObjectName, Service, Slice, Unread};
+use crate::model::{
+    Change, HostAddresses, Kind, Mode, Object, ObjectKey, ObjectName, Service, Slice, Unread,
+};
 use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
 
@@ -43,6 +45,7 @@ pub struct Rules {
     pub external_ips: ExternalIps,
     pub skip_labelled: SkipLabelled,
     pub node_ports: NodePorts,
+    pub mode: Mode,
 }
 
 /// A Service and its topology, parsed once.
@@ -290,6 +293,11 @@ impl Store {
     #[must_use]
     pub fn is_left_alone(&self, service: &Service) -> bool {
         service.skipped.is_some() || service.discarded || self.rules.excluded.contains(&service.name)
+    }
+
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.rules.mode
     }
 
     /// What a topology that is not understood does.

@@ -8,7 +8,7 @@ use crate::select::decide::{Decision, Why, decide};
 use crate::select::topology::{OnInvalid, Topology};
 use crate::shown::Quoted;
 
-use super::dials::{Around, Dial, dials};
+use super::dials::{Around, Dial, dials, other_ports};
 use super::{Entry, Store, Unknown};
 
 /// One service port at one of its addresses, and what is to be done with connections to it.
@@ -75,7 +75,7 @@ impl LeaveWhy {
                     Quoted(interface)
                 )
             }
-            Self::ExternalIpsOff => "external IPs are off by --external-ips".to_owned(),
+            Self::ExternalIpsOff => "external IPs are off (--external-ips): any user who may write a Service can claim any address so (CVE-2020-8554)".to_owned(),
             Self::SourceRanges => {
                 "loadBalancerSourceRanges says who may dial it: left to kube-proxy".to_owned()
             }
@@ -95,6 +95,27 @@ impl Store {
     pub fn ports(&self, name: &ObjectName) -> Vec<Port<'_>> {
         let Some(entry) = self.services.get(name) else { return Vec::new() };
         dials(&entry.service, &self.rules).into_iter().map(|dial| self.port(entry, dial)).collect()
+    }
+
+    /// What stands for the ports that are refused at the cluster IPs of the Service `name`, since no Service has them: at each
+    /// address of which at least one port is not left alone. Nothing beside kube-proxy.
+    #[must_use]
+    pub fn refused_ports(&self, name: &ObjectName) -> Vec<(ServicePortKey, Frontend)> {
+        let Some(entry) = self.services.get(name) else { return Vec::new() };
+        let service = &entry.service;
+        let dials = dials(service, &self.rules);
+        let is_served = |frontend: &Frontend| {
+            let mut there = dials.iter().filter(|dial| dial.dialled.address.ip() == frontend.address.ip());
+            there.any(|dial| self.leaves(service, dial).is_none())
+        };
+        let owned = other_ports(service, &self.rules).filter(|at| self.claims.owner(at) == Some(name));
+        let key = |frontend: &Frontend| ServicePortKey {
+            service: name.clone(),
+            port_name: "".into(),
+            protocol: frontend.protocol,
+            family: frontend.family(),
+        };
+        owned.filter(is_served).map(|frontend| (key(&frontend), frontend)).collect()
     }
 
     fn port<'a>(&'a self, entry: &'a Entry, dial: Dial<'a>) -> Port<'a> {

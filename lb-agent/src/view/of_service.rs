@@ -204,7 +204,10 @@ mod tests {
             assert_eq!(reasons_by(rules(), annotations.clone(), &spec, &[]), expected);
         }
         let text = diagnostics(rules(), json!({}), &spec, &[]).remove(1);
-        assert_eq!(text.message, "192.0.2.1:80/TCP: external IPs are off by --external-ips");
+        assert_eq!(
+            text.message,
+            "192.0.2.1:80/TCP: external IPs are off (--external-ips): any user who may write a Service can claim any address so (CVE-2020-8554)"
+        );
     }
 
     fn reasons(annotations: serde_json::Value, spec: &serde_json::Value, synced: &[Kind]) -> String {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{PerFamily, SourceReport, SourceState};
+use crate::model::{Mode, PerFamily, SourceReport, SourceState};
 use crate::plan::Mirror;
 use crate::store::Store;
 
@@ -31,6 +31,7 @@ pub struct Published {
     pub report: Reported,
     pub state: AgentState,
     pub node: NodeFacts,
+    pub mode: Mode,
     /// How a refused connection fails; `None` before the programs are loaded.
     pub refuses_by: Option<&'static str>,
     /// The maps; `None` before they are open.
@@ -128,6 +129,7 @@ impl Published {
             report: Reported::default(),
             state: AgentState::Starting,
             node: NodeFacts::of(store),
+            mode: store.mode(),
             refuses_by: None,
             maps: None,
             passes: 0,

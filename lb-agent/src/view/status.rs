@@ -22,6 +22,8 @@ pub struct AgentView {
     pub pool: Option<String>,
     pub node_labels: NodeLabels,
     pub source: String,
+    /// `beside` kube-proxy, or in its place (`replace`).
+    pub mode: String,
     /// Nothing is waited for: what `/readyz` says.
     pub ready: bool,
     /// Empty exactly when it is ready.
@@ -66,7 +68,7 @@ impl AgentView {
     /// What `published` says, by the process `pid`.
     #[must_use]
     pub fn new(published: &Published, pid: u32) -> Self {
-        let Published { source, report, state, node, refuses_by, passes, .. } = published;
+        let Published { source, report, state, node, mode, refuses_by, passes, .. } = published;
         let waits_for = state.waits_for();
         Self {
             pid,
@@ -75,6 +77,7 @@ impl AgentView {
             pool: node.pool.as_deref().map(shown),
             node_labels: node.labels,
             source: line(source),
+            mode: mode.label().to_owned(),
             ready: waits_for.is_empty(),
             waits_for: waits_for.to_vec(),
             refuses_by: refuses_by.map(str::to_owned),

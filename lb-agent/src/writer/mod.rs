@@ -274,6 +274,7 @@ impl Writer {
             report: self.report.clone(),
             state: AgentState::of(&self.store, self.report.report(), self.lifecycle.is_attached()),
             node: NodeFacts::of(&self.store),
+            mode: self.store.mode(),
             refuses_by: self.lifecycle.refuses_by(),
             maps: self.lifecycle.mirror().map(MapFill::of),
             passes: self.passes,

@@ -30,8 +30,9 @@ pub struct HookOutcomes {
     pub shown_as_dialled: u64,
     pub shown_as_it_is: u64,
     pub skipped: u64,
+    pub unknown_port: u64,
     /// For outcomes to come: the map goes on while its size is the same.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 6],
 }
 wire!(HookOutcomes, 128);
 

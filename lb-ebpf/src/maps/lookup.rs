@@ -87,6 +87,34 @@ pub(super) fn is_excluded<F: Maps>(frontend: &F::Frontend) -> bool {
     set & bits != bits
 }
 
+/// Whether the agent has entered that the address of `key` is one that we serve: `key` is its
+/// [`other_ports`](lb_common::family::Family::other_ports). Nothing of the value is used, and nothing of it is copied.
+#[inline(always)]
+pub(super) fn is_served<F: Maps>(key: &F::Frontend) -> bool {
+    if is_excluded::<F>(key) {
+        return false;
+    }
+    // The first miss proves nothing: the counter may have been odd.
+    let mut before = 1;
+    for _ in 0..=LOOKS {
+        if F::element(key).is_some() {
+            return true;
+        }
+        if loads_reorder() {
+            load_fence();
+        }
+        let now = epoch();
+        if now == before && now & 1 == 0 {
+            break;
+        }
+        before = now;
+        if loads_reorder() {
+            load_fence();
+        }
+    }
+    false
+}
+
 /// Backend number `index` of `service`, which has that many.
 #[inline(always)]
 pub(crate) fn backend<F: Maps>(service: &Element<F>, index: u32) -> Result<F::Backend, Outcome> {

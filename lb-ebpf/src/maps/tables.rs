@@ -72,6 +72,8 @@ pub(crate) trait Maps: Family {
     fn look_through(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32;
     /// [`is_node_port`](super::place::is_node_port), as a function of its own.
     fn is_node_port(key: [u64; 3], may_be_exact: u64, client: u64) -> u32;
+    /// [`is_served`](super::lookup::is_served) of the key's other ports, as a function of its own: not zero if so.
+    fn is_served(frontend: &Self::Frontend) -> u32;
     /// Word number `word` of the Bloom filter. It never moves.
     fn bloom_word(word: u32) -> Option<*const u64>;
 }
@@ -95,6 +97,11 @@ impl Maps for V4 {
     #[inline(always)]
     fn is_node_port([key, ..]: [u64; 3], may_be_exact: u64, client: u64) -> u32 {
         is_node_port4(key, may_be_exact, client)
+    }
+
+    #[inline(always)]
+    fn is_served(frontend: &Frontend4) -> u32 {
+        is_served4(bytemuck::cast(*frontend))
     }
 
     #[inline(always)]
@@ -122,6 +129,12 @@ impl Maps for V6 {
     #[inline(always)]
     fn is_node_port([first, second, third]: [u64; 3], may_be_exact: u64, client: u64) -> u32 {
         is_node_port6(first, second, third, may_be_exact, client)
+    }
+
+    #[inline(always)]
+    fn is_served(frontend: &Frontend6) -> u32 {
+        let [first, second, _] = bytemuck::cast::<Frontend6, [u64; 3]>(*frontend);
+        is_served6(first, second)
     }
 
     #[inline(always)]
@@ -156,4 +169,20 @@ extern "C" fn is_node_port4(key: u64, may_be_exact: u64, client: u64) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn is_node_port6(first: u64, second: u64, third: u64, may_be_exact: u64, client: u64) -> u32 {
     u32::from(super::place::is_node_port::<V6>([first, second, third], may_be_exact != 0, client))
+}
+
+/// As above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_served4(dialled: u64) -> u32 {
+    let key = V4::other_ports(&bytemuck::cast(dialled));
+    super::lookup::is_served::<V4>(&key).into()
+}
+
+/// The same for IPv6, by the two halves of an address.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_served6(first: u64, second: u64) -> u32 {
+    let key = V6::other_ports(&bytemuck::cast([first, second, 0]));
+    super::lookup::is_served::<V6>(&key).into()
 }

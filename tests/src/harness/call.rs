@@ -21,6 +21,12 @@ pub enum Call {
     /// TCP Fast Open: `TCP_FASTOPEN_CONNECT`, so that the first write sends the SYN.
     FastOpenConnect,
     Mptcp,
+    /// TCP, by a socket that does not block: a failure that comes later reads `later: ERRNO`.
+    NonBlocking,
+    /// TCP, by a socket that was connected elsewhere before.
+    Again,
+    /// TCP, by `IORING_OP_CONNECT`.
+    IoUring,
     /// TCP, by a socket that is bound to the pod's device.
     BoundToDevice,
     /// TCP over IPv6, by a socket that is for IPv6 alone (`IPV6_V6ONLY`).

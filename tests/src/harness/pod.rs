@@ -189,6 +189,13 @@ impl Pod {
         self.start(&["call".into(), how, format!("--to={target}")])?.expect(PATIENCE)
     }
 
+    /// Connects by TCP, disconnects, and connects the same socket to `then`.
+    pub fn call_again(&self, target: &str, then: &str) -> Result<Answer> {
+        let how = format!("--how={}", Call::Again.argument());
+        self.start(&["call".into(), how, format!("--to={target}"), format!("--then={then}")])?
+            .expect(PATIENCE)
+    }
+
     /// Connects once, by a socket that is claimed as the agent's in the maps pinned below `pin_root`.
     pub fn call_as_the_agent(&self, pin_root: &Path, target: &str) -> Result<Answer> {
         let how = format!("--how={}", Call::Claimed.argument());

@@ -15,6 +15,7 @@ mod generations;
 mod hold;
 mod life;
 mod links;
+mod modes;
 mod node_ports;
 mod out_of_memory;
 mod processes;

@@ -9,6 +9,7 @@ mod connect6;
 mod harness;
 mod maps;
 mod proof;
+mod refusal;
 mod skip;
 mod udp;
 mod variants;

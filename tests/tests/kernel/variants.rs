@@ -81,7 +81,7 @@ fn with_load_fences_every_way_out_is_the_same() {
 #[test]
 #[ignore = "needs root"]
 fn with_load_fences_and_without_bpf_set_retval_it_loads_too() {
-    let world = World::new(Features { loads_reorder: true, may_set_errno: false }).unwrap();
+    let world = World::new(Features { loads_reorder: true, may_set_errno: false, ..Features::THIS }).unwrap();
 
     assert!(world.client.dial(SERVICE, 1).unwrap()[0].is_from("web"));
     assert!(world.client.dial(EMPTY, 1).unwrap()[0].failed_with("ECONNREFUSED"));

@@ -32,7 +32,7 @@ const ROOMS: [Row; 22] = [
         &["datapath", "announce", "source", "view", "plan", "store", "select", "suggest", "model", "shown"],
     ),
     ("serve", &["datapath", "view", "plan", "model"]),
-    ("check", &["datapath", "plan", "api", "shown"]),
+    ("check", &["datapath", "plan", "api", "model", "shown"]),
     ("uninstall", &["api", "shown"]),
     ("config", &["source", "plan", "store", "select", "model"]),
     (

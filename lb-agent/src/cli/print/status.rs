@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::lines;
+use crate::model::Mode;
 use crate::view::diagnostic::Diagnostic;
 use crate::view::kernel::KernelView;
 use crate::view::published::NodeLabels;
@@ -55,7 +56,7 @@ pub fn text(status: &Status) -> String {
 
 fn agent_text(agent: &AgentView) -> String {
     let mut out = String::new();
-    let AgentView { pid, version, node, pool, node_labels, source, ready, waits_for, .. } = agent;
+    let AgentView { pid, version, node, pool, node_labels, source, mode, ready, waits_for, .. } = agent;
     let state = if *ready { "ready" } else { "not ready" };
     line(&mut out, "agent", &format!("process {pid}, version {version}, {state}"));
     for what in waits_for {
@@ -70,6 +71,7 @@ fn agent_text(agent: &AgentView) -> String {
         NodeLabels::NeverKnown => "is not known to the source, and never was: check --node".to_owned(),
     };
     line(&mut out, "node", &format!("{node} {place}"));
+    line(&mut out, "mode", &mode_text(mode));
     line(&mut out, "source", source);
     for kind in agent.api.iter().flat_map(|api| &api.kinds) {
         line(&mut out, "source", &kind_text(kind));
@@ -94,6 +96,16 @@ fn agent_text(agent: &AgentView) -> String {
         line(&mut out, "diagnostic", &text);
     }
     out
+}
+
+/// An agent of an earlier version says none, and one of a later version may say another.
+fn mode_text(mode: &str) -> String {
+    let known = Mode::ALL.into_iter().find(|known| known.label() == mode);
+    match (known, mode) {
+        (Some(known), _) => format!("{}: {}", known.label(), known.describe()),
+        (None, "") => mode_text(Mode::Beside.label()),
+        (None, other) => other.to_owned(),
+    }
 }
 
 fn kind_text(kind: &ApiKind) -> String {

@@ -13,6 +13,7 @@ use lb_common::layout::{CATALOGUE, MapSpec, Size, Width};
 
 use crate::datapath::memory::{Demand, Left, Limits, RESERVE, megabytes};
 use crate::datapath::sys;
+use crate::model::{Mode, TcpPeername};
 use crate::plan::Capacity;
 
 use super::log::{LogError, ProgramLog};
@@ -114,18 +115,25 @@ fn reason(error: &io::Error, log: &str) -> String {
     last.map_or_else(|| error.to_string(), |last| format!("{error}; the verifier says: {last}"))
 }
 
-/// What the programs may rely on.
+/// What the programs may rely on, and what is asked of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
     /// The processor reorders loads: the programs fence theirs.
     pub loads_reorder: bool,
     /// Whether the variants with `bpf_set_retval` are tried before those without.
     pub may_set_errno: bool,
+    pub mode: Mode,
+    pub tcp_peername: TcpPeername,
 }
 
 impl Features {
-    /// The one we run on. Whether it has `bpf_set_retval` shows when the programs are loaded.
-    pub const THIS: Self = Self { loads_reorder: cfg!(not(target_arch = "x86_64")), may_set_errno: true };
+    /// The one we run on, nothing asked. Whether it has `bpf_set_retval` shows when the programs are loaded.
+    pub const THIS: Self = Self {
+        loads_reorder: cfg!(not(target_arch = "x86_64")),
+        may_set_errno: true,
+        mode: Mode::Beside,
+        tcp_peername: TcpPeername::Backend,
+    };
 }
 
 /// A program in the kernel, for its hook.
@@ -206,9 +214,12 @@ fn load_into(
     machine: Features,
 ) -> Result<Programs, LoadError> {
     let reorders = u8::from(machine.loads_reorder);
+    let replaces = u8::from(machine.mode == Mode::Replace);
+    let peername = u8::from(machine.tcp_peername == TcpPeername::Dialled);
     let mut loader = EbpfLoader::new();
     // Nothing here is relocated against the running kernel, and parsing its BTF takes most of the time.
     loader.btf(None).override_global("LOADS_REORDER", &reorders, true);
+    loader.override_global("REPLACES", &replaces, true).override_global("TCP_PEERNAME", &peername, true);
     for spec in &CATALOGUE {
         if let Some(folder) = folder {
             loader.map_pin_path(spec.symbol, folder.join(spec.pin));

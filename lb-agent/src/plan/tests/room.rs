@@ -277,3 +277,27 @@ fn a_topology_that_comes_or_goes_counts_at_once_even_without_room_for_more_backe
         assert_eq!(bench.backends(2).is_some(), !after, "{shows}: who gives way");
     }
 }
+
+/// Without kube-proxy: what only refuses gives way to every service port, and comes back with the room.
+#[test]
+fn what_refuses_other_ports_gives_way_to_any_service_port() {
+    let others = Frontend::other_ports([10, 96, 0, 1].into());
+    let mut bench = Bench::new(2, 8);
+    bench.bring(frontend(1), Some(&want("a", [1])));
+    bench.bring(others, Some(&want("a", [])));
+    bench.bring(frontend(2), Some(&want("b", [2])));
+    assert_eq!((bench.backends(1), bench.backends(2)), (Some(vec![1]), Some(vec![2])));
+    assert!(!bench.mirror.holds_any_at(&others));
+    assert_eq!(short(&bench, "a"), Some(Starved::Frontends));
+
+    bench.bring(others, Some(&want("a", [])));
+    assert_eq!(
+        (bench.backends(1), bench.backends(2)),
+        (Some(vec![1]), Some(vec![2])),
+        "nothing gives way to it"
+    );
+    bench.bring(frontend(2), None);
+    assert_eq!(bench.mirror.take_retryable(), [name("a")]);
+    bench.bring(others, Some(&want("a", [])));
+    assert!(bench.mirror.holds_any_at(&others) && short(&bench, "a").is_none());
+}

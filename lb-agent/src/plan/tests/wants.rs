@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Change, Conditions, Endpoint, Kind, Node, Object, ObjectKey, PerFamily, Service, ServicePort, Slice,
-    SliceOwner, SlicePort, Unread,
+    Change, Conditions, Endpoint, Kind, Mode, Node, Object, ObjectKey, PerFamily, Service, ServicePort,
+    Slice, SliceOwner, SlicePort, Unread,
 };
 use crate::store::{Rules, Store};
 
@@ -282,4 +282,30 @@ fn the_room_that_is_needed_counts_regions_as_they_are_allocated() {
 fn last_byte(at: &Frontend) -> u8 {
     let IpAddr::V4(ip) = at.address.ip() else { panic!("{at:?}") };
     ip.octets()[3]
+}
+
+/// Last, so that a service port never waits for it; and taken back by an agent beside kube-proxy.
+#[test]
+fn without_kube_proxy_an_address_refuses_its_other_ports() {
+    let store = |mode| {
+        let mut store = Store::new("here", Rules { mode, ..Rules::default() });
+        store.apply(Change::Apply(Object::Service(service("a", 1))));
+        Kind::ALL.into_iter().for_each(|kind| store.apply(Change::Synced(kind)));
+        store
+    };
+    let mut bench = Bench::new(8, 64);
+    let others = Frontend::other_ports([10, 96, 0, 1].into());
+    let dirty = BTreeSet::from([name("a")]);
+
+    let wants = topology_first(wanted(&store(Mode::Replace), &bench.mirror, &dirty));
+    let order: Vec<Frontend> = wants.iter().map(|(frontend, _)| *frontend).collect();
+    assert_eq!(order, [frontend(1), others]);
+    for (frontend, want) in &wants {
+        bench.bring(*frontend, want.as_ref());
+    }
+    assert_eq!(need(&wants.into_iter().collect()).frontends, 2);
+    assert!(bench.mirror.holds_any_at(&others));
+
+    let wants = wanted(&store(Mode::Beside), &bench.mirror, &dirty);
+    assert_eq!(wants.get(&others), Some(&None));
 }

@@ -1,6 +1,8 @@
 //! Which addresses of a Service are served, and by which set.
 
-use crate::model::{Further, Sources};
+use std::collections::BTreeSet;
+
+use crate::model::{Further, Mode, ObjectKey, Sources};
 use crate::select::notation::endpoint;
 
 use super::super::ExternalIps;
@@ -19,7 +21,7 @@ fn further(balancer: &str, external: &str, sources: Sources) -> Option<Box<Furth
 #[test]
 fn what_leads_to_a_service_is_its_cluster_ip_then_what_a_load_balancer_has_then_external_ips() {
     use ExternalIps::{LeftAlone, Served};
-    const OFF: &str = "external IPs are off by --external-ips";
+    const OFF: &str = "external IPs are off (--external-ips): any user who may write a Service can claim any address so (CVE-2020-8554)";
     const LIMITED: &str = "loadBalancerSourceRanges says who may dial it: left to kube-proxy";
     for (shows, further, external_ips, expected) in [
         ("none", None, Served, vec!["10.96.0.97:80 refuse"]),
@@ -141,4 +143,60 @@ fn a_cluster_ip_that_the_host_has_is_left_alone_while_it_does() {
 fn each(store: &Store) -> Vec<String> {
     let ports = store.ports(&ObjectName::new("default", "a"));
     ports.iter().map(|port| format!("{} {}", port.dialled.address, port_said(port))).collect()
+}
+
+/// Contract, section 4: an address that we serve, and not one that we leave alone.
+#[test]
+fn without_kube_proxy_other_ports_are_refused_at_the_cluster_ips_that_are_served() {
+    let sctp = |service: Service| {
+        let ports = service.ports.into_iter().map(|port| ServicePort { protocol: Protocol::Sctp, ..port });
+        Service { ports: ports.collect(), further: None, ..service }
+    };
+    let excluded = || BTreeSet::from([service("a").name]);
+    for (shows, of, excluded, host, expected) in [
+        ("served", service("a"), BTreeSet::new(), "192.0.2.9", &["10.96.0.97:0"][..]),
+        ("excluded", service("a"), excluded(), "192.0.2.9", &[]),
+        ("discarded", Service { discarded: true, ..service("a") }, BTreeSet::new(), "192.0.2.9", &[]),
+        ("SCTP alone", sctp(service("a")), BTreeSet::new(), "192.0.2.9", &[]),
+        ("on a host interface", service("a"), BTreeSet::new(), "10.96.0.97", &[]),
+        (
+            "further addresses are often those of nodes",
+            Service { further: further(ONE, TWO, Sources::Any), ..service("a") },
+            BTreeSet::new(),
+            "192.0.2.9",
+            &["10.96.0.97:0"],
+        ),
+    ] {
+        for (mode, expected) in [(Mode::Replace, expected), (Mode::Beside, &[][..])] {
+            let rules = Rules { mode, excluded: excluded.clone(), ..Rules::default() };
+            let mut store = Store::new("n1", rules);
+            store.set_host([(host.parse().unwrap(), "dummy0".into())].into_iter().collect());
+            store.apply(now(of.clone()));
+            let refused = store.refused_ports(&of.name).into_iter();
+            let refused: Vec<String> = refused.map(|(_, at)| at.address.to_string()).collect();
+            assert_eq!(refused, expected, "{shows}, {}", mode.label());
+        }
+    }
+}
+
+/// Of two Services at one address the first has it, and the other takes over.
+#[test]
+fn other_ports_of_an_address_belong_to_one_service_at_a_time() {
+    let mut store = Store::new("n1", Rules { mode: Mode::Replace, ..Rules::default() });
+    let b = service("b");
+    let ports = vec![ServicePort { port: 81, ..service("a").ports.remove(0) }];
+    let a = Service { addresses: b.addresses.clone(), ports, ..service("a") };
+    let owners = |store: &Store| {
+        let has = |name: &&str| !store.refused_ports(&service(name).name).is_empty();
+        ["a", "b"].into_iter().filter(has).collect::<Vec<_>>()
+    };
+    store.apply(now(b));
+    assert_eq!(owners(&store), ["b"]);
+    store.apply(now(a.clone()));
+    assert_eq!(owners(&store), ["a"]);
+    assert!(store.dirty().contains(&service("b").name));
+    store.take_dirty();
+    store.apply(Change::Delete(ObjectKey { kind: Kind::Service, name: a.name }));
+    assert_eq!(owners(&store), ["b"]);
+    assert!(store.dirty().contains(&service("b").name), "it is written for the heir in the same pass");
 }

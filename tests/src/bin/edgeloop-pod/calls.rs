@@ -14,9 +14,10 @@ use lb_agent::datapath::maps::agent_sockets::AgentSockets;
 use lb_common::outcome::OWN_MARK;
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, connect, sendto};
 
-use crate::{clients, join, say, socket};
+use crate::{clients, join, say, socket, uring};
 
 /// The device of every pod.
 const DEVICE: &[u8] = b"eth0\0";
@@ -33,13 +34,13 @@ pub(crate) fn later(to: SocketAddr) -> Result<()> {
     answer(|| named(connected(socket, &SockaddrStorage::from(to))?))
 }
 
-pub(crate) fn run(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<()> {
+pub(crate) fn run(how: Call, to: SocketAddr, then: Option<SocketAddr>, pins: Option<&Path>) -> Result<()> {
     join::at_end_of_input(|| std::process::exit(0));
     if how == Call::Ping {
         // Who may make such sockets is settled by network namespace, and by default no group may.
         fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").context("could not allow ping sockets")?;
     }
-    answer(|| call(how, to, pins))
+    answer(|| then.map_or_else(|| call(how, to, pins), |then| again(to, then)))
 }
 
 /// Says what came of a call.
@@ -62,13 +63,20 @@ fn call(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<Called, Errno>
     let target = SockaddrStorage::from(to);
     match how {
         Call::Udp | Call::Ping => {
-            let protocol = if how == Call::Ping { libc::IPPROTO_ICMP } else { 0 };
+            let protocol = if how == Call::Ping { ping(to) } else { 0 };
             let socket = UdpSocket::from(open(family, libc::SOCK_DGRAM, protocol)?);
             connect(socket.as_raw_fd(), &target)?;
             Ok((Ok(CONNECTED.to_owned()), socket.peer_addr().ok()))
         }
         Call::Tcp => named(socket::dial(to)?),
         Call::Mptcp => named(connected(open(family, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)?, &target)?),
+        Call::Again => Err(Errno::EDESTADDRREQ),
+        Call::NonBlocking => without_waiting(open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?, &target),
+        Call::IoUring => {
+            let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
+            uring::connect(&socket, &target)?;
+            named(TcpStream::from(socket))
+        }
         Call::BoundToDevice => {
             let socket = open(family, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, DEVICE)?;
@@ -109,6 +117,40 @@ fn call(how: Call, to: SocketAddr, pins: Option<&Path>) -> Result<Called, Errno>
             named(TcpStream::from(socket))
         }
     }
+}
+
+const fn ping(to: SocketAddr) -> i32 {
+    if to.is_ipv4() { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 }
+}
+
+fn again(first: SocketAddr, then: SocketAddr) -> Result<Called, Errno> {
+    let socket = socket::dial(first)?;
+    let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    let length = size_of_val(&nowhere) as libc::socklen_t;
+    // SAFETY: the address is as long as is said.
+    Errno::result(unsafe { libc::connect(socket.as_raw_fd(), &raw const nowhere, length) })?;
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(then))?;
+    named(socket)
+}
+
+fn without_waiting(socket: OwnedFd, target: &SockaddrStorage) -> Result<Called, Errno> {
+    let stream = TcpStream::from(socket);
+    stream.set_nonblocking(true).map_err(|error| socket::errno(&error))?;
+    match connect(stream.as_raw_fd(), target) {
+        Err(Errno::EINPROGRESS) => {}
+        done => done?,
+    }
+    let mut waits = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+    let patience = PollTimeout::try_from(socket::PATIENCE).unwrap_or(PollTimeout::MAX);
+    if poll(&mut waits, patience)? == 0 {
+        return Err(socket::TIMEOUT);
+    }
+    if let Ok(Some(error)) = stream.take_error() {
+        let later = format!("later: {}", socket::name(socket::errno(&error)));
+        return Ok((Ok(later), None));
+    }
+    stream.set_nonblocking(false).map_err(|error| socket::errno(&error))?;
+    named(stream)
 }
 
 /// Asks for the name, as every client does.

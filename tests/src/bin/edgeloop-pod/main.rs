@@ -16,6 +16,7 @@ mod resolve;
 mod servers;
 mod socket;
 mod unrest;
+mod uring;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -103,6 +104,9 @@ enum Verb {
         how: Call,
         #[arg(long)]
         to: SocketAddr,
+        /// Where the same socket is connected to after it was disconnected.
+        #[arg(long)]
+        then: Option<SocketAddr>,
         /// Where the maps are pinned in which a socket is claimed.
         #[arg(long)]
         pins: Option<PathBuf>,
@@ -186,7 +190,7 @@ fn main() -> Result<()> {
         Verb::ServeNames { at, address } => names::serve(at, address),
         Verb::Resolve { server, name, count } => resolve::run(server, &name, count),
         Verb::Echo { at } => servers::echo(at),
-        Verb::Call { how, to, pins } => calls::run(how, to, pins.as_deref()),
+        Verb::Call { how, to, then, pins } => calls::run(how, to, then, pins.as_deref()),
         Verb::Later { to } => calls::later(to),
         Verb::Dial { to, count } => clients::dial(to, count),
         Verb::Watch { to } => clients::watch(to),

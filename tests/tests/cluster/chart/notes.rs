@@ -17,6 +17,7 @@ fn notes_name_what_is_exposed_and_what_a_distribution_needs() {
             "WARNING: /metrics answers at each node's own address, port 10270",
             "0.0.0.0",
         ),
+        ("mode=replace,distro=k3s", "asked to run without kube-proxy", "WARNING"),
         ("distro=k0s", "nodeLocalLoadBalancing", "WARNING"),
         ("distro=kubeedge", "MetaServer", "WARNING"),
         ("distro=openyurt", r#"'{"data":{"cache_agents":"edgeloop"}}'"#, "WARNING"),

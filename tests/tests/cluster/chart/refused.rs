@@ -23,6 +23,8 @@ fn wrong_values_are_refused_by_name() {
         ("topologyLabels={a b}", "/topologyLabels/0"),
         ("poolLabel=a/b/c", "/poolLabel"),
         ("onInvalidTopology=ignore", "/onInvalidTopology"),
+        ("mode=instead", "/mode"),
+        ("tcpPeername=1", "/tcpPeername"),
         ("topology.web=*", "/topology"),
         ("topology.default/web=", "/topology/default~1web"),
         ("topology.default/web=a b", "/topology/default~1web"),
@@ -52,6 +54,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         ("1.17.0", "distro=", "incompatible with Kubernetes"),
         ("1.18.0", "flowSchema.enabled=true", "needs Kubernetes 1.20"),
         ("1.36.0", "dns.keepLocal={a/b},excludeServices={c/d,a/b}", "excludeServices leaves a/b alone"),
+        ("1.36.0", "mode=replace", "mode: replace needs a real address of the API server"),
         ("1.36.0", "metrics.enabled=true,http.address=0.0.0.0", "give metrics another port"),
     ] {
         let output = template(version, &["--set", flag]).unwrap();
