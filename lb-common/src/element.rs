@@ -30,6 +30,13 @@ impl<F: Family> Element<F> {
         self.0.word(1) as u16
     }
 
+    /// The session affinity timeout in seconds; zero without affinity.
+    #[must_use]
+    #[inline(always)]
+    pub fn affinity(&self) -> u32 {
+        (self.0.word(1) >> 32) as u32
+    }
+
     /// Where its region begins.
     #[must_use]
     #[inline(always)]
@@ -148,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_words_read_as_the_value_does() {
-        let mut value = Service4 { id: 7, revision: 9, count: 300, region: 41, ..Service4::default() };
+        let mut value =
+            Service4 { id: 7, revision: 9, count: 300, affinity: 60, region: 41, ..Service4::default() };
         for (slot, backend) in value.inline.iter_mut().enumerate() {
             *backend = Backend4 { address: [10, 0, 0, slot as u8], port: [1, 2], pool: 0xffff };
         }
@@ -156,7 +164,7 @@ mod tests {
         value.check = check::<V4>(&key, &value);
         let element = Element::<V4>(bytemuck::cast(value));
         assert!(element.proven(&key));
-        assert_eq!((element.count(), element.region()), (300, 41));
+        assert_eq!((element.count(), element.affinity(), element.region()), (300, 60, 41));
         assert_eq!(element.owner(), bytemuck::cast::<[u32; 2], u64>([7, 9]));
         for slot in 0..INLINE_BACKENDS {
             assert_eq!(element.inline(slot as u32), value.inline[slot]);

@@ -48,6 +48,9 @@ pub enum Event {
     ForgottenTranslation = 2,
     /// The kernel had no memory to remember what a UDP socket dialled: replies are shown as they are.
     UnstoredTranslation = 3,
+    /// There was no room, or the kernel had no memory, to remember a client of a Service with session affinity: it is
+    /// given the same backend again only while its Service's set stays as large as it is.
+    UnstoredAffinity = 4,
 }
 
 /// What is counted.
@@ -116,8 +119,13 @@ impl Outcome {
 }
 
 impl Event {
-    pub const ALL: [Self; 4] =
-        [Self::LookupRetry, Self::StaleRegionRead, Self::ForgottenTranslation, Self::UnstoredTranslation];
+    pub const ALL: [Self; 5] = [
+        Self::LookupRetry,
+        Self::StaleRegionRead,
+        Self::ForgottenTranslation,
+        Self::UnstoredTranslation,
+        Self::UnstoredAffinity,
+    ];
 
     /// Its name in status output, as a metric, and in the map, where it counts many.
     #[must_use]
@@ -127,6 +135,7 @@ impl Event {
             Self::StaleRegionRead => "stale_region_reads",
             Self::ForgottenTranslation => "forgotten_translations",
             Self::UnstoredTranslation => "unstored_translations",
+            Self::UnstoredAffinity => "unstored_affinities",
         }
     }
 }
@@ -196,6 +205,7 @@ mod tests {
         outcomes.events.forgotten_translations = 9;
         outcomes.events.unstored_translations = 10;
         outcomes.sendmsg6.unknown_port = 12;
+        outcomes.events.unstored_affinities = 11;
         for (counter, times) in [
             (Counter::Run(Hook::Connect4, Outcome::Forwarded), 1),
             (Counter::Run(Hook::Connect6, Outcome::AgentSocket), 2),
@@ -209,6 +219,7 @@ mod tests {
             (Counter::Event(Event::ForgottenTranslation), 9),
             (Counter::Event(Event::UnstoredTranslation), 10),
             (Counter::Run(Hook::Sendmsg6, Outcome::UnknownPort), 12),
+            (Counter::Event(Event::UnstoredAffinity), 11),
             (Counter::Run(Hook::Connect4, Outcome::NotOurProtocol), 0),
             (Counter::Run(Hook::Connect4, Outcome::Unproven), 0),
         ] {

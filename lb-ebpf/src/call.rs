@@ -1,6 +1,7 @@
 //! The call in hand: the only file that touches `bpf_sock_addr`.
 
 use aya_ebpf::bindings::bpf_sock_addr;
+use aya_ebpf::helpers::generated::bpf_get_netns_cookie;
 use aya_ebpf::programs::SockAddrContext;
 use lb_common::layout::{Backend4, Backend6, Frontend4, Frontend6};
 use lb_common::translation::End;
@@ -191,6 +192,13 @@ impl<'c> Call<'c> {
             [call.user_ip6[0], call.user_ip6[1], call.user_ip6[2], call.user_ip6[3]] = LOOPBACK6;
         }
         call.user_port = 0;
+    }
+
+    /// The cookie of the socket's network namespace.
+    #[inline(always)]
+    pub(crate) fn netns(&self) -> u64 {
+        // SAFETY: the helper reads the context's socket, which outlives the call, and cannot fail.
+        unsafe { bpf_get_netns_cookie(self.ctx.sock_addr.cast()) }
     }
 
     /// The socket's `SO_MARK`.

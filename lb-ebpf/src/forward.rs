@@ -5,11 +5,13 @@
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use bytemuck::Zeroable as _;
+use lb_common::element::Element;
 use lb_common::family::{V4, V6};
 use lb_common::outcome::{Event, OWN_MARK, Outcome};
 use lb_common::pick::pick;
 use lb_common::translation::Pair;
 
+use crate::affinity;
 use crate::call::{Call, Protocol};
 use crate::log::log;
 use crate::maps::{self, Maps};
@@ -172,13 +174,11 @@ fn backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backen
         return Err(Outcome::Skipped);
     }
     let Choice { outcome, backend, slot: _ } = choose::<F>(call, frontend);
-    if outcome == Outcome::NotAService {
-        return Err(no_service::<F>(call, frontend));
-    }
-    match left_alone(call) {
-        Some(left_alone) => Err(left_alone),
-        None if outcome == Outcome::Forwarded => Ok(backend),
-        None => Err(outcome),
+    match outcome {
+        Outcome::Forwarded => Ok(backend),
+        Outcome::NotAService => Err(no_service::<F>(call, frontend)),
+        Outcome::Unproven => Err(left_alone(call).unwrap_or(outcome)),
+        way_out => Err(way_out),
     }
 }
 
@@ -226,21 +226,38 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
             Err(way_out) => return Choice::none(way_out),
         };
         log!(found(service.owner(), service.count().into()));
+        // Before anything is chosen, which may be remembered.
+        if let Some(way_out) = left_alone(call) {
+            return Choice::none(way_out);
+        }
         if service.count() == 0 {
             return Choice::none(Outcome::NoBackends);
         }
-        // SAFETY: the helper takes no arguments and cannot fail.
-        let random = unsafe { bpf_get_prandom_u32() };
-        #[cfg(feature = "plant-slow")]
-        if random.is_multiple_of(64) {
-            dawdle();
-        }
-        if let Ok(backend) = maps::backend::<F>(&service, pick(random, service.count())) {
-            return Choice { outcome: Outcome::Forwarded, backend, slot: 0 };
+        let affinity::Choice { slot, is_new } = slot::<F>(call, &service);
+        if let Ok(backend) = maps::backend::<F>(&service, slot) {
+            if is_new {
+                affinity::remember::<F>(call, &service, &backend, slot);
+            }
+            return Choice { outcome: Outcome::Forwarded, backend, slot };
         }
         maps::count_event(Event::StaleRegionRead);
     }
     Choice::none(Outcome::Unproven)
+}
+
+/// Which backend of `service` is next for this client: any, unless it keeps the one that it has.
+#[inline(always)]
+fn slot<F: Maps>(call: &Call<'_>, service: &Element<F>) -> affinity::Choice {
+    if service.affinity() != 0 {
+        return affinity::choose::<F>(call, service);
+    }
+    // SAFETY: the helper takes no arguments and cannot fail.
+    let random = unsafe { bpf_get_prandom_u32() };
+    #[cfg(feature = "plant-slow")]
+    if random.is_multiple_of(64) {
+        dawdle();
+    }
+    affinity::Choice { slot: pick(random, service.count()), is_new: false }
 }
 
 /// What a socket gets. Not a `Result`: without CAP_PERFMON the verifier takes no copy of what was never written, as
@@ -269,12 +286,12 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
     let remembered = record::remembered(call, &F::service(frontend));
     let mut choice = Choice::none(Outcome::Unproven);
     for _ in 0..TRIES {
-        choice = choose_kept::<F>(&key, &remembered);
+        choice = choose_kept::<F>(call, &key, &remembered);
         if choice.outcome != Outcome::Unproven {
             break;
         }
     }
-    if choice.outcome != Outcome::NotAService
+    if choice.outcome == Outcome::Unproven
         && let Some(way_out) = left_alone(call)
     {
         choice.outcome = way_out;
@@ -283,23 +300,30 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
 }
 
 #[inline(always)]
-fn choose_kept<F: Maps>(key: &F::Frontend, remembered: &Pair) -> Choice<F> {
+fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair) -> Choice<F> {
     let service = match maps::service::<F>(key) {
         Ok(service) => service,
         Err(way_out) => return Choice::none(way_out),
     };
     log!(found(service.owner(), service.count().into()));
+    if let Some(way_out) = left_alone(call) {
+        return Choice::none(way_out);
+    }
     if service.count() == 0 {
         return Choice::none(Outcome::NoBackends);
     }
     let kept = if remembered.is_empty() { None } else { maps::slot::<F>(&service, remembered) };
-    let slot = match kept {
-        Some(slot) => slot,
-        // SAFETY: the helper takes no arguments and cannot fail.
-        None => pick(unsafe { bpf_get_prandom_u32() }, service.count()),
+    let affinity::Choice { slot, is_new } = match kept {
+        Some(slot) => affinity::Choice { slot, is_new: false },
+        None => slot::<F>(call, &service),
     };
     match maps::backend::<F>(&service, slot) {
-        Ok(backend) => Choice { outcome: Outcome::Forwarded, backend, slot },
+        Ok(backend) => {
+            if is_new {
+                affinity::remember::<F>(call, &service, &backend, slot);
+            }
+            Choice { outcome: Outcome::Forwarded, backend, slot }
+        }
         Err(way_out) => {
             maps::count_event(Event::StaleRegionRead);
             Choice::none(way_out)

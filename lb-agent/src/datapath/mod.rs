@@ -18,3 +18,4 @@ mod sys;
 pub mod takeover;
 
 pub use grace::{Grace, grace_period};
+pub use sys::since_boot;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use bytemuck::{Pod, Zeroable};
 
@@ -27,6 +28,14 @@ const LINK_UPDATE: i64 = 29;
 const LINK_DETACH: i64 = 34;
 
 const QUERY_EFFECTIVE: u32 = 1;
+
+/// The time since the boot, also while the machine slept: what `bpf_ktime_get_boot_ns` returns in a program.
+pub fn since_boot() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes the time into `now`. It does not fail for a clock that exists since Linux 2.6.39.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+}
 
 /// `struct { map_fd, key, value, flags }` of `union bpf_attr`.
 #[repr(C)]

@@ -34,33 +34,6 @@ impl Desired {
     }
 }
 
-/// Why the kernel leaves a service port to kube-proxy although it could be decided: the programs
-/// for it are not part of this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotYet {
-    Affinity,
-}
-
-impl NotYet {
-    /// One sentence without a full stop.
-    #[must_use]
-    pub const fn describe(self) -> &'static str {
-        match self {
-            Self::Affinity => "session affinity is left to kube-proxy by this version",
-        }
-    }
-}
-
-/// Why `port` is decided but not written, if so.
-///
-/// Session affinity without a topology is better off with kube-proxy, which keeps it. With a
-/// topology the loop comes first, and affinity is given up: never wider than the operator asked.
-#[must_use]
-pub fn not_yet(port: &Port<'_>) -> Option<NotYet> {
-    let has_topology = *port.topology != Topology::None;
-    if port.service.affinity.is_some() && !has_topology { Some(NotYet::Affinity) } else { None }
-}
-
 /// What every front-end element that the `dirty` Services concern should be; `None` where there
 /// should be none. What is not named stays as it is.
 ///
@@ -97,7 +70,7 @@ pub fn wanted(
                 Disposition::Keep { otherwise, .. } => otherwise.as_ref(),
                 Disposition::Leave(_) => None,
             };
-            if let Some(decision) = decision.filter(|_| not_yet(&port).is_none()) {
+            if let Some(decision) = decision {
                 wants.insert(frontend, Some(want(&port, decision)));
             }
         }

@@ -131,6 +131,13 @@ impl Mirror {
         self.held
     }
 
+    /// The session affinity timeouts in seconds, by service id; of service ports that have one.
+    #[must_use]
+    pub fn affinities(&self) -> BTreeMap<u32, u32> {
+        let elements = self.entries.values().map(|entry| &entry.element);
+        elements.filter_map(|element| Some((element.owner.id, element.affinity?))).collect()
+    }
+
     /// Why there is no room for another element of the front end, if so.
     pub(super) fn no_room(&self) -> Option<Starved> {
         let held = self.entries.len();

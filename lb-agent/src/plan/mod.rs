@@ -16,7 +16,7 @@ pub mod takeover;
 
 pub use adopt::{Held, NAME_LENGTH, Observed, Proof, cut};
 pub use capacity::{Capacity, Sizes};
-pub use desired::{Desired, NotYet, need, not_yet, topology_first, wanted};
+pub use desired::{Desired, need, topology_first, wanted};
 pub use diff::Step;
 pub use element::{Backend, Backends, Element, Owner};
 pub use maps::{MapOp, Maps, Op, ReadError, RepairError, WriteError};

@@ -12,7 +12,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use jiff::Timestamp;
-use lb_common::layout::{BACKENDS4, BACKENDS6, SERVICES4, SERVICES6};
+use lb_common::layout::{AFFINITY, BACKENDS4, BACKENDS6, SERVICES4, SERVICES6};
 use lb_common::outcome::Event;
 
 use crate::datapath::maps::pinned::Counters;
@@ -106,6 +106,7 @@ fn of_maps(registry: &mut Registry, maps: &MapFill) {
         (SERVICES6, maps.frontends.v6),
         (BACKENDS4, maps.backends.v4),
         (BACKENDS6, maps.backends.v6),
+        (AFFINITY, maps.clients),
     ] {
         let map = spec.pin;
         used.get_or_create(&MapLabel { map }).set(fill.used.into());
@@ -156,6 +157,7 @@ mod tests {
             maps: Some(MapFill {
                 frontends: PerFamily { v4: Fill { used: 3, max: 16 }, v6: Fill { used: 2, max: 16 } },
                 backends: PerFamily { v4: Fill { used: 8, max: 64 }, v6: Fill::default() },
+                clients: Fill { used: 5, max: 128 },
             }),
             ..Published::first(&store, "file:/x", Instant::now())
         };
@@ -179,6 +181,7 @@ mod tests {
             "edgeloop_stale_region_reads_total 2",
             "edgeloop_map_elements{map=\"services4\"} 3.0",
             "edgeloop_map_elements{map=\"services6\"} 2.0",
+            "edgeloop_map_elements{map=\"affinity\"} 5.0",
             "edgeloop_map_max_elements{map=\"backends4\"} 64.0",
             "edgeloop_map_max_elements{map=\"backends6\"} 0.0",
             "# EOF",

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lb_common::layout::{BACKENDS4, BACKENDS6, LAYOUT_VERSION, MapSpec, NAMES, SERVICES4, SERVICES6};
+use lb_common::layout::{
+    AFFINITIES, AFFINITY, BACKENDS4, BACKENDS6, LAYOUT_VERSION, MapSpec, NAMES, SERVICES4, SERVICES6,
+};
 use lb_common::outcome::Event;
 
 use crate::datapath::cgroup::Cgroup;
@@ -80,6 +82,7 @@ fn with_maps(view: KernelView, folder: &Path) -> Result<KernelView, ObserveError
         fill(SERVICES6, held(&observed, Family::V6).count() as u64, capacity.frontends),
         fill(BACKENDS4, in_regions(&observed, Family::V4), capacity.backends.v4),
         fill(BACKENDS6, in_regions(&observed, Family::V6), capacity.backends.v6),
+        fill(AFFINITY, maps.clients()? as u64, AFFINITIES),
         fill(NAMES, observed.names.len() as u64, capacity.frontends),
     ];
     let outcomes = counters

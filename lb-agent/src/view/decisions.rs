@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::model::{AddressKind, ObjectName, Service, ServicePortKey, Skipped, Slice};
-use crate::plan;
 use crate::select::decide::Decision;
 use crate::select::nodes::NodeIndex;
 use crate::select::topology::Topology;
@@ -55,9 +54,6 @@ pub struct ServicePort {
     /// Where else it can be dialled; sorted as strings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<FurtherAddress>,
-    /// Why the kernel leaves it to kube-proxy all the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub untouched: Option<&'static str>,
     /// What of the topology is not understood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invalid: Option<String>,
@@ -169,7 +165,6 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         Disposition::Serve(decision) => dns::is_out_of_reach(port, decision),
         Disposition::Leave(_) | Disposition::Keep { .. } => false,
     };
-    let left_alone = matches!(disposition, Disposition::Leave(_));
     ServicePort {
         namespace: shown(&key.service.namespace),
         service: shown(&key.service.name),
@@ -184,7 +179,6 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         backends,
         excluded,
         further: Vec::new(),
-        untouched: plan::not_yet(port).filter(|_| !left_alone).map(plan::NotYet::describe),
         invalid: match topology {
             Topology::Invalid(invalid) => Some(invalid.to_string()),
             Topology::None | Topology::Hard(_) | Topology::Ordered(_) => None,

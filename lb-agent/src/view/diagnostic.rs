@@ -71,8 +71,6 @@ pub enum Reason {
     EndpointsNotRead,
     /// No room in a map.
     NoRoom,
-    /// The Service has a topology that this version's programs do not carry out.
-    NotCovered,
     /// The Service has a topology, and addresses that lead around it.
     ReachableAround,
     /// The Service has external IPs, and those are switched off.
@@ -102,7 +100,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
@@ -110,7 +108,6 @@ impl Reason {
         Self::Unread,
         Self::EndpointsNotRead,
         Self::NoRoom,
-        Self::NotCovered,
         Self::ReachableAround,
         Self::ExternalIpsOff,
         Self::DnsOutOfReach,
@@ -137,7 +134,6 @@ impl Reason {
             Self::Unread => "unread",
             Self::EndpointsNotRead => "endpoints-not-read",
             Self::NoRoom => "no-room",
-            Self::NotCovered => "not-covered",
             Self::ReachableAround => "reachable-around",
             Self::ExternalIpsOff => "external-ips-off",
             Self::DnsOutOfReach => "dns-out-of-reach",
@@ -168,7 +164,6 @@ impl Reason {
             | Self::Conflict
             | Self::WaitsForNode
             | Self::Unread
-            | Self::NotCovered
             | Self::ReachableAround
             | Self::ExternalIpsOff
             | Self::DnsOutOfReach

@@ -1,7 +1,7 @@
 //! What an operator should know about a Service that is not simply served as asked. Pure.
 
 use crate::model::{AddressKind, Frontend, ObjectName, Service};
-use crate::plan::{Mirror, WriteError, not_yet};
+use crate::plan::{Mirror, WriteError};
 use crate::select::decide::Why;
 use crate::select::topology::Topology;
 use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
@@ -83,17 +83,7 @@ fn of_port(port: &Port<'_>) -> Option<(Reason, String)> {
         Disposition::Leave(why) => {
             Some((of_address(port.kind, why, has_topology)?, format!("{at}: {}", why.describe())))
         }
-        Disposition::Serve(_) if !has_topology => None,
-        Disposition::Serve(_) => {
-            let text = if let Some(why) = not_yet(port) {
-                format!("{at}: {}: its topology has no effect there", why.describe())
-            } else if port.service.affinity.is_some() {
-                "session affinity is given up for its topology by this version".to_owned()
-            } else {
-                return None;
-            };
-            Some((Reason::NotCovered, text))
-        }
+        Disposition::Serve(_) => None,
     }
 }
 
@@ -158,10 +148,10 @@ mod tests {
             ("UDP", json!({"clusterIP": "10.0.0.1", "ports": udp}), "", ""),
             ("IPv6", json!({"clusterIP": "fd00::1", "ports": tcp}), "", ""),
             (
-                "affinity, which is given up for it",
+                "session affinity",
                 json!({"clusterIP": "10.0.0.1", "ports": tcp, "sessionAffinity": "ClientIP"}),
                 "",
-                "not-covered",
+                "",
             ),
             ("a node port", json!({"clusterIP": "10.0.0.1", "ports": node_port}), "", ""),
             (

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_common::layout::AFFINITIES;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Mode, PerFamily, SourceReport, SourceState};
@@ -110,6 +111,8 @@ pub struct MapFill {
     /// Each family has room for as many as both together may be.
     pub frontends: PerFamily<Fill>,
     pub backends: PerFamily<Fill>,
+    /// Clients of Services with session affinity, counted once a minute.
+    pub clients: Fill,
 }
 
 /// Elements, or entries of regions as they are allocated.
@@ -241,11 +244,12 @@ impl NodeFacts {
 
 impl MapFill {
     #[must_use]
-    pub fn of(mirror: &Mirror) -> Self {
+    pub fn of(mirror: &Mirror, clients: usize) -> Self {
         let (used, capacity) = (mirror.used(), mirror.capacity());
         let backends = |family| Fill { used: *used.backends.of(family), max: *capacity.backends.of(family) };
         let frontends = |family| Fill { used: *mirror.held().of(family), max: capacity.frontends };
-        Self { frontends: PerFamily::each(frontends), backends: PerFamily::each(backends) }
+        let clients = Fill { used: clients as u32, max: AFFINITIES };
+        Self { frontends: PerFamily::each(frontends), backends: PerFamily::each(backends), clients }
     }
 }
 

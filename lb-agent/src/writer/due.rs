@@ -8,6 +8,8 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(10);
 /// Whether there is memory is tried again after this long, twice as long each time.
 const MEMORY: Duration = Duration::from_secs(1);
 const MEMORY_AT_MOST: Duration = Duration::from_secs(60);
+/// How often clients of Services with session affinity are forgotten.
+const FORGET: Duration = Duration::from_secs(60);
 /// How often the links are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -17,6 +19,7 @@ pub(super) struct Due {
     audit_every: Duration,
     audit_at: Instant,
     look_at: Instant,
+    forget_at: Instant,
     /// When failed writes are tried again, and how long that wait is in all.
     retry: Option<(Instant, Duration)>,
     /// When it is tried again whether there is memory, and how long that wait is in all.
@@ -32,12 +35,19 @@ struct Memory {
 
 impl Due {
     pub(super) fn new(audit_every: Duration, now: Instant) -> Self {
-        Self { audit_every, audit_at: now + audit_every, look_at: now + LOOK, retry: None, memory: None }
+        Self {
+            audit_every,
+            audit_at: now + audit_every,
+            look_at: now + LOOK,
+            forget_at: now + FORGET,
+            retry: None,
+            memory: None,
+        }
     }
 
     /// How long the writer may sleep.
     pub(super) fn patience(&self, now: Instant) -> Duration {
-        let regular = self.audit_at.min(self.look_at);
+        let regular = self.audit_at.min(self.look_at).min(self.forget_at);
         let others = [self.retry.map(|(at, _)| at), self.memory.and_then(|memory| memory.at)];
         let due = others.into_iter().flatten().fold(regular, Instant::min);
         due.saturating_duration_since(now)
@@ -57,6 +67,15 @@ impl Due {
         let is_due = now >= self.look_at;
         if is_due {
             self.look_at = now + LOOK;
+        }
+        is_due
+    }
+
+    /// Whether clients are to be forgotten. If so, the next time is a minute from now.
+    pub(super) fn take_forget(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.forget_at;
+        if is_due {
+            self.forget_at = now + FORGET;
         }
         is_due
     }
@@ -119,7 +138,7 @@ mod tests {
     fn whether_there_is_memory_is_tried_ever_later_while_there_is_none() {
         let start = Instant::now();
         let mut due = Due::new(Duration::from_secs(3600), start);
-        due.look_at = start + Duration::from_secs(600);
+        (due.look_at, due.forget_at) = (start + Duration::from_secs(600), start + Duration::from_secs(600));
         assert!(!due.take_memory(start));
         let mut now = start;
         for wait in [1, 2, 4, 8, 16, 32, 60, 60].map(Duration::from_secs) {
@@ -136,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_and_a_look_are_due_once_each_period() {
+    fn an_audit_a_look_and_forgetting_are_due_once_each_period() {
         let (start, every) = (Instant::now(), Duration::from_secs(10));
         let at = |tenths: u64| start + Duration::from_millis(100 * tenths);
         let mut due = Due::new(every, start);
@@ -155,6 +174,8 @@ mod tests {
             let found = (due.take_audit(at(tenths)), due.take_look(at(tenths)));
             assert_eq!(found, (is_audit_due, is_look_due), "after {tenths} tenths of a second");
         }
+        assert!(!due.take_forget(start + FORGET / 2));
+        assert!(due.take_forget(start + FORGET) && !due.take_forget(start + FORGET));
         assert_eq!(due.patience(at(340)), LOOK);
         assert_eq!(due.patience(at(347)), Duration::from_millis(300));
     }

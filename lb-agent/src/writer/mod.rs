@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::announce::EventQueue;
-use crate::datapath::Grace;
 use crate::datapath::pod_cgroups::PodCgroups;
 use crate::datapath::takeover::{Datapath, TakeoverError};
+use crate::datapath::{Grace, since_boot};
 use crate::plan::{Mirror, Sizes};
 use crate::shown::chain;
 use crate::source::Batch;
@@ -65,6 +65,8 @@ pub struct Writer {
     skips: Skips,
     health: Health,
     passes: u64,
+    /// How many clients of Services with session affinity were remembered a minute ago at most.
+    clients: usize,
     published: watch::Sender<Arc<Published>>,
 }
 
@@ -104,6 +106,7 @@ impl Writer {
             notices: Notices::new(outbox),
             health: Health::Starting,
             passes: 0,
+            clients: 0,
             published: watch::Sender::new(Arc::new(published)),
         }
     }
@@ -167,6 +170,9 @@ impl Writer {
         if self.due.take_look(now) {
             self.lifecycle.look_at_links();
         }
+        if self.due.take_forget(now) {
+            self.forget_clients();
+        }
         self.notices.own_node(&self.store);
         if !self.store.is_synced() {
             return Ok(());
@@ -188,6 +194,18 @@ impl Writer {
             self.grace_periods.start(&mut kernel.mirror, self.inbox.sender());
         }
         Ok(())
+    }
+
+    /// Clients of Services with session affinity that stayed away, or whose service port is gone.
+    fn forget_clients(&mut self) {
+        let Some(kernel) = self.lifecycle.kernel() else { return };
+        let timeouts = kernel.mirror.affinities();
+        match kernel.maps.forget_clients(&timeouts, since_boot()) {
+            Ok(left) => self.clients = left,
+            Err(error) => {
+                tracing::warn!(%error, "clients could not be forgotten; it is tried again in a minute")
+            }
+        }
     }
 
     fn grace_passed(&mut self, number: u64) {
@@ -276,7 +294,7 @@ impl Writer {
             node: NodeFacts::of(&self.store),
             mode: self.store.mode(),
             refuses_by: self.lifecycle.refuses_by(),
-            maps: self.lifecycle.mirror().map(MapFill::of),
+            maps: self.lifecycle.mirror().map(|mirror| MapFill::of(mirror, self.clients)),
             passes: self.passes,
             diagnostics: self.notices.diagnostics().clone(),
             topologies: by_flag(&self.store),

@@ -135,7 +135,7 @@ spec: {type: LoadBalancer, clusterIP: 10.96.0.2, externalIPs: [192.0.2.1], ports
 }
 
 #[test]
-fn what_the_kernel_does_not_carry_yet_and_what_leads_around_is_said() {
+fn what_leads_around_a_topology_is_said() {
     let services = "
 apiVersion: v1
 kind: Service
@@ -148,18 +148,16 @@ metadata: {name: sticky}
 spec: {clusterIP: 10.96.0.2, sessionAffinity: ClientIP, externalIPs: [192.0.2.1], ports: [{port: 80}]}
 ";
     let answer = answer(services);
-    let said: Vec<Value> = ports(&answer)
-        .iter()
-        .map(|port| json!([port["service"], port["untouched"], port["around"]]))
-        .collect();
+    let said: Vec<Value> =
+        ports(&answer).iter().map(|port| json!([port["service"], port["around"]])).collect();
     assert_eq!(
         said,
         [
-            json!(["sticky", "session affinity is left to kube-proxy by this version", null]),
-            json!(["web", null, null]),
-            json!(["web", null, null]),
-            json!(["web", null, null]),
-            json!(["web", null, null]),
+            json!(["sticky", null]),
+            json!(["web", null]),
+            json!(["web", null]),
+            json!(["web", null]),
+            json!(["web", null]),
         ]
     );
 }

@@ -3,6 +3,7 @@
 //! Addresses and ports are byte arrays in network order. Every other number is in the order of
 //! the processor, which is little-endian wherever the kernel object loads (`bpfel`).
 
+mod affinity;
 mod bloom;
 mod control;
 mod hosts;
@@ -12,6 +13,7 @@ mod services;
 mod skipped;
 mod sockets;
 
+pub use affinity::{AFFINITIES, AFFINITY, Affinity, Client};
 pub use bloom::{BLOOM_WORDS, BLOOM4, BLOOM6, BloomWord};
 pub use control::{CONTROL, Control, EPOCH, Epoch, SKIP_LEVELS};
 pub use hosts::{HOST_ADDRESSES, HostAddress, HostKey, INITIAL_NAMESPACE};
@@ -106,7 +108,7 @@ pub struct MapSpec {
 }
 
 /// Every map there is, in the order in which they are created.
-pub const CATALOGUE: [MapSpec; 15] = [
+pub const CATALOGUE: [MapSpec; 16] = [
     SERVICES4,
     BACKENDS4,
     BLOOM4,
@@ -122,4 +124,5 @@ pub const CATALOGUE: [MapSpec; 15] = [
     CONNECTED,
     RECENT,
     SKIPPED,
+    AFFINITY,
 ];

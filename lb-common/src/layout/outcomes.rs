@@ -44,8 +44,9 @@ pub struct Events {
     pub stale_region_reads: u64,
     pub forgotten_translations: u64,
     pub unstored_translations: u64,
+    pub unstored_affinities: u64,
     /// For events to come.
-    pub reserved: [u64; 28],
+    pub reserved: [u64; 27],
 }
 wire!(Events, 256);
 

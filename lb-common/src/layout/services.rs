@@ -81,7 +81,7 @@ wire!(Backend4, 8);
 
 /// The Service has a topology: it gets room first, and the agent knows it by this after a restart.
 pub const FLAG_TOPOLOGY: u16 = 1;
-/// The Service asks for session affinity. No program reads it in this layout version.
+/// The Service asks for session affinity.
 pub const FLAG_AFFINITY: u16 = 1 << 1;
 
 /// One service port as the programs see it. Value of [`SERVICES4`].

@@ -1,5 +1,7 @@
 //! Lookups that prove what they found.
 
+use core::hint::black_box;
+
 use lb_common::bloom;
 use lb_common::element::Element;
 use lb_common::family::{Family, V4, Words};
@@ -155,50 +157,57 @@ fn entry<F: Maps>(region: u32, index: u32) -> Option<(u64, F::Backend)> {
 }
 
 /// How many backends of a set are looked through for one that has left its slot.
-const LOOKED_THROUGH: u32 = 32;
+const LOOKED_THROUGH: u32 = 256;
 
 /// The slot of the backend of `service` that `remembered` leads to; `None` when it has left the set. Backends keep
-/// their slot, but for the last ones of a set that shrinks: those are found again in a set that is not too large.
+/// their slot, but for the last ones of a set that shrinks: those are found again, in a set of up to 256.
 ///
-/// An entry that is stale may be the one: its slot is returned, and is found stale again.
+/// Without branches as far as backends are inline: the verifier would go through all that follows once for each.
 #[inline(always)]
 pub(crate) fn slot<F: Maps>(service: &Element<F>, remembered: &Pair) -> Option<u32> {
-    for slot in 0..INLINE_BACKENDS {
-        if F::backend(&service.at(slot)) == remembered.backend {
-            return Some(slot as u32);
-        }
+    let mut behind = 0;
+    let mut slot = 0;
+    while slot < INLINE_BACKENDS {
+        let difference = F::backend(&service.at(slot)).difference(&remembered.backend);
+        // All ones where there is a difference, opaque so that no branch is made of it.
+        let differs = black_box(((difference | difference.wrapping_neg()) as i64 >> 63) as u64);
+        behind |= !differs & (slot as u64 + 1);
+        slot += 1;
     }
-    let inline = INLINE_BACKENDS as u32;
-    let slot = u32::from(remembered.slot);
-    if slot >= inline && slot < u32::from(service.count()) && may_be(service, slot, remembered) {
-        return Some(slot);
+    if behind == 0 {
+        let range = u64::from(service.region()) << 32 | u64::from(service.count());
+        let [first, second] = remembered.backend.address;
+        let rest = u64::from(remembered.backend.port) | u64::from(remembered.slot) << 16;
+        behind = F::look_through(range, service.owner(), first, second, rest).into();
     }
-    let backend = &remembered.backend;
-    let range = u64::from(service.region()) << 32 | u64::from(service.count());
-    let [first, second] = backend.address;
-    match F::look_through(range, service.owner(), first, second, backend.port.into()) {
-        0 => None,
-        behind => Some(behind - 1),
-    }
+    (behind as u32).checked_sub(1)
 }
 
 /// The number behind the slot of a backend in a region, as far as that is looked through; 0 where it is not there.
-/// `range` is where the region begins, and the count of all backends.
+/// `range` is where the region begins, and the count of all backends; `rest` the backend's port, and the slot that it had.
+///
+/// An entry that is stale may be the one: its slot is returned, and is found stale again.
 #[inline(always)]
-pub(super) fn look_through<F: Maps>(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
-    let wanted = End { address: [first, second], port: port as u16 };
-    for slot in INLINE_BACKENDS as u32..(range as u32).min(LOOKED_THROUGH) {
-        let Some((of, backend)) = entry::<F>((range >> 32) as u32, slot) else { break };
+pub(super) fn look_through<F: Maps>(range: u64, owner: u64, first: u64, second: u64, rest: u64) -> u32 {
+    let wanted = End { address: [first, second], port: rest as u16 };
+    let (region, count) = ((range >> 32) as u32, range as u32);
+    let slot = (rest >> 16) as u32;
+    if slot >= INLINE_BACKENDS as u32 && slot < count {
+        let may_be = match entry::<F>(region, slot) {
+            Some((of, backend)) => is_stale(of, owner) || F::backend(&backend) == wanted,
+            None => true,
+        };
+        if may_be {
+            return slot + 1;
+        }
+    }
+    for slot in INLINE_BACKENDS as u32..count.min(LOOKED_THROUGH) {
+        let Some((of, backend)) = entry::<F>(region, slot) else { break };
         if of == owner && F::backend(&backend) == wanted {
             return slot + 1;
         }
     }
     0
-}
-
-#[inline(always)]
-fn may_be<F: Maps>(service: &Element<F>, slot: u32, remembered: &Pair) -> bool {
-    in_region(service, slot).map_or(true, |backend| F::backend(&backend) == remembered.backend)
 }
 
 /// Whether an entry belongs to another publication than the element that points at it.

@@ -1,11 +1,13 @@
 //! Every map, and the only functions that touch one.
 
+mod affinities;
 mod lookup;
 mod place;
 mod skipped;
 mod sockets;
 mod tables;
 
+pub(crate) use affinities::{affinity, remember_affinity};
 pub(crate) use lookup::{backend, service, slot};
 pub(crate) use place::find;
 pub(crate) use skipped::is_skipped;

@@ -5,9 +5,9 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
-    AgentSocket, BLOOM_WORDS, BloomWord, Control, Epoch, Frontend4, Frontend6, HostAddress, HostKey, MMAPABLE, MOST_SKIPPED,
-    NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, SkippedPod,
-    Translation,
+    AFFINITIES, Affinity, AgentSocket, BLOOM_WORDS, BloomWord, Client, Control, Epoch, Frontend4, Frontend6,
+    HostAddress, HostKey, MMAPABLE, MOST_SKIPPED, NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6,
+    Service4, Service6, ServiceName, SkippedPod, Translation,
 };
 
 #[btf_map]
@@ -42,7 +42,8 @@ pub(super) static CONTROL: Array<Control, 1, { MMAPABLE as usize }> = Array::new
 static NAMES: HashMap<u32, ServiceName, 1024, { NO_PREALLOC as usize }> = HashMap::new();
 
 #[btf_map]
-pub(super) static HOST_ADDRESSES: HashMap<HostKey, HostAddress, 4096, { NO_PREALLOC as usize }> = HashMap::new();
+pub(super) static HOST_ADDRESSES: HashMap<HostKey, HostAddress, 4096, { NO_PREALLOC as usize }> =
+    HashMap::new();
 
 #[btf_map]
 pub(super) static AGENT_SOCKETS: SkStorage<AgentSocket> = SkStorage::new();
@@ -55,6 +56,10 @@ pub(super) static RECENT: SkStorage<Recent> = SkStorage::new();
 
 #[btf_map]
 pub(super) static SKIPPED: HashMap<u64, SkippedPod, { MOST_SKIPPED as usize }, { NO_PREALLOC as usize }> =
+    HashMap::new();
+
+#[btf_map]
+pub(super) static AFFINITY: HashMap<Client, Affinity, { AFFINITIES as usize }, { NO_PREALLOC as usize }> =
     HashMap::new();
 
 /// Only for the fence between loads.

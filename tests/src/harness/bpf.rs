@@ -96,6 +96,17 @@ impl<K: Pod, V: Pod> Pinned<K, V> {
             Err(error) => Err(error),
         }
     }
+
+    /// Writes one element.
+    pub fn write(&self, key: &K, value: &V) -> io::Result<()> {
+        let mut attr = Element {
+            map_fd: self.map.as_raw_fd().cast_unsigned(),
+            key: bytemuck::bytes_of(key).as_ptr() as u64,
+            value: bytemuck::bytes_of(value).as_ptr() as u64,
+            ..Element::zeroed()
+        };
+        bpf(UPDATE, &mut attr).map(|_| ())
+    }
 }
 
 /// Writes one element of the map pinned at `path`.

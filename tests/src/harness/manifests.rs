@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! node NAME [pool=POOL]
-//! service NAME ADDRESS:PORT[/udp][,ADDRESS:PORT[/udp]…] [created=YEAR] [local] [topology=KEYS]
+//! service NAME ADDRESS:PORT[/udp][,ADDRESS:PORT[/udp]…] [created=YEAR] [local] [sticky=SECONDS] [topology=KEYS]
 //! slice NAME of SERVICE PORT[/udp] [ENDPOINT…]
 //! ```
 //!
@@ -56,6 +56,11 @@ fn service(rest: &str) -> Result<Value> {
             Some(("created", year)) => {
                 metadata["creationTimestamp"] = format!("{year}-01-01T00:00:00Z").into();
             }
+            Some(("sticky", seconds)) => {
+                let seconds: u32 = seconds.parse().context("not a number of seconds")?;
+                spec["sessionAffinity"] = "ClientIP".into();
+                spec["sessionAffinityConfig"] = json!({"clientIP": {"timeoutSeconds": seconds}});
+            }
             None if word == "local" => spec["internalTrafficPolicy"] = "Local".into(),
             _ => bail!("not understood: {word}"),
         }
@@ -87,9 +92,11 @@ fn slice(rest: &str) -> Result<Value> {
     let port = words.next().context("no port")?;
     let (port_name, port) = port.split_once('=').unwrap_or(("", port));
     let (port, protocol) = port_and_protocol(port)?;
+    // Of no endpoint IPv4: a slice of IPv6 has at least one.
+    let family = if words.clone().any(|word| word.contains(':')) { "IPv6" } else { "IPv4" };
     let endpoints: Vec<Value> = words.map(endpoints).collect::<Result<Vec<_>>>()?.concat();
     Ok(json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": family,
         "metadata": {
             "namespace": "default", "name": name,
             "labels": {"kubernetes.io/service-name": service},
@@ -121,7 +128,7 @@ pub fn range(addresses: &str) -> Result<Vec<String>> {
 }
 
 fn address_and_port(text: &str) -> Result<(&str, u16, &'static str)> {
-    let (address, port) = text.split_once(':').context("not ADDRESS:PORT")?;
+    let (address, port) = text.rsplit_once(':').context("not ADDRESS:PORT")?;
     let (port, protocol) = port_and_protocol(port)?;
-    Ok((address, port, protocol))
+    Ok((address.trim_matches(['[', ']']), port, protocol))
 }

@@ -99,7 +99,12 @@ impl Pod {
 
     /// A network of another pod is reached by way of that pod's address.
     pub fn route(&self, network: &str, through: &Self) -> Result<()> {
-        self.netns.ip(&format!("route add {network} via {}\n", through.address))
+        self.route_by(network, &through.address.to_string())
+    }
+
+    /// The same by an address of that pod, such as its second one.
+    pub fn route_by(&self, network: &str, through: &str) -> Result<()> {
+        self.netns.ip(&format!("route add {network} via {through}\n"))
     }
 
     /// Answers every connection to this port with the four bytes of the address that it came to, as if each
@@ -174,9 +179,16 @@ impl Pod {
 
     /// Dials so many times, one after the other.
     pub fn dial(&self, target: &str, count: usize) -> Result<Vec<Answer>> {
-        let mut client =
-            self.start(&["dial".into(), format!("--to={target}"), format!("--count={count}")])?;
-        let mut answers = Vec::with_capacity(count);
+        self.dial_each(&[target], count)
+    }
+
+    /// Dials each of these so many times, one after the other.
+    pub fn dial_each(&self, targets: &[&str], count: usize) -> Result<Vec<Answer>> {
+        let targets = targets.iter().map(|target| format!("--to={target}"));
+        let arguments: Vec<String> =
+            ["dial".into(), format!("--count={count}")].into_iter().chain(targets).collect();
+        let mut client = self.start(&arguments)?;
+        let mut answers = Vec::new();
         while let Some(answer) = client.next(PATIENCE)? {
             answers.push(answer);
         }

@@ -46,6 +46,11 @@ impl Kernel {
         Self::load(node, object, machine, ROOM)?.attached()
     }
 
+    /// The same with room for so much.
+    pub fn attach_object_with(node: &Node, object: &'static [u8], capacity: Capacity) -> Result<Self> {
+        Self::load(node, object, Features::THIS, capacity)?.attached()
+    }
+
     /// The maps alone; the programs are loaded and not attached.
     pub fn open(node: &Node, machine: Features, capacity: Capacity) -> Result<Self> {
         Self::load(node, OBJECT, machine, capacity)
@@ -104,7 +109,29 @@ impl Kernel {
         self.publish_at(service, frontend(address)?, backends)
     }
 
+    /// Sends each client of `frontend` to one of `backends`, and to the same one while it comes back within so many
+    /// seconds.
+    pub fn publish_sticky(
+        &mut self,
+        frontend: Frontend,
+        backends: &[SocketAddr],
+        timeout: u32,
+    ) -> Result<()> {
+        let name = format!("{}/{}", frontend.address, frontend.protocol.label());
+        self.publish_with(&name, frontend, backends, Some(timeout))
+    }
+
     fn publish_at(&mut self, service: &str, frontend: Frontend, backends: &[SocketAddr]) -> Result<()> {
+        self.publish_with(service, frontend, backends, None)
+    }
+
+    fn publish_with(
+        &mut self,
+        service: &str,
+        frontend: Frontend,
+        backends: &[SocketAddr],
+        affinity: Option<u32>,
+    ) -> Result<()> {
         let mut backends: Vec<Backend> = backends.iter().copied().map(Backend::from).collect();
         backends.sort_unstable();
         let key = ServicePortKey {
@@ -113,10 +140,7 @@ impl Kernel {
             protocol: frontend.protocol,
             family: frontend.family(),
         };
-        self.carry_out(
-            frontend,
-            Some(&Desired { key, has_topology: false, affinity: None, backends, excess: 0 }),
-        )
+        self.carry_out(frontend, Some(&Desired { key, has_topology: false, affinity, backends, excess: 0 }))
     }
 
     /// Leaves `address` alone from now on.

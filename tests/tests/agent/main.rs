@@ -1,5 +1,6 @@
 //! The agent as a process on this machine's kernel.
 
+mod affinity;
 mod by_flag;
 mod calls;
 mod check;

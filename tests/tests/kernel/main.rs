@@ -1,5 +1,6 @@
 //! The programs on this machine's kernel, without an agent; the proofs; the harness itself.
 
+mod affinity;
 mod bench;
 mod bloom;
 mod bpftool;

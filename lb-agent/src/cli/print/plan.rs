@@ -150,9 +150,9 @@ fn excluded(port: &ServicePort) -> Vec<String> {
 }
 
 fn remarks(port: &ServicePort) -> Vec<String> {
-    let ServicePort { why, untouched, invalid, around, dns, .. } = port;
+    let ServicePort { why, invalid, around, dns, .. } = port;
     let invalid = invalid.as_ref().map(|item| format!("the topology is not understood: {item}"));
-    let sentences = [why.as_deref(), *untouched, invalid.as_deref(), *around, *dns];
+    let sentences = [why.as_deref(), invalid.as_deref(), *around, *dns];
     sentences.into_iter().flatten().map(|sentence| format!("  {}: {sentence}", subject(port))).collect()
 }
 

@@ -27,11 +27,8 @@ pub struct Status {
 }
 
 /// What the programs of this version leave untouched, said openly.
-pub const NOT_COVERED: [&str; 3] = [
-    "SCTP service ports",
-    "session affinity (a Service with a topology is served without it, others are left to kube-proxy)",
-    "load balancer addresses with loadBalancerSourceRanges",
-];
+pub const NOT_COVERED: [&str; 2] =
+    ["SCTP service ports", "load balancer addresses with loadBalancerSourceRanges"];
 
 /// As text, for people.
 #[must_use]

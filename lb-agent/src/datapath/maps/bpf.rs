@@ -1,9 +1,10 @@
 //! The maps in the kernel, written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::time::Duration;
 
 use lb_common::family::{Family as _, V4, V6};
 use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch};
@@ -16,6 +17,7 @@ use crate::plan::{
     Backend, Capacity, Element, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError,
 };
 
+use super::affinities;
 use super::bloom::Filter;
 use super::budget::Budget;
 use super::hosts::Hosts;
@@ -88,6 +90,26 @@ impl Bpf {
 
     pub(super) const fn control(&self) -> &ControlPage {
         &self.control
+    }
+
+    /// Forgets the clients that are past the timeout of their service port, which `timeouts` has by service id in
+    /// seconds, and those of service ports that it does not have. `now` is the time since the boot. Returns how many
+    /// are left.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn forget_clients(&self, timeouts: &BTreeMap<u32, u32>, now: Duration) -> Result<usize, ReadError> {
+        let all = self.maps.affinity.all()?;
+        let mut left = all.len();
+        for client in affinities::over(&all, timeouts, now) {
+            match self.maps.affinity.remove(client) {
+                Ok(()) => left -= 1,
+                Err(error) => {
+                    tracing::debug!(%error, "a client could not be forgotten; the next round tries again")
+                }
+            }
+        }
+        Ok(left)
     }
 
     fn carry_out(&mut self, op: &MapOp) -> Result<(), WriteError> {

@@ -1,5 +1,6 @@
 //! The maps in the kernel: opened by their pins, checked against the catalogue, read and written.
 
+mod affinities;
 pub mod agent_sockets;
 mod bloom;
 pub mod bpf;

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use lb_common::family::{Family as _, V4, V6};
 use lb_common::hook::Hook;
 use lb_common::layout::{
-    AGENT_SOCKETS, AgentSocket, BloomWord, CONNECTED, CONTROL, Control, EPOCH, Epoch, HOST_ADDRESSES,
-    HostAddress, HostKey, LAYOUT_VERSION, MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, SKIPPED,
-    ServiceName, SkippedPod, Translation,
+    AFFINITY, AGENT_SOCKETS, Affinity, AgentSocket, BloomWord, CONNECTED, CONTROL, Client, Control, EPOCH,
+    Epoch, HOST_ADDRESSES, HostAddress, HostKey, LAYOUT_VERSION, MapSpec, NAMES, OUTCOMES, Outcomes, RECENT,
+    Recent, SKIPPED, ServiceName, SkippedPod, Translation,
 };
 use lb_common::outcome::{Counter, Event, Outcome};
 
@@ -80,6 +80,7 @@ pub struct PinnedMaps {
     pub(super) control: Map<u32, Control>,
     pub(super) names: Map<u32, ServiceName>,
     pub(super) hosts: Map<HostKey, HostAddress>,
+    pub(super) affinity: Map<Client, Affinity>,
     /// Held so that they are checked like the others. The dialer opens its own.
     _agent_sockets: Map<u32, AgentSocket>,
     _connected: Map<u32, Translation>,
@@ -146,6 +147,7 @@ impl PinnedMaps {
             control: open(folder, &CONTROL)?,
             names: open(folder, &NAMES)?,
             hosts: open(folder, &HOST_ADDRESSES)?,
+            affinity: open(folder, &AFFINITY)?,
             _agent_sockets: open(folder, &AGENT_SOCKETS)?,
             _connected: open(folder, &CONNECTED)?,
             _recent: open(folder, &RECENT)?,
@@ -178,6 +180,14 @@ impl PinnedMaps {
         let mut services = held::<V4>(&self.v4.services, &self.v4.backends)?;
         services.extend(held::<V6>(&self.v6.services, &self.v6.backends)?);
         observed(services, &self.names, next_id)
+    }
+
+    /// How many clients of Services with session affinity are remembered.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn clients(&self) -> Result<usize, ReadError> {
+        Ok(self.affinity.all()?.len())
     }
 
     /// Reads the programs' counters.

@@ -179,25 +179,10 @@ fn an_address_that_one_gives_up_and_another_takes_is_one_want() {
 }
 
 #[test]
-fn affinity_stays_with_kube_proxy_unless_a_topology_asks_for_the_loop() {
-    let sticky = |topology: Option<&str>| Service {
-        affinity: Some(60),
-        topology: topology.map(Into::into),
-        ..service("a", 1)
-    };
-    for (shows, topology, wanted) in [
-        ("without a topology it is left", None, vec![]),
-        ("with one it is served", Some("kubernetes.io/hostname"), vec![(1, Some(0))]),
-    ] {
-        let store = store([Object::Service(sticky(topology)), Object::Slice(slice("a", [1]))]);
-        assert_eq!(all_wanted(&store, &Bench::new(8, 8).mirror), wanted, "{shows}");
-    }
-}
-
-#[test]
 fn what_a_service_asks_for_is_desired_of_its_element() {
     for (shows, topology, affinity, has_topology) in [
         ("nothing", None, None, false),
+        ("affinity", None, Some(60), false),
         ("a topology", Some("kubernetes.io/hostname"), None, true),
         ("a topology and affinity", Some("kubernetes.io/hostname"), Some(60), true),
     ] {

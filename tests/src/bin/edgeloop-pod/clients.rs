@@ -15,10 +15,12 @@ use crate::{join, say, socket};
 /// Between two connections of `watch`, so that it does not take the processor from what it watches.
 const BREATH: Duration = Duration::from_micros(200);
 
-pub(crate) fn dial(to: SocketAddr, count: u64) -> Result<()> {
+pub(crate) fn dial(to: &[SocketAddr], count: u64) -> Result<()> {
     join::at_end_of_input(|| process::exit(0));
-    for _ in 0..count {
-        say(&ask(to))?;
+    for to in to {
+        for _ in 0..count {
+            say(&ask(*to))?;
+        }
     }
     Ok(())
 }

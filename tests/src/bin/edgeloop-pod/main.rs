@@ -119,7 +119,7 @@ enum Verb {
     /// Dials one after the other; one line for each.
     Dial {
         #[arg(long)]
-        to: SocketAddr,
+        to: Vec<SocketAddr>,
         #[arg(long)]
         count: u64,
     },
@@ -192,7 +192,7 @@ fn main() -> Result<()> {
         Verb::Echo { at } => servers::echo(at),
         Verb::Call { how, to, then, pins } => calls::run(how, to, then, pins.as_deref()),
         Verb::Later { to } => calls::later(to),
-        Verb::Dial { to, count } => clients::dial(to, count),
+        Verb::Dial { to, count } => clients::dial(&to, count),
         Verb::Watch { to } => clients::watch(to),
         Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),
         Verb::Hammer { to, count, log } => hammer::run(to, count, &log),
