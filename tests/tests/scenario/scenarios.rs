@@ -14,7 +14,7 @@
 //! writes 1                         front-end writes of this step, where that is the point
 //! ```
 //!
-//! All objects of a step are told at once, to the agent of node `n1`. After each write every element proves
+//! All objects of a step are given at once to the agent of node `n1`. After each write every element proves
 //! itself, an address that was and will be served is never gone, and a Service that keeps a backend never
 //! refuses. After each step no name and no region is left without use.
 
