@@ -174,11 +174,14 @@ fn backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backen
         return Err(Outcome::Skipped);
     }
     let Choice { outcome, backend, slot: _ } = choose::<F>(call, frontend);
-    match outcome {
-        Outcome::Forwarded => Ok(backend),
-        Outcome::NotAService => Err(no_service::<F>(call, frontend)),
-        Outcome::Unproven => Err(left_alone(call).unwrap_or(outcome)),
-        way_out => Err(way_out),
+    if outcome == Outcome::Forwarded {
+        Ok(backend)
+    } else if outcome == Outcome::NotAService {
+        Err(no_service::<F>(call, frontend))
+    } else if outcome == Outcome::Unproven {
+        Err(left_alone(call).unwrap_or(outcome))
+    } else {
+        Err(outcome)
     }
 }
 

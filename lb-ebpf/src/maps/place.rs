@@ -77,7 +77,7 @@ fn control_word(control: *const Control, word: usize) -> u64 {
 #[inline(always)]
 fn is_host(address: [u64; 2], client: u64) -> bool {
     let key = HostKey { address: bytemuck::cast(address) };
-    let Some(found) = HOST_ADDRESSES.get_ptr(&key) else { return false };
+    let Some(found) = HOST_ADDRESSES.get_ptr(key) else { return false };
     // SAFETY: an element's memory stays an element's, also when it is recycled for another address.
     let namespace = unsafe { &raw const (*found).namespace };
     // SAFETY: as above; it may be written at any time, hence volatile.

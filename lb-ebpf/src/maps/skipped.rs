@@ -34,7 +34,7 @@ extern "C" fn in_skipped_pod() -> u32 {
         }
         // SAFETY: the helper reads the current task's cgroups alone.
         let cgroup = unsafe { bpf_get_current_ancestor_cgroup_id(level as i32) };
-        if SKIPPED.get_ptr(&cgroup).is_some() {
+        if SKIPPED.get_ptr(cgroup).is_some() {
             return 1;
         }
         levels >>= 8;

@@ -1,8 +1,8 @@
 //! The maps of all shapes. The bench sets the sizes, and fills them.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::btf_maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_map;
 use lb_common::layout::{Backend4, Frontend4, NO_PREALLOC};
 use lb_common::outcome::Outcome;
