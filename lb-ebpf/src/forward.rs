@@ -334,11 +334,24 @@ fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair) -
     }
 }
 
-/// Takes about a millisecond. A function of its own, which the verifier goes through once.
+/// Takes about 30 milliseconds: longer than the agent takes from one pass to the next while other programs keep the
+/// processors busy.
 #[cfg(feature = "plant-slow")]
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn dawdle() -> u32 {
+    let mut sum = 0;
+    for _ in 0..30 {
+        sum |= dawdle_a_little();
+    }
+    sum
+}
+
+/// Takes about a millisecond. A function of its own, which the verifier goes through once.
+#[cfg(feature = "plant-slow")]
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn dawdle_a_little() -> u32 {
     for _ in 0..20_000 {
         // SAFETY: the helper takes no arguments and cannot fail.
         unsafe { aya_ebpf::helpers::bpf_ktime_get_ns() };

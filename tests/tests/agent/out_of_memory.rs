@@ -73,7 +73,7 @@ fn services_that_the_kernel_has_no_memory_for_wait_and_all_others_go_on() {
     start(&pair, group.command(&program().unwrap()), &[]).end_by(Signal::SIGTERM).unwrap();
     group.set_limit(group.squeezed().unwrap() + MEGABYTE / 2).unwrap();
     let agent = pair.agent(&[]).unwrap();
-    waits_for_memory(&pair, &agent, &group, 2000);
+    waits_for_memory(&pair, &agent, &group, 8000);
 }
 
 /// The agent leaves some memory to itself: else its next page would be its end.
