@@ -85,7 +85,7 @@ fn an_agent_at_its_limit_writes_no_more_elements_and_lives() {
     let agent = start(&pair, group.command(&program().unwrap()), &[]);
     // The 4 MiB that it keeps for itself, and a few elements: to know of the Services takes some of it.
     group.set_limit(group.usage().unwrap() + 4 * MEGABYTE + 100_000).unwrap();
-    waits_for_memory(&pair, &agent, &group, 300);
+    waits_for_memory(&pair, &agent, &group, 1000);
 }
 
 fn waits_for_memory(pair: &Pair, agent: &Agent, group: &MemoryGroup, many: u32) {
