@@ -4,13 +4,15 @@ numbers are for 10,000 service ports with 100,000 endpoints, for which the agent
 */}}
 
 {{/*
-Bytes of full maps. A service port takes an element of services4 and one of names, which kernels from 6.1 on allocate
-as 192 and 512 bytes, and one or two buckets of 16 in both; a backend takes 16. Programs and all else: less than 2 MiB.
+Bytes of full maps. A service port takes an element of services6 (more than one of services4) and one of names, which
+kernels from 6.1 on allocate as 256 and 512 bytes, and one or two buckets of 16 in three maps. A backend takes 16 over
+IPv4; where their number is given, both families have room for it, with 32 over IPv6. Programs and all else: 4 MiB.
 */}}
 {{- define "edgeloop.mapBytes" -}}
 {{- $services := .Values.maxServices | int64 | default 16384 }}
 {{- $backends := .Values.maxBackends | int64 | default 262144 }}
-{{- add (mul $services 768) (mul $backends 16) 2097152 }}
+{{- $bytes := ternary 48 16 (gt (.Values.maxBackends | int64) 0) }}
+{{- add (mul $services 864) (mul $backends $bytes) 4194304 }}
 {{- end }}
 
 {{/* Bytes of the agent at its peak: what it starts with, and what it knows of each service port and each endpoint. */}}

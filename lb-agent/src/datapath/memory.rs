@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lb_common::layout::{BACKENDS4, BACKENDS6, BLOOM_WORDS, MapSpec, NAMES, SERVICES6};
+use lb_common::layout::{BACKENDS4, BACKENDS6, BLOOM_WORDS, CATALOGUE, MapKind, MapSpec, NAMES, SERVICES6};
 
 use crate::plan::Capacity;
 
@@ -14,7 +14,7 @@ const NO_LIMIT: u64 = 1 << 62;
 /// What an element of a hash has before its key, and what the allocator puts in front of it.
 const ELEMENT_HEAD: u64 = 48 + 8;
 const BUCKET: u64 = 16;
-/// The programs, and maps of a fixed size.
+/// The programs, and arrays of a fixed size.
 const REST: u64 = (1 << 20) + 2 * 8 * BLOOM_WORDS as u64;
 
 /// Maps leave this much to the agent itself.
@@ -34,13 +34,22 @@ impl Demand {
     #[must_use]
     pub fn of(capacity: Capacity) -> Self {
         let frontends = u64::from(capacity.frontends);
-        let buckets = 3 * BUCKET * frontends.next_power_of_two();
+        let buckets = 3 * BUCKET * frontends.next_power_of_two() + fixed_buckets();
         let region =
             |map: MapSpec, entries: u32| u64::from(map.value_size.next_multiple_of(8)) * u64::from(entries);
         let regions = region(BACKENDS4, capacity.backends.v4) + region(BACKENDS6, capacity.backends.v6);
         let at_once = buckets + regions + REST;
         Self { at_once, full: at_once + frontends * per_frontend() }
     }
+}
+
+/// What hashes of a fixed size take before they hold anything.
+fn fixed_buckets() -> u64 {
+    let buckets = |map: &MapSpec| {
+        let elements = map.size.fixed().filter(|_| map.kind == MapKind::Hash)?;
+        Some(BUCKET * u64::from(elements.next_power_of_two()))
+    };
+    CATALOGUE.iter().filter_map(buckets).sum()
 }
 
 /// The most that one service port takes of the hashes.
@@ -237,8 +246,9 @@ mod tests {
     #[test]
     fn maps_take_so_much() {
         let demand = Demand::of(Capacity::of(16_384, 65_536));
-        // 16 and 32 bytes a backend, three buckets of 16 a service port, an element of 256 bytes and one of 512.
-        let at_once = 65_536 * (16 + 32) + 16_384 * 48 + REST;
+        // 16 and 32 bytes a backend, three buckets of 16 a service port, an element of 256 bytes and one of 512; buckets of
+        // clients with affinity, of skipped pods and of the host's addresses.
+        let at_once = 65_536 * (16 + 32) + 16_384 * 48 + 16 * (131_072 + 4096 + 4096) + REST;
         assert_eq!(demand, Demand { at_once, full: at_once + 16_384 * 768 });
     }
 }

@@ -111,7 +111,7 @@ pub struct MapFill {
     /// Each family has room for as many as both together may be.
     pub frontends: PerFamily<Fill>,
     pub backends: PerFamily<Fill>,
-    /// Clients of Services with session affinity, counted once a minute.
+    /// Clients of Services with session affinity, counted every 20 s.
     pub clients: Fill,
 }
 

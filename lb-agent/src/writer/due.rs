@@ -9,7 +9,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(10);
 const MEMORY: Duration = Duration::from_secs(1);
 const MEMORY_AT_MOST: Duration = Duration::from_secs(60);
 /// How often clients of Services with session affinity are forgotten.
-const FORGET: Duration = Duration::from_secs(60);
+const FORGET: Duration = Duration::from_secs(20);
 /// How often the links are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -71,7 +71,7 @@ impl Due {
         is_due
     }
 
-    /// Whether clients are to be forgotten. If so, the next time is a minute from now.
+    /// Whether clients are to be forgotten. If so, the next time is 20 s from now.
     pub(super) fn take_forget(&mut self, now: Instant) -> bool {
         let is_due = now >= self.forget_at;
         if is_due {

@@ -65,7 +65,7 @@ pub struct Writer {
     skips: Skips,
     health: Health,
     passes: u64,
-    /// How many clients of Services with session affinity were remembered a minute ago at most.
+    /// How many clients of Services with session affinity were remembered when they were looked through last.
     clients: usize,
     published: watch::Sender<Arc<Published>>,
 }
@@ -203,7 +203,7 @@ impl Writer {
         match kernel.maps.forget_clients(&timeouts, since_boot()) {
             Ok(left) => self.clients = left,
             Err(error) => {
-                tracing::warn!(%error, "clients could not be forgotten; it is tried again in a minute")
+                tracing::warn!(%error, "clients could not be forgotten; it is tried again in 20 s")
             }
         }
     }
