@@ -41,6 +41,8 @@ pub struct Writing {
     pub node_address: Option<IpAddr>,
     pub sizes: Sizes,
     pub audit: Duration,
+    /// How old what the maps hold may be; of any age without it.
+    pub max_stale: Option<Duration>,
     pub tcp_peername: TcpPeername,
 }
 

@@ -32,6 +32,8 @@ pub enum Outcome {
     Skipped = 8,
     /// The address is one that we serve, at other ports than this one, and there is no kube-proxy to ask.
     UnknownPort = 9,
+    /// The address is one that we serve, and no live source has been in sync for longer than `--max-stale`.
+    Stale = 10,
 }
 
 /// What else happened during a run: any number a run.
@@ -70,7 +72,7 @@ pub enum Verdict {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Forwarded,
         Self::NotAService,
         Self::NotOurProtocol,
@@ -81,6 +83,7 @@ impl Outcome {
         Self::ShownAsItIs,
         Self::Skipped,
         Self::UnknownPort,
+        Self::Stale,
     ];
 
     /// A Service that cannot be served is refused: a call that passes goes to what comes next,
@@ -95,7 +98,8 @@ impl Outcome {
             | Self::AgentSocket
             | Self::ShownAsDialled
             | Self::ShownAsItIs
-            | Self::Skipped => Verdict::Allow,
+            | Self::Skipped
+            | Self::Stale => Verdict::Allow,
             Self::NoBackends | Self::Unproven | Self::UnknownPort => Verdict::Refuse,
         }
     }
@@ -114,6 +118,7 @@ impl Outcome {
             Self::ShownAsItIs => "shown_as_it_is",
             Self::Skipped => "skipped",
             Self::UnknownPort => "unknown_port",
+            Self::Stale => "stale",
         }
     }
 }
@@ -185,6 +190,7 @@ mod tests {
             (Outcome::ShownAsItIs, Verdict::Allow),
             (Outcome::Skipped, Verdict::Allow),
             (Outcome::UnknownPort, Verdict::Refuse),
+            (Outcome::Stale, Verdict::Allow),
         ] {
             assert_eq!(outcome.verdict(), verdict, "{}", outcome.label());
         }
@@ -205,6 +211,7 @@ mod tests {
         outcomes.events.forgotten_translations = 9;
         outcomes.events.unstored_translations = 10;
         outcomes.sendmsg6.unknown_port = 12;
+        outcomes.connect4.stale = 13;
         outcomes.events.unstored_affinities = 11;
         for (counter, times) in [
             (Counter::Run(Hook::Connect4, Outcome::Forwarded), 1),
@@ -219,6 +226,7 @@ mod tests {
             (Counter::Event(Event::ForgottenTranslation), 9),
             (Counter::Event(Event::UnstoredTranslation), 10),
             (Counter::Run(Hook::Sendmsg6, Outcome::UnknownPort), 12),
+            (Counter::Run(Hook::Connect4, Outcome::Stale), 13),
             (Counter::Event(Event::UnstoredAffinity), 11),
             (Counter::Run(Hook::Connect4, Outcome::NotOurProtocol), 0),
             (Counter::Run(Hook::Connect4, Outcome::Unproven), 0),

@@ -7,12 +7,13 @@ use aya_ebpf::helpers::bpf_get_prandom_u32;
 use bytemuck::Zeroable as _;
 use lb_common::element::Element;
 use lb_common::family::{V4, V6};
-use lb_common::outcome::{Event, OWN_MARK, Outcome};
+use lb_common::outcome::{Event, Outcome};
 use lb_common::pick::pick;
 use lb_common::translation::Pair;
 
 use crate::affinity;
 use crate::call::{Call, Protocol};
+use crate::left_alone::{goes_untouched, left_alone};
 use crate::log::log;
 use crate::maps::{self, Maps};
 use crate::record;
@@ -118,7 +119,7 @@ fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backe
     if outcome == Outcome::NotAService {
         outcome = no_service::<F>(call, frontend);
     }
-    if let Outcome::NotAService | Outcome::AgentSocket | Outcome::Skipped = outcome {
+    if goes_untouched(outcome) {
         record::sends_elsewhere(call, &service);
     }
     if outcome != Outcome::Forwarded {
@@ -136,7 +137,7 @@ fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backe
 fn connect_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
     let service = F::service(frontend);
     let Choice { outcome, backend, slot } = kept_backend::<F>(call, frontend);
-    if let Outcome::NotAService | Outcome::AgentSocket | Outcome::Skipped = outcome {
+    if goes_untouched(outcome) {
         record::connects_elsewhere(call, &service);
     }
     if outcome != Outcome::Forwarded {
@@ -185,19 +186,6 @@ fn backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backen
     }
 }
 
-/// Why a call to a Service is left alone for the sake of who makes it, if it is. Asked on hits alone, so that the many calls
-/// to no Service do not pay for it.
-#[inline(always)]
-fn left_alone(call: &Call<'_>) -> Option<Outcome> {
-    if is_agents(call) {
-        Some(Outcome::AgentSocket)
-    } else if maps::is_skipped() {
-        Some(Outcome::Skipped)
-    } else {
-        None
-    }
-}
-
 /// Which way out a call takes that is to no service port: without kube-proxy, those to an address that we serve at other
 /// ports end here.
 #[inline(always)]
@@ -206,13 +194,6 @@ fn no_service<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Outcome {
         return Outcome::NotAService;
     }
     left_alone(call).unwrap_or(Outcome::UnknownPort)
-}
-
-/// The mark is cheap to read, and any process with CAP_NET_RAW can set it: so it only says which
-/// sockets are worth the second question.
-#[inline(always)]
-fn is_agents(call: &Call<'_>) -> bool {
-    call.mark() == OWN_MARK && (cfg!(feature = "plant-mark-alone") || maps::is_agents(call))
 }
 
 /// A backend of the service port at `frontend`.

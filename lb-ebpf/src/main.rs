@@ -5,6 +5,7 @@
 mod affinity;
 mod call;
 mod forward;
+mod left_alone;
 mod log;
 mod maps;
 mod record;

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cleanup;
+pub mod duration;
 pub mod environment;
 pub mod init;
 pub mod plan;

@@ -74,6 +74,10 @@ pub struct Args {
     /// remembered then.
     #[arg(long, env = "EDGELOOP_TCP_PEERNAME")]
     tcp_peername: bool,
+    /// Leave every connection as it is dialled once no source has been in sync for this long, such as 12h, also when no agent
+    /// runs; never unless given.
+    #[arg(long, env = "EDGELOOP_MAX_STALE", value_name = "DURATION", value_parser = super::duration::max_stale)]
+    max_stale: Option<Duration>,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -100,13 +104,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         program_log,
         skip_labelled_pods,
         tcp_peername,
+        max_stale,
         rules,
     } = args;
-    let skip_labelled = match skip_labelled_pods {
-        Switch::On => SkipLabelled::On,
-        Switch::Off => SkipLabelled::Off,
-    };
-    let rules = Rules { skip_labelled, ..rules.settle()? };
+    let rules = Rules { skip_labelled: skip(skip_labelled_pods), ..rules.settle()? };
     let api = api.settle(source.as_ref().map(|_| "--source"))?;
     let source = match source {
         Some(Manifests(folder)) => SourceConfig::File(folder),
@@ -135,6 +136,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             node_address,
             sizes: Sizes { frontends: max_services, backends: max_backends },
             audit: Duration::from_secs(audit_interval),
+            max_stale,
             tcp_peername: if tcp_peername { TcpPeername::Dialled } else { TcpPeername::Backend },
         },
         http,
@@ -142,4 +144,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     crate::run::run(config)?;
     Ok(ExitCode::SUCCESS)
+}
+
+const fn skip(labelled: Switch) -> SkipLabelled {
+    match labelled {
+        Switch::On => SkipLabelled::On,
+        Switch::Off => SkipLabelled::Off,
+    }
 }

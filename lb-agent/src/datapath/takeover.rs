@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lb_common::layout::LAYOUT_VERSION;
 
@@ -16,6 +17,7 @@ use super::generation::{self, Findings, Pins};
 use super::lock::{self, Lock, LockError};
 use super::maps::bpf::Bpf;
 use super::maps::pinned::{self, OpenError, folder_of};
+use super::maps::staleness;
 use super::programs::attach::attached;
 use super::programs::links::{AttachError, Damage, Links};
 use super::programs::load::{Features, LoadError, Programs, has_memory_for, load};
@@ -114,6 +116,8 @@ pub struct Datapath {
     cgroup: Cgroup,
     object: &'static [u8],
     machine: Features,
+    /// How old what the maps hold may be.
+    max_stale: Option<Duration>,
     /// Open from the first attachment on.
     links: Option<Links>,
 }
@@ -121,13 +125,24 @@ pub struct Datapath {
 impl Datapath {
     #[must_use]
     pub const fn new(lock: Lock, cgroup: Cgroup, object: &'static [u8]) -> Self {
-        Self { lock, cgroup, object, machine: Features::THIS, links: None }
+        Self { lock, cgroup, object, machine: Features::THIS, max_stale: None, links: None }
     }
 
     /// With what is asked of the programs; or as if this were another machine, for tests of what other machines run.
     #[must_use]
     pub const fn on(mut self, machine: Features) -> Self {
         self.machine = machine;
+        self
+    }
+
+    /// The programs are to leave everything untouched once what the maps hold is older than this. It counts from now on, also
+    /// for programs that run.
+    #[must_use]
+    pub fn for_at_most(mut self, max_stale: Option<Duration>) -> Self {
+        self.max_stale = max_stale;
+        if let Err(error) = staleness::allow(self.pin_root(), max_stale) {
+            tracing::warn!(%error, "could not set --max-stale for the programs that run; the next ones will have it");
+        }
         self
     }
 
@@ -163,6 +178,7 @@ impl Datapath {
         generation::pin_next_programs(self.pin_root(), &folder, &programs).map_err(failed)?;
         let pins = Pins::hold(self.pin_root(), name, &programs).map_err(failed)?;
         promise(&mut maps, first_id)?;
+        maps.allow(self.max_stale, true);
         let held = Observed { next_id: first_id, ..maps.dump()? };
         if let Err(error) = maps.repair(&held) {
             tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
@@ -214,6 +230,7 @@ impl Datapath {
         let pins = Pins::hold(self.pin_root(), name, &programs).map_err(failed)?;
         let mut maps = Bpf::open(&folder)?;
         promise(&mut maps, first_id)?;
+        maps.allow(self.max_stale, from.is_some_and(staleness::is_kept_by));
         let mirror = Mirror::new(maps.capacity(), first_id);
         Ok(Opened { generation: Generation { programs, pins }, maps, mirror })
     }

@@ -9,6 +9,7 @@ mod mode;
 mod pod;
 mod report;
 mod shards;
+mod staleness;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +31,7 @@ pub use report::{
     SourceReport, SourceState, path,
 };
 pub use shards::Shards;
+pub use staleness::Staleness;
 
 /// Namespace and name. Prints as `namespace/name`, as it is shown to people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

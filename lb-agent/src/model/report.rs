@@ -20,6 +20,21 @@ impl Default for SourceReport {
     }
 }
 
+impl SourceReport {
+    /// Whether the source is alive and all that it says is known, as far as that is known: what `--max-stale` counts from. A
+    /// folder is, while it can be read; what cannot be read in it is named, and holds nothing else back.
+    #[must_use]
+    pub fn is_in_sync(&self) -> bool {
+        match self {
+            Self::Files(report) => report.folder.is_empty(),
+            Self::Api(report) => {
+                let mut kinds = report.kinds.iter().filter(|kind| kind.kind.is_deciding()).peekable();
+                kinds.peek().is_some() && kinds.all(|kind| kind.state == SourceState::InSync)
+            }
+        }
+    }
+}
+
 /// The state of the files now, not what changed. A copy is cheap, and two of them are compared at the cost of
 /// what differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -52,7 +52,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
     let (wake, inbox) = channel();
     let programs = Features { mode: rules.mode, tcp_peername: writing.tcp_peername, ..Features::THIS };
-    let datapath = Datapath::new(lock, cgroup, object).on(programs);
+    let datapath = Datapath::new(lock, cgroup, object).on(programs).for_at_most(writing.max_stale);
     let store = store(&node, rules, &wake).context("could not read the addresses of this machine")?;
     let writer = Writer::new(settings, store, datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
@@ -91,7 +91,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn settings(writing: Writing, source: &Source, outbox: Option<EventQueue>) -> WriterConfig {
-    let Writing { node_address, sizes, audit, tcp_peername: _ } = writing;
+    let Writing { node_address, sizes, audit, max_stale: _, tcp_peername: _ } = writing;
     WriterConfig { source: source.to_string(), node_address, sizes, audit, grace: Grace::Rcu, outbox }
 }
 

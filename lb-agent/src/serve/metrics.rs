@@ -16,7 +16,7 @@ use lb_common::layout::{AFFINITY, BACKENDS4, BACKENDS6, SERVICES4, SERVICES6};
 use lb_common::outcome::Event;
 
 use crate::datapath::maps::pinned::Counters;
-use crate::model::{ApiReport, KindState, SourceReport, SourceState};
+use crate::model::{ApiReport, KindState, SourceReport, SourceState, Staleness};
 use crate::view::diagnostic::Reason;
 use crate::view::published::{MapFill, Published, WaitsFor};
 
@@ -50,6 +50,9 @@ pub fn text(published: &Published, counters: Option<&Counters>, now: Timestamp) 
     of_agent(&mut registry, published);
     if let SourceReport::Api(report) = published.report.report() {
         of_source(&mut registry, report, now);
+    }
+    if let Some(staleness) = &published.staleness {
+        of_age(&mut registry, staleness);
     }
     if let Some(maps) = &published.maps {
         of_maps(&mut registry, maps);
@@ -99,6 +102,19 @@ fn of_source(registry: &mut Registry, report: &ApiReport, now: Timestamp) {
     registry.register_with_unit("source_behind", help, Unit::Seconds, behind);
 }
 
+fn of_age(registry: &mut Registry, staleness: &Staleness) {
+    let mut seconds = |name: &str, help: &str, value: f64| {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(value);
+        registry.register_with_unit(name, help, Unit::Seconds, gauge);
+    };
+    let Staleness { max, age } = staleness;
+    seconds("state_age", "The time since a live source was in sync", age.as_secs_f64());
+    if let Some(max) = max {
+        seconds("max_stale", "At this age every connection is left as it is dialled", max.as_secs_f64());
+    }
+}
+
 fn of_maps(registry: &mut Registry, maps: &MapFill) {
     let (used, limit) = (Numbers::<MapLabel>::default(), Numbers::<MapLabel>::default());
     for (spec, fill) in [
@@ -137,7 +153,7 @@ fn of_programs(registry: &mut Registry, counters: &Counters) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use lb_common::outcome::Outcome;
 
@@ -154,6 +170,7 @@ mod tests {
         let mut published = Published {
             state: AgentState::Ready,
             passes: 7,
+            staleness: Some(Staleness { max: Some(Duration::from_secs(60)), age: Duration::from_secs(2) }),
             maps: Some(MapFill {
                 frontends: PerFamily { v4: Fill { used: 3, max: 16 }, v6: Fill { used: 2, max: 16 } },
                 backends: PerFamily { v4: Fill { used: 8, max: 64 }, v6: Fill::default() },
@@ -174,6 +191,8 @@ mod tests {
             "edgeloop_ready 1.0",
             "edgeloop_attached 1.0",
             "edgeloop_passes_total 7",
+            "edgeloop_state_age_seconds 2.0",
+            "edgeloop_max_stale_seconds 60.0",
             "edgeloop_diagnostics{reason=\"invalid-topology\"} 1.0",
             "edgeloop_diagnostics{reason=\"conflict\"} 0.0",
             &format!("edgeloop_connections_total{{outcome=\"{outcome}\"}} 41"),

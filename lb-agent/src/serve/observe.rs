@@ -72,6 +72,7 @@ fn with_maps(view: KernelView, folder: &Path) -> Result<KernelView, ObserveError
     let observed = maps.dump()?;
     let counters = maps.counters()?;
     let capacity = maps.capacity();
+    let age = maps.staleness()?.map(Into::into);
     let fill = |map: MapSpec, used: u64, max_entries: u32| FillView {
         map: map.pin.to_owned(),
         used,
@@ -95,6 +96,7 @@ fn with_maps(view: KernelView, folder: &Path) -> Result<KernelView, ObserveError
         lookup_retries: counters.event(Event::LookupRetry),
         stale_region_reads: counters.event(Event::StaleRegionRead),
         maps,
+        age,
         ..view
     })
 }

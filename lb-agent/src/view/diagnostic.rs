@@ -85,6 +85,8 @@ pub enum Reason {
     WriteFailed,
     /// The kernel refused maps or programs.
     Kernel,
+    /// No live source has been in sync for longer than `--max-stale`.
+    Stale,
     /// A file or an object cannot be used, or not as a whole; what it defined before stays.
     Unusable,
     /// A file was never usable since the start: what it defines is unknown.
@@ -100,7 +102,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
@@ -115,6 +117,7 @@ impl Reason {
         Self::HostNetwork,
         Self::WriteFailed,
         Self::Kernel,
+        Self::Stale,
         Self::Unusable,
         Self::Unknown,
         Self::LeftOut,
@@ -141,6 +144,7 @@ impl Reason {
             Self::HostNetwork => "host-network",
             Self::WriteFailed => "write-failed",
             Self::Kernel => "kernel",
+            Self::Stale => "stale",
             Self::Unusable => "unusable",
             Self::Unknown => "unknown",
             Self::LeftOut => "left-out",
@@ -157,6 +161,7 @@ impl Reason {
             | Self::NoRoom
             | Self::WriteFailed
             | Self::Kernel
+            | Self::Stale
             | Self::Unusable
             | Self::Unknown => Severity::Error,
             Self::InvalidTopology

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::model::{Family, Frontend};
+use crate::model::{Family, Frontend, Staleness};
 use crate::plan::{Held, Observed, Proof};
 use crate::shown::shown;
 
@@ -28,6 +28,27 @@ pub struct KernelView {
     /// Regions that were used again under their reader.
     pub stale_region_reads: u64,
     pub maps: Vec<FillView>,
+    /// How old all of it is; `null` where no agent has said.
+    pub age: Option<AgeView>,
+}
+
+/// How old what the maps hold is, and may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgeView {
+    /// Since a live source was in sync.
+    pub seconds: u64,
+    /// `--max-stale`.
+    pub max_seconds: Option<u64>,
+    /// It is too old: every connection is left as it is dialled.
+    pub over: bool,
+}
+
+impl From<Staleness> for AgeView {
+    fn from(staleness: Staleness) -> Self {
+        let Staleness { max, age } = staleness;
+        Self { seconds: age.as_secs(), max_seconds: max.map(|max| max.as_secs()), over: staleness.is_over() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

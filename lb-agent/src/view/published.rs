@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lb_common::layout::AFFINITIES;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Mode, PerFamily, SourceReport, SourceState};
+use crate::model::{Mode, PerFamily, SourceReport, SourceState, Staleness};
 use crate::plan::Mirror;
 use crate::store::Store;
 
@@ -44,6 +44,8 @@ pub struct Published {
     pub skips: Arc<Skips>,
     /// An address of the node that no interface has which the agent sees.
     pub elsewhere: Option<IpAddr>,
+    /// How old it is what the maps hold; `None` before they are open.
+    pub staleness: Option<Staleness>,
     /// What keeps maps or programs from being as they should be.
     pub kernel_error: Option<Arc<str>>,
 }
@@ -140,6 +142,7 @@ impl Published {
             topologies: by_flag(store),
             skips: Arc::default(),
             elsewhere: None,
+            staleness: None,
             kernel_error: None,
         }
     }
@@ -150,6 +153,7 @@ impl Published {
         let mut others = of_source(self.report.report());
         others.extend(self.of_kernel());
         others.extend(self.of_host());
+        others.extend(self.of_age());
         others
     }
 
@@ -160,6 +164,15 @@ impl Published {
              node ports are not served, and a cluster IP that the host has is"
         );
         Some(Diagnostic::new("host", Reason::HostNetwork, text))
+    }
+
+    fn of_age(&self) -> Option<Diagnostic> {
+        let Staleness { age, .. } = self.staleness.filter(Staleness::is_over)?;
+        let text = format!(
+            "no live source has been in sync for {} s, longer than --max-stale: every connection is left as it is dialled",
+            age.as_secs()
+        );
+        Some(Diagnostic::new("source", Reason::Stale, text))
     }
 
     fn of_kernel(&self) -> Option<Diagnostic> {
@@ -175,6 +188,7 @@ impl Published {
         counts.merge(self.report.counts());
         counts.add(&self.of_kernel());
         counts.add(&self.of_host());
+        counts.add(&self.of_age());
         counts
     }
 

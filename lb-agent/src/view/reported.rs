@@ -12,12 +12,27 @@ use super::of_source::{of_duplicates, of_file, of_folder, of_source};
 pub struct Reported {
     report: Arc<SourceReport>,
     counts: Counts,
+    heard: Heard,
+}
+
+/// Whether the source has reported anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Heard {
+    #[default]
+    Nothing,
+    Once,
 }
 
 impl Reported {
     #[must_use]
     pub fn report(&self) -> &SourceReport {
         &self.report
+    }
+
+    /// Whether the source is alive and in sync.
+    #[must_use]
+    pub fn is_in_sync(&self) -> bool {
+        self.heard == Heard::Once && self.report.is_in_sync()
     }
 
     /// How many diagnostics [`of_source`] makes of it.
@@ -28,6 +43,7 @@ impl Reported {
 
     /// Puts `new` in the place of the report. Of files it costs what differs.
     pub fn take(&mut self, new: SourceReport) {
+        self.heard = Heard::Once;
         if *self.report == new {
             return;
         }

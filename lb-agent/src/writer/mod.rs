@@ -189,6 +189,11 @@ impl Writer {
             ChangeOver::Done(pass) => self.after(&pass),
             ChangeOver::GivenUp => self.converge(),
         }
+        if let Some(kernel) = self.lifecycle.kernel()
+            && self.report.is_in_sync()
+        {
+            kernel.maps.in_sync();
+        }
         self.lifecycle.attach()?;
         if let Some(kernel) = self.lifecycle.kernel() {
             self.grace_periods.start(&mut kernel.mirror, self.inbox.sender());
@@ -300,6 +305,7 @@ impl Writer {
             topologies: by_flag(&self.store),
             skips: Arc::clone(self.skips.view()),
             elsewhere: self.node_address.filter(|address| self.store.host().interface(*address).is_none()),
+            staleness: self.lifecycle.staleness(),
             kernel_error: match &self.health {
                 Health::Starting | Health::Serving => self.lifecycle.attention().map(Into::into),
                 Health::Failing(error) => Some(Arc::clone(error)),

@@ -53,7 +53,11 @@ pub struct Control {
     /// How deep the cgroups of [`SKIPPED`](super::SKIPPED) lie, each level once, then zeros: where the programs look for
     /// the caller's. The root, level 0, is no pod's.
     pub skip_levels: [u8; SKIP_LEVELS],
+    /// `--max-stale`, in nanoseconds: how old what the maps hold may be. Zero: of any age.
+    pub max_stale: u64,
+    /// When a live source was in sync last, in nanoseconds since the boot.
+    pub in_sync_at: u64,
     /// Always zero, until a later version gives them a meaning.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 4],
 }
 wire!(Control, 64);

@@ -31,7 +31,7 @@ pub use sockets::{AGENT_SOCKETS, AgentSocket, CONNECTED, RECENT, RECENT_TRANSLAT
 pub const LAYOUT_VERSION: u32 = RECORDED + cfg!(feature = "next-layout") as u32;
 
 /// The version whose bytes `lb-common/layouts` records. Any change here is a new one.
-const RECORDED: u32 = 4;
+const RECORDED: u32 = 5;
 
 /// The kind of a map, as in `enum bpf_map_type` of the kernel's `linux/bpf.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,8 +31,9 @@ pub struct HookOutcomes {
     pub shown_as_it_is: u64,
     pub skipped: u64,
     pub unknown_port: u64,
+    pub stale: u64,
     /// For outcomes to come: the map goes on while its size is the same.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 5],
 }
 wire!(HookOutcomes, 128);
 

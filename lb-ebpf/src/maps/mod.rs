@@ -5,6 +5,7 @@ mod lookup;
 mod place;
 mod skipped;
 mod sockets;
+mod staleness;
 mod tables;
 
 pub(crate) use affinities::{affinity, remember_affinity};
@@ -12,6 +13,7 @@ pub(crate) use lookup::{backend, service, slot};
 pub(crate) use place::find;
 pub(crate) use skipped::is_skipped;
 pub(crate) use sockets::{connected, connected_or_new, recent, recent_or_new};
+pub(crate) use staleness::is_stale;
 pub(crate) use tables::Maps;
 
 use lb_common::hook::Hook;

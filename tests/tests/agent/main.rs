@@ -29,6 +29,7 @@ mod says;
 mod shown;
 mod skip;
 mod sockets;
+mod stale;
 mod takeover;
 mod unit;
 mod upgrade;

@@ -12,5 +12,6 @@ mod maps;
 mod proof;
 mod refusal;
 mod skip;
+mod stale;
 mod udp;
 mod variants;

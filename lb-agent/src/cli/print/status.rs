@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::lines;
+use crate::cli::duration::written;
 use crate::model::Mode;
 use crate::view::diagnostic::Diagnostic;
-use crate::view::kernel::KernelView;
+use crate::view::kernel::{AgeView, KernelView};
 use crate::view::published::NodeLabels;
 use crate::view::status::{AgentView, ApiKind};
 use crate::view::topologies::{ByFlag, Topology};
@@ -140,6 +142,9 @@ fn kernel_text(kernel: &KernelView, by_flag: &BTreeSet<&str>) -> String {
         line(&mut out, "maps", &format!("not shown: {why}"));
         return out + "\n";
     }
+    if let Some(age) = &kernel.age {
+        line(&mut out, "age", &age_text(*age));
+    }
     for fill in &kernel.maps {
         line(&mut out, "map", &format!("{}: {} of {}", fill.map, fill.used, fill.max_entries));
     }
@@ -152,6 +157,21 @@ fn kernel_text(kernel: &KernelView, by_flag: &BTreeSet<&str>) -> String {
     out += &services_table(kernel, by_flag);
     out += "\n\n";
     out
+}
+
+fn age_text(age: AgeView) -> String {
+    let AgeView { seconds, max_seconds, over } = age;
+    let max = max_seconds.map(|max| written(Duration::from_secs(max)));
+    let then = match (max, over) {
+        (None, _) => String::new(),
+        (Some(max), false) => {
+            format!("; after {max} every connection is left as it is dialled (--max-stale)")
+        }
+        (Some(max), true) => {
+            format!(", longer than --max-stale {max}: EVERY CONNECTION IS LEFT AS IT IS DIALLED")
+        }
+    };
+    format!("a live source was in sync {seconds} s ago{then}")
 }
 
 fn services_table(kernel: &KernelView, by_flag: &BTreeSet<&str>) -> String {

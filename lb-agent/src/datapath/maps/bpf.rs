@@ -296,6 +296,20 @@ impl EpochPage {
 pub(super) struct ControlPage(Page<Control>);
 
 impl ControlPage {
+    pub(super) const fn new(page: Page<Control>) -> Self {
+        Self(page)
+    }
+
+    pub(super) fn max_stale(&self) -> &AtomicU64 {
+        // SAFETY: `max_stale` is the third word of 64 bits of the element.
+        unsafe { self.0.long_word(2) }
+    }
+
+    pub(super) fn in_sync_at(&self) -> &AtomicU64 {
+        // SAFETY: `in_sync_at` is the fourth word of 64 bits of the element.
+        unsafe { self.0.long_word(3) }
+    }
+
     /// As one word.
     pub(super) fn skip_levels(&self) -> &AtomicU64 {
         // SAFETY: `skip_levels` is the second word of 64 bits of the element.

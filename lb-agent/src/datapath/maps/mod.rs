@@ -10,3 +10,4 @@ mod hosts;
 pub(super) mod map;
 pub mod pinned;
 pub mod skipped;
+pub(super) mod staleness;

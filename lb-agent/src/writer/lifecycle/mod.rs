@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::datapath::maps::bpf::Bpf;
 use crate::datapath::memory::{Demand, megabytes};
 use crate::datapath::takeover::{Datapath, Generation, Opened, TakeoverError, Trouble};
+use crate::model::Staleness;
 use crate::plan::takeover::{GenerationName, Takeover};
 use crate::plan::{Capacity, Mirror, Sizes, need, wanted};
 use crate::shown::chain;
@@ -168,6 +169,11 @@ impl Lifecycle {
             Links::Unsettled { why } => why.clone(),
             Links::Damaged { why, .. } => Some(why.clone()),
         }
+    }
+
+    /// How old what the maps hold is.
+    pub(super) fn staleness(&self) -> Option<Staleness> {
+        self.set().and_then(|set| set.kernel.maps.staleness())
     }
 
     /// How connections are refused; `None` before the programs are loaded.

@@ -24,6 +24,7 @@ fn wrong_values_are_refused_by_name() {
         ("poolLabel=a/b/c", "/poolLabel"),
         ("onInvalidTopology=ignore", "/onInvalidTopology"),
         ("mode=instead", "/mode"),
+        ("maxStale=never", "/maxStale"),
         ("tcpPeername=1", "/tcpPeername"),
         ("topology.web=*", "/topology"),
         ("topology.default/web=", "/topology/default~1web"),
