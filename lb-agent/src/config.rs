@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::TcpPeername;
+use crate::model::{First, TcpPeername};
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
 use crate::store::Rules;
@@ -44,6 +44,7 @@ pub struct Writing {
     /// How old what the maps hold may be; of any age without it.
     pub max_stale: Option<Duration>,
     pub tcp_peername: TcpPeername,
+    pub first: First,
 }
 
 /// A folder of manifests, as `--source` writes it.

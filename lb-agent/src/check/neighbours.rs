@@ -11,10 +11,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::datapath::cgroup;
-use crate::datapath::probe::{Running, running};
+use crate::datapath::probe::{Running, can_be_first, running};
 use crate::datapath::programs::attach::attached;
 use crate::model::Mode;
-use crate::shown::shown;
 
 use super::finding::Finding;
 
@@ -38,21 +37,25 @@ pub(super) fn at_hooks(asked: Option<&Path>, pin_root: &Path) -> Vec<Finding> {
     let ours: Vec<u32> =
         attached(pin_root, Some(&cgroup)).into_iter().map(|found| found.program_id).collect();
     let hooks = Hook::ALL.into_iter().filter_map(|hook| Some((hook, running(&cgroup, hook).ok()?)));
-    hooks.map(|(hook, running)| of_hook(hook, &running, &ours)).collect()
+    let order = can_be_first().ok().map(order);
+    order.into_iter().chain(hooks.map(|(hook, running)| of_hook(hook, &running, &ours))).collect()
+}
+
+fn order(can_be_first: bool) -> Finding {
+    let found = if can_be_first {
+        "the agent's come first (BPF_F_BEFORE)"
+    } else {
+        "this kernel cannot put a program first: where there are others, those attached earlier decide first"
+    };
+    Finding::ok("order of programs", found)
 }
 
 fn of_hook(hook: Hook, running: &[Running], ours: &[u32]) -> Finding {
     let what = format!("other programs at {}", hook.name());
     let place = running.iter().position(|program| ours.contains(&program.id));
     let before = &running[..place.unwrap_or(running.len())];
-    let all: Vec<String> = running
-        .iter()
-        .filter(|program| !ours.contains(&program.id))
-        .map(|program| match &program.name {
-            Some(name) => format!("{} (id {})", shown(name), program.id),
-            None => format!("id {}", program.id),
-        })
-        .collect();
+    let all: Vec<String> =
+        running.iter().filter(|program| !ours.contains(&program.id)).map(ToString::to_string).collect();
     if all.is_empty() {
         return Finding::ok(what, "none");
     }
@@ -69,7 +72,7 @@ fn of_hook(hook: Hook, running: &[Running], ours: &[u32]) -> Finding {
             &what,
             format!("{}, before ours", all.join(", ")),
             "one that rewrites destinations hides cluster IPs from Edgeloop",
-            "find out what they do, by `bpftool prog show`; start the agent before them if they rewrite",
+            "find out what they do, by `bpftool prog show`; restart the agent, which goes first where the kernel can; else start it before them",
         ),
     }
 }

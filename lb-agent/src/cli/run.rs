@@ -10,7 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::config::{Config, Manifests, PIN_ROOT, Writing, socket};
 use crate::datapath::programs::load;
-use crate::model::{Mode, TcpPeername};
+use crate::model::{First, Mode, TcpPeername};
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
 use crate::store::{Rules, SkipLabelled};
@@ -78,6 +78,9 @@ pub struct Args {
     /// runs; never unless given.
     #[arg(long, env = "EDGELOOP_MAX_STALE", value_name = "DURATION", value_parser = super::duration::max_stale)]
     max_stale: Option<Duration>,
+    /// Be ready only while no other program decides before ours where connections go.
+    #[arg(long, env = "EDGELOOP_REQUIRE_FIRST")]
+    require_first: bool,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -105,6 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         skip_labelled_pods,
         tcp_peername,
         max_stale,
+        require_first,
         rules,
     } = args;
     let rules = Rules { skip_labelled: skip(skip_labelled_pods), ..rules.settle()? };
@@ -137,6 +141,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             sizes: Sizes { frontends: max_services, backends: max_backends },
             audit: Duration::from_secs(audit_interval),
             max_stale,
+            first: if require_first { First::Required } else { First::Wanted },
             tcp_peername: if tcp_peername { TcpPeername::Dialled } else { TcpPeername::Backend },
         },
         http,

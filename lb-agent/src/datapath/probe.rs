@@ -10,6 +10,7 @@ use lb_common::hook::Hook;
 use super::cgroup::Cgroup;
 use super::programs::load::{Features, LoadError, OBJECT, try_out};
 use super::sys;
+use crate::shown::shown;
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPFFS: i64 = 0xcafe_4a11;
@@ -82,13 +83,38 @@ pub struct Running {
     pub name: Option<String>,
 }
 
+impl std::fmt::Display for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} (id {})", shown(name), self.id),
+            None => write!(f, "id {}", self.id),
+        }
+    }
+}
+
+/// The program of this id, with its name where the kernel shows that.
+#[must_use]
+pub fn program(id: u32) -> Running {
+    Running { id, name: name(id) }
+}
+
+/// Whether this kernel can attach our programs before those of others.
+///
+/// # Errors
+/// When it takes no program.
+pub fn can_be_first() -> io::Result<bool> {
+    let attach_type = Hook::Connect4.attach_type();
+    let program = sys::load_program(&[set(0, 1), EXIT], attach_type)?;
+    Ok(sys::can_be_first(program.as_fd(), attach_type))
+}
+
 /// The programs that run at a hook of `cgroup`, in order.
 ///
 /// # Errors
 /// When the kernel does not say.
 pub fn running(cgroup: &Cgroup, hook: Hook) -> io::Result<Vec<Running>> {
     let ids = sys::effective_programs(cgroup.file.as_fd(), hook.attach_type())?;
-    Ok(ids.into_iter().map(|id| Running { id, name: name(id) }).collect())
+    Ok(ids.into_iter().map(program).collect())
 }
 
 fn name(id: u32) -> Option<String> {

@@ -28,6 +28,8 @@ const LINK_UPDATE: i64 = 29;
 const LINK_DETACH: i64 = 34;
 
 const QUERY_EFFECTIVE: u32 = 1;
+/// `BPF_F_BEFORE`: before all others, where no other is named. At cgroups since about Linux 6.18.
+const BEFORE: u32 = 1 << 3;
 
 /// The time since the boot, also while the machine slept: what `bpf_ktime_get_boot_ns` returns in a program.
 pub fn since_boot() -> Duration {
@@ -306,13 +308,37 @@ pub(super) fn lookup_batch(
     }
 }
 
+/// Attaches a program at a hook of `cgroup`, before those that run there: EINVAL where the kernel cannot.
+pub(super) fn link_create_first(
+    program: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    attach_type: u32,
+) -> io::Result<OwnedFd> {
+    link_create_with(program, raw(cgroup), attach_type, BEFORE)
+}
+
 /// Attaches a program at a hook of `cgroup`, besides those that run there.
 pub(super) fn link_create(
     program: BorrowedFd<'_>,
     cgroup: BorrowedFd<'_>,
     attach_type: u32,
 ) -> io::Result<OwnedFd> {
-    let mut attr = LinkCreate { prog_fd: raw(program), target_fd: raw(cgroup), attach_type, flags: 0 };
+    link_create_with(program, raw(cgroup), attach_type, 0)
+}
+
+/// Whether the kernel can attach a program before others, asked without a cgroup: it looks at the flags first.
+pub(super) fn can_be_first(program: BorrowedFd<'_>, attach_type: u32) -> bool {
+    let refused = link_create_with(program, u32::MAX, attach_type, BEFORE).err();
+    refused.is_some_and(|error| error.raw_os_error() == Some(libc::EBADF))
+}
+
+fn link_create_with(
+    program: BorrowedFd<'_>,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
+    let mut attr = LinkCreate { prog_fd: raw(program), target_fd, attach_type, flags };
     let fd = bpf(LINK_CREATE, &mut attr)?;
     // SAFETY: the kernel made this descriptor for this call.
     Ok(unsafe { owned(fd) })

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lb_common::hook::Hook;
 use lb_common::layout::LAYOUT_VERSION;
 
 use crate::plan::takeover::{GenerationName, Place, first_unused_id};
@@ -18,7 +19,6 @@ use super::lock::{self, Lock, LockError};
 use super::maps::bpf::Bpf;
 use super::maps::pinned::{self, OpenError, folder_of};
 use super::maps::staleness;
-use super::programs::attach::attached;
 use super::programs::links::{AttachError, Damage, Links};
 use super::programs::load::{Features, LoadError, Programs, has_memory_for, load};
 use super::sys;
@@ -251,7 +251,9 @@ impl Datapath {
     pub fn attach(&mut self, generation: &Generation) -> Result<(), TakeoverError> {
         let pin_root = self.lock.pin_root();
         let links = self.links.get_or_insert_with(|| Links::open(pin_root, &self.cgroup));
-        Ok(links.put(&generation.programs, &self.cgroup)?)
+        links.put(&generation.programs, &self.cgroup)?;
+        links.go_first(&self.cgroup);
+        Ok(())
     }
 
     /// After [`attach`](Self::attach): the generation takes its name, and what others left goes. It
@@ -301,12 +303,10 @@ impl Datapath {
         Ok(current)
     }
 
-    /// The programs of others that run before ours, by hook.
+    /// The programs of others that run before ours, by hook. Cheap enough for every second.
     #[must_use]
-    pub fn before_ours(&self) -> Vec<(&'static str, Vec<u32>)> {
-        let attached = attached(self.pin_root(), Some(&self.cgroup)).into_iter();
-        let before = attached.filter_map(|hook| Some((hook.hook, hook.before?)));
-        before.filter(|(_, programs)| !programs.is_empty()).collect()
+    pub fn before_ours(&self) -> Vec<(Hook, Vec<u32>)> {
+        self.links.as_ref().map(|links| links.before_ours(&self.cgroup)).unwrap_or_default()
     }
 
     /// What happened to pins and links since they were made. Cheap enough for every second.

@@ -24,7 +24,7 @@ pub use client::{Memory, Process, Translation, UdpEnd};
 pub use frontend::Frontend;
 pub use host::{HostAddresses, Network, NotANetwork};
 pub use kind::Kind;
-pub use mode::{Mode, TcpPeername};
+pub use mode::{First, Mode, TcpPeername};
 pub use pod::{Namespace, Pod, PodState, SkipLabel};
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,

@@ -44,3 +44,13 @@ pub enum TcpPeername {
     /// The Service that was dialled: each TCP connection is remembered.
     Dialled,
 }
+
+/// What it means that programs of others decide before ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum First {
+    /// It is said.
+    #[default]
+    Wanted,
+    /// The agent is not ready meanwhile (`--require-first`).
+    Required,
+}

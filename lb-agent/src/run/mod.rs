@@ -91,8 +91,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn settings(writing: Writing, source: &Source, outbox: Option<EventQueue>) -> WriterConfig {
-    let Writing { node_address, sizes, audit, max_stale: _, tcp_peername: _ } = writing;
-    WriterConfig { source: source.to_string(), node_address, sizes, audit, grace: Grace::Rcu, outbox }
+    let Writing { node_address, sizes, audit, first, max_stale: _, tcp_peername: _ } = writing;
+    WriterConfig { source: source.to_string(), node_address, sizes, audit, first, grace: Grace::Rcu, outbox }
 }
 
 /// Opens the source; `None` when the agent is asked to leave first. Its sockets are the agent's own.

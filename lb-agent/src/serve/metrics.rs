@@ -75,7 +75,10 @@ fn of_agent(registry: &mut Registry, published: &Published) {
     };
     flag("ready", "Nothing is waited for: what /readyz says", waits_for.is_empty());
     flag("attached", "The programs run at every hook", published.state.is_attached());
+    flag("programs_first", "No program of others decides before ours", published.before_ours.is_empty());
     flag("source_in_sync", "The source sends changes as they happen", !waits_for.contains(&WaitsFor::Source));
+    let help = "How often what another process did to pins or links was repaired";
+    registry.register("repairs", help, ConstCounter::new(published.repairs));
     registry.register("passes", "Passes of the writer", ConstCounter::new(published.passes));
     let (counts, diagnostics) = (published.counts(), Numbers::<ReasonLabel>::default());
     for reason in Reason::ALL {
@@ -170,6 +173,7 @@ mod tests {
         let mut published = Published {
             state: AgentState::Ready,
             passes: 7,
+            repairs: 3,
             staleness: Some(Staleness { max: Some(Duration::from_secs(60)), age: Duration::from_secs(2) }),
             maps: Some(MapFill {
                 frontends: PerFamily { v4: Fill { used: 3, max: 16 }, v6: Fill { used: 2, max: 16 } },
@@ -191,6 +195,8 @@ mod tests {
             "edgeloop_ready 1.0",
             "edgeloop_attached 1.0",
             "edgeloop_passes_total 7",
+            "edgeloop_repairs_total 3",
+            "edgeloop_programs_first 1.0",
             "edgeloop_state_age_seconds 2.0",
             "edgeloop_max_stale_seconds 60.0",
             "edgeloop_diagnostics{reason=\"invalid-topology\"} 1.0",

@@ -108,7 +108,8 @@ fn hooks(pin_root: &Path, cgroup: Option<&Cgroup>) -> Vec<HookView> {
             hook: hook.hook.to_owned(),
             program_id: hook.program_id,
             cgroup_id: hook.cgroup_id,
-            before: hook.before,
+            before_names: hook.before.iter().flatten().map(ToString::to_string).collect(),
+            before: hook.before.map(|all| all.iter().map(|program| program.id).collect()),
         })
         .collect()
 }

@@ -85,6 +85,8 @@ pub enum Reason {
     WriteFailed,
     /// The kernel refused maps or programs.
     Kernel,
+    /// Programs of others decide first.
+    NotFirst,
     /// No live source has been in sync for longer than `--max-stale`.
     Stale,
     /// A file or an object cannot be used, or not as a whole; what it defined before stays.
@@ -102,7 +104,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
@@ -117,6 +119,7 @@ impl Reason {
         Self::HostNetwork,
         Self::WriteFailed,
         Self::Kernel,
+        Self::NotFirst,
         Self::Stale,
         Self::Unusable,
         Self::Unknown,
@@ -144,6 +147,7 @@ impl Reason {
             Self::HostNetwork => "host-network",
             Self::WriteFailed => "write-failed",
             Self::Kernel => "kernel",
+            Self::NotFirst => "not-first",
             Self::Stale => "stale",
             Self::Unusable => "unusable",
             Self::Unknown => "unknown",
@@ -173,6 +177,7 @@ impl Reason {
             | Self::ExternalIpsOff
             | Self::DnsOutOfReach
             | Self::HostNetwork
+            | Self::NotFirst
             | Self::LeftOut
             | Self::Duplicate
             | Self::Connection => Severity::Warning,

@@ -60,6 +60,8 @@ pub struct HookView {
     pub cgroup_id: u64,
     /// Ids of programs that run before ours and may rewrite first; `null` where it is unknown.
     pub before: Option<Vec<u32>>,
+    /// The same with their names, where the kernel shows those.
+    pub before_names: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

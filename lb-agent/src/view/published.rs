@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_common::hook::Hook;
 use lb_common::layout::AFFINITIES;
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +45,32 @@ pub struct Published {
     pub skips: Arc<Skips>,
     /// An address of the node that no interface has which the agent sees.
     pub elsewhere: Option<IpAddr>,
+    /// The programs of others that decide first.
+    pub before_ours: Arc<[BeforeOurs]>,
+    /// How often what another process did to pins or links was repaired.
+    pub repairs: u64,
     /// How old it is what the maps hold; `None` before they are open.
     pub staleness: Option<Staleness>,
     /// What keeps maps or programs from being as they should be.
     pub kernel_error: Option<Arc<str>>,
+}
+
+/// The programs of others that run before ours at a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeforeOurs {
+    pub hook: Hook,
+    pub ids: Vec<u32>,
+    /// With their names, where the kernel shows those.
+    pub programs: Vec<String>,
+}
+
+/// How our programs stand at the hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Detached,
+    /// Others decide first, and they must not.
+    NotFirst,
+    Attached,
 }
 
 /// How far the agent is.
@@ -72,6 +95,8 @@ pub enum WaitsFor {
     Programs,
     /// This node's labels were never known, and a topology reads them.
     NodeLabels,
+    /// Another program decides first, and none may (`--require-first`).
+    First,
 }
 
 impl WaitsFor {
@@ -81,6 +106,7 @@ impl WaitsFor {
         match self {
             Self::Source => "the source is not in sync; what the kernel holds goes on",
             Self::Programs => "the programs are not attached",
+            Self::First => "another program decides before ours, and --require-first is given",
             Self::NodeLabels => "this node's labels were never known, and a topology reads them",
         }
     }
@@ -142,6 +168,8 @@ impl Published {
             topologies: by_flag(store),
             skips: Arc::default(),
             elsewhere: None,
+            before_ours: Arc::default(),
+            repairs: 0,
             staleness: None,
             kernel_error: None,
         }
@@ -154,6 +182,7 @@ impl Published {
         others.extend(self.of_kernel());
         others.extend(self.of_host());
         others.extend(self.of_age());
+        others.extend(self.of_order());
         others
     }
 
@@ -164,6 +193,16 @@ impl Published {
              node ports are not served, and a cluster IP that the host has is"
         );
         Some(Diagnostic::new("host", Reason::HostNetwork, text))
+    }
+
+    fn of_order(&self) -> Option<Diagnostic> {
+        let hooks =
+            self.before_ours.iter().map(|at| format!("{} at {}", at.programs.join(", "), at.hook.name()));
+        let all: Vec<String> = hooks.collect();
+        let text = || {
+            format!("other programs decide before ours and may hide cluster IPs from it: {}", all.join("; "))
+        };
+        (!all.is_empty()).then(|| Diagnostic::new("kernel", Reason::NotFirst, text()))
     }
 
     fn of_age(&self) -> Option<Diagnostic> {
@@ -189,6 +228,7 @@ impl Published {
         counts.add(&self.of_kernel());
         counts.add(&self.of_host());
         counts.add(&self.of_age());
+        counts.add(&self.of_order());
         counts
     }
 
@@ -200,15 +240,16 @@ impl Published {
 }
 
 impl AgentState {
-    /// Of a `store` that a source with this `report` fills, over programs that are attached or not.
+    /// Of a `store` that a source with this `report` fills, over programs that stand so.
     #[must_use]
-    pub fn of(store: &Store, report: &SourceReport, is_attached: bool) -> Self {
+    pub fn of(store: &Store, report: &SourceReport, standing: Standing) -> Self {
         if !store.is_synced() {
             return Self::Starting;
         }
         let waits = [
             (!follows(report), WaitsFor::Source),
-            (!is_attached, WaitsFor::Programs),
+            (standing == Standing::Detached, WaitsFor::Programs),
+            (standing == Standing::NotFirst, WaitsFor::First),
             (!store.is_ready(), WaitsFor::NodeLabels),
         ];
         let waits: Vec<WaitsFor> = waits.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
@@ -279,18 +320,20 @@ mod tests {
         let [starting, in_sync, behind] =
             [SourceState::Starting, SourceState::InSync, SourceState::Behind].map(api);
         let all = Kind::DECIDING;
-        for (shows, synced, report, is_attached, waits_for) in [
-            ("nothing yet", &all[..0], &files, false, &[WaitsFor::Source, WaitsFor::Programs][..]),
-            ("no slices yet", &all[..1], &starting, false, &[WaitsFor::Source, WaitsFor::Programs]),
-            ("not attached", &all[..2], &files, false, &[WaitsFor::Programs]),
-            ("files", &all, &files, true, &[]),
-            ("an API server", &all, &in_sync, true, &[]),
-            ("one that is gone", &all, &behind, true, &[WaitsFor::Source]),
-            ("gone, and not attached", &all, &behind, false, &[WaitsFor::Source, WaitsFor::Programs]),
+        let (no, yes) = (Standing::Detached, Standing::Attached);
+        for (shows, synced, report, standing, waits_for) in [
+            ("nothing yet", &all[..0], &files, no, &[WaitsFor::Source, WaitsFor::Programs][..]),
+            ("no slices yet", &all[..1], &starting, no, &[WaitsFor::Source, WaitsFor::Programs]),
+            ("not attached", &all[..2], &files, no, &[WaitsFor::Programs]),
+            ("files", &all, &files, yes, &[]),
+            ("not first", &all, &files, Standing::NotFirst, &[WaitsFor::First]),
+            ("an API server", &all, &in_sync, yes, &[]),
+            ("one that is gone", &all, &behind, yes, &[WaitsFor::Source]),
+            ("gone, and not attached", &all, &behind, no, &[WaitsFor::Source, WaitsFor::Programs]),
         ] {
             let mut store = Store::new("n1", Rules::default());
             synced.iter().for_each(|kind| store.apply(Change::Synced(*kind)));
-            let state = AgentState::of(&store, report, is_attached);
+            let state = AgentState::of(&store, report, standing);
             assert_eq!(state.waits_for(), waits_for, "{shows}");
             assert_eq!(state == AgentState::Ready, waits_for.is_empty(), "{shows}");
         }

@@ -19,6 +19,7 @@ use crate::announce::EventQueue;
 use crate::datapath::pod_cgroups::PodCgroups;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, since_boot};
+use crate::model::First;
 use crate::plan::{Mirror, Sizes};
 use crate::shown::chain;
 use crate::source::Batch;
@@ -45,6 +46,8 @@ pub struct WriterConfig {
     pub node_address: Option<IpAddr>,
     pub sizes: Sizes,
     pub audit: Duration,
+    /// What it means that programs of others decide before ours.
+    pub first: First,
     pub grace: Grace,
     /// Where to put what owners of Services should know; files have no owner to reach.
     pub outbox: Option<EventQueue>,
@@ -55,6 +58,7 @@ pub struct WriterConfig {
 pub struct Writer {
     source: Arc<str>,
     node_address: Option<IpAddr>,
+    first: First,
     store: Store,
     report: Reported,
     lifecycle: Lifecycle,
@@ -90,7 +94,7 @@ impl Writer {
         inbox: Receiver<Wake>,
         to_self: Sender<Wake>,
     ) -> Self {
-        let WriterConfig { source, node_address, sizes, audit, grace, outbox } = config;
+        let WriterConfig { source, node_address, sizes, audit, first, grace, outbox } = config;
         let now = Instant::now();
         let published = Published::first(&store, &source, now);
         Self {
@@ -99,6 +103,7 @@ impl Writer {
             store,
             report: published.report.clone(),
             skips: Skips::new(PodCgroups::below(datapath.cgroup()), now),
+            first,
             lifecycle: Lifecycle::new(datapath, sizes),
             grace_periods: GracePeriods::new(grace),
             inbox: Inbox::new(inbox, to_self),
@@ -295,7 +300,7 @@ impl Writer {
             at: Instant::now(),
             source: Arc::clone(&self.source),
             report: self.report.clone(),
-            state: AgentState::of(&self.store, self.report.report(), self.lifecycle.is_attached()),
+            state: AgentState::of(&self.store, self.report.report(), self.lifecycle.standing(self.first)),
             node: NodeFacts::of(&self.store),
             mode: self.store.mode(),
             refuses_by: self.lifecycle.refuses_by(),
@@ -305,6 +310,8 @@ impl Writer {
             topologies: by_flag(&self.store),
             skips: Arc::clone(self.skips.view()),
             elsewhere: self.node_address.filter(|address| self.store.host().interface(*address).is_none()),
+            before_ours: Arc::clone(self.lifecycle.before_ours()),
+            repairs: self.lifecycle.repairs(),
             staleness: self.lifecycle.staleness(),
             kernel_error: match &self.health {
                 Health::Starting | Health::Serving => self.lifecycle.attention().map(Into::into),

@@ -78,8 +78,17 @@ fn load(attach_type: u32) -> Result<OwnedFd> {
 
 /// Attaches such a program at a hook of `cgroup`, and pins the link.
 pub fn attach(cgroup: &Path, attach_type: u32, at: &Path) -> Result<()> {
+    attach_with(cgroup, attach_type, at, 0)
+}
+
+/// The same before all that run there, where the kernel can (`BPF_F_BEFORE`).
+pub fn attach_first(cgroup: &Path, attach_type: u32, at: &Path) -> Result<()> {
+    attach_with(cgroup, attach_type, at, 1 << 3)
+}
+
+fn attach_with(cgroup: &Path, attach_type: u32, at: &Path, flags: u32) -> Result<()> {
     let (program, cgroup) = (load(attach_type)?, File::open(cgroup)?);
-    let mut attr = Link { first: number(&program), second: number(&cgroup), third: attach_type, flags: 0 };
+    let mut attr = Link { first: number(&program), second: number(&cgroup), third: attach_type, flags };
     let fd = bpf(LINK_CREATE, &mut attr).context("could not attach")?;
     // SAFETY: the kernel made this descriptor for this call.
     pin(&unsafe { OwnedFd::from_raw_fd(fd) }, at)

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use lb_agent::datapath::maps::pinned::{Counters, PinnedMaps, folder};
 use lb_agent::datapath::takeover::{Datapath, TakeoverError};
 use lb_agent::datapath::{Grace, cgroup, cleanup, lock};
+use lb_agent::model::First;
 use lb_agent::model::{Change, Kind, SourceReport};
 use lb_agent::plan::Sizes;
 use lb_agent::source::{Backlog, Batch};
@@ -137,6 +138,7 @@ impl World {
             node_address: None,
             sizes: Sizes { frontends: Some(64 + self.starts % 8), backends: Some(ROOM) },
             audit: AUDIT,
+            first: First::Wanted,
             grace: self.grace,
             outbox: None,
         };

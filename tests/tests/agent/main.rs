@@ -11,6 +11,7 @@ mod doors;
 mod ending;
 mod facts;
 mod files;
+mod first;
 mod further;
 mod generations;
 mod hold;

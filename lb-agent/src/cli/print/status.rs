@@ -127,9 +127,9 @@ fn kernel_text(kernel: &KernelView, by_flag: &BTreeSet<&str>) -> String {
         line(&mut out, "hook", "no program is attached");
     }
     for hook in &kernel.hooks {
-        let before = match hook.before.as_deref() {
-            Some([]) | None => String::new(),
-            Some(ids) => format!("; PROGRAMS {ids:?} RUN BEFORE IT and may hide cluster IPs from it"),
+        let before = match hook.before_names.as_slice() {
+            [] => String::new(),
+            names => format!("; BEFORE IT RUN {}, which may hide cluster IPs from it", names.join(", ")),
         };
         let cgroup = if hook.cgroup_id == 0 {
             "a cgroup that is gone".to_owned()

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use lb_common::hook::Hook;
 
 use crate::datapath::cgroup::Cgroup;
+use crate::datapath::probe::{self, Running};
 use crate::datapath::sys::{self, CGROUP_LINK, LinkInfo, Object};
 
 /// A hook that our program runs at.
@@ -19,7 +20,7 @@ pub struct Attached {
     pub cgroup_id: u64,
     /// Programs that run before ours: their rewrite would hide the cluster IP from us. `None`
     /// where the kernel does not say.
-    pub before: Option<Vec<u32>>,
+    pub before: Option<Vec<Running>>,
 }
 
 /// What is attached under `pin_root` now, read from the pins alone, in the order of attaching.
@@ -35,7 +36,8 @@ pub fn attached(pin_root: &Path, cgroup: Option<&Cgroup>) -> Vec<Attached> {
             cgroup_id: info.cgroup_id,
             before: cgroup.filter(|cgroup| cgroup.id == info.cgroup_id).and_then(|cgroup| {
                 let running = sys::effective_programs(cgroup.file.as_fd(), hook.attach_type()).ok()?;
-                Some(running.into_iter().take_while(|id| *id != info.prog_id).collect())
+                let before = running.into_iter().take_while(|id| *id != info.prog_id);
+                Some(before.map(probe::program).collect())
             }),
         })
         .collect()

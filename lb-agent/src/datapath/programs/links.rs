@@ -149,6 +149,24 @@ impl Links {
         result
     }
 
+    /// The programs of others that run before ours, by hook.
+    #[must_use]
+    pub fn before_ours(&self, cgroup: &Cgroup) -> Vec<(Hook, Vec<u32>)> {
+        let before = |held: &Held| Some((held.hook, held.before(cgroup)?));
+        self.held.iter().filter_map(before).filter(|(_, before)| !before.is_empty()).collect()
+    }
+
+    /// Puts links before those of others, where the kernel can. For as long as it takes to pin one, our program runs twice
+    /// there: the second time it finds what the first has written, which is no Service.
+    pub fn go_first(&mut self, cgroup: &Cgroup) {
+        for (hook, _) in self.before_ours(cgroup) {
+            let Some(held) = self.held.iter_mut().find(|held| held.hook == hook) else { continue };
+            if let Err(error) = held.go_first(cgroup, &self.pin_root) {
+                tracing::debug!(hook = hook.name(), %error, "this kernel does not put our program first");
+            }
+        }
+    }
+
     fn repair_one(&mut self, hook: Hook, cgroup: &Cgroup) -> Result<(), AttachError> {
         let Some(at) = self.held.iter().position(|held| held.hook == hook) else { return Ok(()) };
         if let Some(program) = self.held[at].program.clone() {
@@ -208,6 +226,24 @@ impl Links {
 }
 
 impl Held {
+    /// The programs that run before ours; `None` where the kernel does not say, or ours does not run.
+    fn before(&self, cgroup: &Cgroup) -> Option<Vec<u32>> {
+        let ours = self.program.as_ref()?.id;
+        let running = sys::effective_programs(cgroup.file.as_fd(), self.hook.attach_type()).ok()?;
+        let place = running.iter().position(|id| *id == ours)?;
+        Some(running[..place].to_vec())
+    }
+
+    fn go_first(&mut self, cgroup: &Cgroup, pin_root: &Path) -> io::Result<()> {
+        let Some(program) = &self.program else { return Ok(()) };
+        let (hook, cgroup) = (self.hook, cgroup.file.as_fd());
+        let link = sys::link_create_first(program.as_fd(), cgroup, hook.attach_type())?;
+        self.pin = pin(&link, hook, pin_root).map_err(io::Error::other)?;
+        sys::link_detach(self.link.as_fd())?;
+        self.link = link;
+        Ok(())
+    }
+
     fn damage(&self, pin_root: &Path) -> Option<Damage> {
         let hook = self.hook;
         let Ok(info) = sys::link_info(self.link.as_fd()) else { return Some(Damage::Detached { hook }) };
@@ -230,7 +266,10 @@ impl Held {
 /// that is gone.
 fn create(program: &Arc<Program>, cgroup: &Cgroup, pin_root: &Path) -> Result<Held, AttachError> {
     let hook = program.hook;
-    let link = sys::link_create(program.as_fd(), cgroup.file.as_fd(), hook.attach_type())
+    let folder = cgroup.file.as_fd();
+    // Not every kernel can put a program before others.
+    let link = sys::link_create_first(program.as_fd(), folder, hook.attach_type())
+        .or_else(|_| sys::link_create(program.as_fd(), folder, hook.attach_type()))
         .map_err(|source| AttachError::Attach { hook, cgroup: cgroup.path.clone(), source })?;
     let old = pinned_link(&pin_root.join(hook.name()));
     let pin = pin(&link, hook, pin_root)?;

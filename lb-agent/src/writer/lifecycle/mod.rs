@@ -2,16 +2,21 @@
 
 mod change_over;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use lb_common::hook::Hook;
 
 use crate::datapath::maps::bpf::Bpf;
 use crate::datapath::memory::{Demand, megabytes};
+use crate::datapath::probe::program;
 use crate::datapath::takeover::{Datapath, Generation, Opened, TakeoverError, Trouble};
-use crate::model::Staleness;
+use crate::model::{First, Staleness};
 use crate::plan::takeover::{GenerationName, Takeover};
 use crate::plan::{Capacity, Mirror, Sizes, need, wanted};
 use crate::shown::chain;
 use crate::store::Store;
+use crate::view::published::{BeforeOurs, Standing};
 
 use super::reconcile::Reconciler;
 pub(super) use change_over::ChangeOver;
@@ -98,12 +103,17 @@ pub(super) struct Lifecycle {
     retry: Option<(Instant, Duration)>,
     /// Why the last change-over failed, while it is to be tried again.
     refused: Option<String>,
+    /// The programs of others that run before ours.
+    before_ours: Arc<[BeforeOurs]>,
+    /// How often what another process did to pins or links was repaired.
+    repairs: u64,
 }
 
 impl Lifecycle {
-    pub(super) const fn new(datapath: Datapath, sizes: Sizes) -> Self {
+    pub(super) fn new(datapath: Datapath, sizes: Sizes) -> Self {
         let (kernel, links, sizing) = (Kernel::Closed, Links::Due, Sizing::Unchecked);
-        Self { datapath, sizes, kernel, links, sizing, retry: None, refused: None }
+        let (retry, refused, before_ours, repairs) = (None, None, Arc::default(), 0);
+        Self { datapath, sizes, kernel, links, sizing, retry, refused, before_ours, repairs }
     }
 
     const fn set(&self) -> Option<&MapSet> {
@@ -131,6 +141,23 @@ impl Lifecycle {
 
     pub(super) const fn is_attached(&self) -> bool {
         matches!(self.links, Links::Attached | Links::Unsettled { .. })
+    }
+
+    /// Whether our programs run, and first where that is asked for.
+    pub(super) fn standing(&self, first: First) -> Standing {
+        match first {
+            _ if !self.is_attached() => Standing::Detached,
+            First::Required if !self.before_ours.is_empty() => Standing::NotFirst,
+            First::Required | First::Wanted => Standing::Attached,
+        }
+    }
+
+    pub(super) const fn before_ours(&self) -> &Arc<[BeforeOurs]> {
+        &self.before_ours
+    }
+
+    pub(super) const fn repairs(&self) -> u64 {
+        self.repairs
     }
 
     /// What is not as it should be, or what is waited for.
@@ -232,16 +259,38 @@ impl Lifecycle {
             self.links = Links::Unsettled { why: None };
             let cgroup = self.datapath.cgroup();
             tracing::info!(cgroup = %cgroup.path.display(), "attached");
-            for (hook, programs) in self.datapath.before_ours() {
-                tracing::warn!(
-                    hook,
-                    ?programs,
-                    "other programs run before ours and may hide cluster IPs from it"
-                );
-            }
+            self.look_who_is_first();
         }
         self.settle();
         Ok(())
+    }
+
+    /// Says so when others come before ours, or go. Nothing is done about those that come later: two agents that both
+    /// want to be first would never end.
+    fn look_who_is_first(&mut self) {
+        let is_known =
+            |known: &BeforeOurs, (hook, ids): &(Hook, Vec<u32>)| known.hook == *hook && known.ids == *ids;
+        let now = self.datapath.before_ours();
+        let before = &self.before_ours;
+        if before.len() == now.len() && before.iter().zip(&now).all(|(known, found)| is_known(known, found)) {
+            return;
+        }
+        let named = now.into_iter().map(|(hook, ids)| {
+            let programs = ids.iter().map(|id| program(*id).to_string()).collect();
+            BeforeOurs { hook, ids, programs }
+        });
+        self.before_ours = named.collect();
+        if self.before_ours.is_empty() {
+            tracing::warn!("no other program runs before ours any more");
+        }
+        for BeforeOurs { hook, programs, .. } in &*self.before_ours {
+            let programs = programs.join(", ");
+            tracing::warn!(
+                hook = hook.name(),
+                programs,
+                "other programs run before ours and may hide cluster IPs from it"
+            );
+        }
     }
 
     /// What fails here is only a name or something left over: it is tried again by every pass.
@@ -272,16 +321,19 @@ impl Lifecycle {
             return;
         }
         let trouble = self.datapath.trouble(&set.generation);
-        let last = std::mem::replace(&mut self.links, Links::Attached);
         if trouble.is_empty() {
+            self.links = Links::Attached;
+            self.look_who_is_first();
             return;
         }
+        let last = std::mem::replace(&mut self.links, Links::Attached);
         let known: &[Trouble] = if let Links::Damaged { trouble, .. } = &last { trouble } else { &[] };
         for trouble in trouble.iter().filter(|trouble| !known.contains(trouble)) {
             tracing::warn!(%trouble, "another process changed what is attached; repairing it");
         }
         let Err(error) = self.datapath.repair(&set.generation, &trouble) else {
             tracing::warn!("repaired what is attached");
+            self.repairs += 1;
             return;
         };
         let damaged = Links::Damaged { trouble, why: chain(&error) };
