@@ -15,6 +15,9 @@ pub const PIN_ROOT: &str = "/sys/fs/bpf/edgeloop";
 /// Where the agent of a pin root answers.
 const RUN_FOLDER: &str = "/run/edgeloop";
 
+/// Where the agent of a pin root saves its state: what is there outlives a reboot.
+const STATE_FOLDER: &str = "/var/lib/edgeloop";
+
 /// Everything that `lb-agent run` was given, settled.
 #[derive(Debug)]
 pub struct Config {
@@ -30,6 +33,8 @@ pub struct Config {
     pub object: &'static [u8],
     /// Where health and metrics answer; nowhere unless given.
     pub http: Option<std::net::SocketAddr>,
+    /// Where the state of an API server is saved; nowhere if `None`.
+    pub saved_state: Option<PathBuf>,
     /// Where metrics answer besides, and nothing else does.
     pub metrics: Option<std::net::SocketAddr>,
 }
@@ -62,11 +67,43 @@ impl std::str::FromStr for Manifests {
     }
 }
 
+/// Where the state is to be saved, as `--saved-state` writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SavedState {
+    Off,
+    In(PathBuf),
+}
+
+impl std::str::FromStr for SavedState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            file if file.starts_with('/') && !file.ends_with('/') => Ok(Self::In(file.into())),
+            _ => Err("name a file by its whole path, or write off".to_owned()),
+        }
+    }
+}
+
+impl SavedState {
+    /// The file; each pin root has its own unless it is named.
+    #[must_use]
+    pub fn file(named: Option<Self>, pin_root: &Path) -> Option<PathBuf> {
+        match named {
+            Some(Self::Off) => None,
+            Some(Self::In(file)) => Some(file),
+            None => Some(Path::new(STATE_FOLDER).join(format!("{}.state.gz", name_of(pin_root)))),
+        }
+    }
+}
+
 /// The socket of the agent at `pin_root`, unless named: each pin root has its own.
 #[must_use]
 pub fn socket(named: Option<PathBuf>, pin_root: &Path) -> PathBuf {
-    named.unwrap_or_else(|| {
-        let name = pin_root.to_string_lossy().trim_matches('/').replace('/', "-");
-        Path::new(RUN_FOLDER).join(format!("{name}.sock"))
-    })
+    named.unwrap_or_else(|| Path::new(RUN_FOLDER).join(format!("{}.sock", name_of(pin_root))))
+}
+
+fn name_of(pin_root: &Path) -> String {
+    pin_root.to_string_lossy().trim_matches('/').replace('/', "-")
 }

@@ -37,11 +37,20 @@ pub enum Target {
     Requests,
     /// What an agent, or what stands in its place, sends over its socket.
     Socket,
+    /// The file of a saved state, or its text before it was packed.
+    Saved,
 }
 
 impl Target {
-    pub const ALL: [Self; 6] =
-        [Self::Manifests, Self::Kubeconfigs, Self::Watch, Self::List, Self::Requests, Self::Socket];
+    pub const ALL: [Self; 7] = [
+        Self::Manifests,
+        Self::Kubeconfigs,
+        Self::Watch,
+        Self::List,
+        Self::Requests,
+        Self::Socket,
+        Self::Saved,
+    ];
 
     /// Its name, and that of its corpus.
     #[must_use]
@@ -53,6 +62,7 @@ impl Target {
             Self::List => "list",
             Self::Requests => "requests",
             Self::Socket => "socket",
+            Self::Saved => "saved",
         }
     }
 
@@ -73,6 +83,7 @@ impl Target {
             Self::List => source::kube::fuzzing::list(data).iter().for_each(|said| check(&line(said))),
             Self::Requests => requests(data),
             Self::Socket => socket(data),
+            Self::Saved => saved(data),
         }
     }
 }
@@ -89,6 +100,17 @@ fn manifests(data: &[u8]) {
     let decisions = decisions(&store);
     check(&print::plan::of(&decisions));
     check_json(json::pretty(&decisions));
+}
+
+/// A store is made of it, and made again of what that one knows.
+fn saved(data: &[u8]) {
+    let changes = source::saved::fuzzing::changes(data);
+    let mut store = Store::new("n1", Rules::default());
+    changes.into_iter().for_each(|change| store.apply(change));
+    check(&print::plan::of(&decisions(&store)));
+    let mut again = store.afresh();
+    store.changes().into_iter().for_each(|change| again.apply(change));
+    assert_eq!(again.changes(), store.changes());
 }
 
 fn requests(data: &[u8]) {

@@ -130,6 +130,8 @@ What each command in an agent's container reads: `lb-agent status`, `check` and 
 - name: EDGELOOP_MAX_BACKENDS
   value: {{ . | int64 | toString | quote }}
 {{- end }}
+- name: EDGELOOP_SAVED_STATE
+  value: {{ .Values.savedState.enabled | ternary (printf "%s/state.gz" .Values.savedState.hostPath) "off" | quote }}
 - name: EDGELOOP_LOG
   value: {{ .Values.logLevel | quote }}
 {{- end }}
@@ -146,6 +148,10 @@ What each command in an agent's container reads: `lb-agent status`, `check` and 
 - name: run
   mountPath: /run/edgeloop
   mountPropagation: HostToContainer
+{{- if .Values.savedState.enabled }}
+- name: state
+  mountPath: {{ .Values.savedState.hostPath | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "edgeloop.volumes" -}}
@@ -161,4 +167,10 @@ What each command in an agent's container reads: `lb-agent status`, `check` and 
   hostPath:
     path: /run/edgeloop
     type: DirectoryOrCreate
+{{- if .Values.savedState.enabled }}
+- name: state
+  hostPath:
+    path: {{ .Values.savedState.hostPath | quote }}
+    type: DirectoryOrCreate
+{{- end }}
 {{- end }}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 
-use crate::config::{Config, Manifests, PIN_ROOT, Writing, socket};
+use crate::config::{Config, Manifests, PIN_ROOT, SavedState, Writing, socket};
 use crate::datapath::programs::load;
 use crate::model::{First, Mode, TcpPeername};
 use crate::plan::Sizes;
@@ -42,6 +42,10 @@ pub struct Args {
     /// Where `lb-agent status` asks; below /run/edgeloop and named after the pin root unless given.
     #[arg(long, env = "EDGELOOP_SOCKET", value_name = "FILE")]
     socket: Option<PathBuf>,
+    /// Where the state of the API server is saved, for a reboot without one: a file by its whole path, or off; below
+    /// /var/lib/edgeloop and named after the pin root unless given. Manifests are there anyway and are not saved.
+    #[arg(long, env = "EDGELOOP_SAVED_STATE", value_name = "FILE|off")]
+    saved_state: Option<SavedState>,
     /// Service ports that the maps have room for; by need unless given.
     #[arg(long, env = "EDGELOOP_MAX_SERVICES", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     max_services: Option<u32>,
@@ -99,6 +103,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         cgroup,
         pin_root,
         socket: named,
+        saved_state,
         max_services,
         max_backends,
         audit_interval,
@@ -123,7 +128,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let object = if program_log {
-        load::LOG_OBJECT
+        load::log_object()
             .context("this agent was built without the programs of --program-log: leave it out")?
     } else {
         load::OBJECT
@@ -135,6 +140,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         rules,
         cgroup,
         socket: socket(named, &pin_root),
+        saved_state: SavedState::file(saved_state, &pin_root),
         pin_root,
         writing: Writing {
             node_address,

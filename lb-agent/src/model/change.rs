@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Kind, Object, ObjectKey, ObjectName};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// The object is new or now reads so.
     Apply(Object),
@@ -29,7 +31,7 @@ pub enum Change {
 }
 
 /// An object that cannot be read, as far as it is known which one it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unread {
     Service(ObjectName),
     Slice {
@@ -44,7 +46,7 @@ pub enum Unread {
 }
 
 /// The Service that an unread slice has endpoints of, in the slice's namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SliceOwner {
     Service(Arc<str>),
     /// It counts for no Service: headless, or without the label.

@@ -1,7 +1,9 @@
 //! The kinds of objects. Pure.
 
+use serde::{Deserialize, Serialize};
+
 /// The kinds of objects a source follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     Service,
     EndpointSlice,

@@ -6,6 +6,7 @@ mod frontend;
 mod host;
 mod kind;
 mod mode;
+mod moment;
 mod pod;
 mod report;
 mod shards;
@@ -17,6 +18,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
@@ -25,6 +28,7 @@ pub use frontend::Frontend;
 pub use host::{HostAddresses, Network, NotANetwork};
 pub use kind::Kind;
 pub use mode::{First, Mode, TcpPeername};
+pub use moment::{Age, Moment};
 pub use pod::{Namespace, Pod, PodState, SkipLabel};
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,
@@ -34,7 +38,7 @@ pub use shards::Shards;
 pub use staleness::Staleness;
 
 /// Namespace and name. Prints as `namespace/name`, as it is shown to people.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectName {
     pub namespace: Arc<str>,
     pub name: Arc<str>,
@@ -53,7 +57,7 @@ impl fmt::Display for ObjectName {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Family {
     V4,
     V6,
@@ -118,7 +122,7 @@ impl<T> PerFamily<T> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protocol {
     Tcp,
     Udp,
@@ -159,7 +163,7 @@ impl Protocol {
 }
 
 /// A Service, as far as it matters here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     pub name: ObjectName,
     /// `metadata.creationTimestamp` in seconds since 1970; `None` where the object has none,
@@ -185,7 +189,7 @@ pub struct Service {
 }
 
 /// Addresses that a Service has besides its cluster IPs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Further {
     /// `status.loadBalancer.ingress[].ip` where a node answers for the load balancer (`ipMode` VIP or none).
     pub balancer: Vec<IpAddr>,
@@ -195,7 +199,7 @@ pub struct Further {
 }
 
 /// Who may dial the load balancer addresses of a Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sources {
     #[default]
     Any,
@@ -227,7 +231,7 @@ impl AddressKind {
 }
 
 /// Why a Service does not count.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Skipped {
     ExternalName,
     Headless,
@@ -239,7 +243,7 @@ pub enum Skipped {
     OtherProxy(Arc<str>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePort {
     /// Unnamed is "".
     pub name: Arc<str>,
@@ -250,7 +254,7 @@ pub struct ServicePort {
 }
 
 /// One EndpointSlice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     pub name: ObjectName,
     /// The label `kubernetes.io/service-name`.
@@ -265,7 +269,7 @@ pub struct Slice {
     pub endpoints: Vec<Endpoint>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlicePort {
     /// Unnamed is "".
     pub name: Arc<str>,
@@ -275,7 +279,7 @@ pub struct SlicePort {
 }
 
 /// One endpoint of a slice: `addresses[0]` and what decides about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     pub address: IpAddr,
     pub conditions: Conditions,
@@ -285,7 +289,7 @@ pub struct Endpoint {
 }
 
 /// The three conditions, with nil already replaced: ready, serving, not terminating.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conditions {
     pub ready: bool,
     pub serving: bool,
@@ -314,7 +318,7 @@ pub enum Health {
 }
 
 /// `hints` of an endpoint. Both empty is stored as no hints at all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hints {
     pub zones: Vec<Arc<str>>,
     pub nodes: Vec<Arc<str>>,
@@ -323,7 +327,7 @@ pub struct Hints {
 /// Labels with a non-empty value: an empty one counts as lacking.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     pub name: Arc<str>,
     pub labels: Labels,
@@ -339,7 +343,7 @@ pub struct ServicePortKey {
 }
 
 /// One object as a source last saw it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Object {
     Service(Service),
     Slice(Slice),
@@ -349,7 +353,7 @@ pub enum Object {
 }
 
 /// Names one object among all kinds. The namespace of what lies in none is "".
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectKey {
     pub kind: Kind,
     pub name: ObjectName,
@@ -357,7 +361,7 @@ pub struct ObjectKey {
 
 impl ObjectKey {
     /// Of an object that lies in no namespace.
-    pub(super) fn of_cluster(kind: Kind, name: &Arc<str>) -> Self {
+    pub(crate) fn of_cluster(kind: Kind, name: &Arc<str>) -> Self {
         Self { kind, name: ObjectName { namespace: "".into(), name: Arc::clone(name) } }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ObjectName;
 
 /// A pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     pub name: ObjectName,
     /// What its cgroup is named after; `None` where the object does not say it.
@@ -16,14 +18,14 @@ pub struct Pod {
     pub state: PodState,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
     pub name: Arc<str>,
     pub label: SkipLabel,
 }
 
 /// What the label `edgeloop.io/skip` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SkipLabel {
     #[default]
     Absent,
@@ -31,7 +33,7 @@ pub enum SkipLabel {
     Skip,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PodState {
     #[default]
     Live,

@@ -4,7 +4,7 @@ mod ending;
 mod limits;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -22,9 +22,10 @@ use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
 use crate::host::Interfaces;
 use crate::serve::{self, http, socket};
+use crate::source::saved::{Owner, Place, Saver};
 use crate::source::{Source, SourceConfig};
 use crate::store::{Rules, SkipLabelled, Store};
-use crate::writer::{Wake, Writer, WriterConfig};
+use crate::writer::{SavedConfig, Wake, Writer, WriterConfig};
 
 use ending::End;
 
@@ -35,7 +36,8 @@ use ending::End;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let mut asked = ending::listen().context("could not listen for signals")?;
     let descriptors = limits::raise_descriptors();
-    let Config { node, source, rules, cgroup, pin_root, socket, writing, http, metrics, object } = config;
+    let Config { node, source, rules, cgroup, pin_root, socket, writing, http, metrics, object, saved_state } =
+        config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -46,11 +48,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     };
     let pods_of = (rules.skip_labelled == SkipLabelled::On).then(|| node.as_str().into());
     let events = source.api().map(|_| EventQueue::default());
-    let settings = settings(writing, &source, events.clone());
     let socket = socket::listen(&socket)?;
     let (http, metrics) = (listen(http)?, listen(metrics)?);
 
     let (wake, inbox) = channel();
+    let saved = saved(saved_state, &node, &source, &wake).context("could not start the thread that saves")?;
+    let settings = settings(writing, &source, events.clone(), saved);
     let programs = Features { mode: rules.mode, tcp_peername: writing.tcp_peername, ..Features::THIS };
     let datapath = Datapath::new(lock, cgroup, object).on(programs).for_at_most(writing.max_stale);
     let store = store(&node, rules, &wake).context("could not read the addresses of this machine")?;
@@ -90,9 +93,38 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(writing: Writing, source: &Source, outbox: Option<EventQueue>) -> WriterConfig {
+fn settings(
+    writing: Writing,
+    source: &Source,
+    outbox: Option<EventQueue>,
+    saved: Option<SavedConfig>,
+) -> WriterConfig {
     let Writing { node_address, sizes, audit, first, max_stale: _, tcp_peername: _ } = writing;
-    WriterConfig { source: source.to_string(), node_address, sizes, audit, first, grace: Grace::Rcu, outbox }
+    WriterConfig {
+        source: source.to_string(),
+        node_address,
+        sizes,
+        audit,
+        first,
+        grace: Grace::Rcu,
+        outbox,
+        saved,
+    }
+}
+
+/// Starts what saves the state of an API server in `file`.
+fn saved(
+    file: Option<PathBuf>,
+    node: &str,
+    source: &Source,
+    wake: &Sender<Wake>,
+) -> std::io::Result<Option<SavedConfig>> {
+    let Some((file, api)) = file.zip(source.api()) else { return Ok(None) };
+    let place = Place { file, owner: Owner { node: node.to_owned(), server: api.server() } };
+    let to_writer = wake.clone();
+    // A writer that has ended needs no answer.
+    let saver = Saver::new(place.clone(), move |outcome| drop(to_writer.send(Wake::Saved(outcome))))?;
+    Ok(Some(SavedConfig { place, saver }))
 }
 
 /// Opens the source; `None` when the agent is asked to leave first. Its sockets are the agent's own.

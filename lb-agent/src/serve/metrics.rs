@@ -77,6 +77,21 @@ fn of_agent(registry: &mut Registry, published: &Published) {
     flag("attached", "The programs run at every hook", published.state.is_attached());
     flag("programs_first", "No program of others decides before ours", published.before_ours.is_empty());
     flag("source_in_sync", "The source sends changes as they happen", !waits_for.contains(&WaitsFor::Source));
+    flag(
+        "saved_state_in_use",
+        "No API server was heard of since the start: a saved state decides",
+        published.saved.in_use.is_some(),
+    );
+    if let Some((age, _)) = &published.saved.in_use {
+        let seconds = Gauge::<f64, AtomicU64>::default();
+        seconds.set(age.at_least().as_secs_f64());
+        registry.register_with_unit(
+            "saved_state_age",
+            "How old the state is at least",
+            Unit::Seconds,
+            seconds,
+        );
+    }
     let help = "How often what another process did to pins or links was repaired";
     registry.register("repairs", help, ConstCounter::new(published.repairs));
     registry.register("passes", "Passes of the writer", ConstCounter::new(published.passes));

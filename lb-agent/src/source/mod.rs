@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod kube;
+pub mod saved;
 
 use std::fmt;
 use std::path::PathBuf;

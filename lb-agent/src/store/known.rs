@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{ObjectName, SliceOwner};
+use crate::model::{self, ObjectName, SliceOwner};
 use crate::shown::Shown;
 
 /// How much of a source is known.
@@ -91,6 +91,18 @@ impl Unread {
 
     pub(super) fn any_node(&self) -> bool {
         self.incomplete || self.unlisted.is_some() || !self.nodes.is_empty()
+    }
+
+    /// Each object that is known to exist and was never read.
+    pub(super) fn all(&self) -> impl Iterator<Item = model::Unread> {
+        let services = self.services.iter().cloned().map(model::Unread::Service);
+        let nodes = self.nodes.iter().cloned().map(model::Unread::Node);
+        let slice = |(name, owner): (&ObjectName, &SliceOwner)| model::Unread::Slice {
+            name: name.clone(),
+            owner: owner.clone(),
+        };
+        let slices = self.slices.iter().map(slice);
+        services.chain(nodes).chain(slices)
     }
 
     /// What is unknown of the slices of a Service, of which `any_read` says whether one was read.

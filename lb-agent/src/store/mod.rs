@@ -10,6 +10,7 @@ mod ports;
 mod services;
 mod skips;
 mod slices;
+mod snapshot;
 mod topologies;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -104,6 +105,12 @@ impl Store {
             moved: BTreeSet::new(),
             sweep: false,
         }
+    }
+
+    /// A store that knows nothing, with the same rules on the same machine.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self { host: self.host.clone(), ..Self::new(&self.nodes.here, self.rules.clone()) }
     }
 
     /// Takes one change in and marks the Services it can affect as dirty.
@@ -217,6 +224,12 @@ impl Store {
     #[must_use]
     pub fn is_synced(&self) -> bool {
         self.synced.contains(&Kind::Service) && self.synced.contains(&Kind::EndpointSlice)
+    }
+
+    /// Whether all objects of this kind have arrived.
+    #[must_use]
+    pub fn has_synced(&self, kind: Kind) -> bool {
+        self.synced.contains(&kind)
     }
 
     /// Whether no Service waits for this node's labels: what readiness waits for.

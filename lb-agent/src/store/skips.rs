@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Kind, Namespace, ObjectName, Pod, PodState, SkipLabel};
+use crate::model::{Change, Kind, Namespace, Object, ObjectName, Pod, PodState, SkipLabel, Unread};
 
 use super::Store;
 
@@ -81,6 +81,26 @@ impl Skips {
     /// It is known by now what else there is.
     pub(super) fn look_again(&mut self) {
         self.is_news = true;
+    }
+
+    /// The changes that make it again, for the Node `here`.
+    pub(super) fn changes(&self, here: &Arc<str>) -> impl Iterator<Item = Change> {
+        let namespaces = self.namespaces.iter().map(|name| {
+            Change::Apply(Object::Namespace(Namespace { name: Arc::clone(name), label: SkipLabel::Skip }))
+        });
+        let pods = self.pods.iter().map(|(name, known)| {
+            Change::Apply(Object::Pod(Pod {
+                name: name.clone(),
+                uid: Some(Arc::clone(&known.uid)),
+                node: Some(Arc::clone(here)),
+                label: known.label,
+                state: PodState::Live,
+            }))
+        });
+        let unread_pods = self.unread_pods.iter().cloned().map(Unread::Pod);
+        let unread_namespaces = self.unread_namespaces.iter().cloned().map(Unread::Namespace);
+        let unread = unread_pods.chain(unread_namespaces).map(Change::Unread);
+        namespaces.chain(pods).chain(unread)
     }
 
     fn skips(&self, name: &ObjectName) -> bool {

@@ -101,10 +101,12 @@ pub enum Reason {
     OtherKind,
     /// The connection to the API server.
     Connection,
+    /// A saved state decides, or none can be saved.
+    SavedState,
 }
 
 impl Reason {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
@@ -127,6 +129,7 @@ impl Reason {
         Self::Duplicate,
         Self::OtherKind,
         Self::Connection,
+        Self::SavedState,
     ];
 
     /// Its name in status and as a metric label.
@@ -155,6 +158,7 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::OtherKind => "other-kind",
             Self::Connection => "connection",
+            Self::SavedState => "saved-state",
         }
     }
 
@@ -180,7 +184,8 @@ impl Reason {
             | Self::NotFirst
             | Self::LeftOut
             | Self::Duplicate
-            | Self::Connection => Severity::Warning,
+            | Self::Connection
+            | Self::SavedState => Severity::Warning,
             Self::LeftAlone | Self::OtherKind => Severity::Info,
         }
     }

@@ -8,7 +8,7 @@ use lb_common::hook::Hook;
 use lb_common::layout::AFFINITIES;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Mode, PerFamily, SourceReport, SourceState, Staleness};
+use crate::model::{Age, Mode, PerFamily, SourceReport, SourceState, Staleness};
 use crate::plan::Mirror;
 use crate::store::Store;
 
@@ -43,6 +43,7 @@ pub struct Published {
     /// Those that were given by flag.
     pub topologies: Vec<Topology>,
     pub skips: Arc<Skips>,
+    pub saved: SavedState,
     /// An address of the node that no interface has which the agent sees.
     pub elsewhere: Option<IpAddr>,
     /// The programs of others that decide first.
@@ -71,6 +72,16 @@ pub enum Standing {
     /// Others decide first, and they must not.
     NotFirst,
     Attached,
+}
+
+/// What is saved of the state that an API server shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SavedState {
+    /// The saved state decides, since no source was heard of yet: how old it is, and what the machine's own clock
+    /// showed when it was saved.
+    pub in_use: Option<(Age, Arc<str>)>,
+    /// Why it cannot be saved.
+    pub trouble: Option<Arc<str>>,
 }
 
 /// How far the agent is.
@@ -167,6 +178,7 @@ impl Published {
             diagnostics: ByService::default(),
             topologies: by_flag(store),
             skips: Arc::default(),
+            saved: SavedState::default(),
             elsewhere: None,
             before_ours: Arc::default(),
             repairs: 0,
@@ -183,6 +195,7 @@ impl Published {
         others.extend(self.of_host());
         others.extend(self.of_age());
         others.extend(self.of_order());
+        others.extend(self.of_saved());
         others
     }
 
@@ -214,6 +227,18 @@ impl Published {
         Some(Diagnostic::new("source", Reason::Stale, text))
     }
 
+    fn of_saved(&self) -> Vec<Diagnostic> {
+        let SavedState { in_use, trouble } = &self.saved;
+        let in_use = in_use.as_ref().map(|(age, clock)| {
+            format!(
+                "no API server was heard of since the start: the saved state decides, which is {age} (saved at {clock} by the \
+                 clock of then)"
+            )
+        });
+        let texts = in_use.into_iter().chain(trouble.as_ref().map(|why| why.to_string()));
+        texts.map(|text| Diagnostic::new("saved state", Reason::SavedState, text)).collect()
+    }
+
     fn of_kernel(&self) -> Option<Diagnostic> {
         let all = [self.kernel_error.as_deref(), self.skips.trouble.as_deref()];
         let all: Vec<&str> = all.into_iter().flatten().collect();
@@ -229,6 +254,7 @@ impl Published {
         counts.add(&self.of_host());
         counts.add(&self.of_age());
         counts.add(&self.of_order());
+        counts.add(&self.of_saved());
         counts
     }
 

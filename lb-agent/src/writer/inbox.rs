@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::HostAddresses;
 use crate::source::Batch;
+use crate::source::saved::Outcome;
 
 /// Why the writer wakes, besides the clock.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub enum Wake {
     Host(HostAddresses),
     /// The grace period of this number has passed.
     Grace(u64),
+    /// The state was saved, or was not.
+    Saved(Outcome),
     Stop,
 }
 

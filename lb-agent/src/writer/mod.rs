@@ -6,6 +6,7 @@ mod inbox;
 mod lifecycle;
 mod notices;
 pub mod reconcile;
+mod saving;
 mod skips;
 
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ use crate::announce::EventQueue;
 use crate::datapath::pod_cgroups::PodCgroups;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, since_boot};
-use crate::model::First;
+use crate::model::{First, HostAddresses};
 use crate::plan::{Mirror, Sizes};
 use crate::shown::chain;
 use crate::source::Batch;
@@ -35,10 +36,12 @@ pub use inbox::Wake;
 use lifecycle::{ChangeOver, Lifecycle};
 use notices::Notices;
 use reconcile::Pass;
+pub use saving::SavedConfig;
+use saving::{Saving, Standby};
 use skips::Skips;
 
 /// What the operator settled for the writer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct WriterConfig {
     /// What the source is called in status.
     pub source: String,
@@ -51,6 +54,8 @@ pub struct WriterConfig {
     pub grace: Grace,
     /// Where to put what owners of Services should know; files have no owner to reach.
     pub outbox: Option<EventQueue>,
+    /// Where the state of an API server is saved, if it is.
+    pub saved: Option<SavedConfig>,
 }
 
 /// The agent's state, owned by the writer's thread.
@@ -67,6 +72,9 @@ pub struct Writer {
     due: Due,
     notices: Notices,
     skips: Skips,
+    saving: Saving,
+    /// What the source has shown, while a saved state decides.
+    standby: Option<Box<Standby>>,
     health: Health,
     passes: u64,
     /// How many clients of Services with session affinity were remembered when they were looked through last.
@@ -94,7 +102,7 @@ impl Writer {
         inbox: Receiver<Wake>,
         to_self: Sender<Wake>,
     ) -> Self {
-        let WriterConfig { source, node_address, sizes, audit, first, grace, outbox } = config;
+        let WriterConfig { source, node_address, sizes, audit, first, grace, outbox, saved } = config;
         let now = Instant::now();
         let published = Published::first(&store, &source, now);
         Self {
@@ -109,6 +117,8 @@ impl Writer {
             inbox: Inbox::new(inbox, to_self),
             due: Due::new(audit, now),
             notices: Notices::new(outbox),
+            saving: Saving::new(saved),
+            standby: None,
             health: Health::Starting,
             passes: 0,
             clients: 0,
@@ -127,6 +137,7 @@ impl Writer {
     /// # Errors
     /// When the maps or programs cannot be brought up at first. Later there is no reason to end.
     pub fn run(mut self) -> Result<(), TakeoverError> {
+        self.begin()?;
         while let Some(wakes) = self.inbox.next(self.patience()) {
             let is_woken = !wakes.is_empty();
             for wake in wakes {
@@ -134,14 +145,30 @@ impl Writer {
                     // Never among those that are handed out.
                     Wake::Stop => return Ok(()),
                     Wake::Source(batch) => self.take(batch),
-                    Wake::Host(addresses) => self.store.set_host(addresses),
+                    Wake::Host(addresses) => self.host(addresses),
                     Wake::Grace(number) => self.grace_passed(number),
+                    Wake::Saved(outcome) => self.saving.saved(outcome),
                 }
             }
-            let ended = self.pass(is_woken);
-            self.settle(ended)?;
-            self.publish();
+            self.turn(is_woken)?;
         }
+        Ok(())
+    }
+
+    /// Where nothing serves yet, a saved state does before the source is waited for.
+    fn begin(&mut self) -> Result<(), TakeoverError> {
+        let serves = self.lifecycle.serves_already()?;
+        self.standby = self.saving.begin(&mut self.store, serves).map(Box::new);
+        if self.standby.is_some() { self.turn(true) } else { Ok(()) }
+    }
+
+    fn turn(&mut self, is_woken: bool) -> Result<(), TakeoverError> {
+        let ended = self.pass(is_woken);
+        self.settle(ended)?;
+        if self.standby.is_none() {
+            self.saving.save(&self.store);
+        }
+        self.publish();
         Ok(())
     }
 
@@ -151,15 +178,38 @@ impl Writer {
         if self.has_room_again() {
             Duration::ZERO
         } else {
-            self.due.patience(now).min(self.skips.patience(now))
+            self.due.patience(now).min(self.skips.patience(now)).min(self.saving.patience())
         }
     }
 
     fn take(&mut self, batch: Batch) {
+        if !batch.changes.is_empty() {
+            self.saving.changed();
+        }
+        let store = self.standby.as_mut().map_or(&mut self.store, |standby| &mut standby.live);
         for change in batch.changes {
-            self.store.apply(change);
+            store.apply(change);
         }
         self.report.take(batch.report);
+        if let Some(standby) = self.standby.take_if(|standby| standby.live.is_synced()) {
+            self.move_over(standby.live);
+        }
+    }
+
+    /// From now on the source decides. What the maps hold is held against what it says, as after a start over
+    /// maps that serve.
+    fn move_over(&mut self, live: Store) {
+        tracing::info!("the source has shown its state: it decides, and the saved one does no more");
+        let saved = std::mem::replace(&mut self.store, live);
+        self.store.mark_dirty(saved.services().map(|(service, _)| service.name.clone()));
+        self.lifecycle.start_again(&mut self.store);
+    }
+
+    fn host(&mut self, addresses: HostAddresses) {
+        if let Some(standby) = &mut self.standby {
+            standby.live.set_host(addresses.clone());
+        }
+        self.store.set_host(addresses);
     }
 
     /// One pass. Links are looked at every second, and what failed to open or attach is tried again
@@ -309,6 +359,7 @@ impl Writer {
             diagnostics: self.notices.diagnostics().clone(),
             topologies: by_flag(&self.store),
             skips: Arc::clone(self.skips.view()),
+            saved: self.saving.view(self.standby.as_deref()),
             elsewhere: self.node_address.filter(|address| self.store.host().interface(*address).is_none()),
             before_ours: Arc::clone(self.lifecycle.before_ours()),
             repairs: self.lifecycle.repairs(),

@@ -67,6 +67,7 @@ impl Agent {
     /// The same with any program that becomes the agent, to which the agent's arguments are given.
     pub fn from_program(node: &Node, command: &mut Command, flags: &[&str]) -> Result<Self> {
         run(command, node, flags);
+        save(command, node, flags);
         Self::from_command(node, command)
     }
 
@@ -74,6 +75,7 @@ impl Agent {
     pub fn follow_over(uplink: &Uplink, node: &Node, flags: &[&str]) -> Result<Self> {
         let mut command = uplink.command_on(node, program()?);
         run(&mut command, node, flags);
+        save(&mut command, node, flags);
         Self::from_command(node, &mut command)
     }
 
@@ -176,6 +178,18 @@ fn run(command: &mut Command, node: &Node, flags: &[&str]) {
         command.arg("--cgroup").arg(node.cgroup());
     }
     command.args(["--node", node.name(), "--socket"]).arg(node.file("agent.sock")).args(flags);
+}
+
+/// Where an agent that follows an API server saves its state.
+#[must_use]
+pub fn saved_state(node: &Node) -> PathBuf {
+    node.file("saved/state.gz")
+}
+
+fn save(command: &mut Command, node: &Node, flags: &[&str]) {
+    if !flags.contains(&"--saved-state") {
+        command.arg("--saved-state").arg(saved_state(node));
+    }
 }
 
 /// The agent's program with a verb and the node's pin root.

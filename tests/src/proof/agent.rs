@@ -141,6 +141,7 @@ impl World {
             first: First::Wanted,
             grace: self.grace,
             outbox: None,
+            saved: None,
         };
         let (wake, inbox) = channel();
         let datapath = Datapath::new(lock, cgroup, self.object);

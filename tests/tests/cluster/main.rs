@@ -13,6 +13,7 @@ mod plan;
 mod playground;
 mod pods;
 mod rights;
+mod saved;
 mod skip;
 mod stage;
 mod uninstall;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use edgeloop_tests::checkout;
-use lb_agent::datapath::programs::load::{LOG_OBJECT, OBJECT};
+use lb_agent::datapath::programs::load::{OBJECT, log_object};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 /// `cargo xtask test object` has made it of a tree without a line of the log.
@@ -26,7 +26,7 @@ fn the_ordinary_programs_are_those_of_a_tree_without_the_log_instruction_by_inst
     };
     assert_eq!(counts(&ordinary), counts(&expected));
     assert!(ordinary == expected, "as many instructions, and others");
-    let log = functions(LOG_OBJECT.unwrap());
+    let log = functions(log_object().unwrap());
     for (name, code) in ordinary.iter().filter(|(name, _)| name.starts_with("lb_")) {
         assert!(log[name].len() > code.len(), "{name} says nothing where it was asked to");
     }
@@ -39,7 +39,7 @@ fn the_ring_of_the_log_is_in_its_own_object_alone() {
         file.symbols().any(|symbol| symbol.name() == Ok("AYA_LOGS"))
     };
     assert!(!has_ring(OBJECT));
-    assert!(has_ring(LOG_OBJECT.unwrap()));
+    assert!(has_ring(log_object().unwrap()));
 }
 
 /// The code of each function by its name; those that are not global have a hash of the crate in it.

@@ -1,13 +1,14 @@
 //! The kernel object: maps created or reused by name, programs loaded in the variant that loads.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use aya::programs::{CgroupSockAddr, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
+use flate2::bufread::GzDecoder;
 use lb_common::hook::Hook;
 use lb_common::layout::{CATALOGUE, MapSpec, Size, Width};
 
@@ -26,11 +27,21 @@ compile_error!("the kernel object is missing: run `cargo xtask build-ebpf` first
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/edgeloop.o"));
 
 /// The same with programs that say what they do with each call; `None` where that was not built.
+#[must_use]
+pub fn log_object() -> Option<&'static [u8]> {
+    static UNPACKED: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
+        let mut object = Vec::new();
+        GzDecoder::new(PACKED_LOG_OBJECT?).read_to_end(&mut object).ok()?;
+        Some(object)
+    });
+    UNPACKED.as_deref()
+}
+
 #[cfg(edgeloop_log_object)]
-pub static LOG_OBJECT: Option<&[u8]> =
-    Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/edgeloop-log.o")));
+static PACKED_LOG_OBJECT: Option<&[u8]> =
+    Some(include_bytes!(concat!(env!("OUT_DIR"), "/edgeloop-log.o.gz")));
 #[cfg(not(edgeloop_log_object))]
-pub static LOG_OBJECT: Option<&[u8]> = None;
+static PACKED_LOG_OBJECT: Option<&[u8]> = None;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

@@ -11,6 +11,7 @@ mod dirty;
 mod nodes;
 mod ports;
 mod skips;
+mod snapshot;
 mod topologies;
 mod unread;
 

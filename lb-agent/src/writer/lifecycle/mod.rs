@@ -248,6 +248,22 @@ impl Lifecycle {
         Ok(())
     }
 
+    /// Whether programs of an earlier start run: what they serve is newer than what was saved.
+    ///
+    /// # Errors
+    /// When the pins cannot be looked at.
+    pub(super) fn serves_already(&self) -> Result<bool, TakeoverError> {
+        Ok(self.datapath.find()?.links > 0)
+    }
+
+    /// Another store decides from now on: all that the maps in use hold is held against it, and so is their size.
+    pub(super) fn start_again(&mut self, store: &mut Store) {
+        if let Kernel::Serving(set) = &self.kernel {
+            set.kernel.start(store);
+        }
+        self.sizing = Sizing::Unchecked;
+    }
+
     /// Attaches the programs, unless they are attached, and brings pins into their places.
     ///
     /// # Errors
