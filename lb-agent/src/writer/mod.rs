@@ -20,7 +20,7 @@ use crate::announce::EventQueue;
 use crate::datapath::pod_cgroups::PodCgroups;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, since_boot};
-use crate::model::{First, HostAddresses};
+use crate::model::First;
 use crate::plan::{Mirror, Sizes};
 use crate::shown::chain;
 use crate::source::Batch;
@@ -155,13 +155,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Where nothing serves yet, a saved state does before the source is waited for.
-    fn begin(&mut self) -> Result<(), TakeoverError> {
-        let serves = self.lifecycle.serves_already()?;
-        self.standby = self.saving.begin(&mut self.store, serves).map(Box::new);
-        if self.standby.is_some() { self.turn(true) } else { Ok(()) }
-    }
-
     fn turn(&mut self, is_woken: bool) -> Result<(), TakeoverError> {
         let ended = self.pass(is_woken);
         self.settle(ended)?;
@@ -194,22 +187,6 @@ impl Writer {
         if let Some(standby) = self.standby.take_if(|standby| standby.live.is_synced()) {
             self.move_over(standby.live);
         }
-    }
-
-    /// From now on the source decides. What the maps hold is held against what it says, as after a start over
-    /// maps that serve.
-    fn move_over(&mut self, live: Store) {
-        tracing::info!("the source has shown its state: it decides, and the saved one does no more");
-        let saved = std::mem::replace(&mut self.store, live);
-        self.store.mark_dirty(saved.services().map(|(service, _)| service.name.clone()));
-        self.lifecycle.start_again(&mut self.store);
-    }
-
-    fn host(&mut self, addresses: HostAddresses) {
-        if let Some(standby) = &mut self.standby {
-            standby.live.set_host(addresses.clone());
-        }
-        self.store.set_host(addresses);
     }
 
     /// One pass. Links are looked at every second, and what failed to open or attach is tried again

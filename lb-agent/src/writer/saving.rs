@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::datapath::since_boot;
-use crate::model::{Age, Kind, Moment};
+use crate::datapath::takeover::TakeoverError;
+use crate::model::{Age, HostAddresses, Kind, Moment};
 use crate::shown::chain;
 use crate::source::saved::{Job, Outcome, Pace, Place, Saver, disk};
 use crate::store::Store;
 use crate::view::published::SavedState;
+
+use super::Writer;
 
 /// A source that does not list every kind is waited for so long before what it does list is saved.
 const ALL_KINDS: Duration = Duration::from_secs(60);
@@ -167,5 +170,30 @@ impl Saving {
             (Age::of(&standby.saved, &disk::now(since_boot())), Arc::from(standby.saved.clock.as_str()))
         });
         SavedState { in_use, trouble: self.trouble.clone() }
+    }
+}
+
+impl Writer {
+    /// Where nothing serves yet, a saved state does before the source is waited for.
+    pub(super) fn begin(&mut self) -> Result<(), TakeoverError> {
+        let serves = self.lifecycle.serves_already()?;
+        self.standby = self.saving.begin(&mut self.store, serves).map(Box::new);
+        if self.standby.is_some() { self.turn(true) } else { Ok(()) }
+    }
+
+    /// From now on the source decides. What the maps hold is held against what it says, as after a start over
+    /// maps that serve.
+    pub(super) fn move_over(&mut self, live: Store) {
+        tracing::info!("the source has shown its state: it decides, and the saved one does no more");
+        let saved = std::mem::replace(&mut self.store, live);
+        self.store.mark_dirty(saved.services().map(|(service, _)| service.name.clone()));
+        self.lifecycle.start_again(&mut self.store);
+    }
+
+    pub(super) fn host(&mut self, addresses: HostAddresses) {
+        if let Some(standby) = &mut self.standby {
+            standby.live.set_host(addresses.clone());
+        }
+        self.store.set_host(addresses);
     }
 }

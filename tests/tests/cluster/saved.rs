@@ -146,7 +146,7 @@ fn is_live(view: &AgentView) -> bool {
     view.ready && view.with(Reason::SavedState).next().is_none()
 }
 
-/// A stage whose agent reaches the API server by way of a proxy that can be told to drop everything.
+/// A stage whose agent reaches the API server by way of a proxy that can drop everything.
 struct Drill {
     proxy: Proxy,
     stage: Stage,

@@ -23,7 +23,7 @@ const ROOMS: [Row; 22] = [
     ("plan", &["store", "select", "model"]),
     ("view", &["plan", "store", "select", "suggest", "model", "shown"]),
     ("api", &["model", "yaml", "shown"]),
-    ("source", &["api", "manifest", "convert", "model"]),
+    ("source", &["api", "manifest", "convert", "model", "shown"]),
     ("host", &["model"]),
     ("announce", &["api", "store", "select", "suggest", "model", "shown"]),
     ("datapath", &["plan", "model", "shown"]),

@@ -68,7 +68,7 @@ pub fn load(place: &Place) -> Found {
     Found::Refused { why, aside }
 }
 
-/// Header and text of the file, whosever it is; `None` where there is none that can be read.
+/// Header and text of the file, of any owner; `None` where it cannot be read.
 pub(super) fn unpacked(file: &Path) -> Option<(Header, Vec<u8>)> {
     format::unpack(&read(file).ok()??).ok()
 }

@@ -30,7 +30,10 @@ fn the_agent_is_not_privileged_and_has_the_capabilities_that_it_needs() {
         }
         for volume in pod["spec"]["volumes"].as_array().unwrap() {
             let path = volume["hostPath"]["path"].as_str().unwrap();
-            assert!(["/sys/fs/bpf", "/sys/fs/cgroup", "/run/edgeloop", "/var/lib/edgeloop"].contains(&path), "{path}");
+            assert!(
+                ["/sys/fs/bpf", "/sys/fs/cgroup", "/run/edgeloop", "/var/lib/edgeloop"].contains(&path),
+                "{path}"
+            );
         }
     }
 }
