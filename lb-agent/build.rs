@@ -20,7 +20,7 @@ const LOGGING: &str = "edgeloop-log.o";
 fn main() {
     println!("cargo::rerun-if-env-changed={CHOICE}");
     let object = env::var_os(CHOICE).map_or_else(|| PathBuf::from(BUILT), PathBuf::from);
-    carry(&object, "edgeloop.o", "edgeloop_object", |object| Ok(object));
+    carry(&object, "edgeloop.o", "edgeloop_object", Ok);
     // Few agents ever use it.
     carry(&object.with_file_name(LOGGING), "edgeloop-log.o.gz", "edgeloop_log_object", |object| {
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());

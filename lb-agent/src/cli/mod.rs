@@ -33,7 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Follow a source and keep this node's backends in the kernel.
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Say what a node would use and why, without root and without a kernel.
     Plan(plan::Args),
     /// Show what is in the kernel right now, also when no agent runs.
@@ -80,7 +80,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let Self { command } = self;
         match command {
-            Command::Run(args) => run::run(args),
+            Command::Run(args) => run::run(*args),
             Command::Plan(args) => plan::run(args),
             Command::Status(args) => status::run(args),
             Command::Sockets(args) => sockets::run(args),

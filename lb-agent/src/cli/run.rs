@@ -127,14 +127,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             SourceConfig::Kube(api)
         }
     };
-    let object = if program_log {
-        load::log_object()
-            .context("this agent was built without the programs of --program-log: leave it out")?
-    } else {
-        load::OBJECT
-    };
     let config = Config {
-        object,
+        object: object(program_log)?,
         node,
         source,
         rules,
@@ -155,6 +149,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     crate::run::run(config)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn object(program_log: bool) -> anyhow::Result<&'static [u8]> {
+    if !program_log {
+        return Ok(load::OBJECT);
+    }
+    load::log_object().context("this agent was built without the programs of --program-log: leave it out")
 }
 
 const fn skip(labelled: Switch) -> SkipLabelled {

@@ -9,7 +9,7 @@ mod saver;
 
 use std::path::PathBuf;
 
-use crate::model::{Change, Kind, Object, ObjectKey, ObjectName};
+use crate::model::{Change, Kind, Object, ObjectKey, ObjectName, Unread};
 
 pub use format::{FORMAT, Header, Unusable, body, read, write};
 pub use pace::Pace;
@@ -44,10 +44,22 @@ impl Saved {
     /// this way: it is served from a live source alone.
     pub fn into_decisive(self) -> impl Iterator<Item = Change> {
         let server = ObjectName::new("default", "kubernetes");
-        self.changes.into_iter().filter(move |change| match change {
-            Change::Apply(Object::Service(service)) => service.name != server,
-            Change::Delete(ObjectKey { kind: Kind::Service, name }) => *name != server,
-            _ => true,
+        self.changes.into_iter().filter(move |change| {
+            let name = match change {
+                Change::Apply(Object::Service(service)) => &service.name,
+                Change::Delete(ObjectKey { kind: Kind::Service, name })
+                | Change::Unread(Unread::Service(name)) => name,
+                Change::Apply(_)
+                | Change::Delete(_)
+                | Change::Unread(_)
+                | Change::Synced(_)
+                | Change::Endpoints(_)
+                | Change::NoEndpoints(_)
+                | Change::Incomplete
+                | Change::Unlisted
+                | Change::Complete => return true,
+            };
+            *name != server
         })
     }
 }
