@@ -130,8 +130,6 @@ What each command in an agent's container reads: `lb-agent status`, `check` and 
 - name: EDGELOOP_MAX_BACKENDS
   value: {{ . | int64 | toString | quote }}
 {{- end }}
-- name: EDGELOOP_SAVED_STATE
-  value: {{ .Values.savedState.enabled | ternary (printf "%s/state.gz" .Values.savedState.hostPath) "off" | quote }}
 - name: EDGELOOP_LOG
   value: {{ .Values.logLevel | quote }}
 {{- end }}

@@ -74,6 +74,12 @@ fn is_used_by(hook: &str, map: &str) -> bool {
     }
 }
 
+/// The folder of the generation in use below a pin root, of this build's layout version.
+#[must_use]
+pub fn generation() -> String {
+    format!("v{LAYOUT_VERSION}")
+}
+
 /// Where the maps of a layout version are pinned.
 #[must_use]
 pub fn folder_of(node: &Node, version: u32) -> PathBuf {

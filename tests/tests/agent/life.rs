@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, wait_for};
+use edgeloop_tests::pins::generation;
 use edgeloop_tests::{Child, Pair, Talk, bpf};
 use lb_common::hook::Hook;
 use lb_common::layout::CATALOGUE;
@@ -129,7 +130,8 @@ fn cleanup_with_stop_asks_the_agent_to_leave_and_removes_everything() {
 
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout);
-    for gone in ["connect4", "connect6", "v4/services4", "v4/names"] {
+    let maps = ["services4", "names"].map(|map| format!("{}/{map}", generation()));
+    for gone in ["connect4", "connect6"].map(str::to_owned).into_iter().chain(maps) {
         assert!(said.contains(&format!("removed {}", node.pin_root().join(gone).display())), "{said}");
     }
     assert!(!node.pin_root().exists());
@@ -249,7 +251,7 @@ fn cleanup_leaves_what_is_not_ours() {
 
 /// Of everything that is pinned.
 fn ids(pair: &Pair) -> Result<Vec<u32>> {
-    let maps = CATALOGUE.iter().map(|map| format!("v4/{}", map.pin));
+    let maps = CATALOGUE.iter().map(|map| format!("{}/{}", generation(), map.pin));
     let pins = maps.chain(Hook::ALL.into_iter().map(|hook| hook.name().to_owned()));
     pins.map(|pin| bpf::id(&pair.client.node().pin_root().join(pin))).collect()
 }

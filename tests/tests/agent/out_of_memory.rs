@@ -5,6 +5,7 @@
 use std::process::Command;
 
 use edgeloop_tests::agent::{Agent, element, in_kernel, program, wait_for};
+use edgeloop_tests::pins::generation;
 use edgeloop_tests::{MemoryGroup, Pair};
 use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::status::AgentView;
@@ -34,7 +35,7 @@ fn a_first_start_without_memory_for_its_maps_says_how_much_they_take() {
     ] {
         assert!(agent.log().contains(part), "{part}: {}", agent.log());
     }
-    assert!(!pair.client.node().pin_root().join("v4").exists(), "nothing is left");
+    assert!(!pair.client.node().pin_root().join(generation()).exists(), "nothing is left");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use edgeloop_tests::agent::{Agent, in_kernel, program, wait_for};
-use edgeloop_tests::pins::assert_one_generation;
+use edgeloop_tests::pins::{assert_one_generation, generation};
 use edgeloop_tests::{Answer, Datagrams, Pair};
 use nix::sys::signal::Signal;
 
@@ -61,7 +61,7 @@ fn two_capabilities_serve_refuse_grow_and_take_over() {
     command.args(["cleanup", "--pin-root"]).arg(pair.client.node().pin_root());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!pair.client.node().pin_root().join("v4").exists());
+    assert!(!pair.client.node().pin_root().join(generation()).exists());
 }
 
 fn start(pair: &Pair, flags: &[&str]) -> Agent {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use edgeloop_tests::agent::{in_kernel, wait_for};
-use edgeloop_tests::pins::assert_one_generation;
+use edgeloop_tests::pins::{assert_one_generation, generation};
 use edgeloop_tests::{Answer, Pair, bpf};
 use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::status::AgentView;
@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 #[ignore = "needs root"]
 fn full_maps_grow_under_load_without_one_failed_connection() {
     let pair = Pair::new().unwrap();
-    let services4 = pair.client.node().pin_root().join("v4/services4");
+    let services4 = pair.client.node().pin_root().join(generation()).join("services4");
     let small = ["--max-services", "64", "--max-backends", "64"];
     pair.agent(&small).unwrap().end_by(Signal::SIGTERM).unwrap();
     let agent = pair.agent(&[]).unwrap();

@@ -6,6 +6,7 @@ use std::process::Output;
 
 use edgeloop_tests::Pair;
 use edgeloop_tests::agent::{Agent, lb_agent, lb_agent_says, program, wait_for};
+use edgeloop_tests::pins::generation;
 use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
@@ -106,7 +107,7 @@ fn what_cannot_be_started_says_why_and_what_to_do() {
     }
     let nameless = ["--source", &folder, "--cgroup", &cgroup, "--node", ""];
     assert_says(&says(&pair, "run", &nameless), "--node <NAME>");
-    assert!(!pair.client.node().pin_root().join("v4").exists(), "nothing was made");
+    assert!(!pair.client.node().pin_root().join(generation()).exists(), "nothing was made");
 }
 
 /// As `lb-agent status | head -1` does it.
@@ -128,7 +129,7 @@ fn a_reader_that_goes_away_is_no_error_and_nothing_stays_undone() {
         assert_eq!((output.status.code(), &*output.stderr), (Some(0), &[][..]), "{verb}");
     }
 
-    assert!(!socket.exists() && !node.pin_root().join("v4").exists());
+    assert!(!socket.exists() && !node.pin_root().join(generation()).exists());
 }
 
 #[test]

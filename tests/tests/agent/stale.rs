@@ -82,7 +82,7 @@ fn after_a_downgrade_nothing_becomes_too_old_and_after_an_upgrade_it_counts_anew
     let pair = Pair::new().unwrap();
     let node = pair.client.node();
     pair.agent(&FLAG).unwrap().end_by(Signal::SIGKILL).unwrap();
-    let older = Agent::from_program(node, &mut node.command(previous_agent().unwrap()), &of(&pair)).unwrap();
+    let older = Agent::spawn_as(node, &mut node.command(previous_agent().unwrap()), &of(&pair)).unwrap();
     older.wait_until("it is ready", |view| view.ready).unwrap();
     older.end_by(Signal::SIGKILL).unwrap();
     std::thread::sleep(LONGER);

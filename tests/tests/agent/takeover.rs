@@ -8,23 +8,26 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use edgeloop_tests::agent::{Agent, element, in_kernel};
+use edgeloop_tests::pins::generation;
 use edgeloop_tests::{Answer, Pair, bpf};
 use lb_common::layout::{MapSpec, NAMES, SERVICES4};
 use nix::sys::signal::Signal;
 
 const SERVICE: &str = Pair::SERVICE;
 /// All that lies below a pin root while one generation is in use.
-const PINS: [&str; 9] = [
-    "connect4",
-    "connect6",
-    "getpeername4",
-    "getpeername6",
-    "recvmsg4",
-    "recvmsg6",
-    "sendmsg4",
-    "sendmsg6",
-    "v4",
-];
+fn expected() -> Vec<String> {
+    let links = [
+        "connect4",
+        "connect6",
+        "getpeername4",
+        "getpeername6",
+        "recvmsg4",
+        "recvmsg6",
+        "sendmsg4",
+        "sendmsg6",
+    ];
+    links.map(str::to_owned).into_iter().chain([generation()]).collect()
+}
 
 /// aya would use whatever lies under the name: an agent that did would read and write beyond elements.
 #[test]
@@ -40,7 +43,7 @@ fn a_map_of_other_sizes_under_our_name_is_never_used_as_ours() {
         let agent = pair.agent(&[]).unwrap();
         let (load, used) = (pair.load().unwrap(), id(&pair));
         agent.end_by(Signal::SIGTERM).unwrap();
-        let pin = pin(&pair, "v4/services4");
+        let pin = of_generation(&pair, "services4");
         fs::remove_file(&pin).unwrap();
         bpf::create(&pin, &foreign, 16).unwrap();
         let theirs = bpf::id(&pin).unwrap();
@@ -51,7 +54,7 @@ fn a_map_of_other_sizes_under_our_name_is_never_used_as_ours() {
         assert_ne!(bpf::id(&pin).unwrap(), theirs, "{}", agent.log());
         assert!(pair.is_served().unwrap(), "{foreign:?}");
         assert!(id(&pair) > used, "the id {used} was used in this boot");
-        assert_eq!(pins(&pair), PINS);
+        assert_eq!(pins(&pair), expected());
     }
 }
 
@@ -62,7 +65,7 @@ fn maps_that_are_not_all_there_are_made_anew() {
         let pair = Pair::new().unwrap();
         pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
         let load = pair.load().unwrap();
-        fs::remove_file(pin(&pair, "v4").join(missing)).unwrap();
+        fs::remove_file(of_generation(&pair, missing)).unwrap();
 
         let _agent = pair.agent(&[]).unwrap();
 
@@ -82,7 +85,7 @@ fn an_older_layout_goes_once_ours_serves() {
     let _agent = pair.agent(&[]).unwrap();
 
     assert!(pair.is_served().unwrap());
-    assert_eq!(pins(&pair), PINS);
+    assert_eq!(pins(&pair), expected());
 }
 
 #[test]
@@ -90,16 +93,17 @@ fn an_older_layout_goes_once_ours_serves() {
 fn halves_that_a_killed_start_left_are_swept() {
     let pair = Pair::new().unwrap();
     pair.agent(&[]).unwrap().end_by(Signal::SIGTERM).unwrap();
-    for half in ["v4-new", "v4-old"] {
-        fs::create_dir(pin(&pair, half)).unwrap();
-        bpf::create(&pin(&pair, half).join("names"), &NAMES, 16).unwrap();
+    for half in ["new", "old"] {
+        let half = pin(&pair, &format!("{}-{half}", generation()));
+        fs::create_dir(&half).unwrap();
+        bpf::create(&half.join("names"), &NAMES, 16).unwrap();
     }
     let load = pair.load().unwrap();
 
     let _agent = pair.agent(&[]).unwrap();
 
     assert_eq!(load.stop().unwrap().failed, []);
-    assert_eq!(pins(&pair), PINS);
+    assert_eq!(pins(&pair), expected());
 }
 
 #[test]
@@ -109,7 +113,7 @@ fn other_sizes_mean_other_maps_in_which_service_ids_go_on() {
     let node = pair.client.node();
     let agent = Agent::start(node, &["--max-services", "64", "--max-backends", "256"]).unwrap();
     assert_eq!(fill_limit(&pair, "services4").unwrap(), 64);
-    let before = (bpf::id(&pin(&pair, "v4/services4")).unwrap(), id(&pair));
+    let before = (bpf::id(&of_generation(&pair, "services4")).unwrap(), id(&pair));
     let load = pair.load().unwrap();
     agent.end_by(Signal::SIGTERM).unwrap();
 
@@ -117,7 +121,7 @@ fn other_sizes_mean_other_maps_in_which_service_ids_go_on() {
 
     assert_eq!(load.stop().unwrap().failed, []);
     assert_eq!(fill_limit(&pair, "services4").unwrap(), 128);
-    assert_ne!(bpf::id(&pin(&pair, "v4/services4")).unwrap(), before.0);
+    assert_ne!(bpf::id(&of_generation(&pair, "services4")).unwrap(), before.0);
     assert_eq!(id(&pair), before.1);
     assert!(pair.is_served().unwrap());
 }
@@ -142,7 +146,7 @@ fn starts_that_are_killed_at_any_moment_lose_no_connection() {
 
     assert_eq!(load.stop().unwrap().failed, [], "{}", agent.log());
     assert_eq!(fill_limit(&pair, "services4").unwrap(), 64 + 26);
-    assert_eq!(pins(&pair), PINS);
+    assert_eq!(pins(&pair), expected());
 }
 
 #[test]
@@ -189,6 +193,10 @@ fn fill_limit(pair: &Pair, map: &str) -> Result<u64> {
 fn wait_until_untouched(pair: &Pair) {
     let untouched = |answer: &Answer| answer.failed_with("ENETUNREACH");
     pair.client.wait_until(SERVICE, untouched, Duration::from_secs(5)).unwrap();
+}
+
+fn of_generation(pair: &Pair, name: &str) -> PathBuf {
+    pin(pair, &generation()).join(name)
 }
 
 fn pin(pair: &Pair, name: &str) -> PathBuf {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use edgeloop_tests::agent::wait_for;
 use edgeloop_tests::cluster::{Cluster, Helm, Kubelet, Runtime, image};
+use edgeloop_tests::pins::generation;
 use edgeloop_tests::{Load, LoadReport, Node, Pod, Site, leftovers, processes_of};
 use lb_agent::datapath::programs::attach::attached;
 use lb_common::hook::Hook;
@@ -209,7 +210,7 @@ fn an_upgrade_and_an_uninstall_lose_no_connection_and_leave_nothing() {
     assert!(stage.are_answered_by(["kube-proxy", "kube-proxy"]), "after the uninstall");
 
     for pins in &stage.paths {
-        assert!(attached(pins, None).is_empty() && !pins.join("v4").exists(), "{}", pins.display());
+        assert!(attached(pins, None).is_empty() && !pins.join(generation()).exists(), "{}", pins.display());
     }
     for node in &stage.nodes {
         let shown = Command::new("bpftool").args(["cgroup", "show"]).arg(node.cgroup()).output().unwrap();

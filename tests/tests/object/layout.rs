@@ -41,6 +41,19 @@ fn the_bytes_of_a_layout_version_never_change() {
     );
 }
 
+#[test]
+fn pages_name_the_folder_of_this_layout_version() {
+    for page in ["README.md", "docs/maps.md"] {
+        let text = fs::read_to_string(checkout::folder().unwrap().join(page)).unwrap();
+        let named: Vec<&str> = text.split("/sys/fs/bpf/edgeloop/v").skip(1).collect();
+        assert!(!named.is_empty(), "{page}");
+        for rest in named {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            assert_eq!(digits, LAYOUT_VERSION.to_string(), "{page}: {}", &rest[..20.min(rest.len())]);
+        }
+    }
+}
+
 fn fingerprint() -> Result<String, std::fmt::Error> {
     let btf = btf();
     let mut text = String::new();

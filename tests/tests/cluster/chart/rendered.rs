@@ -71,7 +71,11 @@ fn what_other_commands_read_is_in_variables() {
     let pod = agent_pod("1.36.0", &["--set", values]).unwrap();
     let agent = &pod["spec"]["containers"][0];
     assert_eq!(agent["name"], "agent");
-    assert_eq!(agent["args"], json!(["run", "--audit-interval=120", "--on-invalid-topology=unfiltered"]));
+    let saved = "--saved-state=/var/lib/edgeloop/state.gz";
+    assert_eq!(
+        agent["args"],
+        json!(["run", "--audit-interval=120", saved, "--on-invalid-topology=unfiltered"])
+    );
     assert_eq!(
         agent["env"],
         json!([
