@@ -17,6 +17,14 @@ pub struct Moment {
     pub clock: String,
 }
 
+impl Moment {
+    /// Whether it is of the same boot as `now`, and before it. A boot without a name is not known to be any.
+    #[must_use]
+    pub fn is_in_boot_of(&self, now: &Self) -> bool {
+        !self.boot.is_empty() && self.boot == now.boot && self.since_boot <= now.since_boot
+    }
+}
+
 /// How old a saved state is, by the clock that counts since the boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
@@ -30,7 +38,7 @@ impl Age {
     /// Of a state saved at `then`, by a machine that is at `now`.
     #[must_use]
     pub fn of(then: &Moment, now: &Moment) -> Self {
-        if then.boot == now.boot {
+        if then.is_in_boot_of(now) {
             Self::Exactly(now.since_boot.saturating_sub(then.since_boot))
         } else {
             Self::AtLeast(now.since_boot)
@@ -70,10 +78,16 @@ mod tests {
         let now = at("b", 90, "1970-01-01T00:01:30Z");
         for (then, age) in [
             (at("b", 60, "2026-01-01T00:00:00Z"), "30 s old"),
-            (at("b", 95, "1970-01-01T00:01:35Z"), "0 s old"),
+            (at("b", 90, "1970-01-01T00:01:30Z"), "0 s old"),
+            (at("b", 95, "1970-01-01T00:01:35Z"), "from before the last boot, at least 90 s old"),
             (at("a", 5000, "1970-01-01T00:01:00Z"), "from before the last boot, at least 90 s old"),
         ] {
             assert_eq!(Age::of(&then, &now).to_string(), age);
         }
+        let nameless = at("", 60, "");
+        assert!(
+            matches!(Age::of(&nameless, &at("", 90, "")), Age::AtLeast(_)),
+            "no boot is known to be this one"
+        );
     }
 }

@@ -6,6 +6,7 @@ pub mod diagnostic;
 mod dns;
 pub mod json;
 pub mod kernel;
+mod of_agent;
 pub mod of_service;
 pub mod of_source;
 pub mod published;

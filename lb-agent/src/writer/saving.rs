@@ -58,14 +58,17 @@ impl Saving {
         Self { config, begun: since_boot(), pace: Pace::FIRST, behind: Behind::No, trouble: None }
     }
 
+    pub(super) const fn is_on(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Goes on at the pace of the agent before. If nothing `serves`, and there is a state that can be used, that
     /// is to decide from now on: it goes into `store`, and what the source shows into the one in standby.
     pub(super) fn begin(&mut self, store: &mut Store, serves: bool) -> Option<Standby> {
         let place = &self.config.as_ref()?.place;
         let now = disk::now(since_boot());
         let go_on = |saved: &Moment, level| {
-            let is_now = saved.boot == now.boot;
-            Pace::after(if is_now { saved.since_boot } else { Duration::ZERO }, level)
+            Pace::after(if saved.is_in_boot_of(&now) { saved.since_boot } else { Duration::ZERO }, level)
         };
         if serves {
             if let Some(header) = disk::header(&place.file) {
@@ -76,8 +79,9 @@ impl Saving {
         match disk::load(place) {
             disk::Found::Nothing => None,
             disk::Found::Refused { why, aside } => {
-                let why = chain(&why);
-                tracing::warn!(file = %place.file.display(), aside = %aside.display(), why, "the saved state is not used, and kept aside");
+                let (why, file) = (chain(&why), place.file.display());
+                let aside = aside.map(|aside| aside.display().to_string());
+                tracing::warn!(%file, aside, why, "the saved state is not used");
                 None
             }
             disk::Found::Saved(saved) => {
@@ -155,7 +159,7 @@ impl Saving {
         let file = config.place.file.display();
         let text: Arc<str> = format!(
             "the state cannot be saved in {file}, so that this node has an old one, or none, after a reboot without an API \
-             server: {why}; name another file with --saved-state"
+             server: {why}; give --saved-state another file, or off"
         )
         .into();
         if self.trouble.as_ref() != Some(&text) {
@@ -176,6 +180,9 @@ impl Saving {
 impl Writer {
     /// Where nothing serves yet, a saved state does before the source is waited for.
     pub(super) fn begin(&mut self) -> Result<(), TakeoverError> {
+        if !self.saving.is_on() {
+            return Ok(());
+        }
         let serves = self.lifecycle.serves_already()?;
         self.standby = self.saving.begin(&mut self.store, serves).map(Box::new);
         if self.standby.is_some() { self.turn(true) } else { Ok(()) }

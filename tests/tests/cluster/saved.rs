@@ -111,8 +111,7 @@ fn a_file_that_is_half_or_of_another_node_is_kept_aside_and_saved_anew() {
         drill.proxy.plant(Fault::Drop);
         fs::write(&file, &bytes).unwrap();
         let agent = drill.start().unwrap();
-        agent.wait_until("it runs", |view| !view.waits_for.is_empty()).unwrap();
-        assert!(agent.log().contains(why), "{why}: {}", agent.log());
+        within(SOON, why, || Ok(agent.log().contains(why))).unwrap_or_else(|_| panic!("{}", agent.log()));
         assert_eq!(fs::read(&aside).unwrap(), bytes);
         assert!(stage.holds(WEB).is_err(), "nothing of it was used");
 
@@ -133,7 +132,7 @@ fn where_nothing_can_be_saved_it_is_said_and_all_else_goes_on() {
     let view = agent.wait_until("it is ready, and says so", has).unwrap();
     let said = &view.with(Reason::SavedState).next().unwrap().message;
     assert!(said.starts_with("the state cannot be saved in /proc/edgeloop/state.gz"), "{said}");
-    assert!(said.ends_with("name another file with --saved-state"), "{said}");
+    assert!(said.ends_with("give --saved-state another file, or off"), "{said}");
     stage.change("slice web-1 of web 9376 10.244.1.2@n1", WEB, "10.244.1.2:9376").unwrap();
     agent.end_by(Signal::SIGTERM).unwrap();
 

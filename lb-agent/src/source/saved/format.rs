@@ -3,7 +3,8 @@
 //! Gzip carries a checksum and the length, so that a file that was cut off or damaged shows it. `zcat` shows the
 //! rest.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
@@ -47,7 +48,7 @@ pub struct Header {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     #[error("it is cut off or damaged")]
-    Damaged(#[source] std::io::Error),
+    Damaged(#[source] io::Error),
     #[error("it has something behind its end")]
     Trailing,
     #[error("it is longer than any state can be")]
@@ -70,37 +71,34 @@ pub enum Unusable {
     Count { found: usize, said: usize },
 }
 
-/// What follows the header, as text: the same state has the same text.
-///
-/// # Panics
-/// Never: a change has no part that JSON cannot hold.
-#[must_use]
-pub fn body(changes: &[Change]) -> Vec<u8> {
-    let mut text = Vec::new();
-    for change in changes {
-        // Writing into memory does not fail.
-        if serde_json::to_writer(&mut text, change).is_ok() {
-            text.push(b'\n');
-        }
-    }
-    text
-}
-
-/// The file: `header`, then the lines of [`body`].
+/// The file, and the digest of what follows its header: the same state has the same digest. Each change is dropped as
+/// soon as it is written, and the text is never held as a whole: a small machine has the state in memory already.
 ///
 /// # Errors
 /// Never in practice: all of it is memory.
-pub fn write(header: &Header, body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut first = serde_json::to_vec(header)?;
-    first.push(b'\n');
-    packed(&first, body)
+pub fn pack(header: &Header, changes: impl IntoIterator<Item = Change>) -> io::Result<(Vec<u8>, u64)> {
+    let mut file = GzEncoder::new(Vec::new(), Compression::fast());
+    file.write_all(&line_of(header)?)?;
+    let mut digest = DefaultHasher::new();
+    for change in changes {
+        let line = line_of(&change)?;
+        file.write_all(&line)?;
+        digest.write(&line);
+    }
+    Ok((file.finish()?, digest.finish()))
 }
 
-/// The two as one file.
-pub(super) fn packed(first: &[u8], body: &[u8]) -> std::io::Result<Vec<u8>> {
+fn line_of(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// A file of this text, whatever it is.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn packed(text: &[u8]) -> io::Result<Vec<u8>> {
     let mut file = GzEncoder::new(Vec::new(), Compression::fast());
-    file.write_all(first)?;
-    file.write_all(body)?;
+    file.write_all(text)?;
     file.finish()
 }
 
@@ -109,36 +107,66 @@ pub(super) fn packed(first: &[u8], body: &[u8]) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// Everything that is not exactly a state that an agent of this format saved for `owner`.
 pub fn read(bytes: &[u8], owner: &Owner) -> Result<Saved, Unusable> {
-    let (header, text) = unpack(bytes)?;
-    if header.node != owner.node {
-        return Err(Unusable::Node { found: header.node, here: owner.node.clone() });
-    }
-    if header.server != owner.server {
-        return Err(Unusable::Server { found: header.server, here: owner.server.clone() });
-    }
-    let changes = changes(&text)?;
+    let mut changes = Vec::new();
+    let header = each_line(bytes, Some(owner), |line| {
+        let number = changes.len() + 2;
+        let read = serde_json::from_slice(line);
+        changes.push(read.map_err(|source| Unusable::Change { number, source })?);
+        Ok(())
+    })?;
     if changes.len() != header.changes {
         return Err(Unusable::Count { found: changes.len(), said: header.changes });
     }
     Ok(Saved { header, changes })
 }
 
-/// The header, and the text that follows it.
-pub(super) fn unpack(bytes: &[u8]) -> Result<(Header, Vec<u8>), Unusable> {
+/// The header, and the digest of what follows it; of any owner.
+pub(super) fn digest(bytes: &[u8]) -> Result<(Header, u64), Unusable> {
+    let mut digest = DefaultHasher::new();
+    let header = each_line(bytes, None, |line| {
+        digest.write(line);
+        Ok(())
+    })?;
+    Ok((header, digest.finish()))
+}
+
+/// Calls `take` with each line behind the header, which it returns.
+fn each_line(
+    bytes: &[u8],
+    owner: Option<&Owner>,
+    mut take: impl FnMut(&[u8]) -> Result<(), Unusable>,
+) -> Result<Header, Unusable> {
     let mut rest = bytes;
     let mut text = BufReader::new(GzDecoder::new(&mut rest).take(MOST_TEXT));
-    let mut first = Vec::new();
-    text.read_until(b'\n', &mut first).map_err(Unusable::Damaged)?;
-    let mut body = Vec::new();
-    text.read_to_end(&mut body).map_err(Unusable::Damaged)?;
-    if first.len() + body.len() == MOST_TEXT as usize {
+    let mut line = Vec::new();
+    text.read_until(b'\n', &mut line).map_err(Unusable::Damaged)?;
+    let header = header(&line)?;
+    if let Some(owner) = owner {
+        is_of(&header, owner)?;
+    }
+    loop {
+        line.clear();
+        if text.read_until(b'\n', &mut line).map_err(Unusable::Damaged)? == 0 {
+            break;
+        }
+        take(&line)?;
+    }
+    if text.get_ref().limit() == 0 {
         return Err(Unusable::TooLong);
     }
     drop(text);
-    if !rest.is_empty() {
-        return Err(Unusable::Trailing);
+    if rest.is_empty() { Ok(header) } else { Err(Unusable::Trailing) }
+}
+
+fn is_of(header: &Header, owner: &Owner) -> Result<(), Unusable> {
+    let Header { node, server, .. } = header;
+    if *node != owner.node {
+        return Err(Unusable::Node { found: node.clone(), here: owner.node.clone() });
     }
-    Ok((header(&first)?, body))
+    if *server != owner.server {
+        return Err(Unusable::Server { found: server.clone(), here: owner.server.clone() });
+    }
+    Ok(())
 }
 
 /// The header alone, without a proof that the rest is whole.
@@ -160,12 +188,4 @@ fn header(first: &[u8]) -> Result<Header, Unusable> {
         return Err(Unusable::Format(format));
     }
     serde_json::from_slice(first).map_err(Unusable::Header)
-}
-
-fn changes(text: &[u8]) -> Result<Vec<Change>, Unusable> {
-    let lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
-    let read = |(at, line)| {
-        serde_json::from_slice(line).map_err(|source| Unusable::Change { number: at + 2, source })
-    };
-    lines.map(read).collect()
 }

@@ -7,7 +7,7 @@ use crate::model::Change;
 #[must_use]
 pub(crate) fn changes(data: &[u8]) -> Vec<Change> {
     let owner = Owner { node: "n1".to_owned(), server: "https://192.0.2.1:6443".to_owned() };
-    let packed = format::packed(data, &[]).unwrap_or_default();
+    let packed = format::packed(data).unwrap_or_default();
     let read = [data, &packed].into_iter().filter_map(|bytes| format::read(bytes, &owner).ok());
     read.flat_map(|saved| saved.changes).collect()
 }

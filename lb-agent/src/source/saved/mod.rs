@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use crate::model::{Change, Kind, Object, ObjectKey, ObjectName, Unread};
 
-pub use format::{FORMAT, Header, Unusable, body, read, write};
+pub use format::{FORMAT, Header, Unusable, pack, read};
 pub use pace::Pace;
 pub use saver::{Job, Outcome, Saver};
 

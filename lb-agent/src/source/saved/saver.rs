@@ -1,14 +1,12 @@
 //! The thread that saves: the writer of the maps waits for no disk.
 
-use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::model::{Change, Moment};
 
-use super::format::{self, FORMAT, Header};
-use super::{Place, disk};
+use super::format::{FORMAT, Header, pack};
+use super::{Owner, Place, disk};
 
 /// A state to be saved.
 #[derive(Debug)]
@@ -54,17 +52,12 @@ impl Saver {
 
 fn run(place: &Place, jobs: &Receiver<Job>, done: impl Fn(Outcome)) {
     // What the file holds that another start has left; what this one wrote is known.
-    let mut held = disk::unpacked(&place.file).map(|(header, text)| (owner(&header), digest(&text)));
+    let mut held = disk::digest(&place.file);
     for job in jobs {
-        let text = format::body(&job.changes);
-        let now = ((place.owner.node.clone(), place.owner.server.clone()), digest(&text));
-        if held.as_ref() == Some(&now) {
-            done(Outcome::Same);
-            continue;
-        }
-        done(match save(place, &job, &text) {
-            Ok(()) => {
-                held = Some(now);
+        done(match save(place, job, held.as_ref()) {
+            Ok(None) => Outcome::Same,
+            Ok(now) => {
+                held = now;
                 Outcome::Written
             }
             Err(error) => Outcome::Failed(error),
@@ -72,24 +65,19 @@ fn run(place: &Place, jobs: &Receiver<Job>, done: impl Fn(Outcome)) {
     }
 }
 
-fn owner(header: &Header) -> (String, String) {
-    (header.node.clone(), header.server.clone())
-}
+/// Whose state a file holds, and its digest.
+pub(super) type Held = (Owner, u64);
 
-fn digest(text: &[u8]) -> u64 {
-    let mut digest = DefaultHasher::new();
-    digest.write(text);
-    digest.finish()
-}
-
-fn save(place: &Place, job: &Job, text: &[u8]) -> io::Result<()> {
-    let header = Header {
-        format: FORMAT,
-        node: place.owner.node.clone(),
-        server: place.owner.server.clone(),
-        saved: job.at.clone(),
-        level: job.level,
-        changes: job.changes.len(),
-    };
-    disk::replace(Path::new(&place.file), &format::write(&header, text)?)
+/// Returns what the file holds now, or nothing where it has this state already.
+fn save(place: &Place, job: Job, held: Option<&Held>) -> io::Result<Option<Held>> {
+    let Job { changes, at, level } = job;
+    let Owner { node, server } = place.owner.clone();
+    let header = Header { format: FORMAT, node, server, saved: at, level, changes: changes.len() };
+    let (file, digest) = pack(&header, changes)?;
+    let now = (place.owner.clone(), digest);
+    if held == Some(&now) {
+        return Ok(None);
+    }
+    disk::replace(&place.file, &file)?;
+    Ok(Some(now))
 }

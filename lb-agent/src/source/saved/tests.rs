@@ -6,8 +6,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::disk::{self, Found};
-use super::format::{FORMAT, Header, Unusable, body, packed, read, write};
-use super::{Owner, Place};
+use super::format::{FORMAT, Header, Unusable, pack, packed, read};
+use super::{Job, Outcome, Owner, Place, Saver};
 use crate::model::{Change, Kind, Labels, Moment, Node, Object, ObjectKey, ObjectName, Unread};
 
 /// A file of format 1 as it was written first. An agent that cannot read it any more raises the format.
@@ -29,11 +29,11 @@ fn a_file_that_is_not_whole_or_not_ours_is_refused_with_the_reason() {
         bytes[at] ^= 1;
         bytes
     };
-    let with = |first: &str| packed(first.as_bytes(), &body(&changes())).unwrap();
+    let with = |first: &str| packed(format!("{first}{}", body(&changes())).as_bytes()).unwrap();
     let line = |edit: fn(&mut Header)| {
         let mut header = header();
         edit(&mut header);
-        write(&header, &body(&changes())).unwrap()
+        pack(&header, changes()).unwrap().0
     };
     let damaged = "it is cut off or damaged";
     for (shows, bytes, why) in [
@@ -67,7 +67,7 @@ fn a_file_that_is_not_whole_or_not_ours_is_refused_with_the_reason() {
         ("fewer changes", line(|header| header.changes += 1), "it has 4 changes, and its first line says 5"),
         (
             "a change of no kind",
-            packed(&serde_json::to_vec(&header()).unwrap(), b"\n{}\n").unwrap(),
+            packed(format!("{}\n{{}}\n", serde_json::to_string(&header()).unwrap()).as_bytes()).unwrap(),
             "its line 2 cannot be read",
         ),
     ] {
@@ -95,7 +95,7 @@ fn a_refused_file_is_kept_aside_and_one_without_a_name_is_no_matter() {
     assert_eq!(disk::header(&place.file), None);
     let Found::Refused { why, aside } = disk::load(&place) else { panic!("it was used") };
     assert!(matches!(why, disk::Refusal::Unusable(Unusable::Damaged(_))), "{why:?}");
-    assert_eq!(fs::read(aside).unwrap(), b"half");
+    assert_eq!(fs::read(aside.unwrap()).unwrap(), b"half");
     assert!(matches!(disk::load(&place), Found::Nothing));
     let left: Vec<_> = fs::read_dir(place.file.parent().unwrap()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
@@ -103,11 +103,10 @@ fn a_refused_file_is_kept_aside_and_one_without_a_name_is_no_matter() {
 
 #[test]
 fn the_first_file_of_this_format_can_be_read() {
-    let (first, rest) = FIRST.split_once('\n').unwrap();
-    let bytes = packed(format!("{first}\n").as_bytes(), rest.as_bytes()).unwrap();
-    let saved = read(&bytes, &owner()).unwrap();
+    let (_, rest) = FIRST.split_once('\n').unwrap();
+    let saved = read(&packed(FIRST.as_bytes()).unwrap(), &owner()).unwrap();
     assert_eq!(saved.changes.len(), saved.header.changes);
-    assert_eq!(String::from_utf8(body(&saved.changes)).unwrap(), rest);
+    assert_eq!(body(&saved.changes), rest);
 }
 
 #[test]
@@ -120,8 +119,53 @@ fn the_way_to_the_api_server_is_never_served_from_a_saved_state() {
     assert_eq!(saved.into_decisive().collect::<Vec<_>>(), [named("web")]);
 }
 
+/// A folder, or `/dev/null`, is often given where nothing is to be written.
+#[test]
+fn what_is_no_file_of_its_own_is_neither_renamed_nor_replaced_nor_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("folder")).unwrap();
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("/dev/null", at("null")).unwrap();
+    for name in ["folder", "pipe", "null"] {
+        let place = Place { file: at(name), owner: owner() };
+        let before = fs::symlink_metadata(&place.file).unwrap().file_type();
+        assert!(
+            matches!(disk::load(&place), Found::Refused { why: disk::Refusal::OtherKind, aside: None }),
+            "{name}"
+        );
+        assert_eq!(disk::header(&place.file), None);
+        let error = disk::replace(&place.file, &file()).unwrap_err().to_string();
+        assert_eq!(error, "there is something that is not a regular file", "{name}");
+        assert_eq!(fs::symlink_metadata(&place.file).unwrap().file_type(), before, "{name}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing was left");
+}
+
+#[test]
+fn a_state_that_the_file_has_already_is_not_written_again() {
+    let folder = TempDir::new().unwrap();
+    let place = Place { file: folder.path().join("state.gz"), owner: owner() };
+    // Each saver is another start.
+    for (changes, is_written) in [(changes(), true), (changes(), false), (vec![], true)] {
+        let (done, outcome) = std::sync::mpsc::channel();
+        let saver = Saver::new(place.clone(), move |outcome| done.send(outcome).unwrap()).unwrap();
+        assert!(saver.save(Job { changes, at: moment(), level: 0 }));
+        match outcome.recv().unwrap() {
+            Outcome::Written => assert!(is_written),
+            Outcome::Same => assert!(!is_written),
+            Outcome::Failed(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What follows the header.
+fn body(changes: &[Change]) -> String {
+    changes.iter().map(|change| format!("{}\n", serde_json::to_string(change).unwrap())).collect()
+}
+
 fn file() -> Vec<u8> {
-    write(&header(), &body(&changes())).unwrap()
+    pack(&header(), changes()).unwrap().0
 }
 
 fn owner() -> Owner {
