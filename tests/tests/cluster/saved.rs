@@ -111,8 +111,9 @@ fn a_file_that_is_half_or_of_another_node_is_kept_aside_and_saved_anew() {
         drill.proxy.plant(Fault::Drop);
         fs::write(&file, &bytes).unwrap();
         let agent = drill.start().unwrap();
-        within(SOON, why, || Ok(agent.log().contains(why))).unwrap_or_else(|_| panic!("{}", agent.log()));
-        assert_eq!(fs::read(&aside).unwrap(), bytes);
+        let is_aside = || fs::read(&aside).is_ok_and(|found| found == bytes);
+        within(SOON, why, || Ok(agent.log().contains(why) && is_aside()))
+            .unwrap_or_else(|error| panic!("{error}: {}", agent.log()));
         assert!(stage.holds(WEB).is_err(), "nothing of it was used");
 
         drill.proxy.plant(Fault::Pass);
