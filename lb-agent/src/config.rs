@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{First, TcpPeername};
+use crate::model::{EndBy, First, TcpPeername};
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
 use crate::store::Rules;
@@ -29,6 +29,7 @@ pub struct Config {
     pub pin_root: PathBuf,
     pub socket: PathBuf,
     pub writing: Writing,
+    pub end_udp: EndUdp,
     /// The kernel object whose programs are run.
     pub object: &'static [u8],
     /// Where health and metrics answer; nowhere unless given.
@@ -50,6 +51,14 @@ pub struct Writing {
     pub max_stale: Option<Duration>,
     pub tcp_peername: TcpPeername,
     pub first: First,
+}
+
+/// How UDP sockets end whose backend is admitted no more.
+#[derive(Clone, Debug)]
+pub struct EndUdp {
+    pub by: EndBy,
+    /// Where container runtimes keep network namespaces.
+    pub namespaces: Vec<PathBuf>,
 }
 
 /// A folder of manifests, as `--source` writes it.

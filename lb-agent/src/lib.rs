@@ -12,6 +12,7 @@ pub mod fuzzing;
 pub mod host;
 pub mod manifest;
 pub mod model;
+pub mod peers;
 pub mod plan;
 pub mod run;
 pub mod select;

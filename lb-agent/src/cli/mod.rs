@@ -5,6 +5,7 @@ pub mod cleanup;
 pub mod duration;
 pub mod environment;
 pub mod init;
+mod peers;
 pub mod plan;
 pub mod print;
 pub mod rules;

@@ -16,6 +16,7 @@ use crate::source::SourceConfig;
 use crate::store::{Rules, SkipLabelled};
 
 use super::environment;
+use super::peers::PeersArgs;
 use super::rules::{RuleArgs, Switch};
 use super::source::ApiArgs;
 
@@ -86,6 +87,8 @@ pub struct Args {
     #[arg(long, env = "EDGELOOP_REQUIRE_FIRST")]
     require_first: bool,
     #[command(flatten)]
+    peers: PeersArgs,
+    #[command(flatten)]
     rules: RuleArgs,
 }
 
@@ -114,6 +117,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         tcp_peername,
         max_stale,
         require_first,
+        peers,
         rules,
     } = args;
     let rules = Rules { skip_labelled: skip(skip_labelled_pods), ..rules.settle()? };
@@ -144,6 +148,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             first: if require_first { First::Required } else { First::Wanted },
             tcp_peername: if tcp_peername { TcpPeername::Dialled } else { TcpPeername::Backend },
         },
+        end_udp: peers.settle(),
         http,
         metrics,
     };

@@ -1,10 +1,12 @@
 //! The kernel's side: maps, programs, pins. The only room that names aya and `bpf(2)`.
 
+mod btf;
 pub mod cgroup;
 pub mod cleanup;
 mod codec;
 pub mod generation;
 mod grace;
+mod instructions;
 pub mod lock;
 pub mod maps;
 pub mod memory;

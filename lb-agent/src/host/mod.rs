@@ -1,5 +1,6 @@
 //! What this machine says of itself: the addresses of its interfaces, as they come and go, and its processes.
 
+pub mod namespaces;
 pub mod processes;
 
 use std::io;

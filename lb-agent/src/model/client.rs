@@ -24,6 +24,8 @@ pub struct UdpEnd {
     pub local: SocketAddr,
     /// What it is connected to, as the kernel has it: a backend, where a Service was dialled.
     pub peer: Option<SocketAddr>,
+    /// The number of the interface that it is bound to; 0 without one.
+    pub interface: u32,
     /// Names the socket for as long as the machine runs.
     pub cookie: u64,
     /// By which the descriptors of processes name it; zero where no process has it any more.

@@ -1,5 +1,6 @@
 //! From decisions to map writes: what the kernel should hold, what it holds, the difference. Pure.
 
+pub mod admissions;
 mod adopt;
 mod capacity;
 mod desired;

@@ -41,8 +41,20 @@ pub(super) fn listen() -> io::Result<Asked> {
     Ok(asked)
 }
 
-/// Ends the process with `code` if it does not end by itself. After a fault it is called on a thread of its own.
-pub(super) fn exit_late(code: i32) {
+/// After a fault the process ends with status 1 when [`AT_MOST`] has passed.
+///
+/// # Errors
+/// When there is no thread for it.
+pub(super) fn fault(end: &End) -> io::Result<()> {
+    if let End::Part(part) = end {
+        tracing::error!(%part, "a fault of the agent");
+        thread::Builder::new().spawn(|| exit_late(1))?;
+    }
+    Ok(())
+}
+
+/// Ends the process with `code` if it does not end by itself.
+fn exit_late(code: i32) {
     thread::sleep(AT_MOST);
     drop(thread::Builder::new().spawn(|| {
         tracing::warn!("a part of the agent did not end in time; the process ends without it");

@@ -10,17 +10,20 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::announce::{EventQueue, RateLimit, publish};
 use crate::api::Claim;
-use crate::config::{Config, Writing};
+use crate::config::{Config, EndUdp, Writing};
 use crate::datapath::maps::agent_sockets::AgentSockets;
 use crate::datapath::maps::counters::CounterReader;
 use crate::datapath::programs::load::Features;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
 use crate::host::Interfaces;
+use crate::model::EndBy;
+use crate::peers::{self, PeersConfig, PeersQueue};
 use crate::serve::{self, http, socket};
 use crate::source::saved::{Owner, Place, Saver};
 use crate::source::{Source, SourceConfig};
@@ -29,6 +32,9 @@ use crate::writer::{SavedConfig, Wake, Writer, WriterConfig};
 
 use ending::End;
 
+/// How the writer has ended.
+type WriterThread = JoinHandle<Result<(), TakeoverError>>;
+
 /// Runs the agent until SIGINT or SIGTERM, and ends soon after. The kernel goes on serving what it has.
 ///
 /// # Errors
@@ -36,8 +42,20 @@ use ending::End;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let mut asked = ending::listen().context("could not listen for signals")?;
     let descriptors = limits::raise_descriptors();
-    let Config { node, source, rules, cgroup, pin_root, socket, writing, http, metrics, object, saved_state } =
-        config;
+    let Config {
+        node,
+        source,
+        rules,
+        cgroup,
+        pin_root,
+        socket,
+        writing,
+        end_udp,
+        http,
+        metrics,
+        object,
+        saved_state,
+    } = config;
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,7 +71,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
     let (wake, inbox) = channel();
     let saved = saved(saved_state, &node, &source, &wake).context("could not start the thread that saves")?;
-    let settings = settings(writing, &source, events.clone(), saved);
+    let peers = peers(end_udp, &pin_root, &wake).context("could not start the thread that ends sockets")?;
+    let settings = settings(writing, &source, events.clone(), saved, peers);
     let programs = Features { mode: rules.mode, tcp_peername: writing.tcp_peername, ..Features::THIS };
     let datapath = Datapath::new(lock, cgroup, object).on(programs).for_at_most(writing.max_stale);
     let store = store(&node, rules, &wake).context("could not read the addresses of this machine")?;
@@ -68,20 +87,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
     let counters = CounterReader::new(&pin_root);
     let mut doors = serve::open(socket, http, metrics, writer.published(), counters, descriptors)?;
-    let (ended, writer_ended) = tokio::sync::oneshot::channel();
-    let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-        let result = writer.run();
-        // Nothing waits for it once a signal came first.
-        _ = ended.send(());
-        result
-    })?;
+    let (writer, writer_ended) = start(writer)?;
     let events = events_ended(publisher.as_mut());
     let end =
         runtime.block_on(ending::first(&mut asked, writer_ended, follower.ended(), events, doors.ended()));
-    if let End::Part(part) = &end {
-        tracing::error!(%part, "a fault of the agent");
-        std::thread::Builder::new().spawn(|| ending::exit_late(1))?;
-    }
+    ending::fault(&end)?;
     drop((follower, publisher));
     // Look-ups of names and the like end with the process.
     runtime.shutdown_background();
@@ -93,11 +103,24 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts the writer's thread; it says as well when it has ended.
+fn start(writer: Writer) -> std::io::Result<(WriterThread, oneshot::Receiver<()>)> {
+    let (ended, writer_ended) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+        let result = writer.run();
+        // Nothing waits for it once a signal came first.
+        _ = ended.send(());
+        result
+    })?;
+    Ok((thread, writer_ended))
+}
+
 fn settings(
     writing: Writing,
     source: &Source,
     outbox: Option<EventQueue>,
     saved: Option<SavedConfig>,
+    peers: Option<PeersQueue>,
 ) -> WriterConfig {
     let Writing { node_address, sizes, audit, first, max_stale: _, tcp_peername: _ } = writing;
     WriterConfig {
@@ -109,6 +132,7 @@ fn settings(
         grace: Grace::Rcu,
         outbox,
         saved,
+        peers,
     }
 }
 
@@ -125,6 +149,18 @@ fn saved(
     // A writer that has ended needs no answer.
     let saver = Saver::new(place.clone(), move |outcome| drop(to_writer.send(Wake::Saved(outcome))))?;
     Ok(Some(SavedConfig { place, saver }))
+}
+
+/// Starts what ends UDP sockets whose backend is admitted no more; the writer says by the queue which those are.
+fn peers(config: EndUdp, pin_root: &Path, wake: &Sender<Wake>) -> std::io::Result<Option<PeersQueue>> {
+    let EndUdp { by, namespaces } = config;
+    if by == EndBy::Off {
+        return Ok(None);
+    }
+    let (queue, to_writer) = (PeersQueue::default(), wake.clone());
+    let config = PeersConfig { by, pin_root: pin_root.to_owned(), namespaces };
+    peers::start(config, queue.clone(), move |report| to_writer.send(Wake::Peers(report)).is_ok())?;
+    Ok(Some(queue))
 }
 
 /// Opens the source; `None` when the agent is asked to leave first. Its sockets are the agent's own.
@@ -170,7 +206,7 @@ async fn events_ended(publisher: Option<&mut JoinSet<()>>) -> String {
     }
 }
 
-fn stop(wake: &Sender<Wake>, writer: JoinHandle<Result<(), TakeoverError>>) -> anyhow::Result<()> {
+fn stop(wake: &Sender<Wake>, writer: WriterThread) -> anyhow::Result<()> {
     // A writer that has ended hears nothing, and its result says why.
     drop(wake.send(Wake::Stop));
     match writer.join() {

@@ -10,6 +10,8 @@ use crate::model::{Endpoint, Family, Health, Hints, ServicePortKey, Slice};
 pub struct Candidate<'a> {
     pub backend: SocketAddr,
     pub health: Health,
+    /// It answers, also where it is not ready.
+    pub serving: bool,
     pub node: Option<&'a Arc<str>>,
     pub hints: Option<&'a Hints>,
 }
@@ -61,6 +63,7 @@ fn at(endpoint: &Endpoint, port: u16, family: Family) -> Option<Copy<'_>> {
         candidate: Candidate {
             backend: SocketAddr::new(address, port),
             health: endpoint.conditions.health(),
+            serving: endpoint.conditions.serving,
             node: endpoint.node.as_ref(),
             hints: endpoint.hints.as_deref(),
         },
@@ -71,9 +74,9 @@ fn at(endpoint: &Endpoint, port: u16, family: Family) -> Option<Copy<'_>> {
 /// Orders by backend, and the copies of one backend best first. It goes on to the last field,
 /// so that the order in which slices arrive never decides.
 fn rank<'c>(copy: &'c Copy<'_>) -> impl Ord + use<'c> {
-    let Copy { candidate: Candidate { backend, health, node, hints }, terminating } = copy;
+    let Copy { candidate: Candidate { backend, health, serving, node, hints }, terminating } = copy;
     let hints = hints.map(|hints| (&hints.nodes, &hints.zones));
-    (*backend, *terminating, *health, node.is_none(), *node, hints.is_none(), hints)
+    (*backend, *terminating, *health, !*serving, node.is_none(), *node, hints.is_none(), hints)
 }
 
 #[cfg(test)]
@@ -145,6 +148,7 @@ mod tests {
             Candidate {
                 backend: "[fd00::61]:8080".parse().unwrap(),
                 health: Health::Ready,
+                serving: true,
                 node: Some(&"here".into()),
                 hints: Some(&Hints { zones: vec!["z1".into()], nodes: vec!["near".into()] }),
             }
@@ -171,6 +175,7 @@ mod tests {
             ("not terminating, though unready", "a@here^", "a@near!", "a@near!"),
             ("not terminating before draining", "a@here~", "a@near", "a@near"),
             ("ready before unready", "a@here!", "a@near", "a@near"),
+            ("of two that are not ready, one that serves", "a@here!", "a@near?", "a@near?"),
             ("both terminating: ready before draining", "a@here~", "a@near^", "a@near^"),
             ("one that names its node", "a", "a@near", "a@near"),
             ("else the first by node", "a@near", "a@here", "a@here"),

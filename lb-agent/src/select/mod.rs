@@ -1,5 +1,6 @@
 //! Which endpoints of a service port this node uses, and why each is in or out. Pure.
 
+pub mod admitted;
 pub mod candidate;
 pub mod decide;
 pub mod nodes;

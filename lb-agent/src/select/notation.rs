@@ -5,7 +5,7 @@
 //! `ghost` is a node that nothing is known of.
 //!
 //! An endpoint is written `name@node`, or `name` alone where it names no node; the name is one
-//! letter. Behind it stands `!` when it is unready, `~` when it is draining, `^` when it is
+//! letter. Behind it stands `!` when it is unready, `?` when it is not ready and serves, `~` when it is draining, `^` when it is
 //! ready and terminating. Then, after `>`, its hints joined by `+`: zones start with `z`.
 
 use std::collections::BTreeMap;
@@ -103,6 +103,7 @@ pub(crate) fn endpoint(family: Family, word: &str) -> Endpoint {
     let (word, hints) = word.split_once('>').map_or((word, ""), |(word, hints)| (word, hints));
     let (word, conditions) = match word.chars().last() {
         Some('!') => (&word[..word.len() - 1], conditions(false, false, false)),
+        Some('?') => (&word[..word.len() - 1], conditions(false, true, false)),
         Some('~') => (&word[..word.len() - 1], conditions(false, true, true)),
         Some('^') => (&word[..word.len() - 1], conditions(true, true, true)),
         _ => (word, conditions(true, true, false)),

@@ -16,7 +16,7 @@ use lb_common::layout::{AFFINITY, BACKENDS4, BACKENDS6, SERVICES4, SERVICES6};
 use lb_common::outcome::Event;
 
 use crate::datapath::maps::pinned::Counters;
-use crate::model::{ApiReport, KindState, SourceReport, SourceState, Staleness};
+use crate::model::{ApiReport, KindState, PeersReport, SourceReport, SourceState, Staleness};
 use crate::view::diagnostic::Reason;
 use crate::view::published::{MapFill, Published, WaitsFor};
 
@@ -95,12 +95,32 @@ fn of_agent(registry: &mut Registry, published: &Published) {
     let help = "How often what another process did to pins or links was repaired";
     registry.register("repairs", help, ConstCounter::new(published.repairs));
     registry.register("passes", "Passes of the writer", ConstCounter::new(published.passes));
+    of_peers(registry, &published.peers);
     let (counts, diagnostics) = (published.counts(), Numbers::<ReasonLabel>::default());
     for reason in Reason::ALL {
         let label = ReasonLabel { reason: reason.label() };
         diagnostics.get_or_create(&label).set(f64::from(counts.of(reason)));
     }
     registry.register("diagnostics", "What needs attention, by reason", diagnostics);
+}
+
+fn of_peers(registry: &mut Registry, peers: &PeersReport) {
+    registry.register(
+        "udp_sockets_ended",
+        "Connected UDP sockets that were ended since their backend was gone",
+        ConstCounter::new(peers.ended),
+    );
+    let mut gauge = |name: &str, help: &str, number: u64| {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(number as f64);
+        registry.register(name, help, gauge);
+    };
+    gauge("udp_sockets_left", "Those whose backend is gone, found last, that could not be ended", peers.left);
+    gauge(
+        "udp_namespaces_left",
+        "Network namespaces that were not looked into last for UDP sockets whose backend is gone",
+        peers.namespaces_left,
+    );
 }
 
 fn of_source(registry: &mut Registry, report: &ApiReport, now: Timestamp) {
@@ -189,6 +209,7 @@ mod tests {
             state: AgentState::Ready,
             passes: 7,
             repairs: 3,
+            peers: PeersReport { ended: 4, left: 1, namespaces_left: 2, ..PeersReport::default() }.into(),
             staleness: Some(Staleness { max: Some(Duration::from_secs(60)), age: Duration::from_secs(2) }),
             maps: Some(MapFill {
                 frontends: PerFamily { v4: Fill { used: 3, max: 16 }, v6: Fill { used: 2, max: 16 } },
@@ -210,6 +231,9 @@ mod tests {
             "edgeloop_ready 1.0",
             "edgeloop_attached 1.0",
             "edgeloop_passes_total 7",
+            "edgeloop_udp_sockets_ended_total 4",
+            "edgeloop_udp_sockets_left 1.0",
+            "edgeloop_udp_namespaces_left 2.0",
             "edgeloop_repairs_total 3",
             "edgeloop_programs_first 1.0",
             "edgeloop_state_age_seconds 2.0",

@@ -1,6 +1,7 @@
 //! Everything a source sent, and which Services a change can affect. Pure: the same changes make
 //! the same store.
 
+mod admitted;
 mod claims;
 mod dials;
 mod known;
@@ -23,6 +24,7 @@ use crate::model::{
 use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
 
+pub use admitted::Admitted;
 use claims::Claims;
 pub use dials::ExternalIps;
 pub use known::{Known, Unknown};

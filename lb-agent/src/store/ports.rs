@@ -133,7 +133,7 @@ impl Store {
         Port { key, dialled, kind, service: &entry.service, topology: &entry.topology, disposition }
     }
 
-    fn leaves(&self, service: &Service, dial: &Dial<'_>) -> Option<LeaveWhy> {
+    pub(super) fn leaves(&self, service: &Service, dial: &Dial<'_>) -> Option<LeaveWhy> {
         let Dial { dialled, kind, port, first, around } = dial;
         if dialled.protocol == Protocol::Sctp {
             return Some(LeaveWhy::Sctp);
@@ -201,7 +201,7 @@ impl Store {
     }
 
     /// What the decision about a Service reads and was never read since the start.
-    fn unknown(&self, entry: &Entry) -> Option<Unknown> {
+    pub(super) fn unknown(&self, entry: &Entry) -> Option<Unknown> {
         let Entry { service, topology } = entry;
         if matches!(topology, Topology::Invalid(_)) && self.rules.on_invalid == OnInvalid::Refuse {
             return None; // Refused whatever there is.

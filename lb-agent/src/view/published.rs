@@ -8,7 +8,7 @@ use lb_common::hook::Hook;
 use lb_common::layout::AFFINITIES;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Age, Mode, PerFamily, SourceReport, SourceState, Staleness};
+use crate::model::{Age, Mode, PeersReport, PerFamily, SourceReport, SourceState, Staleness};
 use crate::plan::Mirror;
 use crate::store::Store;
 
@@ -42,6 +42,8 @@ pub struct Published {
     pub topologies: Vec<Topology>,
     pub skips: Arc<Skips>,
     pub saved: SavedState,
+    /// What became of UDP sockets whose backend is admitted no more.
+    pub peers: Arc<PeersReport>,
     /// An address of the node that no interface has which the agent sees.
     pub elsewhere: Option<IpAddr>,
     /// The programs of others that decide first.
@@ -177,6 +179,7 @@ impl Published {
             topologies: by_flag(store),
             skips: Arc::default(),
             saved: SavedState::default(),
+            peers: Arc::default(),
             elsewhere: None,
             before_ours: Arc::default(),
             repairs: 0,

@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn remembering(namespace: u64, cookie: u64, peer: Option<&str>, memory: Memory) -> Remembering {
-        let end = UdpEnd { local: at("10.0.0.9:4000"), peer: peer.map(at), cookie, inode: 1 };
+        let end = UdpEnd { local: at("10.0.0.9:4000"), peer: peer.map(at), interface: 0, cookie, inode: 1 };
         Remembering { namespace, end, memory, processes: Vec::new() }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ApiReport, KindState, SourceReport};
+use crate::model::{ApiReport, KindState, PeersReport, SourceReport};
 use crate::shown::{line, shown};
 
 use super::diagnostic::{Diagnostic, Reason};
@@ -35,6 +35,8 @@ pub struct AgentView {
     pub topologies: Vec<Topology>,
     /// The pods of this node that are left out.
     pub skipped_pods: Vec<SkippedPod>,
+    /// What became of UDP sockets whose backend is gone.
+    pub peers: PeersReport,
     /// The severe ones first.
     pub diagnostics: Vec<Diagnostic>,
     /// Present where an API server is the source.
@@ -84,6 +86,7 @@ impl AgentView {
             passes: *passes,
             topologies: published.topologies.clone(),
             skipped_pods: published.skips.pods.clone(),
+            peers: (*published.peers).clone(),
             diagnostics: diagnostics(published),
             api: match report.report() {
                 SourceReport::Files(_) => None,

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use crate::model::HostAddresses;
+use crate::model::{HostAddresses, PeersReport};
 use crate::source::Batch;
 use crate::source::saved::Outcome;
 
@@ -17,6 +17,8 @@ pub enum Wake {
     Grace(u64),
     /// The state was saved, or was not.
     Saved(Outcome),
+    /// What became of UDP sockets whose backend is admitted no more.
+    Peers(PeersReport),
     Stop,
 }
 

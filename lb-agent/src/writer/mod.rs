@@ -2,9 +2,11 @@
 
 mod due;
 mod grace;
+mod health;
 mod inbox;
 mod lifecycle;
 mod notices;
+mod peers;
 pub mod reconcile;
 mod saving;
 mod skips;
@@ -21,8 +23,8 @@ use crate::datapath::pod_cgroups::PodCgroups;
 use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, since_boot};
 use crate::model::First;
+use crate::peers::PeersQueue;
 use crate::plan::{Mirror, Sizes};
-use crate::shown::chain;
 use crate::source::Batch;
 use crate::store::Store;
 use crate::view::published::{AgentState, MapFill, NodeFacts, Published};
@@ -31,10 +33,12 @@ use crate::view::topologies::by_flag;
 
 use due::Due;
 use grace::GracePeriods;
+use health::Health;
 use inbox::Inbox;
 pub use inbox::Wake;
 use lifecycle::{ChangeOver, Lifecycle};
 use notices::Notices;
+use peers::Peers;
 use reconcile::Pass;
 pub use saving::SavedConfig;
 use saving::{Saving, Standby};
@@ -56,6 +60,8 @@ pub struct WriterConfig {
     pub outbox: Option<EventQueue>,
     /// Where the state of an API server is saved, if it is.
     pub saved: Option<SavedConfig>,
+    /// Where to say which backends UDP sockets may keep; `None` where none are ended.
+    pub peers: Option<PeersQueue>,
 }
 
 /// The agent's state, owned by the writer's thread.
@@ -75,22 +81,12 @@ pub struct Writer {
     saving: Saving,
     /// What the source has shown, while a saved state decides.
     standby: Option<Box<Standby>>,
+    peers: Peers,
     health: Health,
     passes: u64,
     /// How many clients of Services with session affinity were remembered when they were looked through last.
     clients: usize,
     published: watch::Sender<Arc<Published>>,
-}
-
-/// How the last pass ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Health {
-    /// The programs have yet to be attached for the first time: without them there is no use in
-    /// going on.
-    Starting,
-    Serving,
-    /// Maps or programs are not as they should be, and why; those of before go on.
-    Failing(Arc<str>),
 }
 
 impl Writer {
@@ -102,7 +98,7 @@ impl Writer {
         inbox: Receiver<Wake>,
         to_self: Sender<Wake>,
     ) -> Self {
-        let WriterConfig { source, node_address, sizes, audit, first, grace, outbox, saved } = config;
+        let WriterConfig { source, node_address, sizes, audit, first, grace, outbox, saved, peers } = config;
         let now = Instant::now();
         let published = Published::first(&store, &source, now);
         Self {
@@ -119,6 +115,7 @@ impl Writer {
             notices: Notices::new(outbox),
             saving: Saving::new(saved),
             standby: None,
+            peers: Peers::new(peers),
             health: Health::Starting,
             passes: 0,
             clients: 0,
@@ -148,6 +145,7 @@ impl Writer {
                     Wake::Host(addresses) => self.host(addresses),
                     Wake::Grace(number) => self.grace_passed(number),
                     Wake::Saved(outcome) => self.saving.saved(outcome),
+                    Wake::Peers(report) => self.peers.became(report),
                 }
             }
             self.turn(is_woken)?;
@@ -157,7 +155,7 @@ impl Writer {
 
     fn turn(&mut self, is_woken: bool) -> Result<(), TakeoverError> {
         let ended = self.pass(is_woken);
-        self.settle(ended)?;
+        self.health.settle(ended, self.lifecycle.is_attached())?;
         if self.standby.is_none() {
             self.saving.save(&self.store);
         }
@@ -290,35 +288,12 @@ impl Writer {
         if let Some(error) = &pass.hosts {
             tracing::warn!(%error, "node ports are not served at all addresses of the host; it is tried again");
         }
+        self.peers.after(pass, &self.store, self.due.has_retry());
         self.due.set_retry(!pass.is_done(), Instant::now());
         if let Some(mirror) = self.lifecycle.mirror() {
             self.due.set_memory(mirror.is_short_of_memory(), Instant::now());
             self.notices.after(pass, &self.store, mirror);
         }
-    }
-
-    /// Goes on after an error, unless nothing was ever attached. The log has each error once.
-    fn settle(&mut self, ended: Result<(), TakeoverError>) -> Result<(), TakeoverError> {
-        self.health = match (ended, &self.health) {
-            (Err(error), Health::Starting) => return Err(error),
-            (Err(error), before) => {
-                let failing = Health::Failing(chain(&error).into());
-                if failing != *before {
-                    tracing::warn!(
-                        error = chain(&error),
-                        "maps or programs are not as they should be; those of before go on, and it is tried again"
-                    );
-                }
-                failing
-            }
-            (Ok(()), Health::Failing(_)) => {
-                tracing::info!("maps and programs are as they should be again");
-                Health::Serving
-            }
-            (Ok(()), Health::Starting) if !self.lifecycle.is_attached() => Health::Starting,
-            (Ok(()), Health::Starting | Health::Serving) => Health::Serving,
-        };
-        Ok(())
     }
 
     /// Makes known how things are. It costs the same however large the cluster is.
@@ -337,14 +312,12 @@ impl Writer {
             topologies: by_flag(&self.store),
             skips: Arc::clone(self.skips.view()),
             saved: self.saving.view(self.standby.as_deref()),
+            peers: self.peers.report(),
             elsewhere: self.node_address.filter(|address| self.store.host().interface(*address).is_none()),
             before_ours: Arc::clone(self.lifecycle.before_ours()),
             repairs: self.lifecycle.repairs(),
             staleness: self.lifecycle.staleness(),
-            kernel_error: match &self.health {
-                Health::Starting | Health::Serving => self.lifecycle.attention().map(Into::into),
-                Health::Failing(error) => Some(Arc::clone(error)),
-            },
+            kernel_error: self.health.error().or_else(|| self.lifecycle.attention().map(Into::into)),
         };
         self.published.send_replace(Arc::new(published));
     }

@@ -142,6 +142,7 @@ impl World {
             grace: self.grace,
             outbox: None,
             saved: None,
+            peers: None,
         };
         let (wake, inbox) = channel();
         let datapath = Datapath::new(lock, cgroup, self.object);

@@ -20,6 +20,7 @@ mod links;
 mod modes;
 mod node_ports;
 mod out_of_memory;
+mod peers;
 mod processes;
 mod program_log;
 mod repair;

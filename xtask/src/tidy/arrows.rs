@@ -10,7 +10,7 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 22] = [
+const ROOMS: [Row; 23] = [
     ("shown", &[]),
     ("model", &["shown"]),
     ("suggest", &[]),
@@ -27,9 +27,13 @@ const ROOMS: [Row; 22] = [
     ("host", &["model"]),
     ("announce", &["api", "store", "select", "suggest", "model", "shown"]),
     ("datapath", &["plan", "model", "shown"]),
+    ("peers", &["datapath", "host", "plan", "store", "model", "shown"]),
     (
         "writer",
-        &["datapath", "announce", "source", "view", "plan", "store", "select", "suggest", "model", "shown"],
+        &[
+            "datapath", "peers", "announce", "source", "view", "plan", "store", "select", "suggest", "model",
+            "shown",
+        ],
     ),
     ("serve", &["datapath", "view", "plan", "model"]),
     ("check", &["datapath", "plan", "api", "model", "shown"]),
@@ -38,8 +42,8 @@ const ROOMS: [Row; 22] = [
     (
         "run",
         &[
-            "config", "serve", "writer", "datapath", "announce", "host", "source", "api", "view", "plan",
-            "store", "model",
+            "config", "serve", "writer", "peers", "datapath", "announce", "host", "source", "api", "view",
+            "plan", "store", "model",
         ],
     ),
 ];

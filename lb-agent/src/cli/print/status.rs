@@ -90,6 +90,9 @@ fn agent_text(agent: &AgentView) -> String {
         let count = agent.skipped_pods.len();
         line(&mut out, "skipped", &format!("{count} pods: {}", pods.collect::<Vec<_>>().join(", ")));
     }
+    if let Some(text) = agent.peers.describe() {
+        line(&mut out, "sockets", &text);
+    }
     for Diagnostic { severity, about, reason, message } in &agent.diagnostics {
         let text = format!("{}: {about}: {message} ({})", severity.label(), reason.label());
         line(&mut out, "diagnostic", &text);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -69,6 +69,10 @@ impl<K: Pod, V: Pod> Map<K, V> {
         let fits = spec.key_size as usize == size_of::<K>() && spec.value_size as usize == size_of::<V>();
         let found = open_as(folder, spec)?.filter(|_| fits);
         Ok(found.map(|(fd, max_entries)| Self { fd, spec, max_entries, types: PhantomData }))
+    }
+
+    pub(in crate::datapath) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     pub(super) const fn max_entries(&self) -> u32 {

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 
 use lb_common::layout::{self, CONNECTED, RECENT, Recent};
@@ -13,6 +13,7 @@ use socket2::SockRef;
 
 use crate::datapath::maps::map::Map;
 use crate::datapath::maps::pinned::{OpenError, open};
+use crate::datapath::sys;
 use crate::model::{Memory, Process, Translation, UdpEnd};
 
 /// What sockets remember translations in.
@@ -29,6 +30,19 @@ impl Memories {
     /// When one is missing, is not the catalogue's, or cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         Ok(Self { connected: open(folder, &CONNECTED)?, recent: open(folder, &RECENT)? })
+    }
+
+    /// The number of the map that holds by which translation each socket is connected: another map has another.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn id(&self) -> io::Result<u32> {
+        Ok(sys::map_info(self.connected.as_fd())?.id)
+    }
+
+    /// The map that holds by which translation each socket is connected.
+    pub(super) fn connected_fd(&self) -> BorrowedFd<'_> {
+        self.connected.as_fd()
     }
 
     /// What `socket` remembers, which `owner` has open. The descriptor is borrowed for a moment: it takes Linux 5.6 and the right to
@@ -50,7 +64,7 @@ impl Memories {
 }
 
 /// No backend has port 0: that is the absence of a translation.
-fn translation(held: &layout::Translation) -> Option<Translation> {
+pub(super) fn translation(held: &layout::Translation) -> Option<Translation> {
     let end = |address: [u8; 16], port| {
         SocketAddr::new(Ipv6Addr::from(address).to_canonical(), u16::from_be_bytes(port))
     };

@@ -8,7 +8,9 @@ use crate::model::{Family, UdpEnd};
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const SOCK_DESTROY: u16 = 21;
 const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP: u16 = 0x300;
 
 const AF_INET: u8 = 2;
@@ -35,19 +37,49 @@ pub(super) enum Message {
 #[error("the kernel's reply ends within a message")]
 pub(super) struct Short;
 
-/// Asks for all UDP sockets of a family.
-pub(super) fn request(family: Family) -> Vec<u8> {
+/// Which UDP sockets are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    All,
+    Connected,
+}
+
+/// Asks for UDP sockets of a family.
+pub(super) fn request(family: Family, which: Which) -> Vec<u8> {
+    let states = match which {
+        Which::All => u32::MAX,
+        Which::Connected => 1 << ESTABLISHED,
+    };
+    let any_socket = [0; 48];
+    message(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, states, &any_socket)
+}
+
+/// Asks to end a connected UDP socket. The kernel looks for the socket of these addresses, and ends it if it has the cookie.
+/// `None` for one that is not connected.
+pub(super) fn destroy(end: &UdpEnd) -> Option<Vec<u8>> {
+    let UdpEnd { local, peer, interface, cookie, inode: _ } = end;
+    let peer = (*peer)?;
+    let family = Family::of(peer.ip());
+    let address = |at: &SocketAddr| match at.ip() {
+        IpAddr::V4(v4) => [&v4.octets()[..], &[0; 12]].concat(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let ports = [local.port().to_be_bytes(), peer.port().to_be_bytes()].concat();
+    let cookie = [*cookie as u32, (cookie >> 32) as u32].map(u32::to_ne_bytes).concat();
+    let socket = [ports, address(local), address(&peer), interface.to_ne_bytes().to_vec(), cookie].concat();
+    Some(message(SOCK_DESTROY, NLM_F_ACK, family, 0, &socket))
+}
+
+/// An `inet_diag_req_v2` behind its header; `socket` is its `inet_diag_sockid`.
+fn message(kind: u16, flags: u16, family: Family, states: u32, socket: &[u8]) -> Vec<u8> {
     let family = match family {
         Family::V4 => AF_INET,
         Family::V6 => AF_INET6,
     };
-    let every_state = u32::MAX.to_ne_bytes();
-    let any_socket = [0; 48];
-    let body = [&[family, IPPROTO_UDP, 0, 0][..], &every_state, &any_socket].concat();
+    let body = [&[family, IPPROTO_UDP, 0, 0][..], &states.to_ne_bytes(), socket].concat();
     let length = (HEADER + body.len()) as u32;
-    let flags = NLM_F_REQUEST | NLM_F_DUMP;
-    [&length.to_ne_bytes()[..], &SOCK_DIAG_BY_FAMILY.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 8], &body]
-        .concat()
+    let flags = NLM_F_REQUEST | flags;
+    [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 8], &body].concat()
 }
 
 /// The messages in one read of a netlink socket.
@@ -91,8 +123,9 @@ fn socket(body: &[u8]) -> Result<UdpEnd, Short> {
     let (local, peer) = (end(4, 8)?, end(6, 24)?);
     let [low, high] = [44, 48].map(|at| field(body, at).map(u32::from_ne_bytes).map(u64::from));
     let cookie = low? | high? << 32;
-    let inode = u32::from_ne_bytes(field(body, 68)?);
-    Ok(UdpEnd { local, peer: (state == ESTABLISHED).then_some(peer), cookie, inode })
+    let [interface, inode] = [40, 68].map(|at| field(body, at).map(u32::from_ne_bytes));
+    let peer = (state == ESTABLISHED).then_some(peer);
+    Ok(UdpEnd { local, peer, interface: interface?, cookie, inode: inode? })
 }
 
 /// Messages begin at every fourth byte.
@@ -129,7 +162,7 @@ mod tests {
 
     fn end(local: &str, peer: Option<&str>, cookie: u64, inode: u32) -> Message {
         let at = |text: &str| text.parse().unwrap();
-        Message::Socket(UdpEnd { local: at(local), peer: peer.map(at), cookie, inode })
+        Message::Socket(UdpEnd { local: at(local), peer: peer.map(at), interface: 0, cookie, inode })
     }
 
     #[test]
@@ -148,7 +181,7 @@ mod tests {
 
     #[test]
     fn errors_are_read_wherever_the_kernel_puts_them() {
-        let message = |kind: u16, body: &[u8]| {
+        let message = |kind: u16, body: &[u8]| -> Vec<u8> {
             let length = (HEADER + body.len()) as u32;
             [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], body].concat()
         };
@@ -180,10 +213,36 @@ mod tests {
 
     #[test]
     fn a_request_is_as_the_kernel_reads_it() {
-        let bytes = request(Family::V6);
+        let bytes = request(Family::V6, Which::All);
         assert_eq!(bytes.len(), 72);
         assert_eq!(bytes[..8], *b"\x48\0\0\0\x14\0\x01\x03", "length, kind, flags");
         assert_eq!(bytes[16..24], *b"\x0a\x11\0\0\xff\xff\xff\xff", "family, protocol, states");
-        assert_eq!(request(Family::V4)[16], 2);
+        assert_eq!(request(Family::V4, Which::Connected)[16..24], *b"\x02\x11\0\0\x02\0\0\0");
+    }
+
+    #[test]
+    fn a_socket_is_ended_by_its_addresses_and_its_cookie() {
+        let at = |text: &str| text.parse().unwrap();
+        let v4 = UdpEnd {
+            local: at("10.244.1.2:48101"),
+            peer: Some(at("10.244.1.3:5353")),
+            interface: 7,
+            cookie: 0x1_0113_4667,
+            inode: 1,
+        };
+        let bytes = destroy(&v4).unwrap();
+        assert_eq!(bytes[..8], *b"\x48\0\0\0\x15\0\x05\0", "length, kind, flags");
+        assert_eq!(bytes[16..24], *b"\x02\x11\0\0\0\0\0\0", "family, protocol");
+        assert_eq!(
+            bytes[24..44],
+            *b"\xbb\xe5\x14\xe9\x0a\xf4\x01\x02\0\0\0\0\0\0\0\0\0\0\0\0",
+            "ports, local"
+        );
+        assert_eq!(bytes[44..60], *b"\x0a\xf4\x01\x03\0\0\0\0\0\0\0\0\0\0\0\0", "peer");
+        assert_eq!(bytes[60..], *b"\x07\0\0\0\x67\x46\x13\x01\x01\0\0\0", "interface, cookie");
+        let v6 = UdpEnd { local: at("[fd00::2]:1"), peer: Some(at("[fd00::3]:2")), ..v4 };
+        let bytes = destroy(&v6).unwrap();
+        assert_eq!((bytes[16], bytes.len(), bytes[43], bytes[59]), (10, 72, 2, 3));
+        assert_eq!(destroy(&UdpEnd { peer: None, ..v4 }), None);
     }
 }

@@ -5,6 +5,7 @@
 //! slices, on port 8080. Endpoints and labels are written as in `select::notation`. The client is
 //! on `n1`.
 
+mod admitted;
 mod claims;
 mod dials;
 mod dirty;
