@@ -39,9 +39,26 @@ pub(crate) fn choose<F: Maps>(call: &Call<'_>, service: &Element<F>) -> Choice {
     Choice { slot: pick(draw(client.netns, client.service), service.count()), is_new: true }
 }
 
+/// What the client was given last.
+#[cfg(feature = "plant-affinity-left")]
+#[inline(always)]
+pub(crate) fn last<F: Maps>(call: &Call<'_>, service: &Element<F>) -> Option<F::Backend> {
+    if service.affinity() == 0 {
+        return None;
+    }
+    let End { address: [first, second], port } = maps::affinity(&client(call, service))?.pair().backend;
+    // As the backends of each family lie in memory: address, port, and a pool that nothing reads.
+    let words = match size_of::<F::Backend>() {
+        8 => [second >> 32 | u64::from(port) << 32, 0, 0],
+        _ => [first, second, port.into()],
+    };
+    let bytes: [u8; 24] = bytemuck::cast(words);
+    Some(bytemuck::pod_read_unaligned(&bytes[..size_of::<F::Backend>()]))
+}
+
 #[inline(always)]
 fn in_set<F: Maps>(service: &Element<F>, pair: &Pair) -> Option<u32> {
-    if cfg!(feature = "plant-affinity-left") && u32::from(pair.slot) < u32::from(service.count()) {
+    if cfg!(feature = "plant-affinity-slot") && u32::from(pair.slot) < u32::from(service.count()) {
         return Some(pair.slot.into());
     }
     maps::slot::<F>(service, pair)

@@ -217,6 +217,10 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
         if service.count() == 0 {
             return Choice::none(Outcome::NoBackends);
         }
+        #[cfg(feature = "plant-affinity-left")]
+        if let Some(backend) = affinity::last::<F>(call, &service) {
+            return Choice { outcome: Outcome::Forwarded, backend, slot: 0 };
+        }
         let affinity::Choice { slot, is_new } = slot::<F>(call, &service);
         if let Ok(backend) = maps::backend::<F>(&service, slot) {
             if is_new {

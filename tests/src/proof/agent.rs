@@ -1,6 +1,7 @@
 //! Publishes by way of the agent's own writer: Services come, go, change and hand their address on, and the
 //! agent is started anew over other maps.
 
+use std::net::{IpAddr, SocketAddrV4};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -10,8 +11,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use lb_agent::datapath::maps::pinned::{Counters, PinnedMaps, folder};
 use lb_agent::datapath::takeover::{Datapath, TakeoverError};
 use lb_agent::datapath::{Grace, cgroup, cleanup, lock};
-use lb_agent::model::First;
-use lb_agent::model::{Change, Kind, SourceReport};
+use lb_agent::model::{Change, First, HostAddresses, Kind, SourceReport};
 use lb_agent::plan::Sizes;
 use lb_agent::source::{Backlog, Batch};
 use lb_agent::store::{Rules, Store};
@@ -23,7 +23,7 @@ use super::finding::Counted;
 use super::history::Histories;
 use super::publisher::take_the_first_processor;
 use super::services::{Draw, Elements, Held, States, allowed, is_held, objects};
-use super::world::{ADDRESSES, UNTOUCHED, cluster};
+use super::world::{ADDRESSES, HOST, UNTOUCHED, cluster, keeps_clients, over6};
 use crate::Node;
 use crate::harness::bpf;
 use crate::ours::pins::assert_one_generation;
@@ -123,9 +123,16 @@ impl World {
         self.counted.take(&self.node)?;
         let lock = locked(&self.node.pin_root())?;
         cleanup::remove_all(&lock)?;
-        let Totals { forwarded, lookup_retries, stale_region_reads, .. } = self.counted;
+        let Totals { forwarded, lookup_retries, stale_region_reads, unstored_affinities, .. } = self.counted;
         let (publications, writes) = (self.publications, self.publications);
-        Ok(Counted { publications, writes, forwarded, lookup_retries, stale_region_reads })
+        Ok(Counted {
+            publications,
+            writes,
+            forwarded,
+            lookup_retries,
+            stale_region_reads,
+            unstored_affinities,
+        })
     }
 
     /// Starts the agent's writer over maps of another size than before, with all that there is. It changes over.
@@ -159,6 +166,7 @@ impl World {
         self.announce(&next);
         let all = (0..ADDRESSES).flat_map(|address| objects(address, next[usize::from(address)]));
         let synced = Kind::ALL.map(Change::Synced);
+        wake.send(Wake::Host(host())).ok().context("the agent has ended")?;
         send(&wake, all.map(Change::Apply).chain(synced).collect())?;
         let give_up = Instant::now() + PATIENCE;
         let map = folder(&pin_root).join(SERVICES4.pin);
@@ -173,7 +181,7 @@ impl World {
         }
         self.last_map = Some(bpf::id(&map)?);
         let elements = Elements::open(&folder(&pin_root))?;
-        let seen = [Held::default(); ADDRESSES as usize];
+        let seen = Default::default();
         self.agent = Some(Running { wake, thread, elements, seen });
         self.starts += 1;
         self.await_all(&next)
@@ -206,6 +214,11 @@ impl World {
     fn announce(&self, next: &States) {
         for address in 0..ADDRESSES {
             let (now, then) = (self.held[usize::from(address)], next[usize::from(address)]);
+            let is_another = now.zip(then).is_some_and(|(now, then)| !now.is(then));
+            if keeps_clients(address) && is_another {
+                // It knows nothing of what the clients of the other were given.
+                self.histories.announce(address, 0);
+            }
             if now != then {
                 self.histories.announce(address, allowed(then));
             }
@@ -220,7 +233,7 @@ impl World {
             let place = usize::from(address);
             let (now, then) = (self.held[place], next[place]);
             loop {
-                let held = elements.of(cluster(address))?;
+                let held = elements.of(address)?;
                 let is_due = held.iter().zip(&seen[place]).all(|(element, seen)| {
                     let is_new = now == then || element != seen || element.is_none();
                     is_new && is_held(address, then, *element)
@@ -257,6 +270,12 @@ fn locked(pin_root: &Path) -> Result<lock::Lock> {
     }
 }
 
+/// What the host has, in both families.
+fn host() -> HostAddresses {
+    let v6 = *over6(SocketAddrV4::new(HOST, 0)).ip();
+    [IpAddr::V4(HOST), IpAddr::V6(v6)].into_iter().map(|ip| (ip, "eth0".into())).collect()
+}
+
 fn send(wake: &Sender<Wake>, changes: Vec<Change>) -> Result<()> {
     let batch =
         Batch { changes, report: SourceReport::default(), at: Instant::now(), backlog: Backlog::default() };
@@ -272,10 +291,11 @@ struct Totals {
     /// The map that was read last.
     map: u32,
     /// What it said.
-    last: [u64; 3],
+    last: [u64; 4],
     forwarded: u64,
     lookup_retries: u64,
     stale_region_reads: u64,
+    unstored_affinities: u64,
 }
 
 impl Totals {
@@ -287,12 +307,14 @@ impl Totals {
             forwarded(&counters),
             counters.event(Event::LookupRetry),
             counters.event(Event::StaleRegionRead),
+            counters.event(Event::UnstoredAffinity),
         ];
         let map = bpf::id(&folder.join(OUTCOMES.pin))?;
-        let before = if map == self.map { self.last } else { [0; 3] };
+        let before = if map == self.map { self.last } else { [0; 4] };
         self.forwarded += now[0] - before[0];
         self.lookup_retries += now[1] - before[1];
         self.stale_region_reads += now[2] - before[2];
+        self.unstored_affinities += now[3] - before[3];
         (self.map, self.last) = (map, now);
         Ok(())
     }

@@ -33,6 +33,8 @@ pub struct Counted {
     pub lookup_retries: u64,
     /// Regions that were used again under their reader.
     pub stale_region_reads: u64,
+    /// Clients that were not remembered: there was no memory at that moment.
+    pub unstored_affinities: u64,
 }
 
 impl Finding {
@@ -53,6 +55,8 @@ impl Finding {
                 - before.counters.event(Event::LookupRetry),
             stale_region_reads: after.counters.event(Event::StaleRegionRead)
                 - before.counters.event(Event::StaleRegionRead),
+            unstored_affinities: after.counters.event(Event::UnstoredAffinity)
+                - before.counters.event(Event::UnstoredAffinity),
         };
         Self { kernel: Some(kernel), ..self }
     }
@@ -76,12 +80,15 @@ impl fmt::Display for Finding {
             connects,
             mapped,
             ipv6,
+            node_ports,
             datagrams,
+            returning,
             refused,
             decoy,
             outside,
             neighbour,
             moved,
+            unkept,
             misnamed,
             failed,
             unjudged,
@@ -93,26 +100,27 @@ impl fmt::Display for Finding {
         writeln!(
             f,
             "  {connects} connects in {seconds:.1} s ({} by each of the processes), {mapped} of them to IPv4-mapped addresses, {ipv6} over IPv6, \
-             {datagrams} answered over UDP",
+             {node_ports} to node ports,\n  {datagrams} answered over UDP, {returning} to be kept by session affinity",
             each.join(" + ")
         )?;
         if let Some(kernel) = self.kernel {
             writeln!(
                 f,
                 "  counted in the kernel: {} publications of the Service ({:.0} a second), {} writes in all,\n  \
-                 {} forwarded, {} lookup retries, {} stale region reads",
+                 {} forwarded, {} lookup retries, {} stale region reads, {} clients not remembered",
                 kernel.publications,
                 self.publications_per_second(),
                 kernel.writes,
                 kernel.forwarded,
                 kernel.lookup_retries,
                 kernel.stale_region_reads,
+                kernel.unstored_affinities,
             )?;
         }
         writeln!(
             f,
             "  {refused} refused, {decoy} at the decoy, {outside} outside the allowed sets, {neighbour} at another \
-             Service,\n  {moved} moved, {misnamed} misnamed, {failed} failed in another way, {unjudged} not judged"
+             Service,\n  {moved} moved, {unkept} not kept by session affinity, {misnamed} misnamed, {failed} failed in another way, {unjudged} not judged"
         )?;
         first.iter().try_for_each(|first| writeln!(f, "  the first astray: {first}"))
     }

@@ -20,5 +20,6 @@ pub use history::History;
 pub use testbed::{CLIENTS, Experiment, Families, Publishing, Regions, Testbed, Until, Way};
 pub use verdicts::Verdicts;
 pub use world::{
-    ADDRESSES, BACKENDS, CLUSTER, REFUSED, Reached, Set, UNTOUCHED, backend, cluster, over6, under6,
+    ADDRESSES, BACKENDS, CLUSTER, REFUSED, Reached, Set, UNTOUCHED, backend, cluster, keeps_clients,
+    node_port, over6, under6,
 };

@@ -1,7 +1,7 @@
 //! What the agent is given in the proof: who has which address, and the objects that say so.
 
-use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,11 +13,16 @@ use lb_agent::model::{
 };
 use lb_common::layout::{Backend4, Backend6, Frontend4, Frontend6, SERVICES4, SERVICES6, Service4, Service6};
 
-use super::world::{ADDRESSES, Dice, REFUSED, Set, UNTOUCHED, backend_of, cluster, over6};
+use super::world::{
+    ADDRESSES, Dice, REFUSED, Set, UNTOUCHED, backend_of, cluster, keeps_clients, node_port, over6,
+};
 use crate::harness::bpf::Pinned;
 
 /// Sets: inline up to 6, with a region beyond.
 const LARGEST: usize = 20;
+
+/// Of Services that keep their clients, in seconds: longer than a proof lasts.
+const AFFINITY: u32 = 10_800;
 
 /// Each Service has a port for each of them, with the same backends.
 pub(super) const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
@@ -39,6 +44,13 @@ pub(super) struct Draw {
     dice: Dice,
     /// Services that there were so far.
     services: u32,
+}
+
+impl Holder {
+    /// Whether `other` is the same Service.
+    pub(super) const fn is(self, other: Self) -> bool {
+        self.service == other.service
+    }
 }
 
 impl Draw {
@@ -160,13 +172,13 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
                     name: protocol.label().into(),
                     protocol,
                     port: at.port(),
-                    node_port: None,
+                    node_port: node_port(address).and_then(|at| NonZeroU16::new(at.port())),
                 })
                 .to_vec(),
             topology: None,
             uid: None,
             internal_local: false,
-            affinity: None,
+            affinity: keeps_clients(address).then_some(AFFINITY),
             further: None,
         };
         let [v4, v6] = [Family::V4, Family::V6].map(slice);
@@ -186,14 +198,20 @@ pub(super) fn key6(at: SocketAddrV4, protocol: Protocol) -> Frontend6 {
     Frontend6 { address, port, protocol: protocol.number(), zero: [0; 5] }
 }
 
+/// The keys of a node port, which is under the unspecified address of each family.
+fn node_port_keys(port: u16, protocol: Protocol) -> (Frontend4, Frontend6) {
+    let under = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    (key4(under, protocol), Frontend6 { address: [0; 16], ..key6(under, protocol) })
+}
+
 /// The elements of the agent's maps, as they lie in the kernel.
 pub(super) struct Elements {
     v4: Pinned<Frontend4, Service4>,
     v6: Pinned<Frontend6, Service6>,
 }
 
-/// The elements of one address: over TCP and UDP, over IPv4 and IPv6.
-pub(super) type Held = [Option<Service4>; 2 * PROTOCOLS.len()];
+/// The elements of one address: over TCP and UDP, over IPv4 and IPv6, at the cluster IP and at the node port.
+pub(super) type Held = Vec<Option<Service4>>;
 
 impl Elements {
     pub(super) fn open(folder: &Path) -> Result<Self> {
@@ -201,11 +219,18 @@ impl Elements {
         Ok(Self { v4: Pinned::open(&v4)?, v6: Pinned::open(&v6)? })
     }
 
-    pub(super) fn of(&self, at: SocketAddrV4) -> Result<Held> {
-        let [tcp, udp] = PROTOCOLS;
-        let v4 = |protocol| self.v4.read(&key4(at, protocol));
-        let v6 = |protocol| Ok::<_, io::Error>(self.v6.read(&key6(at, protocol))?.map(|held| narrow(&held)));
-        Ok([v4(tcp)?, v4(udp)?, v6(tcp)?, v6(udp)?])
+    pub(super) fn of(&self, address: u8) -> Result<Held> {
+        let mut held = Held::new();
+        for protocol in PROTOCOLS {
+            let at = cluster(address);
+            let own = (key4(at, protocol), key6(at, protocol));
+            let port = node_port(address).map(|at| node_port_keys(at.port(), protocol));
+            for (key4, key6) in [own].into_iter().chain(port) {
+                held.push(self.v4.read(&key4)?);
+                held.push(self.v6.read(&key6)?.map(|held| narrow(&held)));
+            }
+        }
+        Ok(held)
     }
 }
 

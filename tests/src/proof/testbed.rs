@@ -17,8 +17,8 @@ use super::history::Histories;
 use super::publisher::{Pace, Publisher};
 use super::verdicts::Verdicts;
 use super::world::{
-    ADDRESSES, BACKEND_NETWORK, BACKENDS, CLUSTER, DECOY, NEIGHBOUR, NETWORK6, backend, cluster, foreign,
-    over6,
+    ADDRESSES, BACKEND_NETWORK, BACKENDS, CLUSTER, DECOY, HOST, NEIGHBOUR, NETWORK6, backend, cluster,
+    foreign, over6,
 };
 use super::writer::Writer;
 use crate::harness::helper::Helper;
@@ -171,9 +171,11 @@ impl Testbed {
         Ok(())
     }
 
-    /// Of a client over UDP, which has all that it dials in a pod of its own. The others share one.
-    fn pod_of(&self, way: Way, number: u8) -> Result<Option<Pod>> {
-        if way != Way::Datagrams {
+    /// Of a client over UDP, which has all that it dials in a pod of its own, and of one that a Service may keep: of two at
+    /// once in one pod, the later one is what is remembered. The others share one.
+    fn pod_of(&self, publishing: &Publishing, way: Way, number: u8) -> Result<Option<Pod>> {
+        let may_be_kept = matches!(publishing, Publishing::Agent { .. });
+        if way != Way::Datagrams && !may_be_kept {
             return Ok(None);
         }
         let pod = self.client.node().pod(&format!("client{number}"), &format!("10.244.2.{}", number + 1))?;
@@ -191,7 +193,8 @@ impl Testbed {
         meanwhile: impl Fn() -> Result<()>,
     ) -> Result<Finding> {
         let began = Instant::now();
-        let pods = experiment.ways.iter().zip(0..).map(|(way, number)| self.pod_of(*way, number));
+        let pods = experiment.ways.iter().zip(0..);
+        let pods = pods.map(|(way, number)| self.pod_of(&experiment.publishing, *way, number));
         let pods = pods.collect::<Result<Vec<Option<Pod>>>>()?;
         let clients = experiment.ways.iter().zip(&pods).map(|(way, pod)| {
             pod.as_ref().unwrap_or(&self.client).start(&arguments(experiment, *way, histories))
@@ -248,7 +251,7 @@ impl Way {
 
 fn dialled() -> Vec<IpAddr> {
     let both = |number| [(*cluster(number).ip()).into(), (*over6(cluster(number)).ip()).into()];
-    (0..ADDRESSES).flat_map(both).collect()
+    (0..ADDRESSES).flat_map(both).chain([HOST.into()]).collect()
 }
 
 fn arguments(experiment: &Experiment, way: Way, histories: &Histories) -> Vec<String> {

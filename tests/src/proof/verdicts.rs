@@ -10,8 +10,12 @@ pub struct Verdicts {
     pub mapped: u64,
     /// Those that dialled an IPv6 address.
     pub ipv6: u64,
+    /// Those that dialled a node port.
+    pub node_ports: u64,
     /// Those over UDP that were answered.
     pub datagrams: u64,
+    /// Those of clients that were to be given, by session affinity, what they were given before.
+    pub returning: u64,
     /// ECONNREFUSED.
     pub refused: u64,
     /// At the cluster IP itself.
@@ -22,6 +26,8 @@ pub struct Verdicts {
     pub neighbour: u64,
     /// At another backend than before on the same UDP socket, though that stayed in the set.
     pub moved: u64,
+    /// At another backend than the client was given before, though the Service keeps its clients and that stayed in the set.
+    pub unkept: u64,
     /// Answered by the right backend, and shown as coming from elsewhere than what was dialled.
     pub misnamed: u64,
     /// At an address of no server, or failed in another way.
@@ -36,8 +42,8 @@ impl Verdicts {
     /// Connections that went wrong.
     #[must_use]
     pub fn astray(&self) -> u64 {
-        let Self { refused, decoy, outside, neighbour, moved, misnamed, failed, .. } = self;
-        refused + decoy + outside + neighbour + moved + misnamed + failed
+        let Self { refused, decoy, outside, neighbour, moved, unkept, misnamed, failed, .. } = self;
+        refused + decoy + outside + neighbour + moved + unkept + misnamed + failed
     }
 
     pub(super) fn add(&mut self, other: Self) {
@@ -45,12 +51,15 @@ impl Verdicts {
             connects,
             mapped,
             ipv6,
+            node_ports,
             datagrams,
+            returning,
             refused,
             decoy,
             outside,
             neighbour,
             moved,
+            unkept,
             misnamed,
             failed,
             unjudged,
@@ -59,12 +68,15 @@ impl Verdicts {
         self.connects += connects;
         self.mapped += mapped;
         self.ipv6 += ipv6;
+        self.node_ports += node_ports;
         self.datagrams += datagrams;
+        self.returning += returning;
         self.refused += refused;
         self.decoy += decoy;
         self.outside += outside;
         self.neighbour += neighbour;
         self.moved += moved;
+        self.unkept += unkept;
         self.misnamed += misnamed;
         self.failed += failed;
         self.unjudged += unjudged;

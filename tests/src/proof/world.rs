@@ -16,6 +16,9 @@ pub(super) const DECOY: u32 = 2_000;
 /// What a backend of a neighbour answers with.
 pub(super) const NEIGHBOUR: u32 = 1_000;
 
+/// What the host has, at which node ports are served.
+pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(10, 98, 0, 1);
+
 const PORT: u16 = 9_000;
 /// The third byte is this one and the number of the address.
 const OWN: [u8; 3] = [10, 244, 8];
@@ -30,7 +33,7 @@ pub enum Reached {
     Backend(u8),
     /// Another Service's.
     Neighbour,
-    /// The cluster IP itself: the connection was left as it was.
+    /// What was dialled itself: the connection was left as it was.
     Decoy,
     /// An address that no Service has.
     Unknown,
@@ -42,7 +45,7 @@ impl Reached {
     pub fn at(dialled: u8, address: SocketAddrV4) -> Self {
         let [a, b, c, number] = address.ip().octets();
         let known = address.port() == PORT && (1..=BACKENDS).contains(&number) && [a, b] == OWN[..2];
-        if address == cluster(dialled) {
+        if address == cluster(dialled) || Some(address) == node_port(dialled) {
             Self::Decoy
         } else if known && c == OWN[2] + dialled {
             Self::Backend(number - 1)
@@ -70,6 +73,18 @@ impl Reached {
 #[must_use]
 pub const fn cluster(number: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10 + number), 80)
+}
+
+/// Whether what has this address keeps its clients: `sessionAffinity: ClientIP`.
+#[must_use]
+pub const fn keeps_clients(number: u8) -> bool {
+    number % 3 == 1
+}
+
+/// Where the Service of this address has its node port, over both protocols: with session affinity, and without.
+#[must_use]
+pub const fn node_port(number: u8) -> Option<SocketAddrV4> {
+    if number % 4 == 1 { Some(SocketAddrV4::new(HOST, 30_000 + number as u16)) } else { None }
 }
 
 /// All that the proofs dial and reach over IPv6, as a route.
@@ -167,6 +182,8 @@ mod tests {
             assert_eq!(Reached::at(0, foreign(number)), Reached::Neighbour);
         }
         assert_eq!(Reached::at(0, CLUSTER), Reached::Decoy);
+        assert_eq!(Reached::at(1, node_port(1).unwrap()), Reached::Decoy);
+        assert_eq!(Reached::at(5, node_port(1).unwrap()), Reached::Unknown);
         assert_eq!(Reached::answering(DECOY), Reached::Decoy);
         assert_eq!(Reached::answering(NEIGHBOUR), Reached::Neighbour);
         assert_eq!(under6(over6(CLUSTER)), Some(CLUSTER));
@@ -174,6 +191,17 @@ mod tests {
         let torn = SocketAddrV4::new(*backend(0).ip(), CLUSTER.port());
         assert_eq!(Reached::at(0, torn), Reached::Unknown);
         assert_eq!(Reached::answering(BACKENDS.into()), Reached::Unknown);
+    }
+
+    #[test]
+    fn one_half_of_the_services_as_the_other_has_affinity_and_a_node_port() {
+        for half in [0..ADDRESSES / 2, ADDRESSES / 2..ADDRESSES] {
+            assert!(half.clone().any(keeps_clients) && half.clone().any(|number| !keeps_clients(number)));
+            assert!(half.clone().any(|number| node_port(number).is_some()));
+        }
+        let with_both =
+            (0..ADDRESSES).filter(|number| keeps_clients(*number) && node_port(*number).is_some());
+        assert_eq!(with_both.count(), 1);
     }
 
     #[test]

@@ -61,11 +61,13 @@ fn a_client_moves_only_when_its_backend_leaves() {
     assert_eq!(broken, Vec::<String>::new());
 }
 
-/// A planted bug that the test above must catch.
+/// Planted bugs that the test above must catch.
 #[test]
 #[ignore = "needs root"]
-fn by_its_slot_alone_a_client_is_sent_where_it_was_never_before() {
-    assert_ne!(moves(planted_object("edgeloop-affinity-left.o").unwrap()), Vec::<String>::new());
+fn a_client_that_keeps_its_slot_or_a_backend_that_left_is_noticed() {
+    for object in ["edgeloop-affinity-slot.o", "edgeloop-affinity-left.o"] {
+        assert_ne!(moves(planted_object(object).unwrap()), Vec::<String>::new(), "{object}");
+    }
 }
 
 /// What was wrong, as sentences.

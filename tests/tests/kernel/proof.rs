@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use edgeloop_tests::alone;
 use edgeloop_tests::builds::planted_object;
-use edgeloop_tests::proof::{CLIENTS, Experiment, Finding, Publishing, Regions, Testbed, Until, Way};
+use edgeloop_tests::proof::{
+    CLIENTS, Experiment, Finding, Publishing, Regions, Testbed, Until, Verdicts, Way,
+};
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::programs::load::{Features, OBJECT};
 use lb_agent::model::Family;
@@ -119,6 +121,34 @@ fn no_connection_goes_astray_with_the_agent_in_the_loop() {
     assert!(found.all.connects >= CONNECTS);
     assert!(found.all.datagrams >= DATAGRAMS);
     assert!(found.all.ipv6 >= found.all.connects / 4);
+    assert!(found.all.returning > 0, "session affinity had something to keep");
+    assert!(found.all.node_ports >= found.all.connects / 20);
+    let over_udp = |what: fn(&Verdicts) -> u64| -> u64 { found.each[2..].iter().map(what).sum() };
+    assert!(over_udp(|verdicts| verdicts.returning) > 0, "over UDP, too");
+    assert!(over_udp(|verdicts| verdicts.node_ports) > 0);
+}
+
+/// A client leaves no backend that stays, and is given none that left.
+#[test]
+#[ignore = "needs root"]
+fn affinity_by_the_slot_alone_or_to_a_backend_that_left_makes_the_proof_fail() {
+    let _alone = alone();
+    for (object, name, went_wrong) in [
+        (
+            "edgeloop-affinity-slot.o",
+            "planted bug: affinity to a slot, whatever backend is there by now",
+            (|all| all.unkept) as fn(&Verdicts) -> u64,
+        ),
+        ("edgeloop-affinity-left.o", "planted bug: affinity to a backend that left the set", |all| {
+            all.outside
+        }),
+    ] {
+        let publishing = Publishing::Agent { object: planted_object(object).unwrap(), grace: Grace::Rcu };
+        let found = run_alone(&Experiment { publishing, until: Until::Astray, ..quick(name) }).unwrap();
+
+        assert!(went_wrong(&found.all) > 0, "{name}");
+        assert_eq!(found.all.failed, 0, "{name}");
+    }
 }
 
 /// What a UDP socket remembers is what its replies are shown by.

@@ -41,7 +41,7 @@ const EDGELOOP: Build = Build { folder: "lb-ebpf", binary: "lb-ebpf", features: 
 const LOGGING: Build = Build { features: &["program-log"], object: "edgeloop-log.o", ..EDGELOOP };
 /// Not of this tree, but of one without a line of the log.
 const WITHOUT_LOG: Build = Build { object: "edgeloop-without-log.o", ..EDGELOOP };
-const PLANTED: [Build; 13] = [
+const PLANTED: [Build; 14] = [
     Build { features: &["plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
     Build { features: &["plant-no-check6"], object: "edgeloop-no-check6.o", ..EDGELOOP },
     Build { features: &["plant-no-epoch"], object: "edgeloop-no-epoch.o", ..EDGELOOP },
@@ -58,6 +58,7 @@ const PLANTED: [Build; 13] = [
     Build { features: &["plant-skip-on-misses"], object: "edgeloop-skip-on-misses.o", ..EDGELOOP },
     Build { features: &["plant-newest-shown"], object: "edgeloop-newest-shown.o", ..EDGELOOP },
     Build { features: &["plant-affinity-left"], object: "edgeloop-affinity-left.o", ..EDGELOOP },
+    Build { features: &["plant-affinity-slot"], object: "edgeloop-affinity-slot.o", ..EDGELOOP },
     Build { features: &["plant-affinity-forever"], object: "edgeloop-affinity-forever.o", ..EDGELOOP },
 ];
 const REFERENCE: Build =

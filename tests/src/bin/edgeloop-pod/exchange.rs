@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::Result;
-use edgeloop_tests::proof::{ADDRESSES, CLUSTER, History, Reached, Set, backend, cluster};
+use edgeloop_tests::proof::{ADDRESSES, CLUSTER, History, Reached, Set, backend, node_port};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockaddrStorage, connect, getpeername, recvfrom, send, sendto,
 };
 
 use crate::answers::{Arrived, Server, address, open, wait};
-use crate::prove::By;
+use crate::prove::{By, Door};
 use crate::socket::TIMEOUT;
 
 /// Services that one socket talks to: few enough that none is forgotten, though their backends change.
@@ -22,7 +22,11 @@ const ROUNDS: u64 = 64;
 
 /// What came of one datagram.
 pub(crate) struct Exchange {
+    pub(crate) service: u8,
     pub(crate) by: By,
+    pub(crate) door: Door,
+    /// Where the socket had sent nothing to this Service before: the moment at which it does.
+    pub(crate) first: Option<u64>,
     /// What the Service was allowed meanwhile.
     pub(crate) allowed: Option<Set>,
     pub(crate) reached: Result<Reached, Errno>,
@@ -35,24 +39,26 @@ pub(crate) struct Exchange {
 
 pub(crate) struct Exchanges {
     clients: Vec<Client>,
-    servers: [Server; 4],
+    servers: Vec<Server>,
     rounds: u64,
     datagrams: u32,
 }
 
 impl Exchanges {
     pub(crate) fn new() -> Result<Self> {
-        let [backends, decoys] = [backend(0).port(), CLUSTER.port()];
+        let decoys = (0..ADDRESSES).filter_map(node_port).map(|at| at.port()).chain([CLUSTER.port()]);
+        let ports = decoys.chain([backend(0).port()]);
         let servers =
-            [Server::new4(backends)?, Server::new4(decoys)?, Server::new6(backends)?, Server::new6(decoys)?];
+            ports.flat_map(|port| [Server::new4(port), Server::new6(port)]).collect::<Result<_>>()?;
         Ok(Self { clients: Vec::new(), servers, rounds: 0, datagrams: 0 })
     }
 
     /// Each socket talks to each of its Services once.
     pub(crate) fn round(&mut self, histories: &[History]) -> Result<Vec<Exchange>> {
         if self.rounds.is_multiple_of(ROUNDS) {
-            let first = if (self.rounds / ROUNDS).is_multiple_of(2) { 0 } else { SERVICES };
-            self.clients = Client::of_each_kind(first)?;
+            let turn = self.rounds / ROUNDS;
+            let first = if turn.is_multiple_of(2) { 0 } else { SERVICES };
+            self.clients = Client::of_each_kind(first, Door::of(turn / 2))?;
         }
         self.rounds += 1;
         let Self { clients, servers, datagrams, .. } = self;
@@ -87,10 +93,13 @@ struct Client {
     socket: OwnedFd,
     way: Way,
     by: By,
+    door: Door,
     /// The first of its Services.
     first: u8,
     /// Where each Service's last datagram went, and when it was sent.
     last: [Option<(Set, u64)>; ADDRESSES as usize],
+    /// A bit for each Service that it has sent to, whatever came of it.
+    dialled: Set,
 }
 
 /// One datagram under way.
@@ -98,6 +107,7 @@ struct Sent {
     service: u8,
     number: u32,
     moment: u64,
+    is_first: bool,
     allowed: Option<Set>,
     kept: Set,
     reached: Result<Reached, Errno>,
@@ -105,21 +115,21 @@ struct Sent {
 }
 
 impl Client {
-    fn of_each_kind(first: u8) -> Result<Vec<Self>> {
+    fn of_each_kind(first: u8, door: Door) -> Result<Vec<Self>> {
         let kinds = [By::V4, By::Mapped, By::V6].map(|by| [(Way::Sends, by), (Way::Connects, by)]);
         let open = |(way, by)| {
             let socket = open(if by == By::V4 { AddressFamily::Inet } else { AddressFamily::Inet6 })?;
-            Ok(Self { socket, way, by, first, last: [None; ADDRESSES as usize] })
+            Ok(Self { socket, way, by, door, first, last: [None; ADDRESSES as usize], dialled: 0 })
         };
         kinds.into_iter().flatten().map(open).collect()
     }
 
     fn dialled(&self, service: u8) -> SocketAddr {
-        self.by.dialled(cluster(service))
+        self.by.dialled(self.door.of_service(service).0)
     }
 
     /// Up to the end of the call that a program runs for.
-    fn send(&self, service: u8, number: u32, history: &History) -> Sent {
+    fn send(&mut self, service: u8, number: u32, history: &History) -> Sent {
         let dialled = self.dialled(service);
         let to = SockaddrStorage::from(dialled);
         let (fd, text) = (self.socket.as_raw_fd(), number.to_ne_bytes());
@@ -131,7 +141,10 @@ impl Client {
         let allowed = history.allowed_since(moment);
         let kept = self.last[usize::from(service)]
             .map_or(0, |(backend, since)| history.staying_since(since) & backend);
-        let mut sent = Sent { service, number, moment, allowed, kept, reached: Err(TIMEOUT), shown: None };
+        let is_first = self.dialled & 1 << service == 0;
+        self.dialled |= 1 << service;
+        let reached = Err(TIMEOUT);
+        let mut sent = Sent { service, number, moment, is_first, allowed, kept, reached, shown: None };
         let called = called.and_then(|()| {
             if self.way == Way::Connects {
                 let peer = getpeername::<SockaddrStorage>(fd)?;
@@ -166,9 +179,11 @@ impl Client {
     }
 
     fn judged(&self, sent: &Sent) -> Exchange {
-        let Sent { service, allowed, kept, reached, shown, .. } = *sent;
+        let Sent { service, moment, is_first, allowed, kept, reached, shown, .. } = *sent;
         let dialled = self.dialled(service);
-        Exchange { by: self.by, allowed, reached, kept, dialled, shown }
+        let (by, door) = (self.by, self.door.of_service(service).1);
+        let first = is_first.then_some(moment);
+        Exchange { service, by, door, first, allowed, reached, kept, dialled, shown }
     }
 }
 

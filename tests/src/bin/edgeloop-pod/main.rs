@@ -7,6 +7,7 @@ mod datagrams;
 mod exchange;
 mod hammer;
 mod join;
+mod keeps;
 mod load;
 mod many;
 mod names;

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use edgeloop_tests::proof::{
-    BACKENDS, Families, History, REFUSED, Reached, UNTOUCHED, Verdicts, backend, cluster, over6,
+    BACKENDS, Families, History, REFUSED, Reached, Set, UNTOUCHED, Verdicts, backend, cluster, node_port,
+    over6,
 };
 use nix::errno::Errno;
 use nix::sys::socket::AddressFamily;
 
 use crate::exchange::{Exchange, Exchanges};
+use crate::keeps::Keeps;
 use crate::{hammer, join, probe::Probe, say, unrest};
 
 /// What is dialled, and how far.
@@ -63,6 +65,7 @@ fn dial(
 ) -> Result<Verdicts> {
     let first = histories.first().context("no history")?;
     let mut dial = Dial::new(way).context("could not make sockets for probes")?;
+    let mut keeps = Keeps::default();
     let mut verdicts = Verdicts::default();
     while verdicts.connects < count && !first.is_stopped() {
         if verdicts.connects.is_multiple_of(256) && Instant::now() > give_up {
@@ -70,15 +73,20 @@ fn dial(
         }
         let number = verdicts.connects;
         let address = (number % histories.len() as u64) as usize;
-        let by = By::of(families, number / histories.len() as u64);
+        let turn = number / histories.len() as u64;
+        let by = By::of(families, turn);
         let expected = (number / 2 % u64::from(BACKENDS)) as u8;
-        let moment = histories[address].moment();
-        let reached = dial.reach(address as u8, by, expected);
-        let allowed =
-            if way == Way::Direct { Some(1 << expected) } else { histories[address].allowed_since(moment) };
+        let (to, door) = match way {
+            Way::Direct => (backend(expected), Door::ClusterIp),
+            Way::Answer | Way::Probe | Way::Datagrams => Door::of(turn / 3).of_service(address as u8),
+        };
+        let history = &histories[address];
+        let moment = history.moment();
+        let reached = dial.reach(address as u8, by, to);
+        let allowed = if way == Way::Direct { Some(1 << expected) } else { history.allowed_since(moment) };
         judge(&mut verdicts, reached, allowed);
-        verdicts.mapped += u64::from(by == By::Mapped);
-        verdicts.ipv6 += u64::from(by == By::V6);
+        count_kind(&mut verdicts, by, door);
+        judge_keeping(&mut verdicts, reached, keeps.due(address as u8, (by, door), reached, moment, history));
         if only_one && verdicts.astray() > 0 {
             first.stop();
         }
@@ -89,11 +97,17 @@ fn dial(
 fn exchange(histories: &[History], count: u64, give_up: Instant, only_one: bool) -> Result<Verdicts> {
     let first = histories.first().context("no history")?;
     let mut exchanges = Exchanges::new()?;
+    let mut keeps = Keeps::default();
     let mut verdicts = Verdicts::default();
     while verdicts.connects < count && !first.is_stopped() && Instant::now() < give_up {
         for exchange in exchanges.round(histories)? {
             judge(&mut verdicts, exchange.reached, exchange.allowed);
             judge_memory(&mut verdicts, &exchange);
+            // What a socket sends later goes where it sent before.
+            if let Exchange { service, by, door, reached, first: Some(moment), .. } = exchange {
+                let due = keeps.due(service, (by, door), reached, moment, &histories[usize::from(service)]);
+                judge_keeping(&mut verdicts, reached, due);
+            }
         }
         if only_one && verdicts.astray() > 0 {
             first.stop();
@@ -117,9 +131,8 @@ impl Dial {
         Ok(Self { way, plain: plain?, mapped: mapped?, v6: v6? })
     }
 
-    /// Where a connection to the address of this number goes, or one to the backend that is expected.
-    fn reach(&mut self, address: u8, by: By, expected: u8) -> Result<Reached, Errno> {
-        let to = if self.way == Way::Direct { backend(expected) } else { cluster(address) };
+    /// Where a connection to `to` goes, which is at the address of this number, or one of its backends.
+    fn reach(&mut self, address: u8, by: By, to: SocketAddrV4) -> Result<Reached, Errno> {
         let dialled = by.dialled(to);
         if self.way == Way::Probe {
             let probe = match by {
@@ -130,6 +143,28 @@ impl Dial {
             return probe.connect(dialled).map(|peer| Reached::at(address, peer));
         }
         hammer::ask(dialled).map(Reached::answering)
+    }
+}
+
+/// Which address of a Service is dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    ClusterIp,
+    NodePort,
+}
+
+impl Door {
+    /// In turn.
+    pub(crate) const fn of(turn: u64) -> Self {
+        if turn.is_multiple_of(2) { Self::ClusterIp } else { Self::NodePort }
+    }
+
+    /// Where the Service of this number is dialled: at its cluster IP, too, if it has no node port.
+    pub(crate) fn of_service(self, number: u8) -> (SocketAddrV4, Self) {
+        match node_port(number).filter(|_| self == Self::NodePort) {
+            Some(at) => (at, Self::NodePort),
+            None => (cluster(number), Self::ClusterIp),
+        }
     }
 }
 
@@ -190,11 +225,30 @@ fn judge(verdicts: &mut Verdicts, reached: Result<Reached, Errno>, allowed: Opti
     });
 }
 
+fn count_kind(verdicts: &mut Verdicts, by: By, door: Door) {
+    verdicts.mapped += u64::from(by == By::Mapped);
+    verdicts.ipv6 += u64::from(by == By::V6);
+    verdicts.node_ports += u64::from(door == Door::NodePort);
+}
+
+/// What session affinity was to give: nothing in particular where `due` is empty.
+fn judge_keeping(verdicts: &mut Verdicts, reached: Result<Reached, Errno>, due: Set) {
+    if due == 0 {
+        return;
+    }
+    verdicts.returning += 1;
+    if !matches!(reached, Ok(Reached::Backend(backend)) if 1 << backend == due) {
+        verdicts.unkept += 1;
+        let number = verdicts.connects;
+        let first = || format!("connection {number}: {reached:?}, though {due:#034b} was to be kept");
+        verdicts.first.get_or_insert_with(first);
+    }
+}
+
 /// What the socket was to remember: its backend, and what it dialled.
 fn judge_memory(verdicts: &mut Verdicts, exchange: &Exchange) {
-    let Exchange { by, reached, kept, dialled, shown, .. } = exchange;
-    verdicts.mapped += u64::from(*by == By::Mapped);
-    verdicts.ipv6 += u64::from(*by == By::V6);
+    let Exchange { by, door, reached, kept, dialled, shown, .. } = exchange;
+    count_kind(verdicts, *by, *door);
     verdicts.datagrams += u64::from(reached.is_ok());
     let number = verdicts.connects;
     if *kept != 0 && !matches!(reached, Ok(Reached::Backend(backend)) if 1 << backend == *kept) {
