@@ -125,23 +125,19 @@ fn quietly(command: &mut Command, target: Target) -> Result<()> {
 
 /// Where what runs have found is kept.
 fn found() -> PathBuf {
-    target_folder().join("fuzz")
+    shell::target_folder().join("fuzz")
 }
 
 /// Builds the fuzzer; gives its program.
 fn build() -> Result<PathBuf> {
     let this = env::current_exe().context("could not find this program")?;
-    let folder = target_folder();
+    // What the agent depends on is built there already.
+    let folder = shell::target_folder();
     let mut cargo = shell::cargo();
     cargo.args(["build", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
     cargo.env("CARGO_TARGET_DIR", &folder).env("RUSTC_WRAPPER", this).env(WRAPS, "1");
     shell::run(&mut cargo)?;
     Ok(folder.join("debug/edgeloop-fuzz"))
-}
-
-/// That of the workspace: what the agent depends on is built there already.
-fn target_folder() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from)
 }
 
 /// The fuzzer over the corpus that is kept. What it finds besides goes to a corpus of this machine.

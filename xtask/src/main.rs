@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod image;
 mod machine;
+mod model;
 mod packages;
 mod programs;
 mod schemas;

@@ -65,6 +65,11 @@ pub(crate) fn built(profile: &str) -> Result<PathBuf> {
     Ok(target.join(profile))
 }
 
+/// The folder that cargo builds the workspace in.
+pub(crate) fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// `program`, with nothing in its environment that was meant for the build of this tool.
 pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);

@@ -11,7 +11,7 @@ use anyhow::{Error, Result};
 
 use crate::build_ebpf;
 use crate::builds::Builds;
-use crate::{fuzz, image, machine, schemas, signals, tools};
+use crate::{fuzz, image, machine, model, schemas, signals, tools};
 use binaries::{Binary, Given, Selection};
 
 #[derive(clap::Args)]
@@ -32,6 +32,8 @@ enum Tier {
     Pure,
     /// Bytes of others by the thousand, led by what they reach in the code.
     Fuzz,
+    /// The publish protocol as a model, in every interleaving.
+    Model,
     /// The compiled kernel object agrees with the catalogue.
     Object,
     /// The programs and clients on this machine's kernel, and the proofs. Needs root.
@@ -46,10 +48,11 @@ enum Tier {
     Vm,
 }
 
-const TIERS: [Tier; 9] = [
+const TIERS: [Tier; 10] = [
     Tier::Source,
     Tier::Pure,
     Tier::Fuzz,
+    Tier::Model,
     Tier::Object,
     Tier::Kernel,
     Tier::Agent,
@@ -103,6 +106,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let began = Instant::now();
         let (counts, ignored) = fuzz::check();
         outcomes.push(Outcome { tier: Tier::Fuzz, counts, ignored, took: began.elapsed() });
+    }
+    if tiers.contains(&Tier::Model) {
+        let began = Instant::now();
+        let (counts, ignored) = model::check();
+        outcomes.push(Outcome { tier: Tier::Model, counts, ignored, took: began.elapsed() });
     }
     let others: Vec<Tier> = tiers.into_iter().filter(|tier| tier.is_of_tests()).collect();
     if !others.is_empty() {
@@ -227,13 +235,13 @@ impl Tier {
 
     /// Whether it is made of test binaries.
     const fn is_of_tests(self) -> bool {
-        !matches!(self, Tier::Source | Tier::Fuzz)
+        !matches!(self, Tier::Source | Tier::Fuzz | Tier::Model)
     }
 
     /// Whether its tests are marked `#[ignore]`, since an ordinary `cargo test` cannot run them.
     fn is_asked_for(self) -> bool {
         match self {
-            Tier::Source | Tier::Pure | Tier::Fuzz | Tier::Object => false,
+            Tier::Source | Tier::Pure | Tier::Fuzz | Tier::Model | Tier::Object => false,
             Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster | Tier::Vm => true,
         }
     }
@@ -242,7 +250,7 @@ impl Tier {
     fn uses_the_kernel(self) -> bool {
         match self {
             Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster => true,
-            Tier::Source | Tier::Pure | Tier::Fuzz | Tier::Object | Tier::Vm => false,
+            Tier::Source | Tier::Pure | Tier::Fuzz | Tier::Model | Tier::Object | Tier::Vm => false,
         }
     }
 
@@ -250,7 +258,7 @@ impl Tier {
     fn has(self, binary: &Binary) -> bool {
         let own = TIERS.into_iter().find(|tier| tier.name() == binary.name).unwrap_or(Tier::Kernel);
         match self {
-            Tier::Source | Tier::Fuzz => false,
+            Tier::Source | Tier::Fuzz | Tier::Model => false,
             Tier::Pure => own != Tier::Object,
             Tier::Object | Tier::Kernel | Tier::Agent | Tier::Scenario | Tier::Cluster | Tier::Vm => {
                 own == self
@@ -263,6 +271,7 @@ impl Tier {
             Tier::Source => "source",
             Tier::Fuzz => "fuzz",
             Tier::Pure => "pure",
+            Tier::Model => "model",
             Tier::Object => "object",
             Tier::Kernel => "kernel",
             Tier::Agent => "agent",
