@@ -112,7 +112,7 @@ impl SocketDoor {
             clients
                 .admit(async move {
                     // A client that went away, or does not read, is left.
-                    drop(tokio::time::timeout(PATIENCE, reply(stream, &text)).await);
+                    drop(tokio::time::timeout(PATIENCE, reply(stream, text)).await);
                 })
                 .await;
         }
@@ -125,8 +125,9 @@ const fn is_admitted(user: Option<u32>, owner: u32) -> bool {
     matches!(user, Some(user) if user == 0 || user == owner)
 }
 
-async fn reply(mut stream: tokio::net::UnixStream, text: &StatusText) -> io::Result<()> {
-    let text = text.newest().await?;
+async fn reply(mut stream: tokio::net::UnixStream, text: Arc<StatusText>) -> io::Result<()> {
+    // It is made to the end for those who come next, also when this client has to leave before.
+    let text = tokio::spawn(async move { text.newest().await }).await??;
     stream.write_all(&text).await
 }
 
@@ -190,7 +191,12 @@ pub fn ask(path: &Path) -> Option<AgentView> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use tokio::sync::watch;
+
     use super::*;
+    use crate::store::{Rules, Store};
 
     #[test]
     fn the_process_behind_a_socket_is_known() {
@@ -201,6 +207,29 @@ mod tests {
         assert_eq!(listener(&path), Some(std::process::id().cast_signed()));
         drop(door);
         assert_eq!(listener(&path), None);
+    }
+
+    /// Where the status takes longer than a client may stay, those who come next would wait without end.
+    #[tokio::test]
+    async fn the_status_that_a_client_left_behind_is_made_to_the_end() {
+        let store = Store::new("n1", Rules::default());
+        let published = Arc::new(Published::first(&store, "file:/x", Instant::now()));
+        let (_newest, newest) = watch::channel(published);
+        let text = Arc::new(StatusText::new(newest));
+        let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
+        let lasts = text.last.lock().await;
+        let client = tokio::spawn(reply(ours, Arc::clone(&text)));
+        tokio::task::yield_now().await;
+        client.abort();
+        assert!(client.await.unwrap_err().is_cancelled());
+        drop(lasts);
+
+        let made = async {
+            while text.last.lock().await.is_none() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE * 10, made).await.unwrap();
     }
 
     #[test]
