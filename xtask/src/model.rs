@@ -109,8 +109,7 @@ pub(crate) fn check() -> (Counts, Option<String>) {
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
-                loop {
-                    let Some(search) = next.lock().ok().and_then(|mut next| next.next()) else { break };
+                while let Some(search) = next.lock().ok().and_then(|mut next| next.next()) {
                     let done = search.carry_out();
                     let Ok(mut counts) = counts.lock() else { break };
                     match done {

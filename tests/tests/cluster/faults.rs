@@ -16,8 +16,12 @@ use crate::stage::{
 /// A Service that is made while the agent cannot hear of it.
 const LATER: &str = "service later 10.96.0.12:80\nslice later-1 of later 9376 10.244.1.2@n1";
 const BEHIND: [&str; 3] = ["behind"; 3];
+/// From the end of a fault that came soon after another to what changed meanwhile: lists come further and further
+/// apart, lest thousands of agents make an outage worse; the fourth within seconds waits for up to 8 s.
+const CAUGHT_UP_AGAIN: Duration = Duration::from_secs(10);
 
 /// What stands in between is alive and acknowledges every packet, so that only silence shows it.
+
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
 fn a_link_that_falls_silent_is_noticed_within_30_s_and_caught_up_with_within_2() {
@@ -157,14 +161,15 @@ fn an_api_server_that_is_killed_and_comes_back_costs_no_connection() {
         agent.wait_until("it says so", |view| states(view) == BEHIND).unwrap();
         stage.cluster.start(Part::ApiServer).unwrap();
         stage.cluster.wait_until_ready().unwrap();
-        assert_change_arrives(&stage, round).unwrap();
+        let limit = if round == 30 { CAUGHT_UP } else { CAUGHT_UP_AGAIN };
+        assert_change_arrives_within(limit, &stage, round).unwrap();
         agent.wait_until("in sync", |view| view.is_up_to_date()).unwrap();
     }
     stage.cluster.kill(Part::Etcd).unwrap();
     sleep(Duration::from_secs(1));
     stage.cluster.start(Part::Etcd).unwrap();
     stage.cluster.wait_until_ready().unwrap();
-    assert_change_arrives(&stage, 40).unwrap();
+    assert_change_arrives_within(CAUGHT_UP_AGAIN, &stage, 40).unwrap();
     assert_eq!(stage.holds(WEB).unwrap(), "10.244.1.1:9376");
     assert_all_answered(load).unwrap();
 }
@@ -239,10 +244,14 @@ fn assert_is_caught_up(stage: &Stage, agent: &Agent) -> Result<()> {
 
 /// A Service that is made now is in the kernel within the time that is promised.
 fn assert_change_arrives(stage: &Stage, number: u8) -> Result<()> {
+    assert_change_arrives_within(CAUGHT_UP, stage, number)
+}
+
+fn assert_change_arrives_within(limit: Duration, stage: &Stage, number: u8) -> Result<()> {
     let made = format!("10.96.0.{number}:80");
     let lines = format!("service s{number} {made}\nslice s{number}-1 of s{number} 9376 10.244.1.2");
     stage.cluster.apply_lines(&lines)?;
-    within(CAUGHT_UP, &lines, || Ok(stage.holds(&made)? == "10.244.1.2:9376"))?;
+    within(limit, &lines, || Ok(stage.holds(&made)? == "10.244.1.2:9376"))?;
     Ok(())
 }
 
