@@ -242,7 +242,8 @@ fn over_ipv6_no_lookup_goes_astray_and_without_the_check_word_some_do() {
     assert_eq!(found.all.ipv6, found.all.connects);
     let torn = planted_object("edgeloop-no-check6.o").unwrap();
     let found = storm(torn, AT_MOST, "planted bug: no check word over IPv6, a value torn");
-    assert_eq!((found.all.astray() > 0, found.all.failed), (true, 0));
+    // What is torn can also be an address that cannot be dialled; without the bug none failed.
+    assert!(found.all.astray() > 0);
 }
 
 #[test]
