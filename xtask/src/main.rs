@@ -15,6 +15,7 @@ mod programs;
 mod schemas;
 mod shell;
 mod signals;
+mod soak;
 mod test;
 mod tidy;
 mod tools;
@@ -47,6 +48,8 @@ enum Verb {
     /// Measure, and print the goals with what came out.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Kill, upgrade and disturb the agent under connections, and judge every one of them.
+    Soak(soak::Arguments),
     /// Try bytes by the million where bytes of others arrive.
     Fuzz(fuzz::Arguments),
     /// Check the rules of the house that no compiler knows.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Verb::Cluster(cluster) => cluster::run(&cluster).map(|()| ExitCode::SUCCESS),
         Verb::Image(arguments) => image::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Verb::Soak(arguments) => soak::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
     });

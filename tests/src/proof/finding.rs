@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lb_common::outcome::{Event, Outcome};
 
+use super::soak::Strain;
 use super::verdicts::Verdicts;
 use super::writer::Count;
 
@@ -18,6 +19,8 @@ pub struct Finding {
     pub all: Verdicts,
     /// What the kernel counted meanwhile; nothing where no program was attached.
     pub kernel: Option<Counted>,
+    /// What an agent went through that was a process.
+    pub strain: Option<Strain>,
 }
 
 /// Meanwhile, by the kernel's own counters.
@@ -43,7 +46,7 @@ impl Finding {
         for verdicts in &each {
             all.add(verdicts.clone());
         }
-        Self { name: name.to_owned(), took, each, all, kernel: None }
+        Self { name: name.to_owned(), took, each, all, kernel: None, strain: None }
     }
 
     pub(super) fn counted(self, before: &Count, after: &Count) -> Self {
@@ -116,6 +119,9 @@ impl fmt::Display for Finding {
                 kernel.stale_region_reads,
                 kernel.unstored_affinities,
             )?;
+        }
+        if let Some(strain) = self.strain {
+            strain.show(f, self.took)?;
         }
         writeln!(
             f,

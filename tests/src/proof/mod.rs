@@ -10,6 +10,7 @@ mod finding;
 mod history;
 mod publisher;
 mod services;
+mod soak;
 mod testbed;
 mod verdicts;
 mod world;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use finding::Finding;
 pub use history::History;
+pub use soak::{Build, Soaking, Strain, soak};
 pub use testbed::{CLIENTS, Experiment, Families, Publishing, Regions, Testbed, Until, Way};
 pub use verdicts::Verdicts;
 pub use world::{

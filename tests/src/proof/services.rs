@@ -34,9 +34,9 @@ pub(super) type States = [Option<Holder>; ADDRESSES as usize];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Holder {
     /// Names the Service: another one when the address changes hands.
-    service: u32,
+    pub(super) service: u32,
     /// None refuses.
-    backends: Set,
+    pub(super) backends: Set,
 }
 
 /// Draws what is to be next.
@@ -235,7 +235,7 @@ impl Elements {
 }
 
 /// The same with what is under its addresses.
-fn narrow(held: &Service6) -> Service4 {
+pub(super) fn narrow(held: &Service6) -> Service4 {
     let Service6 { id, revision, count, flags, affinity, inline, region, check } = *held;
     let inline = inline.map(|Backend6 { address, port, pool, .. }| {
         let [.., a, b, c, d] = address;

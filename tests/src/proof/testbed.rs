@@ -15,6 +15,7 @@ use super::agent::AgentPublisher;
 use super::finding::Finding;
 use super::history::Histories;
 use super::publisher::{Pace, Publisher};
+use super::soak::{Driver, Soaking};
 use super::verdicts::Verdicts;
 use super::world::{
     ADDRESSES, BACKEND_NETWORK, BACKENDS, CLUSTER, DECOY, HOST, NEIGHBOUR, NETWORK6, backend, cluster,
@@ -61,6 +62,8 @@ pub enum Publishing {
     /// The agent's writer, with its threads: Services come and go at all [`ADDRESSES`], and the agent is
     /// started anew again and again, each time over other maps.
     Agent { object: &'static [u8], grace: Grace },
+    /// The agent as a process, disturbed in every way, by a driver that knows what it asked for.
+    Soak(Soaking),
 }
 
 /// By which addresses the clients dial.
@@ -152,6 +155,13 @@ impl Testbed {
                 let counted = publisher.finish()?;
                 Ok(Finding { kernel: Some(counted), ..found? })
             }
+            Publishing::Soak(soaking) => {
+                let histories = self.histories(ADDRESSES)?;
+                let driver = Driver::start(self.client.node(), soaking, &histories)?;
+                let found = self.dial(experiment, &histories, || Ok(()));
+                let strain = driver.finish()?;
+                Ok(Finding { strain: Some(strain), ..found? })
+            }
         }
     }
 
@@ -221,7 +231,7 @@ impl Publishing {
         match self {
             Self::Detached | Self::Plan { family: Family::V4, .. } => Families::V4,
             Self::Plan { family: Family::V6, .. } => Families::V6,
-            Self::Agent { .. } => Families::Both,
+            Self::Agent { .. } | Self::Soak(_) => Families::Both,
         }
     }
 }

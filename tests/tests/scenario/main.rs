@@ -2,4 +2,5 @@
 
 mod interrupted;
 mod scenarios;
+mod soak;
 mod tutorial;

@@ -34,6 +34,11 @@ impl Builds {
         Ok(builds)
     }
 
+    /// The next layout's alone, for programs that are built after this.
+    pub(crate) fn next_layout() -> Result<Self> {
+        Ok(Self { environment: vec![(NEXT_LAYOUT_AGENT, next_layout::agent()?)], no_previous: None })
+    }
+
     /// The previous one alone.
     pub(crate) fn previous() -> Result<Self> {
         match previous::get()? {

@@ -91,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     // For the proofs and the bench, which are in one tier.
     let proves = tiers.contains(&Tier::Kernel) && kernel.is_ok();
-    let upgrades = tiers.contains(&Tier::Agent) && kernel.is_ok();
+    let upgrades = (tiers.contains(&Tier::Agent) || tiers.contains(&Tier::Scenario)) && kernel.is_ok();
     let reference = proves && build_ebpf::has_reference();
     let without_log = tiers.contains(&Tier::Object);
     build_ebpf::run(&build_ebpf::Arguments { planted: proves, reference, without_log })?;

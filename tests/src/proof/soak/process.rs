@@ -1,0 +1,98 @@
+//! The agent's lives: started, killed, and started again, as this build or another, over these maps or others.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use super::Build;
+use super::in_kernel::InKernel;
+use crate::Node;
+use crate::ours::agent::Agent;
+use crate::ours::pins::{assert_generation_of, folder_of};
+
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Entries that were deleted come back after this many seconds at the latest.
+const AUDIT: &str = "1";
+/// Room for the regions that wait for a grace period.
+const ROOM: &str = "16384";
+
+/// How an agent is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Over the maps there are.
+    Again,
+    /// It wants maps of another size.
+    Resized,
+    /// Another build.
+    OtherBuild,
+}
+
+pub(super) struct Process {
+    node: Node,
+    builds: Vec<Build>,
+    /// Which of the builds is next to run, or runs.
+    build: usize,
+    /// Service ports that the maps have room for.
+    frontends: u32,
+    agent: Option<Agent>,
+}
+
+impl Process {
+    pub(super) const fn new(node: Node, builds: Vec<Build>) -> Self {
+        Self { node, builds, build: 0, frontends: 64, agent: None }
+    }
+
+    /// Begins a start. It is ready once [`ready`](Self::ready) says so.
+    pub(super) fn spawn(&mut self, start: Start) -> Result<()> {
+        match start {
+            Start::Again => {}
+            Start::Resized => self.frontends = if self.frontends == 64 { 96 } else { 64 },
+            Start::OtherBuild => self.build = (self.build + 1) % self.builds.len(),
+        }
+        let frontends = self.frontends.to_string();
+        let flags = ["--audit-interval", AUDIT, "--max-services", &frontends, "--max-backends", ROOM];
+        let program = &self.builds[self.build].program;
+        self.agent = Some(Agent::spawn_as(&self.node, &mut self.node.command(program), &flags)?);
+        Ok(())
+    }
+
+    /// Waits until it serves, and all programs run on the maps that are pinned. Opens these.
+    pub(super) fn ready(&mut self) -> Result<InKernel> {
+        let version = self.builds[self.build].version;
+        let agent = self.agent.as_mut().context("no agent was started")?;
+        let give_up = Instant::now() + PATIENCE;
+        if let Some(status) = agent.ready_or_ended()? {
+            bail!("the agent ended at its start ({status}):\n{}", agent.log());
+        }
+        while let Err(error) = assert_generation_of(&self.node, version) {
+            if Instant::now() > give_up {
+                bail!("the agent does not come up: {error:#}\n{}", agent.log());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        InKernel::open(&folder_of(&self.node, version))
+    }
+
+    /// SIGKILL. Returns once it is gone.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        if let Some(agent) = self.agent.take() {
+            let log = agent.log();
+            let code = agent.end_by(Signal::SIGKILL).with_context(|| format!("it had ended:\n{log}"))?;
+            if let Some(code) = code {
+                bail!("the agent ended by itself, with {code}:\n{log}");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn log(&self) -> String {
+        self.agent.as_ref().map(Agent::log).unwrap_or_default()
+    }
+
+    pub(super) fn has_other_builds(&self) -> bool {
+        self.builds.len() > 1
+    }
+}
