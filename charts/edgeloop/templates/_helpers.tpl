@@ -75,6 +75,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toJson $topology }}
 {{- end }}
 
+{{/* What sockets are found and ended by takes a capability. */}}
+{{- define "edgeloop.checkSockets" -}}
+{{- $held := or .Values.securityContext.perfmon .Values.securityContext.legacyCapabilities .Values.endUdpSockets.inPods }}
+{{- if and (eq .Values.endUdpSockets.by "iterator") (not $held) }}
+{{- fail "endUdpSockets.by: iterator takes securityContext.perfmon or endUdpSockets.inPods: give one of them, or auto" }}
+{{- end }}
+{{- if and (eq .Values.endUdpSockets.by "off") .Values.endUdpSockets.inPods }}
+{{- fail "endUdpSockets.by: off ends no sockets, and endUdpSockets.inPods asks for those of pods: give one of them" }}
+{{- end }}
+{{- end }}
+
 {{/* Two doors at one port, one of them at all addresses, cannot both be opened. */}}
 {{- define "edgeloop.checkPorts" -}}
 {{- if and .Values.metrics.enabled (not (hasPrefix "127." .Values.http.address)) (eq (int .Values.http.port) (int .Values.metrics.port)) }}

@@ -82,6 +82,9 @@ capabilities:
     {{- if and .perfmon (not .legacyCapabilities) }}
     - PERFMON
     {{- end }}
+    {{- if and $.Values.endUdpSockets.inPods (not .legacyCapabilities) }}
+    - SYS_ADMIN
+    {{- end }}
 {{- if and .appArmor (include "edgeloop.since" (list $ "1.30")) }}
 appArmorProfile:
   type: {{ .appArmor }}

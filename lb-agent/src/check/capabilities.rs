@@ -30,14 +30,16 @@ const CAPABILITIES: [Capability; 5] = [
         name: "CAP_PERFMON",
         bit: 38,
         need: Need::May {
-            lost: "the kernel adds guards to the programs, which then take about 0.2 µs a connection",
+            lost: "the kernel adds guards to the programs, which then take about 0.2 µs a connection, and has no iterator \
+                   over UDP sockets",
         },
     },
     Capability {
         name: "CAP_SYS_ADMIN",
         bit: SYS_ADMIN,
         need: Need::May {
-            lost: "programs of others at our hooks have no names here, and nothing can be mounted",
+            lost: "programs of others at our hooks have no names here, nothing can be mounted, and UDP sockets of pods \
+                   are not ended",
         },
     },
 ];

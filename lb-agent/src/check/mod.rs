@@ -7,6 +7,7 @@ mod memory;
 mod neighbours;
 mod places;
 mod server;
+mod sockets;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ pub async fn check(question: Question) -> Vec<Finding> {
         let mut findings = places::findings(cgroup.as_deref(), &pin_root);
         findings.extend(kernel::findings());
         findings.extend(capabilities::findings(kernel::has_own_limit_of_locked_memory()));
+        findings.extend(sockets::findings());
         findings.extend(memory::findings(room));
         findings.extend(neighbours::at_hooks(cgroup.as_deref(), &pin_root));
         findings

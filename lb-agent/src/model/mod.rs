@@ -30,7 +30,7 @@ pub use host::{HostAddresses, Network, NotANetwork};
 pub use kind::Kind;
 pub use mode::{First, Mode, TcpPeername};
 pub use moment::{Age, Moment};
-pub use peers::{EndBy, PeersReport, Pods};
+pub use peers::{Cause, EndBy, Ended, Left, Obstacle, PeersReport, Pods};
 pub use pod::{Namespace, Pod, PodState, SkipLabel};
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,

@@ -2,8 +2,10 @@
 //! dial again.
 
 mod due;
+mod ending;
 mod pass;
 mod queue;
+mod visit;
 
 use std::io;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use crate::model::{EndBy, PeersReport};
 use crate::plan::admissions::Admissions;
 
 use due::Due;
+pub use ending::Asks;
 use pass::Passes;
 pub use queue::PeersQueue;
 
@@ -23,6 +26,7 @@ pub struct PeersConfig {
     pub pin_root: PathBuf,
     /// Where container runtimes keep network namespaces.
     pub namespaces: Vec<PathBuf>,
+    pub asks: Asks,
 }
 
 /// Starts the thread. What `queue` brings decides which sockets end, and `send` is given what became of them, until it returns
@@ -55,7 +59,7 @@ fn run(config: PeersConfig, queue: &PeersQueue, mut send: impl FnMut(PeersReport
             continue;
         }
         passes.pass(&admissions);
-        let left = passes.report().left > 0;
+        let left = passes.report().left.total() > 0;
         due.passed(begin, Instant::now(), left);
         if *passes.report() != said {
             said = passes.report().clone();

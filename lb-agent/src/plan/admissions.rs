@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{Family, Frontend, ObjectName, Protocol, Translation};
+use crate::model::{Cause, Family, Frontend, ObjectName, Protocol, Translation};
 use crate::store::{Admitted, Known};
 
 /// What is known of some Services since it was taken last, and of all together.
@@ -18,7 +18,7 @@ pub struct News {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Stays,
-    Ends,
+    Ends(Cause),
 }
 
 /// What sockets may stay connected to, by what they dialled.
@@ -90,12 +90,15 @@ impl Admissions {
         let mut node_port = dialled;
         node_port.set_ip(Family::of(dialled.ip()).unspecified());
         let found = self.by_frontend.get(&udp(dialled)).or_else(|| self.by_frontend.get(&udp(node_port)));
-        let stays = match found {
-            Some((_, Admitted::Backends(backends))) => backends.binary_search(&backend).is_ok(),
-            Some((_, Admitted::Any)) => true,
-            None => self.known != Known::All,
-        };
-        if stays { Verdict::Stays } else { Verdict::Ends }
+        match found {
+            Some((_, Admitted::Any)) => Verdict::Stays,
+            Some((_, Admitted::Backends(backends))) if backends.binary_search(&backend).is_ok() => {
+                Verdict::Stays
+            }
+            Some((_, Admitted::Backends(_))) => Verdict::Ends(Cause::Backend),
+            None if self.known == Known::All => Verdict::Ends(Cause::Service),
+            None => Verdict::Stays,
+        }
     }
 }
 

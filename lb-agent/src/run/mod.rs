@@ -23,7 +23,7 @@ use crate::datapath::takeover::{Datapath, TakeoverError};
 use crate::datapath::{Grace, cgroup, lock};
 use crate::host::Interfaces;
 use crate::model::EndBy;
-use crate::peers::{self, PeersConfig, PeersQueue};
+use crate::peers::{self, Asks, PeersConfig, PeersQueue};
 use crate::serve::{self, http, socket};
 use crate::source::saved::{Owner, Place, Saver};
 use crate::source::{Source, SourceConfig};
@@ -158,7 +158,7 @@ fn peers(config: EndUdp, pin_root: &Path, wake: &Sender<Wake>) -> std::io::Resul
         return Ok(None);
     }
     let (queue, to_writer) = (PeersQueue::default(), wake.clone());
-    let config = PeersConfig { by, pin_root: pin_root.to_owned(), namespaces };
+    let config = PeersConfig { by, pin_root: pin_root.to_owned(), namespaces, asks: Asks::JustBefore };
     peers::start(config, queue.clone(), move |report| to_writer.send(Wake::Peers(report)).is_ok())?;
     Ok(Some(queue))
 }

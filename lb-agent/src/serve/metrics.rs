@@ -16,7 +16,9 @@ use lb_common::layout::{AFFINITY, BACKENDS4, BACKENDS6, SERVICES4, SERVICES6};
 use lb_common::outcome::Event;
 
 use crate::datapath::maps::pinned::Counters;
-use crate::model::{ApiReport, KindState, PeersReport, SourceReport, SourceState, Staleness};
+use crate::model::{
+    ApiReport, Cause, KindState, Obstacle, PeersReport, SourceReport, SourceState, Staleness,
+};
 use crate::view::diagnostic::Reason;
 use crate::view::published::{MapFill, Published, WaitsFor};
 
@@ -105,22 +107,24 @@ fn of_agent(registry: &mut Registry, published: &Published) {
 }
 
 fn of_peers(registry: &mut Registry, peers: &PeersReport) {
-    registry.register(
-        "udp_sockets_ended",
-        "Connected UDP sockets that were ended since their backend was gone",
-        ConstCounter::new(peers.ended),
-    );
-    let mut gauge = |name: &str, help: &str, number: u64| {
-        let gauge = Gauge::<f64, AtomicU64>::default();
-        gauge.set(number as f64);
-        registry.register(name, help, gauge);
-    };
-    gauge("udp_sockets_left", "Those whose backend is gone, found last, that could not be ended", peers.left);
-    gauge(
-        "udp_namespaces_left",
-        "Network namespaces that were not looked into last for UDP sockets whose backend is gone",
-        peers.namespaces_left,
-    );
+    let ended = Family::<ReasonLabel, Counter>::default();
+    for cause in Cause::ALL {
+        ended.get_or_create(&ReasonLabel { reason: cause.label() }).inc_by(peers.ended.of(cause));
+    }
+    let help =
+        "Connected UDP sockets that were ended since their backend or Service was gone, by which of both";
+    registry.register("udp_sockets_ended", help, ended);
+    let left = Numbers::<ReasonLabel>::default();
+    for obstacle in Obstacle::ALL {
+        let label = ReasonLabel { reason: obstacle.label() };
+        left.get_or_create(&label).set(peers.left.of(obstacle) as f64);
+    }
+    let help = "Such sockets, found last, that could not be ended, by the reason";
+    registry.register("udp_sockets_left", help, left);
+    let namespaces = Gauge::<f64, AtomicU64>::default();
+    namespaces.set(peers.namespaces_left as f64);
+    let help = "Network namespaces that were not looked into last for such sockets";
+    registry.register("udp_namespaces_left", help, namespaces);
 }
 
 fn of_source(registry: &mut Registry, report: &ApiReport, now: Timestamp) {
@@ -196,7 +200,7 @@ mod tests {
     use lb_common::outcome::Outcome;
 
     use super::*;
-    use crate::model::{Kind, ObjectName, PerFamily};
+    use crate::model::{Ended, Kind, Left, ObjectName, PerFamily};
     use crate::store::{Rules, Store};
     use crate::view::diagnostic::Diagnostic;
     use crate::view::published::{AgentState, Fill};
@@ -209,7 +213,13 @@ mod tests {
             state: AgentState::Ready,
             passes: 7,
             repairs: 3,
-            peers: PeersReport { ended: 4, left: 1, namespaces_left: 2, ..PeersReport::default() }.into(),
+            peers: PeersReport {
+                ended: Ended { backend: 4, service: 5 },
+                left: Left { no_way: 1, ..Left::default() },
+                namespaces_left: 2,
+                ..PeersReport::default()
+            }
+            .into(),
             staleness: Some(Staleness { max: Some(Duration::from_secs(60)), age: Duration::from_secs(2) }),
             maps: Some(MapFill {
                 frontends: PerFamily { v4: Fill { used: 3, max: 16 }, v6: Fill { used: 2, max: 16 } },
@@ -231,8 +241,10 @@ mod tests {
             "edgeloop_ready 1.0",
             "edgeloop_attached 1.0",
             "edgeloop_passes_total 7",
-            "edgeloop_udp_sockets_ended_total 4",
-            "edgeloop_udp_sockets_left 1.0",
+            r#"edgeloop_udp_sockets_ended_total{reason="backend"} 4"#,
+            r#"edgeloop_udp_sockets_ended_total{reason="service"} 5"#,
+            r#"edgeloop_udp_sockets_left{reason="no-way"} 1.0"#,
+            r#"edgeloop_udp_sockets_left{reason="not-allowed"} 0.0"#,
             "edgeloop_udp_namespaces_left 2.0",
             "edgeloop_repairs_total 3",
             "edgeloop_programs_first 1.0",

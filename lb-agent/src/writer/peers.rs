@@ -18,7 +18,8 @@ pub(super) struct Peers {
 
 impl Peers {
     pub(super) fn new(queue: Option<PeersQueue>) -> Self {
-        Self { queue, report: Arc::default() }
+        let report = if queue.is_some() { PeersReport::default() } else { PeersReport::off() };
+        Self { queue, report: report.into() }
     }
 
     /// Which backends sockets may keep by now. Only when the maps are written: what dials again is to be given another one.

@@ -23,8 +23,14 @@ fn a_check_finds_a_node_able_and_changes_nothing() {
 
     assert_eq!(state(&found, "bpf file system"), "ok");
     assert_eq!(state(&found, "cgroup2"), "degraded", "only a part of this machine");
-    for what in ["hook connect4", "hook connect6", "helper bpf_set_retval", "the agent's programs", "CAP_BPF"]
-    {
+    for what in [
+        "hook connect4",
+        "hook connect6",
+        "helper bpf_set_retval",
+        "the agent's programs",
+        "CAP_BPF",
+        "ending UDP sockets",
+    ] {
         assert_eq!(state(&found, what), "ok", "{what}");
     }
     // Ours are there, and are no others.

@@ -13,7 +13,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 
 use super::message::{Message, Which, destroy, messages, request};
-use crate::model::{Family, UdpEnd};
+use crate::model::{Family, Pods, UdpEnd};
 
 /// More than the kernel puts into one read.
 const ROOM: usize = 1 << 16;
@@ -39,8 +39,8 @@ pub enum ListError {
 
 /// What became of a socket that was to be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    Yes,
+pub enum Fate {
+    Ended,
     /// No such socket is connected so any more.
     Gone,
 }
@@ -53,6 +53,20 @@ pub fn enter(namespace: &File) -> Result<(), ListError> {
     setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| {
         if errno == Errno::EPERM { ListError::MayNotEnter } else { ListError::Enter(errno.into()) }
     })
+}
+
+/// Whether this process may enter network namespaces: it enters the one that it is in.
+#[must_use]
+pub fn may_enter() -> Pods {
+    let enter_own = || -> Result<(), ListError> {
+        let own = File::open("/proc/thread-self/ns/net").map_err(ListError::Enter)?;
+        enter(&own)
+    };
+    match std::thread::scope(|scope| scope.spawn(enter_own).join()) {
+        Ok(Ok(())) => Pods::Entered,
+        Ok(Err(ListError::MayNotEnter)) => Pods::NotAllowed,
+        _ => Pods::Unknown,
+    }
 }
 
 /// It shows and ends the sockets of the namespace that it was made in, whichever thread asks.
@@ -96,14 +110,14 @@ impl Door {
     ///
     /// # Errors
     /// When the kernel refuses it.
-    pub fn end(&self, socket: &UdpEnd) -> io::Result<Ended> {
-        let Some(request) = destroy(socket) else { return Ok(Ended::Gone) };
+    pub fn end(&self, socket: &UdpEnd) -> io::Result<Fate> {
+        let Some(request) = destroy(socket) else { return Ok(Fate::Gone) };
         self.send(&request)?;
         let ended = self.until_the_end(&mut Vec::new()).map_err(io::Error::other)?;
         match ended {
-            Ok(()) => Ok(Ended::Yes),
+            Ok(()) => Ok(Fate::Ended),
             // None at these addresses, or another one.
-            Err(Errno::ENOENT | Errno::ESTALE) => Ok(Ended::Gone),
+            Err(Errno::ENOENT | Errno::ESTALE) => Ok(Fate::Gone),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -162,19 +176,19 @@ mod tests {
 
         let strange = UdpEnd { cookie: others.cookie, ..shown };
         match door.end(&strange) {
-            Ok(ended) => assert_eq!(ended, Ended::Gone, "the cookie of another"),
+            Ok(ended) => assert_eq!(ended, Fate::Gone, "the cookie of another"),
             // Without the right to.
             Err(error) => return assert_eq!(error.raw_os_error(), Some(libc::EPERM)),
         }
         one.connect("127.0.0.1:10").unwrap();
-        assert_eq!(door.end(&shown).unwrap(), Ended::Gone, "connected elsewhere since");
+        assert_eq!(door.end(&shown).unwrap(), Fate::Gone, "connected elsewhere since");
         one.send(b"x").unwrap();
 
         let shown = of(&door, &one).unwrap();
-        assert_eq!(door.end(&shown).unwrap(), Ended::Yes);
+        assert_eq!(door.end(&shown).unwrap(), Fate::Ended);
         let error = one.send(b"x").unwrap_err();
         assert!(matches!(error.raw_os_error(), Some(libc::ECONNABORTED | libc::EDESTADDRREQ)), "{error}");
-        assert_eq!(door.end(&shown).unwrap(), Ended::Gone, "a second time");
+        assert_eq!(door.end(&shown).unwrap(), Fate::Gone, "a second time");
         other.send(b"x").unwrap();
     }
 }

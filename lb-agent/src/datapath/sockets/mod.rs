@@ -12,7 +12,7 @@ use std::io;
 use crate::model::UdpEnd;
 
 pub use ask::{Answer, Asker};
-pub use door::{Door, Ended, ListError, enter};
+pub use door::{Door, Fate, ListError, enter, may_enter};
 pub use memory::Memories;
 pub use message::Which;
 pub use walk::{WalkError, Walked, Walker};

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use bytemuck::{Pod, Zeroable};
@@ -40,11 +41,13 @@ pub enum WalkError {
     Run(#[source] io::Error),
 }
 
-/// One socket that is connected: where it is, and by which translation.
+/// One socket that is connected: where it is, to what, and by which translation it was once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walked {
     /// The number of its network namespace.
     pub namespace: u64,
+    /// The same as the translation's backend, unless it was connected elsewhere since.
+    pub peer: SocketAddr,
     pub translation: Translation,
 }
 
@@ -57,8 +60,13 @@ pub struct Walker(OwnedFd);
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Record {
     namespace: u32,
-    zero: u32,
+    family: u16,
+    port: [u8; 2],
     translation: layout::Translation,
+    /// The peer, by its family.
+    v6: [u8; 16],
+    v4: [u8; 4],
+    zero: u32,
 }
 
 const RECORD: usize = size_of::<Record>();
@@ -70,6 +78,11 @@ struct Offsets {
     protocol: i16,
     state: i16,
     namespace: i16,
+    family: i16,
+    peer_port: i16,
+    peer4: i16,
+    /// `None` in a kernel without IPv6.
+    peer6: Option<i16>,
     /// Of a network namespace.
     number: i16,
 }
@@ -117,17 +130,28 @@ impl Walker {
 }
 
 fn walked(record: &Record) -> Option<Walked> {
-    let translation = translation(&record.translation)?;
-    Some(Walked { namespace: record.namespace.into(), translation })
+    let Record { namespace, family, port, translation: held, v6, v4, zero: _ } = record;
+    let ip = match i32::from(*family) {
+        libc::AF_INET => Ipv4Addr::from(*v4).into(),
+        libc::AF_INET6 => Ipv6Addr::from(*v6).to_canonical(),
+        _ => return None,
+    };
+    let peer = SocketAddr::new(ip, u16::from_be_bytes(*port));
+    Some(Walked { namespace: (*namespace).into(), peer, translation: translation(held)? })
 }
 
 impl Offsets {
     fn of(types: &Btf<'_>) -> Option<Self> {
         let offset = |name, path: &[&str]| i16::try_from(types.offset(name, path)?).ok();
+        let common = |member| offset("sock", &["__sk_common", member]);
         Some(Self {
             protocol: offset("sock", &["sk_protocol"])?,
-            state: offset("sock", &["__sk_common", "skc_state"])?,
+            state: common("skc_state")?,
             namespace: offset("sock", &["__sk_common", "skc_net", "net"])?,
+            family: common("skc_family")?,
+            peer_port: common("skc_dport")?,
+            peer4: common("skc_daddr")?,
+            peer6: common("skc_v6_daddr"),
             number: offset("net", &["ns", "inum"])?,
         })
     }
@@ -136,23 +160,26 @@ impl Offsets {
 /// Writes a [`Record`] for each socket that is a connected one of UDP. It is given a `bpf_iter__bpf_sk_storage_map`.
 fn program(offsets: Offsets) -> Vec<u64> {
     const AT: i16 = -(RECORD as i16);
-    const VALUE: i16 = AT + 8;
-    let Offsets { protocol, state, namespace, number } = offsets;
+    let Offsets { protocol, state, namespace, family, peer_port, peer4, peer6, number } = offsets;
+    // From a socket, in register 2, or a value, in register 7.
+    let member = |width, from, member, to| [load(width, 3, from, member), store(width, STACK, AT + to, 3)];
+    let v6 = match peer6 {
+        Some(at) => [member(Width::Double, 2, at, 48), member(Width::Double, 2, at + 8, 56)],
+        None => [48, 56].map(|to| [set(3, 0), store(Width::Double, STACK, AT + to, 3)]),
+    };
+    let of_socket = [
+        [load(Width::Double, 3, 2, namespace), load(Width::Word, 3, 3, number)],
+        [store(Width::Word, STACK, AT, 3), set(3, 0)],
+        // With the zero; the address comes after.
+        [store(Width::Double, STACK, AT + 64, 3), set(3, 0)],
+        member(Width::Half, 2, family, 4),
+        member(Width::Half, 2, peer_port, 6),
+        v6[0],
+        v6[1],
+        member(Width::Word, 2, peer4, 64),
+    ];
+    let translation = [0, 8, 16, 24, 32].map(|at| member(Width::Double, 7, at, 8 + at));
     let write = [
-        load(Width::Double, 3, 2, namespace),
-        load(Width::Word, 3, 3, number),
-        store(Width::Double, STACK, AT, 3),
-        // The translation.
-        load(Width::Double, 3, 7, 0),
-        store(Width::Double, STACK, VALUE, 3),
-        load(Width::Double, 3, 7, 8),
-        store(Width::Double, STACK, VALUE + 8, 3),
-        load(Width::Double, 3, 7, 16),
-        store(Width::Double, STACK, VALUE + 16, 3),
-        load(Width::Double, 3, 7, 24),
-        store(Width::Double, STACK, VALUE + 24, 3),
-        load(Width::Double, 3, 7, 32),
-        store(Width::Double, STACK, VALUE + 32, 3),
         // `meta->seq`
         load(Width::Double, 1, 6, 0),
         load(Width::Double, 1, 1, 0),
@@ -161,6 +188,7 @@ fn program(offsets: Offsets) -> Vec<u64> {
         set(3, RECORD as i32),
         call(SEQ_WRITE),
     ];
+    let write = [of_socket.as_flattened(), translation.as_flattened(), &write].concat();
     let past = write.len() as i16;
     let asks = [
         copy(6, 1),

@@ -26,6 +26,8 @@ fn wrong_values_are_refused_by_name() {
         ("mode=instead", "/mode"),
         ("maxStale=never", "/maxStale"),
         ("tcpPeername=1", "/tcpPeername"),
+        ("endUdpSockets.by=on", "/endUdpSockets/by"),
+        ("endUdpSockets.networkNamespaces=/", "/endUdpSockets/networkNamespaces"),
         ("topology.web=*", "/topology"),
         ("topology.default/web=", "/topology/default~1web"),
         ("topology.default/web=a b", "/topology/default~1web"),
@@ -56,6 +58,8 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         ("1.18.0", "flowSchema.enabled=true", "needs Kubernetes 1.20"),
         ("1.36.0", "dns.keepLocal={a/b},excludeServices={c/d,a/b}", "excludeServices leaves a/b alone"),
         ("1.36.0", "mode=replace", "mode: replace needs a real address of the API server"),
+        ("1.36.0", "endUdpSockets.by=iterator", "takes securityContext.perfmon"),
+        ("1.36.0", "endUdpSockets.by=off,endUdpSockets.inPods=true", "ends no sockets"),
         ("1.36.0", "metrics.enabled=true,http.address=0.0.0.0", "give metrics another port"),
     ] {
         let output = template(version, &["--set", flag]).unwrap();

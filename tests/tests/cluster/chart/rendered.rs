@@ -72,9 +72,17 @@ fn what_other_commands_read_is_in_variables() {
     let agent = &pod["spec"]["containers"][0];
     assert_eq!(agent["name"], "agent");
     let saved = "--saved-state=/var/lib/edgeloop/state.gz";
+    let sockets = ["--end-udp-sockets=auto", "--network-namespaces=/run/netns"];
     assert_eq!(
         agent["args"],
-        json!(["run", "--audit-interval=120", saved, "--on-invalid-topology=unfiltered"])
+        json!([
+            "run",
+            "--audit-interval=120",
+            saved,
+            "--on-invalid-topology=unfiltered",
+            sockets[0],
+            sockets[1]
+        ])
     );
     assert_eq!(
         agent["env"],

@@ -17,6 +17,11 @@ fn the_agent_is_not_privileged_and_has_the_capabilities_that_it_needs() {
             "securityContext.legacyCapabilities=true,securityContext.perfmon=true",
             vec!["SYS_ADMIN", "NET_ADMIN", "SYS_RESOURCE"],
         ),
+        ("endUdpSockets.inPods=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE", "SYS_ADMIN"]),
+        (
+            "endUdpSockets.inPods=true,securityContext.legacyCapabilities=true",
+            vec!["SYS_ADMIN", "NET_ADMIN", "SYS_RESOURCE"],
+        ),
     ] {
         let pod = agent_pod("1.36.0", &["--set", flags]).unwrap();
         assert_eq!(pod["spec"]["containers"].as_array().map(Vec::len), Some(1));
@@ -31,7 +36,8 @@ fn the_agent_is_not_privileged_and_has_the_capabilities_that_it_needs() {
         for volume in pod["spec"]["volumes"].as_array().unwrap() {
             let path = volume["hostPath"]["path"].as_str().unwrap();
             assert!(
-                ["/sys/fs/bpf", "/sys/fs/cgroup", "/run/edgeloop", "/var/lib/edgeloop"].contains(&path),
+                ["/sys/fs/bpf", "/sys/fs/cgroup", "/run/edgeloop", "/run/netns", "/var/lib/edgeloop"]
+                    .contains(&path),
                 "{path}"
             );
         }
