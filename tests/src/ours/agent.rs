@@ -113,10 +113,15 @@ impl Agent {
             if let Some(status) = self.child.wait(Duration::ZERO)? {
                 return Ok(Some(status));
             }
-            if ask(&self.paths.socket).is_some_and(|view| view.ready) {
+            let view = ask(&self.paths.socket);
+            if view.as_ref().is_some_and(|view| view.ready) {
                 return Ok(None);
             }
-            ensure!(Instant::now() < give_up, "it is neither ready nor has it ended:\n{}", self.log());
+            ensure!(
+                Instant::now() < give_up,
+                "it is neither ready nor has it ended: {view:#?}\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }

@@ -86,6 +86,7 @@ impl fmt::Display for Finding {
             node_ports,
             datagrams,
             returning,
+            ended,
             refused,
             decoy,
             outside,
@@ -103,7 +104,7 @@ impl fmt::Display for Finding {
         writeln!(
             f,
             "  {connects} connects in {seconds:.1} s ({} by each of the processes), {mapped} of them to IPv4-mapped addresses, {ipv6} over IPv6, \
-             {node_ports} to node ports,\n  {datagrams} answered over UDP, {returning} to be kept by session affinity",
+             {node_ports} to node ports,\n  {datagrams} answered over UDP, {returning} to be kept by session affinity, {ended} sockets ended by the agent",
             each.join(" + ")
         )?;
         if let Some(kernel) = self.kernel {

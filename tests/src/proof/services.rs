@@ -22,7 +22,7 @@ use crate::harness::bpf::Pinned;
 const LARGEST: usize = 20;
 
 /// Of Services that keep their clients, in seconds: longer than a proof lasts.
-const AFFINITY: u32 = 10_800;
+pub(super) const AFFINITY: u32 = 10_800;
 
 /// Each Service has a port for each of them, with the same backends.
 pub(super) const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
@@ -199,7 +199,7 @@ pub(super) fn key6(at: SocketAddrV4, protocol: Protocol) -> Frontend6 {
 }
 
 /// The keys of a node port, which is under the unspecified address of each family.
-fn node_port_keys(port: u16, protocol: Protocol) -> (Frontend4, Frontend6) {
+pub(super) fn node_port_keys(port: u16, protocol: Protocol) -> (Frontend4, Frontend6) {
     let under = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
     (key4(under, protocol), Frontend6 { address: [0; 16], ..key6(under, protocol) })
 }

@@ -19,7 +19,7 @@ use super::soak::{Driver, Soaking};
 use super::verdicts::Verdicts;
 use super::world::{
     ADDRESSES, BACKEND_NETWORK, BACKENDS, CLUSTER, DECOY, HOST, NEIGHBOUR, NETWORK6, backend, cluster,
-    foreign, over6,
+    foreign, node_port, over6,
 };
 use super::writer::Writer;
 use crate::harness::helper::Helper;
@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Way {
     /// The Service, up to the server's answer.
     Answer,
+    /// The Service, up to the server's answer, which is the address that it has: in a pod with all of them.
+    Served,
     /// The Service, up to the end of `connect(2)`: hundreds of thousands of times a second.
     Probe,
     /// The Service over UDP, up to the reply: sockets that connect, and sockets that do not.
@@ -157,7 +159,7 @@ impl Testbed {
             }
             Publishing::Soak(soaking) => {
                 let histories = self.histories(ADDRESSES)?;
-                let driver = Driver::start(self.client.node(), soaking, &histories)?;
+                let driver = Driver::start(self.host()?, soaking, &histories)?;
                 let found = self.dial(experiment, &histories, || Ok(()));
                 let strain = driver.finish()?;
                 Ok(Finding { strain: Some(strain), ..found? })
@@ -184,7 +186,7 @@ impl Testbed {
     /// Of a client over UDP, which has all that it dials in a pod of its own, and of one that a Service may keep: of two at
     /// once in one pod, the later one is what is remembered. The others share one.
     fn pod_of(&self, publishing: &Publishing, way: Way, number: u8) -> Result<Option<Pod>> {
-        let may_be_kept = matches!(publishing, Publishing::Agent { .. });
+        let may_be_kept = matches!(publishing, Publishing::Agent { .. } | Publishing::Soak(_));
         if way != Way::Datagrams && !may_be_kept {
             return Ok(None);
         }
@@ -192,7 +194,20 @@ impl Testbed {
         pod.own_network(BACKEND_NETWORK)?;
         pod.own_network(NETWORK6)?;
         pod.add_addresses(&dialled())?;
+        if way == Way::Served {
+            let node_ports = (0..ADDRESSES).filter_map(node_port).map(|at| at.port());
+            for port in node_ports.chain([CLUSTER.port(), backend(0).port()]) {
+                pod.serve_addresses(port)?;
+            }
+        }
         Ok(Some(pod))
+    }
+
+    /// Where the agent is a process: its network, with the addresses at which node ports are served.
+    fn host(&self) -> Result<Pod> {
+        let host = self.client.node().pod("host", "10.244.1.5")?;
+        host.add_addresses(&[HOST.into(), (*over6(SocketAddrV4::new(HOST, 0)).ip()).into()])?;
+        Ok(host)
     }
 
     /// Runs the clients to their end, and calls `meanwhile` now and then.
@@ -252,6 +267,7 @@ impl Way {
     const fn word(self) -> &'static str {
         match self {
             Self::Answer => "answer",
+            Self::Served => "served",
             Self::Probe => "probe",
             Self::Datagrams => "datagrams",
             Self::Direct => "direct",

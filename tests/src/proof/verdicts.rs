@@ -16,6 +16,8 @@ pub struct Verdicts {
     pub datagrams: u64,
     /// Those of clients that were to be given, by session affinity, what they were given before.
     pub returning: u64,
+    /// On UDP sockets that an agent ended, which it does where a backend has left.
+    pub ended: u64,
     /// ECONNREFUSED.
     pub refused: u64,
     /// At the cluster IP itself.
@@ -54,6 +56,7 @@ impl Verdicts {
             node_ports,
             datagrams,
             returning,
+            ended,
             refused,
             decoy,
             outside,
@@ -71,6 +74,7 @@ impl Verdicts {
         self.node_ports += node_ports;
         self.datagrams += datagrams;
         self.returning += returning;
+        self.ended += ended;
         self.refused += refused;
         self.decoy += decoy;
         self.outside += outside;

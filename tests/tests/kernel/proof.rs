@@ -117,6 +117,7 @@ fn no_connection_goes_astray_with_the_agent_in_the_loop() {
     let found = run_alone(&experiment).unwrap();
 
     assert_eq!((found.failures(), found.all.unjudged), (0, 0));
+    assert_eq!(found.all.ended, 0, "no thread ends sockets here");
     assert!(found.kernel.unwrap().publications >= PUBLICATIONS);
     assert!(found.all.connects >= CONNECTS);
     assert!(found.all.datagrams >= DATAGRAMS);

@@ -32,6 +32,8 @@ pub(crate) struct Exchange {
     pub(crate) reached: Result<Reached, Errno>,
     /// The backend that the socket was to keep.
     pub(crate) kept: Set,
+    /// The agent has ended the socket. It may where backends leave: it takes a second to end a socket, and by then the backend may be back.
+    pub(crate) was_ended: bool,
     pub(crate) dialled: SocketAddr,
     /// What the socket was shown as the other end, by `getpeername` and with the reply, where it was not what was dialled.
     pub(crate) shown: Option<SocketAddr>,
@@ -183,7 +185,10 @@ impl Client {
         let dialled = self.dialled(service);
         let (by, door) = (self.by, self.door.of_service(service).1);
         let first = is_first.then_some(moment);
-        Exchange { service, by, door, first, allowed, reached, kept, dialled, shown }
+        // It says so once; then it is connected to nothing.
+        let is_as_ended = matches!(reached, Err(Errno::ECONNABORTED | Errno::ENOTCONN | Errno::EDESTADDRREQ));
+        let was_ended = is_as_ended && self.way == Way::Connects;
+        Exchange { service, by, door, first, allowed, reached, kept, was_ended, dialled, shown }
     }
 }
 

@@ -60,7 +60,7 @@ enum Verb {
         #[arg(long, value_parser = servers::address_and_id)]
         at: Vec<(SocketAddr, u32)>,
     },
-    /// Answers every connection with the four bytes of the IPv4 address it came to.
+    /// Answers every connection with the last four bytes of the address it came to.
     ServeAddresses {
         #[arg(long)]
         port: u16,

@@ -1,6 +1,6 @@
 //! The proof's clients: every connection is judged as soon as it is made.
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::process;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ use crate::{hammer, join, probe::Probe, say, unrest};
 pub(crate) enum Way {
     /// The Service, up to the answer.
     Answer,
+    /// The Service, up to the answer, which is the address of the server.
+    Served,
     /// The Service, up to the end of `connect(2)`: no packet is sent.
     Probe,
     /// The Service over UDP, up to the reply.
@@ -50,7 +52,9 @@ pub(crate) fn run(
     let give_up = Instant::now() + within;
     let verdicts = match way {
         Way::Datagrams => exchange(&histories, count, give_up, only_one)?,
-        Way::Answer | Way::Probe | Way::Direct => dial(way, families, &histories, count, give_up, only_one)?,
+        Way::Answer | Way::Served | Way::Probe | Way::Direct => {
+            dial(way, families, &histories, count, give_up, only_one)?
+        }
     };
     say(&verdicts)
 }
@@ -78,7 +82,9 @@ fn dial(
         let expected = (number / 2 % u64::from(BACKENDS)) as u8;
         let (to, door) = match way {
             Way::Direct => (backend(expected), Door::ClusterIp),
-            Way::Answer | Way::Probe | Way::Datagrams => Door::of(turn / 3).of_service(address as u8),
+            Way::Answer | Way::Served | Way::Probe | Way::Datagrams => {
+                Door::of(turn / 3).of_service(address as u8)
+            }
         };
         let history = &histories[address];
         let moment = history.moment();
@@ -101,6 +107,11 @@ fn exchange(histories: &[History], count: u64, give_up: Instant, only_one: bool)
     let mut verdicts = Verdicts::default();
     while verdicts.connects < count && !first.is_stopped() && Instant::now() < give_up {
         for exchange in exchanges.round(histories)? {
+            if exchange.was_ended {
+                verdicts.connects += 1;
+                verdicts.ended += 1;
+                continue;
+            }
             judge(&mut verdicts, exchange.reached, exchange.allowed);
             judge_memory(&mut verdicts, &exchange);
             // What a socket sends later goes where it sent before.
@@ -142,7 +153,14 @@ impl Dial {
             };
             return probe.connect(dialled).map(|peer| Reached::at(address, peer));
         }
-        hammer::ask(dialled).map(Reached::answering)
+        let answer = hammer::ask(dialled)?;
+        if self.way == Way::Served {
+            let ip = Ipv4Addr::from_bits(answer);
+            // What is left as it is dialled has the port that was dialled.
+            let port = if ip == *to.ip() { to.port() } else { backend(0).port() };
+            return Ok(Reached::at(address, SocketAddrV4::new(ip, port)));
+        }
+        Ok(Reached::answering(answer))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Servers that say who they are.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process;
 use std::sync::Arc;
 use std::thread;
@@ -62,16 +62,17 @@ pub(crate) fn serve_ids(servers: &[(SocketAddr, u32)]) -> Result<()> {
     answer_ids(&epoll, &listeners)
 }
 
-/// One listener for thousands of addresses.
+/// One listener for thousands of addresses, of both families.
 pub(crate) fn serve_addresses(port: u16) -> Result<()> {
-    let listener = socket::listener(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
+    let listener = socket::listener(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))?;
     say(&"ready")?;
     join::at_end_of_input(|| process::exit(0));
     loop {
         let Ok((mut client, _from)) = listener.accept() else { continue };
         // The client may be gone; that is its own affair.
-        if let Ok(IpAddr::V4(own)) = client.local_addr().map(|at| at.ip()) {
-            client.write_all(&own.octets()).ok();
+        if let Ok(IpAddr::V6(own)) = client.local_addr().map(|at| at.ip()) {
+            let [.., a, b, c, d] = own.octets();
+            client.write_all(&[a, b, c, d]).ok();
         }
     }
 }

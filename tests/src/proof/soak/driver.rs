@@ -11,11 +11,11 @@ use super::in_kernel::{Deletion, InKernel};
 use super::manifest::manifest;
 use super::process::{Process, Start};
 use super::{Soaking, Strain};
-use crate::Node;
+use crate::Pod;
 use crate::ours::agent::Folder;
 use crate::proof::history::Histories;
 use crate::proof::services::{Holder, States, allowed};
-use crate::proof::world::{ADDRESSES, Set, UNTOUCHED};
+use crate::proof::world::{ADDRESSES, Set, UNTOUCHED, keeps_clients};
 
 /// How long a change may take until the kernel has it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,8 +36,8 @@ pub(in crate::proof) struct Driver {
 
 impl Driver {
     /// Every address has its first state in the kernel when this returns.
-    pub(in crate::proof) fn start(node: &Node, soaking: &Soaking, histories: &Histories) -> Result<Self> {
-        let mut world = World::new(node, soaking, histories)?;
+    pub(in crate::proof) fn start(host: Pod, soaking: &Soaking, histories: &Histories) -> Result<Self> {
+        let mut world = World::new(host, soaking, histories)?;
         let on = histories.clone();
         let (begun, beginning) = std::sync::mpsc::channel();
         // The agent ends with the thread that started it.
@@ -104,17 +104,17 @@ enum Address {
 }
 
 impl World {
-    fn new(node: &Node, soaking: &Soaking, histories: &Histories) -> Result<Self> {
+    fn new(host: Pod, soaking: &Soaking, histories: &Histories) -> Result<Self> {
         let Soaking { seed, per_second, builds } = soaking.clone();
-        let folder = Folder::of(node)?;
+        let folder = Folder::of(host.node())?;
         // Disks are too slow for it. It goes with the site.
         let nothing = None::<&str>;
         mount(Some("soak"), folder.path(), Some("tmpfs"), MsFlags::empty(), nothing)
             .with_context(|| format!("could not mount a tmpfs at {}", folder.path().display()))?;
-        folder.put("node.yaml", &format!("node {}", node.name()))?;
+        folder.put("node.yaml", &format!("node {}", host.node().name()))?;
         let now = Instant::now();
         Ok(Self {
-            process: Process::new(node.clone(), builds),
+            process: Process::new(host, builds),
             folder,
             histories: histories.clone(),
             draw: Draw::new(seed),
@@ -230,7 +230,9 @@ impl World {
             if now == then || self.addresses[place] == Address::Spoiled {
                 continue;
             }
-            if self.is_fenced() {
+            // Another Service knows nothing of the clients of the one before.
+            let is_another = now.map(|now| now.service) != then.map(|then| then.service);
+            if self.is_fenced() || keeps_clients(address) && is_another {
                 self.histories.announce(address, 0);
             }
             self.histories.announce(address, allowed(then));

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use bytemuck::Zeroable;
 use lb_common::layout::{
-    BACKENDS4, BACKENDS6, Frontend4, Frontend6, INLINE_BACKENDS, NAMES, RegionEntry4, RegionEntry6,
-    SERVICES4, SERVICES6, Service4, Service6,
+    BACKENDS4, BACKENDS6, Frontend4, Frontend6, HOST_ADDRESSES, HostAddress, HostKey, INLINE_BACKENDS, NAMES,
+    RegionEntry4, RegionEntry6, SERVICES4, SERVICES6, Service4, Service6,
 };
 
 use crate::harness::bpf::{self, Pinned};
-use crate::proof::services::{Holder, PROTOCOLS, key4, key6, narrow};
-use crate::proof::world::{REFUSED, Reached, Set, UNTOUCHED, cluster};
+use crate::proof::services::{Holder, PROTOCOLS, key4, key6, narrow, node_port_keys};
+use crate::proof::world::{HOST, REFUSED, Reached, Set, UNTOUCHED, backend_of, cluster, node_port, over6};
 
 /// The maps of one generation, by their pins.
 pub(super) struct InKernel {
@@ -62,12 +62,25 @@ impl InKernel {
     pub(super) fn holds(&self, address: u8, holder: Option<Holder>) -> Result<bool> {
         let wanted = holder.map(|holder| holder.backends);
         for protocol in PROTOCOLS {
-            let v4 = self.services4.read(&key4(cluster(address), protocol))?;
-            if self.set4(address, v4)? != wanted {
-                return Ok(false);
+            let own = (key4(cluster(address), protocol), key6(cluster(address), protocol));
+            let port = node_port(address).map(|at| node_port_keys(at.port(), protocol));
+            for (key4, key6) in [own].into_iter().chain(port) {
+                let v4 = self.set4(address, self.services4.read(&key4)?)?;
+                let v6 = self.set6(address, self.services6.read(&key6)?)?;
+                if v4 != wanted || v6 != wanted {
+                    return Ok(false);
+                }
             }
-            let v6 = self.services6.read(&key6(cluster(address), protocol))?;
-            if self.set6(address, v6)? != wanted {
+        }
+        Ok(true)
+    }
+
+    /// Whether node ports are served at the host's addresses.
+    pub(super) fn knows_the_host(&self) -> Result<bool> {
+        let hosts: Pinned<HostKey, HostAddress> = Pinned::open(&self.folder.join(HOST_ADDRESSES.pin))?;
+        let v6 = *over6(SocketAddrV4::new(HOST, 0)).ip();
+        for address in [HOST.to_ipv6_mapped(), v6].map(|address| address.octets()) {
+            if hosts.read(&HostKey { address })?.is_none() {
                 return Ok(false);
             }
         }
@@ -125,7 +138,7 @@ fn set(address: u8, element: &Service4, entry: impl Fn(u32) -> io::Result<Entry>
 
 /// Of a backend of another address, a bit that no set has.
 fn bit(address: u8, at: [u8; 4]) -> Set {
-    let port = crate::proof::world::backend_of(address, 0).port();
+    let port = backend_of(address, 0).port();
     match Reached::at(address, SocketAddrV4::new(Ipv4Addr::from(at), port)) {
         Reached::Backend(number) => 1 << number,
         Reached::Neighbour | Reached::Decoy | Reached::Unknown => UNTOUCHED,
@@ -137,7 +150,6 @@ mod tests {
     use lb_common::layout::{Backend4, Service4};
 
     use super::*;
-    use crate::proof::world::backend_of;
 
     #[test]
     fn an_element_has_what_lies_in_it_and_its_own_part_of_the_region() {

@@ -3,12 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
 use super::Build;
 use super::in_kernel::InKernel;
-use crate::Node;
+use crate::Pod;
 use crate::ours::agent::Agent;
 use crate::ours::pins::{assert_generation_of, folder_of};
 
@@ -31,7 +31,8 @@ pub(super) enum Start {
 }
 
 pub(super) struct Process {
-    node: Node,
+    /// Its network is the agent's.
+    host: Pod,
     builds: Vec<Build>,
     /// Which of the builds is next to run, or runs.
     build: usize,
@@ -41,8 +42,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) const fn new(node: Node, builds: Vec<Build>) -> Self {
-        Self { node, builds, build: 0, frontends: 64, agent: None }
+    pub(super) const fn new(host: Pod, builds: Vec<Build>) -> Self {
+        Self { host, builds, build: 0, frontends: 64, agent: None }
     }
 
     /// Begins a start. It is ready once [`ready`](Self::ready) says so.
@@ -55,7 +56,7 @@ impl Process {
         let frontends = self.frontends.to_string();
         let flags = ["--audit-interval", AUDIT, "--max-services", &frontends, "--max-backends", ROOM];
         let program = &self.builds[self.build].program;
-        self.agent = Some(Agent::spawn_as(&self.node, &mut self.node.command(program), &flags)?);
+        self.agent = Some(Agent::spawn_as(self.host.node(), &mut self.host.command(program), &flags)?);
         Ok(())
     }
 
@@ -67,13 +68,22 @@ impl Process {
         if let Some(status) = agent.ready_or_ended()? {
             bail!("the agent ended at its start ({status}):\n{}", agent.log());
         }
-        while let Err(error) = assert_generation_of(&self.node, version) {
-            if Instant::now() > give_up {
-                bail!("the agent does not come up: {error:#}\n{}", agent.log());
+        let node = self.host.node();
+        let serves = || {
+            assert_generation_of(node, version)?;
+            let maps = InKernel::open(&folder_of(node, version))?;
+            ensure!(maps.knows_the_host()?, "it has not read the addresses of the host");
+            Ok(maps)
+        };
+        loop {
+            match serves() {
+                Ok(maps) => return Ok(maps),
+                Err(error) if Instant::now() > give_up => {
+                    return Err(error.context(format!("the agent does not come up\n{}", agent.log())));
+                }
+                Err(_) => thread::sleep(Duration::from_millis(2)),
             }
-            thread::sleep(Duration::from_millis(2));
         }
-        InKernel::open(&folder_of(&self.node, version))
     }
 
     /// SIGKILL. Returns once it is gone.
