@@ -9,6 +9,9 @@ use crate::model::{Cause, Ended, Left, Obstacle, Translation, UdpEnd};
 use crate::plan::admissions::{Admissions, Verdict};
 use crate::shown::chain;
 
+/// How long before, for [`Asks::Early`].
+const EARLY: Duration = Duration::from_millis(300);
+
 /// What is asked before a socket is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asks {
@@ -66,11 +69,14 @@ pub(super) fn end_here(asker: &Asker, admissions: &Admissions, asks: Asks, found
             }
         }
         Asks::Early => {
-            let asked: Vec<_> =
-                sockets.iter().map(|socket| (socket, cause(asker, admissions, socket))).collect();
-            std::thread::sleep(Duration::from_millis(300));
-            let ends = asked.into_iter().filter_map(|(socket, cause)| Some((socket, cause.ok()??)));
-            ends.for_each(|(socket, cause)| end(socket, cause));
+            let asked: Vec<_> = sockets
+                .iter()
+                .filter_map(|socket| Some((socket, cause(asker, admissions, socket).ok()??)))
+                .collect();
+            if !asked.is_empty() {
+                std::thread::sleep(EARLY);
+            }
+            asked.into_iter().for_each(|(socket, cause)| end(socket, cause));
         }
         Asks::ItsAddress => {
             let causes: Vec<_> = sockets
