@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod model;
 pub mod peers;
 pub mod plan;
+pub mod plants;
 pub mod run;
 pub mod select;
 pub mod serve;

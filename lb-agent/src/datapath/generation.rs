@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lb_common::hook::Hook;
-use lb_common::layout::{CATALOGUE, LAYOUT_VERSION, Life, MapSpec};
+use lb_common::layout::{AFFINITY, CATALOGUE, LAYOUT_VERSION, Life, MapSpec};
 
 use crate::plan::takeover::{Contents, Found, GenerationName, Pinned, Takeover, takeover};
+use crate::plants::{self, Plant};
 
 use super::maps::map;
 use super::maps::pinned::{OpenError, PinnedMaps, folder_of, generations};
@@ -187,7 +188,8 @@ pub(super) fn carried(
 ) -> io::Result<Vec<(&'static MapSpec, OwnedFd)>> {
     let names: Vec<GenerationName> = first.into_iter().chain(generations(pin_root)?).collect();
     let folders: Vec<PathBuf> = names.into_iter().map(|name| folder_of(pin_root, name)).collect();
-    let carried = CATALOGUE.iter().filter(|spec| spec.life == Life::Carried);
+    let is_lost = |spec: &MapSpec| spec.pin == AFFINITY.pin && plants::has(Plant::AffinityNotCarried);
+    let carried = CATALOGUE.iter().filter(|spec| spec.life == Life::Carried && !is_lost(spec));
     let found = carried.filter_map(|spec| {
         let map = folders.iter().find_map(|folder| map::open_as(folder, spec).ok()?)?;
         Some((spec, map.0))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Family, Frontend, ObjectName, ServicePortKey};
+use crate::plants::{self, Plant};
 
 use super::capacity::Capacity;
 use super::element::Element;
@@ -60,7 +61,8 @@ impl Mirror {
     /// period has passed: programs may still read what the agent before this one gave up.
     #[must_use]
     pub fn adopt(observed: &Observed, capacity: Capacity) -> Self {
-        let mut mirror = Self::new(capacity, observed.first_unused_id());
+        let first_id = if plants::has(Plant::IdsRestart) { 1 } else { observed.first_unused_id() };
+        let mut mirror = Self::new(capacity, first_id);
         for (frontend, held) in &observed.services {
             let entry = mirror.adopted(observed, frontend.family(), held);
             mirror.set(*frontend, Some(entry));

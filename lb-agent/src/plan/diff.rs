@@ -6,6 +6,7 @@ use super::desired::Desired;
 use super::element::{Backend, Backends, Element, INLINE, Owner};
 use super::maps::MapOp;
 use super::mirror::{Entry, Mirror};
+use super::planted::in_order;
 use super::region::Region;
 use super::slots::{is_same_set, settle};
 use super::starved::Starved;
@@ -198,7 +199,7 @@ impl Mirror {
         let replaced = self.entries.get(&frontend).filter(|_| !is_its_own);
         ops.extend(replaced.map(|entry| MapOp::Unname { id: entry.element.owner.id }));
         let after = Entry { key: Some(desired.key.clone()), element, damaged: false };
-        Some(Step { frontend, ops, after: Some(after), fresh })
+        Some(Step { frontend, ops: in_order(ops), after: Some(after), fresh })
     }
 
     /// What of the last good set is still desired, as far as there is room for it; no step where

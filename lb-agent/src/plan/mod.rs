@@ -9,6 +9,7 @@ mod element;
 pub mod fake;
 mod maps;
 mod mirror;
+mod planted;
 mod region;
 pub mod skips;
 mod slots;

@@ -129,7 +129,7 @@ impl Agent {
     /// Everything that agents of this node logged.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(&self.paths.log).unwrap_or_default()
+        fs::read(&self.paths.log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
     pub fn signal(&mut self, signal: Signal) -> Result<()> {

@@ -15,6 +15,14 @@ pub fn next_layout_agent() -> Result<PathBuf> {
     named("EDGELOOP_NEXT_LAYOUT_AGENT")
 }
 
+/// This tree's agent with planted bugs, of which a variable names one.
+///
+/// # Errors
+/// As those of [`next_layout_agent`].
+pub fn planted_agent() -> Result<PathBuf> {
+    named("EDGELOOP_PLANTED_AGENT")
+}
+
 /// The agent of the last landed version, which `tests/previous-build` names.
 ///
 /// # Errors

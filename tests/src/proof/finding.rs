@@ -67,7 +67,8 @@ impl Finding {
     /// How often something went wrong: a connection astray, or a region that was used again too early.
     #[must_use]
     pub fn failures(&self) -> u64 {
-        self.all.astray() + self.kernel.map_or(0, |kernel| kernel.stale_region_reads)
+        let ids = self.strain.map_or(0, |strain| strain.ids_used_again);
+        ids + self.all.astray() + self.kernel.map_or(0, |kernel| kernel.stale_region_reads)
     }
 
     #[must_use]

@@ -18,7 +18,7 @@ mod writer;
 
 pub use finding::Finding;
 pub use history::History;
-pub use soak::{Build, Soaking, Strain, soak};
+pub use soak::{Build, Soaking, Strain, soak, soak_planted};
 pub use testbed::{CLIENTS, Experiment, Families, Publishing, Regions, Testbed, Until, Way};
 pub use verdicts::Verdicts;
 pub use world::{

@@ -1,15 +1,20 @@
 //! Where the experiments take place, and how one runs.
 
+use std::cell::RefCell;
+use std::fs;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use lb_agent::datapath::Grace;
 use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
 use lb_agent::datapath::programs::load::Features;
 use lb_agent::model::Family;
 use lb_common::outcome::Event;
+use nix::mount::{MsFlags, mount};
 
 use super::agent::AgentPublisher;
 use super::finding::Finding;
@@ -112,8 +117,10 @@ pub struct Experiment {
 
 /// One node with the clients, another with the servers.
 pub struct Testbed {
-    site: Site,
+    _site: Site,
     client: Pod,
+    /// A place in memory: who writes there is not to wait for a disk.
+    histories: PathBuf,
     _servers: [Pod; 2],
 }
 
@@ -127,7 +134,9 @@ impl Testbed {
         client.add_addresses(&dialled())?;
         client.own_network(NETWORK6)?;
         client.serve_ids(&[(SocketAddr::V4(CLUSTER), DECOY)])?;
-        Ok(Self { site, client, _servers: [own, theirs] })
+        let histories = site.folder().join("histories");
+        in_memory(&histories)?;
+        Ok(Self { _site: site, client, histories, _servers: [own, theirs] })
     }
 
     pub fn run(&self, experiment: &Experiment) -> Result<Finding> {
@@ -159,16 +168,24 @@ impl Testbed {
             }
             Publishing::Soak(soaking) => {
                 let histories = self.histories(ADDRESSES)?;
-                let driver = Driver::start(self.host()?, soaking, &histories)?;
-                let found = self.dial(experiment, &histories, || Ok(()));
-                let strain = driver.finish()?;
-                Ok(Finding { strain: Some(strain), ..found? })
+                Driver::announce_nothing(&histories);
+                let (host, driver) = (Arc::new(self.host()?), RefCell::new(None));
+                let found = self.dial(experiment, &histories, || {
+                    // The clients are there.
+                    if driver.borrow().is_none() {
+                        let driven = Driver::start(Arc::clone(&host), soaking, &histories)?;
+                        *driver.borrow_mut() = Some(driven);
+                    }
+                    Ok(())
+                });
+                let strain = driver.take().map(Driver::finish).transpose()?;
+                Ok(Finding { strain, ..found? })
             }
         }
     }
 
     fn histories(&self, addresses: u8) -> Result<Histories> {
-        Histories::create(&self.site.folder(), addresses)
+        Histories::create(&self.histories, addresses)
     }
 
     /// A region that moves under its reader is seen by the programs, which look again: rarely by a client.
@@ -293,6 +310,13 @@ fn arguments(experiment: &Experiment, way: Way, histories: &Histories) -> Vec<St
         arguments.push("--only-one".to_owned());
     }
     arguments
+}
+
+/// Makes a folder that lies in memory, and goes with the site.
+pub(super) fn in_memory(folder: &Path) -> Result<()> {
+    let failed = || format!("could not mount a tmpfs at {}", folder.display());
+    fs::create_dir_all(folder).with_context(failed)?;
+    mount(Some("edgeloop"), folder, Some("tmpfs"), MsFlags::empty(), None::<&str>).with_context(failed)
 }
 
 /// A pod that has all these addresses and answers at each with its id.

@@ -1,16 +1,18 @@
 //! Other builds of this project, for the upgrade drill and the benches: by their paths in the environment.
 
-mod next_layout;
 mod previous;
+mod variant;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 pub(crate) use previous::file as at_previous;
+use variant::Feature;
 
 /// Where a test or a bench finds them.
 const NEXT_LAYOUT_AGENT: &str = "EDGELOOP_NEXT_LAYOUT_AGENT";
+const PLANTED_AGENT: &str = "EDGELOOP_PLANTED_AGENT";
 const PREVIOUS_AGENT: &str = "EDGELOOP_PREVIOUS_AGENT";
 const PREVIOUS_OBJECT: &str = "EDGELOOP_PREVIOUS_OBJECT";
 
@@ -27,16 +29,25 @@ pub(crate) struct Builds {
 }
 
 impl Builds {
-    /// Both. The ordinary agent is built after this: all share one place below `target`.
+    /// The previous one and the next layout's. The ordinary agent is built after this: all share one place below `target`.
     pub(crate) fn all() -> Result<Self> {
         let mut builds = Self::previous()?;
-        builds.environment.push((NEXT_LAYOUT_AGENT, next_layout::agent()?));
+        builds.environment.push((NEXT_LAYOUT_AGENT, variant::agent(Feature::NextLayout)?));
         Ok(builds)
+    }
+
+    /// And the one with planted bugs.
+    pub(crate) fn with_planted(mut self) -> Result<Self> {
+        self.environment.push((PLANTED_AGENT, variant::agent(Feature::Plants)?));
+        Ok(self)
     }
 
     /// The next layout's alone, for programs that are built after this.
     pub(crate) fn next_layout() -> Result<Self> {
-        Ok(Self { environment: vec![(NEXT_LAYOUT_AGENT, next_layout::agent()?)], no_previous: None })
+        Ok(Self {
+            environment: vec![(NEXT_LAYOUT_AGENT, variant::agent(Feature::NextLayout)?)],
+            no_previous: None,
+        })
     }
 
     /// The previous one alone.

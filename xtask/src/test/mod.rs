@@ -91,7 +91,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     // For the proofs and the bench, which are in one tier.
     let proves = tiers.contains(&Tier::Kernel) && kernel.is_ok();
-    let upgrades = (tiers.contains(&Tier::Agent) || tiers.contains(&Tier::Scenario)) && kernel.is_ok();
+    let soaks = tiers.contains(&Tier::Scenario) && kernel.is_ok();
+    let upgrades = soaks || tiers.contains(&Tier::Agent) && kernel.is_ok();
     let reference = proves && build_ebpf::has_reference();
     let without_log = tiers.contains(&Tier::Object);
     build_ebpf::run(&build_ebpf::Arguments { planted: proves, reference, without_log })?;
@@ -115,6 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let others: Vec<Tier> = tiers.into_iter().filter(|tier| tier.is_of_tests()).collect();
     if !others.is_empty() {
         let builds = if proves || upgrades { Builds::all()? } else { Builds::default() };
+        let builds = if soaks { builds.with_planted()? } else { builds };
         outcomes.extend(run_binaries(&others, Given { builds, ..Given::default() }, kernel.err(), rest)?);
     }
     Ok(summary(outcomes))

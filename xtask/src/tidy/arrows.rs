@@ -10,7 +10,8 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 23] = [
+const ROOMS: [Row; 24] = [
+    ("plants", &[]),
     ("shown", &[]),
     ("model", &["shown"]),
     ("suggest", &[]),
@@ -20,13 +21,13 @@ const ROOMS: [Row; 23] = [
     ("manifest", &["convert", "model", "yaml", "shown"]),
     ("select", &["model", "shown"]),
     ("store", &["select", "model", "shown"]),
-    ("plan", &["store", "select", "model"]),
+    ("plan", &["store", "select", "model", "plants"]),
     ("view", &["plan", "store", "select", "suggest", "model", "shown"]),
     ("api", &["model", "yaml", "shown"]),
     ("source", &["api", "manifest", "convert", "model", "shown"]),
     ("host", &["model"]),
     ("announce", &["api", "store", "select", "suggest", "model", "shown"]),
-    ("datapath", &["plan", "model", "shown"]),
+    ("datapath", &["plan", "model", "shown", "plants"]),
     ("peers", &["datapath", "host", "plan", "store", "model", "shown"]),
     (
         "writer",

@@ -16,6 +16,7 @@ use crate::model::{Family, Frontend};
 use crate::plan::{
     Backend, Capacity, Element, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError,
 };
+use crate::plants::{Plant, linger_if};
 
 use super::affinities;
 use super::bloom::Filter;
@@ -129,7 +130,10 @@ impl Bpf {
                 tracing::debug!(?frontend, "no memory for another element");
                 Err(WriteError::NoMemory { map: services_of(frontend) })
             }
-            MapOp::Admit { frontend } => self.admit(frontend),
+            MapOp::Admit { frontend } => {
+                linger_if(Plant::FilterAfterElement);
+                self.admit(frontend)
+            }
             MapOp::Put { frontend, element } => match frontend.family() {
                 Family::V4 => put(&self.maps.v4, &self.epoch, frontend, element),
                 Family::V6 => put(&self.maps.v6, &self.epoch, frontend, element),

@@ -15,6 +15,7 @@ use crate::datapath::cgroup::Cgroup;
 use crate::datapath::generation::program_of_id;
 use crate::datapath::pins::pin_over;
 use crate::datapath::sys;
+use crate::plants::{self, Plant};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
@@ -114,9 +115,14 @@ impl Links {
     pub fn put(&mut self, programs: &Programs, cgroup: &Cgroup) -> Result<(), AttachError> {
         let mut moved = Vec::new();
         let mut made = Vec::new();
-        for program in programs.iter() {
+        let mut programs: Vec<&Arc<Program>> = programs.iter().collect();
+        if plants::has(Plant::ReadersLast) {
+            programs.reverse();
+        }
+        for program in programs {
             let hook = program.hook;
             let before = self.held.iter().find(|held| held.hook == hook).map(|held| held.program.clone());
+            plants::linger_if(Plant::ReadersLast);
             if let Err(error) = self.put_one(program, cgroup) {
                 self.roll_back(moved);
                 self.remove(&made);

@@ -1,12 +1,14 @@
 //! Changes what there is, and disturbs the agent; the clients' histories say what is allowed meanwhile.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use nix::mount::{MsFlags, mount};
+use lb_common::layout::INLINE_BACKENDS;
 
 use super::draw::Draw;
+use super::ids::Ids;
 use super::in_kernel::{Deletion, InKernel};
 use super::manifest::manifest;
 use super::process::{Process, Start};
@@ -15,6 +17,7 @@ use crate::Pod;
 use crate::ours::agent::Folder;
 use crate::proof::history::Histories;
 use crate::proof::services::{Holder, States, allowed};
+use crate::proof::testbed::in_memory;
 use crate::proof::world::{ADDRESSES, Set, UNTOUCHED, keeps_clients};
 
 /// How long a change may take until the kernel has it.
@@ -23,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// a part of what stays.
 const FENCED: Duration = Duration::from_secs(1);
 
+/// How long clients dial before programs are attached for the first time.
+const UNATTACHED: Duration = Duration::from_millis(700);
 /// A life of an agent lasts that long at least, and twice as long at most.
 const LIFE: Duration = Duration::from_millis(1_000);
 /// The first one is longer.
@@ -35,32 +40,33 @@ pub(in crate::proof) struct Driver {
 }
 
 impl Driver {
-    /// Every address has its first state in the kernel when this returns.
-    pub(in crate::proof) fn start(host: Pod, soaking: &Soaking, histories: &Histories) -> Result<Self> {
+    /// No program is attached yet when this returns: that happens under the load of the clients, which are there.
+    pub(in crate::proof) fn start(host: Arc<Pod>, soaking: &Soaking, histories: &Histories) -> Result<Self> {
         let mut world = World::new(host, soaking, histories)?;
         let on = histories.clone();
-        let (begun, beginning) = std::sync::mpsc::channel();
         // The agent ends with the thread that started it.
         let thread = thread::spawn(move || {
             go_first();
-            let strain = world.begin().and_then(|()| {
-                begun.send(()).ok().context("nothing waits for the first state")?;
-                world.soak()
-            });
+            let strain = world.begin().and_then(|()| world.soak());
             // The clients are not to go on without a driver.
             on.stop();
             strain.with_context(|| world.process.log())
         });
-        match beginning.recv() {
-            Ok(()) => Ok(Self { histories: histories.clone(), thread }),
-            Err(_ended) => Err(join(thread).err().unwrap_or_else(|| anyhow!("the driver ended at once"))),
+        Ok(Self { histories: histories.clone(), thread })
+    }
+
+    /// What is allowed before it starts.
+    pub(in crate::proof) fn announce_nothing(histories: &Histories) {
+        for address in 0..ADDRESSES {
+            histories.announce(address, UNTOUCHED);
+            histories.done(address);
         }
     }
 
     /// Ends it and all clients.
     pub(in crate::proof) fn finish(self) -> Result<Strain> {
         self.histories.stop();
-        join(self.thread)
+        self.thread.join().map_err(|_panic| anyhow!("the driver panicked"))?
     }
 }
 
@@ -68,10 +74,6 @@ impl Driver {
 fn go_first() {
     // SAFETY: the call takes no pointers; 0 is the calling thread.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) };
-}
-
-fn join(thread: JoinHandle<Result<Strain>>) -> Result<Strain> {
-    thread.join().map_err(|_panic| anyhow!("the driver panicked"))?
 }
 
 struct World {
@@ -86,6 +88,8 @@ struct World {
     unnamed: Set,
     /// The maps of the agent that runs.
     maps: Option<InKernel>,
+    /// Who had which service id.
+    ids: Ids,
     /// Between two changes.
     pause: Duration,
     due: Instant,
@@ -103,14 +107,16 @@ enum Address {
     Spoiled,
 }
 
+/// Whether it needs a region.
+fn is_large(holder: Option<Holder>) -> bool {
+    holder.is_some_and(|holder| holder.backends.count_ones() as usize > INLINE_BACKENDS)
+}
+
 impl World {
-    fn new(host: Pod, soaking: &Soaking, histories: &Histories) -> Result<Self> {
+    fn new(host: Arc<Pod>, soaking: &Soaking, histories: &Histories) -> Result<Self> {
         let Soaking { seed, per_second, builds } = soaking.clone();
         let folder = Folder::of(host.node())?;
-        // Disks are too slow for it. It goes with the site.
-        let nothing = None::<&str>;
-        mount(Some("soak"), folder.path(), Some("tmpfs"), MsFlags::empty(), nothing)
-            .with_context(|| format!("could not mount a tmpfs at {}", folder.path().display()))?;
+        in_memory(folder.path())?;
         folder.put("node.yaml", &format!("node {}", host.node().name()))?;
         let now = Instant::now();
         Ok(Self {
@@ -122,6 +128,7 @@ impl World {
             addresses: [Address::Held; ADDRESSES as usize],
             unnamed: 0,
             maps: None,
+            ids: Ids::default(),
             pause: Duration::from_secs(1) / per_second.max(1),
             due: now,
             ready_at: now,
@@ -129,12 +136,9 @@ impl World {
         })
     }
 
-    /// The first states.
+    /// The first states, once the clients dial.
     fn begin(&mut self) -> Result<()> {
-        for address in 0..ADDRESSES {
-            self.histories.announce(address, UNTOUCHED);
-            self.histories.done(address);
-        }
+        thread::sleep(UNATTACHED);
         let next = self.draw.all(&self.asked);
         self.ask(&next)?;
         self.process.spawn(Start::Again)?;
@@ -177,8 +181,12 @@ impl World {
         let began = Instant::now();
         self.ask_for_more()?;
         let unnamed = std::mem::take(&mut self.unnamed);
-        for address in (0..ADDRESSES).filter(|address| unnamed & 1 << address != 0) {
-            self.interrupt(address, 0);
+        for address in 0..ADDRESSES {
+            let place = usize::from(address);
+            let is_cut = self.addresses[place] == Address::Pending && is_large(self.asked[place]);
+            if is_cut || unnamed & 1 << address != 0 {
+                self.interrupt(address, 0);
+            }
         }
         thread::sleep(self.draw_time(Duration::from_millis(6)));
         self.maps = None;
@@ -232,7 +240,7 @@ impl World {
             }
             // Another Service knows nothing of the clients of the one before.
             let is_another = now.map(|now| now.service) != then.map(|then| then.service);
-            if self.is_fenced() || keeps_clients(address) && is_another {
+            if self.is_fenced() && is_large(then) || keeps_clients(address) && is_another {
                 self.histories.announce(address, 0);
             }
             self.histories.announce(address, allowed(then));
@@ -307,7 +315,11 @@ impl World {
                 if self.addresses[place] != Address::Held && maps.holds(address, self.asked[place])? {
                     self.histories.done(address);
                     self.addresses[place] = Address::Held;
+                    self.strain.ids_used_again += self.ids.note(maps.ids(address)?);
                 }
+            }
+            if self.strain.ids_used_again > 0 {
+                self.histories.stop();
             }
             if !self.addresses.contains(&Address::Pending) {
                 return Ok(());

@@ -8,7 +8,7 @@ use anyhow::Result;
 use bytemuck::Zeroable;
 use lb_common::layout::{
     BACKENDS4, BACKENDS6, Frontend4, Frontend6, HOST_ADDRESSES, HostAddress, HostKey, INLINE_BACKENDS, NAMES,
-    RegionEntry4, RegionEntry6, SERVICES4, SERVICES6, Service4, Service6,
+    RegionEntry4, RegionEntry6, SERVICES4, SERVICES6, Service4, Service6, ServiceName,
 };
 
 use crate::harness::bpf::{self, Pinned};
@@ -22,6 +22,7 @@ pub(super) struct InKernel {
     services6: Pinned<Frontend6, Service6>,
     backends4: Pinned<u32, RegionEntry4>,
     backends6: Pinned<u32, RegionEntry6>,
+    names: Pinned<u32, ServiceName>,
 }
 
 /// What another process does to the maps.
@@ -54,6 +55,7 @@ impl InKernel {
             services6: Pinned::open(&folder.join(SERVICES6.pin))?,
             backends4: Pinned::open(&folder.join(BACKENDS4.pin))?,
             backends6: Pinned::open(&folder.join(BACKENDS6.pin))?,
+            names: Pinned::open(&folder.join(NAMES.pin))?,
             folder: folder.to_owned(),
         })
     }
@@ -73,6 +75,19 @@ impl InKernel {
             }
         }
         Ok(true)
+    }
+
+    /// The ids of the elements of an address, each with what it means, as far as the maps say so.
+    pub(super) fn ids(&self, address: u8) -> Result<Vec<(u32, ServiceName)>> {
+        let mut ids = Vec::new();
+        for protocol in PROTOCOLS {
+            let v4 = self.services4.read(&key4(cluster(address), protocol))?;
+            let v6 = self.services6.read(&key6(cluster(address), protocol))?;
+            for id in [v4.map(|element| element.id), v6.map(|element| element.id)].into_iter().flatten() {
+                ids.extend(self.names.read(&id)?.map(|name| (id, name)));
+            }
+        }
+        Ok(ids)
     }
 
     /// Whether node ports are served at the host's addresses.

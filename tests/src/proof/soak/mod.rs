@@ -8,6 +8,7 @@
 
 mod draw;
 mod driver;
+mod ids;
 mod in_kernel;
 mod manifest;
 mod process;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use lb_agent::plants::Plant;
 use lb_common::layout::LAYOUT_VERSION;
 
 use super::testbed::{CLIENTS, Experiment, Publishing, Until, Way};
@@ -41,6 +43,8 @@ pub struct Soaking {
 pub struct Build {
     pub program: PathBuf,
     pub version: u32,
+    /// A bug that is planted in it.
+    pub plant: Option<Plant>,
 }
 
 /// By half of the clients a connection is followed up to the end of `connect(2)` alone: there are more of them so.
@@ -53,9 +57,21 @@ impl Build {
     /// # Errors
     /// When `cargo xtask` did not build them.
     pub fn both() -> Result<Vec<Self>> {
-        let this = Self { program: agent::program()?, version: LAYOUT_VERSION };
-        Ok(vec![this, Self { program: builds::next_layout_agent()?, version: LAYOUT_VERSION + 1 }])
+        let this = Self { program: agent::program()?, version: LAYOUT_VERSION, plant: None };
+        let next = builds::next_layout_agent()?;
+        Ok(vec![this, Self { program: next, version: LAYOUT_VERSION + 1, plant: None }])
     }
+}
+
+/// With a bug in the agent, until it shows, or for so long.
+///
+/// # Errors
+/// When `cargo xtask` did not build such an agent.
+pub fn soak_planted(seed: u64, plant: Plant, within: Duration) -> Result<Experiment> {
+    let program = builds::planted_agent()?;
+    let builds = vec![Build { program, version: LAYOUT_VERSION, plant: Some(plant) }];
+    let name = format!("planted bug: {}", plant.name());
+    Ok(Experiment { name, until: Until::Astray, ..soak(seed, builds, u64::MAX, within) })
 }
 
 /// With so many connections, or for so long.

@@ -1,9 +1,11 @@
 //! The agent's lives: started, killed, and started again, as this build or another, over these maps or others.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use lb_agent::plants::VARIABLE;
 use nix::sys::signal::Signal;
 
 use super::Build;
@@ -32,7 +34,7 @@ pub(super) enum Start {
 
 pub(super) struct Process {
     /// Its network is the agent's.
-    host: Pod,
+    host: Arc<Pod>,
     builds: Vec<Build>,
     /// Which of the builds is next to run, or runs.
     build: usize,
@@ -42,7 +44,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) const fn new(host: Pod, builds: Vec<Build>) -> Self {
+    pub(super) const fn new(host: Arc<Pod>, builds: Vec<Build>) -> Self {
         Self { host, builds, build: 0, frontends: 64, agent: None }
     }
 
@@ -55,8 +57,10 @@ impl Process {
         }
         let frontends = self.frontends.to_string();
         let flags = ["--audit-interval", AUDIT, "--max-services", &frontends, "--max-backends", ROOM];
-        let program = &self.builds[self.build].program;
-        self.agent = Some(Agent::spawn_as(self.host.node(), &mut self.host.command(program), &flags)?);
+        let Build { program, plant, .. } = &self.builds[self.build];
+        let mut command = self.host.command(program);
+        command.envs(plant.map(|plant| (VARIABLE, plant.name())));
+        self.agent = Some(Agent::spawn_as(self.host.node(), &mut command, &flags)?);
         Ok(())
     }
 

@@ -29,6 +29,8 @@ pub struct Strain {
     pub upgrades: u64,
     /// Entries that were taken out of the maps behind the agent's back.
     pub deletions: u64,
+    /// Service ids that another service port had before.
+    pub ids_used_again: u64,
     /// How long no agent was ready.
     pub without_agent: Duration,
 }
@@ -48,6 +50,7 @@ impl Strain {
             resizes,
             upgrades,
             deletions,
+            ids_used_again,
             without_agent,
         } = self;
         let seconds = took.saturating_sub(*without_agent).as_secs_f64().max(0.001);
@@ -58,7 +61,7 @@ impl Strain {
              ready, which is {seconds:.0} s;\n  of these {created} created, {deleted} deleted, {reused} addresses handed to \
              another Service, {while_dead} without an agent;\n  {deaths} deaths, {deaths_at_start} of them at a start; \
              {restarts} starts over the same maps, {resizes} over maps of another size, {upgrades} of the other build;\n  \
-             {deletions} map entries deleted behind its back",
+             {deletions} map entries deleted behind its back, {ids_used_again} service ids used again",
             rate * f64::from(FRONTENDS),
         )
     }
