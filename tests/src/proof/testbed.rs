@@ -306,6 +306,10 @@ fn arguments(experiment: &Experiment, way: Way, histories: &Histories) -> Vec<St
     ];
     arguments.push(format!("--families={}", experiment.publishing.families().word()));
     arguments.extend(histories.paths().map(|path| format!("--history={}", path.display())));
+    if matches!(experiment.publishing, Publishing::Soak(_)) {
+        // Beside processes that start and end, timers by the thousand hold up the kernel's own threads for many seconds.
+        arguments.push("--calm".to_owned());
+    }
     if experiment.until != Until::End {
         arguments.push("--only-one".to_owned());
     }

@@ -164,6 +164,9 @@ enum Verb {
         /// End all clients at the first connection that goes astray.
         #[arg(long)]
         only_one: bool,
+        /// Is not interrupted more often than the machine does it, and leaves no processor to others.
+        #[arg(long)]
+        calm: bool,
     },
     /// Becomes another program, which is killed when our parent ends.
     Exec {
@@ -197,7 +200,10 @@ fn main() -> Result<()> {
         Verb::Watch { to } => clients::watch(to),
         Verb::Load { to, per_second, threads } => load::run(to, per_second, threads),
         Verb::Hammer { to, count, log } => hammer::run(to, count, &log),
-        Verb::Prove { history, way, count, seconds, families, only_one } => {
+        Verb::Prove { history, way, count, seconds, families, only_one, calm } => {
+            if !calm {
+                prove::begin_unrest(way)?;
+            }
             prove::run(&history, way, families, count, Duration::from_secs(seconds), only_one)
         }
         Verb::Exec { command } => join::become_program(&command),

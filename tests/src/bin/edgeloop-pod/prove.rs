@@ -33,6 +33,14 @@ pub(crate) enum Way {
     Direct,
 }
 
+/// For clients whose calls are to be interrupted by more than others.
+pub(crate) fn begin_unrest(way: Way) -> Result<()> {
+    match way {
+        Way::Probe | Way::Datagrams => unrest::begin(),
+        Way::Answer | Way::Served | Way::Direct => Ok(()),
+    }
+}
+
 /// Dials until `count` connections are made, a history says stop, or (a bound for a client that was left behind)
 /// `within` has passed. There is a history for each address; rounds take turns in the kind of address. With
 /// `only_one` all clients end when one connection has gone astray.
@@ -46,9 +54,6 @@ pub(crate) fn run(
 ) -> Result<()> {
     join::at_end_of_input(|| process::exit(0));
     let histories = histories.iter().map(|path| History::open(path)).collect::<Result<Vec<_>>>()?;
-    if way == Way::Probe || way == Way::Datagrams {
-        unrest::begin()?;
-    }
     let give_up = Instant::now() + within;
     let verdicts = match way {
         Way::Datagrams => exchange(&histories, count, give_up, only_one)?,

@@ -1,7 +1,7 @@
 //! Draws what the Services are to be next. Pure.
 
 use crate::proof::services::{Holder, States};
-use crate::proof::world::{Dice, Set};
+use crate::proof::world::{BACKENDS, Dice, Set};
 
 /// Sets: mostly inline, which are up to 6, with a region beyond.
 const SMALL: usize = 8;
@@ -27,10 +27,12 @@ impl Draw {
             7 | 8 => Some(Holder { service: self.service(), backends: self.set() }),
             // None of the Service is left.
             9 => now.map(|now| Holder { backends: 0, ..now }),
-            _ => Some(Holder {
+            10..14 => Some(Holder {
                 service: now.map_or_else(|| self.service(), |now| now.service),
                 backends: self.set(),
             }),
+            // As when single Pods come and go: most of the set stays.
+            _ => now.map(|now| Holder { backends: self.rolled(now.backends), ..now }),
         }
     }
 
@@ -42,6 +44,13 @@ impl Draw {
     fn service(&mut self) -> u32 {
         self.services += 1;
         self.services
+    }
+
+    /// The set with one backend more, or one less.
+    fn rolled(&mut self, set: Set) -> Set {
+        let other = set ^ 1 << self.dice.throw(usize::from(BACKENDS));
+        let is_fit = other != 0 && other.count_ones() as usize <= LARGEST;
+        if is_fit { other } else { set }
     }
 
     fn set(&mut self) -> Set {

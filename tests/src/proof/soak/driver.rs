@@ -84,6 +84,7 @@ struct World {
     /// What was asked for last.
     asked: States,
     addresses: [Address; ADDRESSES as usize],
+    always_resized: bool,
     /// A bit for each whose name was deleted during this life: if that is not repaired in time, its id changes.
     unnamed: Set,
     /// The maps of the agent that runs.
@@ -114,7 +115,7 @@ fn is_large(holder: Option<Holder>) -> bool {
 
 impl World {
     fn new(host: Arc<Pod>, soaking: &Soaking, histories: &Histories) -> Result<Self> {
-        let Soaking { seed, per_second, builds } = soaking.clone();
+        let Soaking { seed, per_second, builds, always_resized } = soaking.clone();
         let folder = Folder::of(host.node())?;
         in_memory(folder.path())?;
         folder.put("node.yaml", &format!("node {}", host.node().name()))?;
@@ -127,6 +128,7 @@ impl World {
             asked: [None; ADDRESSES as usize],
             addresses: [Address::Held; ADDRESSES as usize],
             unnamed: 0,
+            always_resized,
             maps: None,
             ids: Ids::default(),
             pause: Duration::from_secs(1) / per_second.max(1),
@@ -179,7 +181,7 @@ impl World {
     /// Kills the agent in the middle of a change, changes more, and starts it again; the start may be killed, too.
     fn die_and_come_back(&mut self) -> Result<()> {
         let began = Instant::now();
-        self.ask_for_more()?;
+        self.ask_for_some()?;
         let unnamed = std::mem::take(&mut self.unnamed);
         for address in 0..ADDRESSES {
             let place = usize::from(address);
@@ -194,7 +196,7 @@ impl World {
         self.strain.deaths += 1;
         loop {
             for _ in 0..self.draw.dice.throw(3) {
-                self.strain.while_dead += u64::from(self.ask_for_more()?);
+                self.strain.while_dead += u64::from(self.ask_for_some()?);
             }
             let start = self.draw_start();
             self.process.spawn(start)?;
@@ -205,7 +207,7 @@ impl World {
                 self.strain.deaths_at_start += 1;
                 continue;
             }
-            self.strain.while_dead += u64::from(self.ask_for_more()?);
+            self.strain.while_dead += u64::from(self.ask_for_some()?);
             match start {
                 Start::Again => self.strain.restarts += 1,
                 Start::Resized => self.strain.resizes += 1,
@@ -224,8 +226,14 @@ impl World {
         Ok(())
     }
 
-    fn ask_for_more(&mut self) -> Result<u32> {
-        let next = self.draw.all(&self.asked);
+    /// Some change, and some stay as they are through a death: what is to be kept is seen there.
+    fn ask_for_some(&mut self) -> Result<u32> {
+        let mut next = self.asked;
+        for held in &mut next {
+            if self.draw.dice.throw(3) == 0 {
+                *held = self.draw.next(*held);
+            }
+        }
         self.ask(&next)
     }
 
@@ -337,6 +345,7 @@ impl World {
 
     fn draw_start(&mut self) -> Start {
         match self.draw.dice.throw(4) {
+            _ if self.always_resized => Start::Resized,
             0 => Start::Resized,
             1 if self.process.has_other_builds() => Start::OtherBuild,
             _ => Start::Again,

@@ -36,6 +36,8 @@ pub struct Soaking {
     pub per_second: u32,
     /// The agents that take turns; the first one begins.
     pub builds: Vec<Build>,
+    /// Whether every start changes over to maps of another size, and not one in four.
+    pub always_resized: bool,
 }
 
 /// An agent's program, and the layout version of its maps.
@@ -71,7 +73,10 @@ pub fn soak_planted(seed: u64, plant: Plant, within: Duration) -> Result<Experim
     let program = builds::planted_agent()?;
     let builds = vec![Build { program, version: LAYOUT_VERSION, plant: Some(plant) }];
     let name = format!("planted bug: {}", plant.name());
-    Ok(Experiment { name, until: Until::Astray, ..soak(seed, builds, u64::MAX, within) })
+    // A lost affinity shows where maps are new.
+    let always_resized = plant == Plant::AffinityNotCarried;
+    let publishing = Publishing::Soak(Soaking { seed, per_second: PER_SECOND, builds, always_resized });
+    Ok(Experiment { name, publishing, until: Until::Astray, ..soak(seed, Vec::new(), u64::MAX, within) })
 }
 
 /// With so many connections, or for so long.
@@ -79,7 +84,7 @@ pub fn soak_planted(seed: u64, plant: Plant, within: Duration) -> Result<Experim
 pub fn soak(seed: u64, builds: Vec<Build>, connects: u64, within: Duration) -> Experiment {
     Experiment {
         name: format!("soak with seed {seed}"),
-        publishing: Publishing::Soak(Soaking { seed, per_second: PER_SECOND, builds }),
+        publishing: Publishing::Soak(Soaking { seed, per_second: PER_SECOND, builds, always_resized: false }),
         ways: WAYS,
         connects,
         within,
