@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use bytemuck::Zeroable;
 use lb_common::layout::{
     BACKENDS4, BACKENDS6, Frontend4, Frontend6, HOST_ADDRESSES, HostAddress, HostKey, INLINE_BACKENDS, NAMES,
@@ -107,14 +107,18 @@ impl InKernel {
         let [tcp, _udp] = PROTOCOLS;
         let (key4, key6) = (key4(cluster(address), tcp), key6(cluster(address), tcp));
         let Some(element) = self.services4.read(&key4)? else { return Ok(false) };
-        match what {
-            Deletion::Element4 => bpf::delete(&self.folder.join(SERVICES4.pin), &key4)?,
-            Deletion::Element6 => bpf::delete(&self.folder.join(SERVICES6.pin), &key6)?,
+        let deleted = match what {
+            Deletion::Element4 => bpf::delete(&self.folder.join(SERVICES4.pin), &key4),
+            Deletion::Element6 => bpf::delete(&self.folder.join(SERVICES6.pin), &key6),
             Deletion::Region4 if usize::from(element.count) <= INLINE_BACKENDS => return Ok(false),
-            Deletion::Region4 => self.backends4.write(&element.region, &RegionEntry4::zeroed())?,
-            Deletion::Name => bpf::delete(&self.folder.join(NAMES.pin), &element.id)?,
+            Deletion::Region4 => Ok(self.backends4.write(&element.region, &RegionEntry4::zeroed())?),
+            Deletion::Name => bpf::delete(&self.folder.join(NAMES.pin), &element.id),
+        };
+        match deleted {
+            // A name that was deleted before has not come back yet.
+            Err(error) if is_absent(&error) => Ok(false),
+            deleted => deleted.map(|()| true),
         }
-        Ok(true)
     }
 
     /// The backends of an element, with those of its region; without an element none.
@@ -134,6 +138,11 @@ impl InKernel {
         };
         element.map(|element| set(address, &narrow(&element), entry)).transpose()
     }
+}
+
+fn is_absent(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
 }
 
 /// A region entry: whose it is, by id and revision, and its address.

@@ -18,6 +18,8 @@ use crate::ours::pins::{assert_generation_of, folder_of};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Entries that were deleted come back after this many seconds at the latest.
 const AUDIT: &str = "1";
+/// How much of a log is shown with an error.
+const LOG_LINES: usize = 20;
 /// Room for the regions that wait for a grace period.
 const ROOM: &str = "16384";
 
@@ -102,8 +104,11 @@ impl Process {
         Ok(())
     }
 
+    /// The end of the log of all agents.
     pub(super) fn log(&self) -> String {
-        self.agent.as_ref().map(Agent::log).unwrap_or_default()
+        let log = self.agent.as_ref().map(Agent::log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     pub(super) fn has_other_builds(&self) -> bool {
