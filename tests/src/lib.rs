@@ -6,6 +6,7 @@ mod harness;
 mod ours;
 pub mod proof;
 
+pub use harness::ability::Ability;
 pub use harness::alone::{Alone, alone};
 pub use harness::answer::{Answer, Tally, now, tally};
 pub use harness::call::{Call, Unconnected};

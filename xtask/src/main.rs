@@ -19,6 +19,7 @@ mod soak;
 mod test;
 mod tidy;
 mod tools;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,8 @@ enum Verb {
     Soak(soak::Arguments),
     /// Try bytes by the million where bytes of others arrive.
     Fuzz(fuzz::Arguments),
+    /// Run tests on another kernel, in an emulated machine.
+    Vm(vm::Arguments),
     /// Check the rules of the house that no compiler knows.
     Tidy,
 }
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Verb::Soak(arguments) => soak::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
+        Verb::Vm(arguments) => vm::run(&arguments),
         Verb::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|error| {

@@ -1,5 +1,6 @@
 //! Simulated nodes and pods on a real kernel, gone when dropped: namespaces, cgroups, processes, clients.
 
+pub(crate) mod ability;
 pub(crate) mod alone;
 pub(crate) mod answer;
 pub mod bpf;

@@ -20,6 +20,10 @@ const SOCK_ADDR: u32 = 18;
 
 /// `r0 = 1; exit`: lets every call pass as it is.
 const LET_PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
+/// `r0 = 0; exit`: every call gets EPERM.
+const REFUSE: [u64; 2] = [0x0000_0000_0000_00b7, 0x95];
+/// `r1 = -111; call bpf_set_retval; r0 = 0; exit`.
+const SET_ERRNO: [u64; 4] = [0xffff_ff91_0000_01b7, 0x0000_00bb_0000_0085, 0x0000_0000_0000_00b7, 0x95];
 
 /// The start of `union bpf_attr` for `BPF_PROG_LOAD`.
 #[repr(C)]
@@ -62,11 +66,15 @@ struct Query {
 
 /// A program that lets every call pass, loaded for a hook (`enum bpf_attach_type`).
 fn load(attach_type: u32) -> Result<OwnedFd> {
+    load_code(&LET_PASS, attach_type)
+}
+
+fn load_code(code: &[u64], attach_type: u32) -> Result<OwnedFd> {
     let license = c"GPL";
     let mut attr = Load {
         kind: SOCK_ADDR,
-        instructions: 2,
-        code: LET_PASS.as_ptr() as u64,
+        instructions: u32::try_from(code.len())?,
+        code: code.as_ptr() as u64,
         license: license.as_ptr() as u64,
         attach_type,
         ..Load::zeroed()
@@ -86,12 +94,37 @@ pub fn attach_first(cgroup: &Path, attach_type: u32, at: &Path) -> Result<()> {
     attach_with(cgroup, attach_type, at, 1 << 3)
 }
 
+/// Attaches a program that refuses every call, until the descriptor is closed.
+pub fn refuse(cgroup: &Path, attach_type: u32) -> Result<OwnedFd> {
+    link(&load_code(&REFUSE, attach_type)?, cgroup, attach_type, 0)
+}
+
+/// Whether programs of this kernel may choose the error of a call that they refuse.
+pub fn may_set_errno() -> Result<bool> {
+    const CONNECT4: u32 = 10;
+    match load_code(&SET_ERRNO, CONNECT4) {
+        Ok(_) => Ok(true),
+        // What a verifier says of a helper that it does not know.
+        Err(error) if is_invalid(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_invalid(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.and_then(std::io::Error::raw_os_error) == Some(libc::EINVAL)
+}
+
 fn attach_with(cgroup: &Path, attach_type: u32, at: &Path, flags: u32) -> Result<()> {
-    let (program, cgroup) = (load(attach_type)?, File::open(cgroup)?);
-    let mut attr = Link { first: number(&program), second: number(&cgroup), third: attach_type, flags };
+    pin(&link(&load(attach_type)?, cgroup, attach_type, flags)?, at)
+}
+
+fn link(program: &OwnedFd, cgroup: &Path, attach_type: u32, flags: u32) -> Result<OwnedFd> {
+    let cgroup = File::open(cgroup)?;
+    let mut attr = Link { first: number(program), second: number(&cgroup), third: attach_type, flags };
     let fd = bpf(LINK_CREATE, &mut attr).context("could not attach")?;
     // SAFETY: the kernel made this descriptor for this call.
-    pin(&unsafe { OwnedFd::from_raw_fd(fd) }, at)
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Puts such a program behind the link that is pinned at `link`.

@@ -18,7 +18,7 @@ const BUILT: &str = "EDGELOOP_BUILT";
 /// One file that cargo built from `#[test]` functions.
 pub(crate) struct Binary {
     pub(crate) name: String,
-    program: PathBuf,
+    pub(crate) program: PathBuf,
     /// The folder of its package, where it expects to run.
     folder: PathBuf,
 }
@@ -150,13 +150,7 @@ pub(crate) fn documentation() -> Result<Counts> {
 /// Runs tests, shows what they say, and counts them.
 fn counted(command: &mut Command) -> Result<Counts> {
     let mut counts = Counts::default();
-    let mut shown = std::io::stdout();
-    let status = lines_of(command, |line| {
-        counts.passed += passed(line).unwrap_or_default();
-        counts.failed.extend(failed(line).map(String::from));
-        // A reader that went away does not end the tests.
-        writeln!(shown, "{line}").ok();
-    })?;
+    let status = lines_of(command, |line| counts.read(line))?;
     // It ended without a result: a crash, or a test that ended the process.
     if !status.success() && counts.failed.is_empty() {
         counts.failed.push(format!("{} ({status})", shell::shown(command)));
@@ -164,7 +158,28 @@ fn counted(command: &mut Command) -> Result<Counts> {
     Ok(counts)
 }
 
-fn lines_of(command: &mut Command, mut each: impl FnMut(&str)) -> Result<std::process::ExitStatus> {
+impl Counts {
+    /// Shows a line that tests wrote, and counts what it says.
+    pub(crate) fn read(&mut self, line: &str) {
+        if let Some(ignored) = ignored(line) {
+            self.ignored.push(ignored);
+            self.left_off += 1;
+        }
+        if let Some(passed) = passed(line) {
+            // Those that left off have passed, says their harness.
+            self.passed += passed.saturating_sub(self.left_off);
+            self.skipped += std::mem::take(&mut self.left_off);
+        }
+        self.failed.extend(failed(line).map(String::from));
+        // A reader that went away does not end the tests.
+        writeln!(std::io::stdout(), "{line}").ok();
+    }
+}
+
+pub(crate) fn lines_of(
+    command: &mut Command,
+    mut each: impl FnMut(&str),
+) -> Result<std::process::ExitStatus> {
     let mut child = shell::start(command.stdout(Stdio::piped()))?;
     let output = child.stdout.take().context("a child without standard output")?;
     shell::wait_after(child, || {
@@ -179,6 +194,12 @@ fn passed(line: &str) -> Option<usize> {
     let facts = line.strip_prefix("test result: ")?;
     let fact = facts.split([';', '.']).find(|fact| fact.ends_with(" passed"))?;
     fact.split_whitespace().next()?.parse().ok()
+}
+
+/// Reads `test NAME ... ignored: WHY`, which a test itself writes that leaves off.
+fn ignored(line: &str) -> Option<String> {
+    let (name, why) = line.strip_prefix("test ")?.split_once(" ... ignored: ")?;
+    Some(format!("{name}: {why}"))
 }
 
 /// Reads `test NAME ... FAILED`.
@@ -197,6 +218,21 @@ mod tests {
         let line = "test room::tests::a_rule_holds ... FAILED";
         assert_eq!((passed(line), failed(line)), (None, Some("room::tests::a_rule_holds")));
         assert_eq!(failed("test room::tests::a_rule_holds ... ok"), None);
+    }
+
+    #[test]
+    fn a_test_that_leaves_off_is_ignored_and_has_not_passed() {
+        let mut counts = Counts::default();
+        for line in [
+            "test room::needs_much ... ignored: this kernel has no MPTCP",
+            "test room::needs_much ... ok",
+            "test room::needs_little ... ok",
+            "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s",
+        ] {
+            counts.read(line);
+        }
+        assert_eq!((counts.passed, counts.skipped), (1, 1));
+        assert_eq!(counts.ignored, ["room::needs_much: this kernel has no MPTCP"]);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use anyhow::{Error, Result};
 
 use crate::build_ebpf;
 use crate::builds::Builds;
-use crate::{fuzz, image, machine, model, schemas, signals, tools};
-use binaries::{Binary, Given, Selection};
+use crate::{fuzz, image, machine, model, schemas, signals, tools, vm};
+pub(crate) use binaries::{Binary, build, lines_of};
+use binaries::{Given, Selection};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -44,7 +45,7 @@ enum Tier {
     Scenario,
     /// A real API server.
     Cluster,
-    /// Other kernels, in virtual machines.
+    /// The oldest kernel, in an emulated machine.
     Vm,
 }
 
@@ -70,6 +71,8 @@ pub(crate) struct Counts {
     pub(crate) skipped: usize,
     /// Single tests of a tier that runs: their names and why they did not.
     pub(crate) ignored: Vec<String>,
+    /// Tests that left off in a binary whose result is not read yet.
+    pub(crate) left_off: usize,
 }
 
 /// One line of the summary.
@@ -130,7 +133,7 @@ fn run_binaries(
     rest: &[String],
 ) -> Result<Vec<Outcome>> {
     let because = because.map(|because| because.to_string());
-    match binaries::build()? {
+    match build()? {
         Some(binaries) => {
             let mut outcomes = Vec::new();
             for tier in tiers {
@@ -161,6 +164,10 @@ fn run_tier(
     because: Option<&String>,
     rest: &[String],
 ) -> Result<Outcome> {
+    if tier == Tier::Vm {
+        let (counts, ignored) = vm::check(all, rest)?;
+        return Ok(Outcome { tier, counts, ignored, took: Duration::ZERO });
+    }
     let selection = if tier.is_asked_for() { Selection::Ignored } else { Selection::Others };
     let mut binaries = Vec::new();
     for binary in all.iter().filter(|binary| tier.has(binary)) {
@@ -305,6 +312,17 @@ impl Counts {
         self.ignored.extend(other.ignored);
     }
 
+    /// The tests that did not pass, one a line.
+    #[expect(clippy::print_stdout, reason = "a part of the summary")]
+    fn list(&self) {
+        for test in &self.ignored {
+            println!("         ignored {test}");
+        }
+        for name in &self.failed {
+            println!("         {name}");
+        }
+    }
+
     fn shown(&self) -> String {
         format!("{} passed, {} failed, {} skipped", self.passed, self.failed.len(), self.skipped)
     }
@@ -323,16 +341,20 @@ fn summary(outcomes: Vec<Outcome>) -> ExitCode {
         let why = ignored.map(|why| format!(": {why}")).unwrap_or_default();
         let seconds = took.as_secs_f64();
         println!("{:8} {verdict:8} {seconds:5.0} s  {}{why}", tier.name(), counts.shown());
-        for test in &counts.ignored {
-            println!("         ignored {test}");
-        }
-        for name in &counts.failed {
-            println!("         {name}");
-        }
+        counts.list();
         all.add(counts);
     }
     println!("{}", all.shown());
     if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The result of tests that are of no tier here.
+#[expect(clippy::print_stdout, reason = "the summary is this verb's result")]
+pub(crate) fn say(counts: &Counts) -> ExitCode {
+    println!();
+    counts.list();
+    println!("{}", counts.shown());
+    if counts.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]

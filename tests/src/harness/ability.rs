@@ -1,0 +1,98 @@
+//! What not every kernel has that Edgeloop runs on, found by trying, and saying that a test is without it.
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+
+use anyhow::Result;
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::harness::call::Call;
+use crate::harness::programs;
+use crate::harness::site::Site;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// Programs choose the error of a call that they refuse: `bpf_set_retval`, 5.18.
+    Errno,
+    /// Multipath TCP, which can be left out of a kernel.
+    Mptcp,
+    /// Programs are asked about ping sockets, 6.1.
+    PingHook,
+}
+
+impl Ability {
+    /// # Errors
+    /// When it cannot be tried.
+    pub fn is_here(self) -> Result<bool> {
+        static FOUND: [OnceLock<bool>; 3] = [const { OnceLock::new() }; 3];
+        let place = &FOUND[self as usize];
+        if let Some(found) = place.get() {
+            return Ok(*found);
+        }
+        let found = match self {
+            Self::Errno => programs::may_set_errno()?,
+            Self::Mptcp => makes_mptcp()?,
+            Self::PingHook => asks_about_pings()?,
+        };
+        Ok(*place.get_or_init(|| found))
+    }
+
+    /// Whether the calling test has to leave off, as this kernel lacks it; `cargo xtask` then counts it as ignored.
+    ///
+    /// # Errors
+    /// When it cannot be tried.
+    pub fn is_missing(self) -> Result<bool> {
+        let missing = !self.is_here()?;
+        if missing {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
+            // Not by `println!`, which the test harness keeps to itself.
+            writeln!(std::io::stdout(), "test {name} ... ignored: this kernel has no {}", self.name())?;
+        }
+        Ok(missing)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Errno => "bpf_set_retval",
+            Self::Mptcp => "MPTCP",
+            Self::PingHook => "hook for ping sockets",
+        }
+    }
+}
+
+impl Call {
+    /// Those of `calls` that this kernel can make.
+    ///
+    /// # Errors
+    /// When it cannot be tried.
+    pub fn of_this_kernel(calls: &[Self]) -> Result<Vec<Self>> {
+        let has_mptcp = Ability::Mptcp.is_here()?;
+        Ok(calls.iter().copied().filter(|call| *call != Self::Mptcp || has_mptcp).collect())
+    }
+}
+
+fn makes_mptcp() -> Result<bool> {
+    // SAFETY: plain numbers; what comes back is a descriptor or an error.
+    let made = Errno::result(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP) });
+    match made {
+        Ok(socket) => {
+            nix::unistd::close(socket)?;
+            Ok(true)
+        }
+        // Not built in, or switched off.
+        Err(Errno::EPROTONOSUPPORT | Errno::ENOPROTOOPT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A program that refuses everything is attached, and such a socket connects.
+fn asks_about_pings() -> Result<bool> {
+    const CONNECT4: u32 = 10;
+    let site = Site::new()?;
+    let node = site.node("n1")?;
+    let pod = node.pod("pod", "10.244.1.2")?;
+    let _link = programs::refuse(node.cgroup(), CONNECT4)?;
+    Ok(pod.call(Call::Ping, "10.244.1.2:1")?.failed_with("EPERM"))
+}

@@ -1,0 +1,83 @@
+//! What a machine is to do: test binaries with their arguments, and the programs that these call.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+
+use super::guest::{CHECKOUT, Guest, quoted};
+use crate::shell;
+use crate::test::Binary;
+
+/// One run of the binary of a tier.
+pub(crate) struct Job {
+    pub(crate) tier: &'static str,
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Programs of ours that tests start.
+const OURS: [&str; 2] = ["edgeloop-pod", "lb-agent"];
+/// Those of this machine that tests need, and those that single tests need.
+const NEEDED: [&str; 3] = ["bash", "bpftool", "ip"];
+const OTHERS: [&str; 5] = ["dig", "dnsmasq", "nft", "setpriv", "strace"];
+
+/// Gives the guest all of it, and the script that runs it.
+pub(crate) fn fill(guest: &mut Guest, binaries: &[Binary], jobs: &[Job]) -> Result<()> {
+    for Job { tier, .. } in jobs {
+        let binary = binaries.iter().find(|binary| binary.name == *tier);
+        let binary = binary.with_context(|| format!("there are no tests of the tier {tier}"))?;
+        guest.program(&binary.program, &format!("target/debug/deps/{tier}"))?;
+    }
+    for name in OURS {
+        guest.program(&shell::built("debug")?.join(name), &format!("target/debug/{name}"))?;
+    }
+    for name in NEEDED {
+        let found = shell::programs(name);
+        guest.tool(name, found.first().with_context(|| format!("the program {name} is missing here"))?)?;
+    }
+    for name in OTHERS {
+        if let Some(found) = shell::programs(name).first() {
+            guest.tool(name, found)?;
+        }
+    }
+    let objects = shell::root().join("lb-ebpf/target");
+    let read = || format!("could not read {}", objects.display());
+    for entry in std::fs::read_dir(&objects).with_context(read)? {
+        let object = entry.with_context(read)?.path();
+        if object.extension().is_some_and(|extension| extension == "o") {
+            guest.ours(&object);
+        }
+    }
+    guest.script(script(jobs)?);
+    Ok(())
+}
+
+/// Runs one after the other, also after one failed, as a failed one is named by what it writes.
+fn script(jobs: &[Job]) -> Result<String> {
+    let mut script =
+        format!("cd {CHECKOUT}/tests\nexport CARGO_MANIFEST_DIR={CHECKOUT}/tests EDGELOOP_BUILT=1\ncode=0\n");
+    for Job { tier, arguments } in jobs {
+        let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
+        writeln!(
+            script,
+            "{CHECKOUT}/target/debug/deps/{tier} --ignored --test-threads 2 --color never {} || code=$?",
+            words.join(" ")
+        )?;
+    }
+    script += "exit $code\n";
+    Ok(script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_arrive_as_they_are_whatever_the_shell_makes_of_them() {
+        let job = |arguments: &[&str]| Job {
+            tier: "kernel",
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+        };
+        let script = script(&[job(&["a b", "it's", "$HOME"])]).unwrap();
+        assert!(script.contains(r"--color never 'a b' 'it'\''s' '$HOME' || code=$?"), "{script}");
+    }
+}

@@ -1,0 +1,128 @@
+//! `cargo xtask vm`: tests on another kernel, in an emulated machine.
+
+mod arch;
+mod cpio;
+mod debian;
+mod guest;
+mod job;
+mod kernels;
+mod qemu;
+mod tier;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+
+use crate::build_ebpf;
+use crate::shell;
+use crate::test::{self, Binary, Counts};
+use arch::Arch;
+use guest::Guest;
+use job::Job;
+use kernels::{Booted, Kernel};
+use qemu::{Machine, Qemu};
+
+pub(crate) use tier::check;
+
+/// For tests that have 10,000 Services, and twice what is unpacked into memory.
+const MEMORY: u32 = 2048;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[arg(long)]
+    kernel: Kernel,
+    /// Another processor is emulated: that shows what programs do, not in which order memory is seen.
+    #[arg(long, default_value = "amd64")]
+    arch: Arch,
+    /// Seconds until the machine is switched off.
+    #[arg(long, value_name = "N", default_value_t = 3600)]
+    seconds: u32,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a tier of tests there.
+    Test {
+        tier: Tier,
+        /// Passed on to the test binary, such as a part of a test's name.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+}
+
+/// Those that need nothing of this machine but its kernel.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier {
+    Kernel,
+    Agent,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Arguments { kernel, arch, seconds, verb: Verb::Test { tier, rest } } = arguments;
+    if *arch == Arch::Arm64 {
+        bail!("there is no build of the tests for arm64");
+    }
+    build_ebpf::run(&build_ebpf::Arguments { planted: true, ..build_ebpf::Arguments::default() })?;
+    let Some(binaries) = test::build()? else { bail!("the tests do not build: see above") };
+    let jobs = [Job { tier: tier.name(), arguments: rest.clone() }];
+    let counts = Place::get(*kernel, *arch)?.run(&binaries, &jobs, *seconds)?;
+    Ok(test::say(&counts))
+}
+
+/// A kernel and what emulates a machine for it.
+struct Place {
+    kernel: Kernel,
+    arch: Arch,
+    booted: Booted,
+    qemu: Qemu,
+}
+
+impl Place {
+    /// Fetches what is not in the cache.
+    fn get(kernel: Kernel, arch: Arch) -> Result<Self> {
+        if std::env::consts::ARCH != "x86_64" {
+            bail!("machines are emulated on x86-64 alone");
+        }
+        Ok(Self { kernel, arch, booted: kernel.get(arch)?, qemu: Qemu::get(arch)? })
+    }
+
+    fn run(&self, binaries: &[Binary], jobs: &[Job], seconds: u32) -> Result<Counts> {
+        let name = format!("{}-{}-{}", self.kernel.name(), self.arch.name(), std::process::id());
+        let folder = shell::built("vm")?.join(name);
+        let done = self.run_in(&folder, binaries, jobs, seconds);
+        std::fs::remove_dir_all(&folder).with_context(|| format!("could not remove {}", folder.display()))?;
+        done
+    }
+
+    fn run_in(
+        &self,
+        folder: &std::path::Path,
+        binaries: &[Binary],
+        jobs: &[Job],
+        seconds: u32,
+    ) -> Result<Counts> {
+        let mut guest = Guest::new(&self.booted, folder)?;
+        job::fill(&mut guest, binaries, jobs)?;
+        let initramfs = guest.write()?;
+        let machine = Machine { kernel: &self.booted.image, initramfs: &initramfs, memory: MEMORY, seconds };
+        let mut counts = Counts::default();
+        let ended = self.qemu.run(&machine, |line| counts.read(line))?;
+        if ended != Some(0) && counts.failed.is_empty() {
+            let how = ended.map_or_else(|| "no result".to_owned(), |code| format!("exit code {code}"));
+            counts.failed.push(format!("tests on Linux {}: {how}", self.kernel.name()));
+        }
+        Ok(counts)
+    }
+}
+
+impl Tier {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Agent => "agent",
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The tier `vm`: a named part of the tests on the oldest kernel.
+
+use anyhow::Result;
+
+use super::Place;
+use super::arch::Arch;
+use super::job::Job;
+use super::kernels::Kernel;
+use crate::test::{Binary, Counts};
+
+/// What emulation may take, in seconds: ten times what it takes on two cores.
+const SECONDS: u32 = 900;
+
+/// What the oldest kernel could break, in tests that are short where every instruction is emulated: the programs load
+/// without `bpf_set_retval`, rewrite and refuse, over TCP and UDP.
+const TESTS: [(&str, &[&str]); 1] = [(
+    "kernel",
+    &[
+        "connect::connect_to_a_service_reaches_its_backend",
+        "connect::an_empty_set_refuses_at_once",
+        "connect6::a_dual_stack_service_is_served_in_both_families",
+        "udp::replies_still_come_from_a_service_that_is_gone",
+        "udp::without_bpf_set_retval_udp_is_refused_with_eperm",
+    ],
+)];
+
+/// Those whose names contain what `rest` names. Where no machine can be had, all are skipped, and the second says why.
+pub(crate) fn check(binaries: &[Binary], rest: &[String]) -> Result<(Counts, Option<String>)> {
+    let jobs = jobs(rest);
+    let asked: usize = jobs.iter().map(|job| job.arguments.len() - 1).sum();
+    if asked == 0 {
+        return Ok((Counts::default(), Some("it has no such test".to_owned())));
+    }
+    let place = match Place::get(Kernel::V5_10, Arch::Amd64) {
+        Ok(place) => place,
+        Err(error) => {
+            return Ok((Counts { skipped: asked, ..Counts::default() }, Some(format!("{error:#}"))));
+        }
+    };
+    let mut counts = place.run(binaries, &jobs, SECONDS)?;
+    let came = counts.passed + counts.failed.len() + counts.skipped;
+    if came < asked && counts.failed.is_empty() {
+        counts.failed.push(format!("{came} of {asked} tests ran: others have no such name any more"));
+    }
+    Ok((counts, None))
+}
+
+fn jobs(rest: &[String]) -> Vec<Job> {
+    let parts: Vec<&String> = rest.iter().filter(|part| !part.starts_with('-')).collect();
+    let is_meant = |name: &str| parts.is_empty() || parts.iter().any(|part| name.contains(part.as_str()));
+    let job = |(tier, names): (&'static str, &[&str])| {
+        let mut arguments = vec!["--exact".to_owned()];
+        arguments.extend(names.iter().filter(|name| is_meant(name)).map(ToString::to_string));
+        Job { tier, arguments }
+    };
+    // Without a name, a binary would run all that it has.
+    TESTS.into_iter().map(job).filter(|job| job.arguments.len() > 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_name_leaves_the_tests_that_contain_it() {
+        let names = |rest: &[&str]| -> Vec<String> {
+            let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
+            jobs(&rest).into_iter().flat_map(|job| job.arguments).collect()
+        };
+        assert_eq!(
+            names(&["dual_stack"]),
+            ["--exact", "connect6::a_dual_stack_service_is_served_in_both_families"]
+        );
+        assert_eq!(names(&["no such"]), [""; 0]);
+        assert!(names(&[]).len() > names(&["connect"]).len());
+    }
+}
