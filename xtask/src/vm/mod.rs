@@ -63,7 +63,7 @@ enum Tier {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let Arguments { kernel, arch, seconds, verb: Verb::Test { tier, rest } } = arguments;
     if *arch == Arch::Arm64 {
-        bail!("there is no build of the tests for arm64");
+        bail!("the tests are built for the processor of this machine alone: only --arch amd64 can run them");
     }
     build_ebpf::run(&build_ebpf::Arguments { planted: true, ..build_ebpf::Arguments::default() })?;
     let Some(binaries) = test::build()? else { bail!("the tests do not build: see above") };
