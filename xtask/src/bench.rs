@@ -20,6 +20,8 @@ pub(crate) enum Bench {
     Outage(Arguments),
     /// A change at a real API server until it holds in the kernel, against the real kube-proxy.
     ControlPlane(Arguments),
+    /// What it costs to find and end the UDP sockets of a backend that is gone.
+    Sockets(Arguments),
 }
 
 #[derive(clap::Args)]
@@ -35,10 +37,11 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Plan(arguments) => ("plan", arguments),
         Bench::Outage(arguments) => ("outage", arguments),
         Bench::ControlPlane(arguments) => ("control-plane", arguments),
+        Bench::Sockets(arguments) => ("sockets", arguments),
     };
     let tools = match bench {
         Bench::ControlPlane(_) => Some(programs::of_cluster()?),
-        Bench::Connect(_) | Bench::Plan(_) | Bench::Outage(_) => None,
+        Bench::Connect(_) | Bench::Plan(_) | Bench::Outage(_) | Bench::Sockets(_) => None,
     };
     if bench.is_on_the_kernel() {
         machine::runs_our_programs()?;
@@ -46,7 +49,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     }
     let builds = match bench {
         Bench::Connect(_) => Builds::previous()?,
-        Bench::Plan(_) | Bench::Outage(_) | Bench::ControlPlane(_) => Builds::default(),
+        Bench::Plan(_) | Bench::Outage(_) | Bench::ControlPlane(_) | Bench::Sockets(_) => Builds::default(),
     };
     // The agent's library, which the bench measures, holds the object either way.
     let reference = matches!(bench, Bench::Connect(_));
@@ -69,7 +72,7 @@ fn command(program: &Path, name: &str, tools: Option<&Path>, rest: &[OsString]) 
 impl Bench {
     fn is_on_the_kernel(&self) -> bool {
         match self {
-            Bench::Connect(_) | Bench::ControlPlane(_) => true,
+            Bench::Connect(_) | Bench::ControlPlane(_) | Bench::Sockets(_) => true,
             Bench::Plan(_) | Bench::Outage(_) => false,
         }
     }
@@ -82,7 +85,7 @@ impl Bench {
         match self {
             Bench::Plan(_) | Bench::Outage(_) => bench.to_vec(),
             Bench::Connect(_) => [&bench[..], &pod].concat(),
-            Bench::ControlPlane(_) => [&bench[..], &pod, &agent].concat(),
+            Bench::ControlPlane(_) | Bench::Sockets(_) => [&bench[..], &pod, &agent].concat(),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::plan::admissions::Admissions;
 use due::Due;
 pub use ending::Asks;
 use pass::Passes;
+pub use pass::find;
 pub use queue::PeersQueue;
 
 /// What the operator settled for this thread.

@@ -129,7 +129,8 @@ impl Passes {
 }
 
 /// How many sockets are to end, by network namespace.
-fn find(walked: Vec<Walked>, admissions: &Admissions) -> BTreeMap<u64, u64> {
+#[must_use]
+pub fn find(walked: Vec<Walked>, admissions: &Admissions) -> BTreeMap<u64, u64> {
     let mut found = BTreeMap::new();
     for Walked { namespace, peer, translation } in walked {
         if judge(admissions, &translation, Some(peer)).is_some() {

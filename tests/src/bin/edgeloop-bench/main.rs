@@ -6,6 +6,7 @@ mod control_plane;
 mod goals;
 mod outage;
 mod plan;
+mod sockets;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -39,9 +40,20 @@ enum Bench {
     ControlPlane(control_plane::Arguments),
     /// What many agents ask of an API server that comes back after an outage.
     Outage(outage::Arguments),
+    /// What it costs to find and end the UDP sockets of a backend that is gone.
+    Sockets {
+        /// Few sockets and one round: shows that the bench runs, and little more.
+        #[arg(long)]
+        quick: bool,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
     /// Dials inside of a pod: the bench starts itself so.
     #[command(hide = true)]
     Dial(connect::dials::Arguments),
+    /// Holds sockets inside of a pod: the bench starts itself so.
+    #[command(hide = true)]
+    HoldSockets(sockets::hold::Arguments),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,6 +69,8 @@ fn main() -> Result<()> {
         Bench::Plan { quick, output } => plan::run(quick, output),
         Bench::ControlPlane(arguments) => control_plane::run(&arguments),
         Bench::Outage(arguments) => outage::run(&arguments),
+        Bench::Sockets { quick, output } => sockets::run(quick, output),
+        Bench::HoldSockets(arguments) => sockets::hold::run(&arguments),
         Bench::Dial(arguments) => connect::dials::run(&arguments),
     }
 }
