@@ -136,7 +136,8 @@ impl Writer {
     pub fn run(mut self) -> Result<(), TakeoverError> {
         self.begin()?;
         while let Some(wakes) = self.inbox.next(self.patience()) {
-            let is_woken = !wakes.is_empty();
+            // What became of sockets or of a file changes nothing that the maps should hold.
+            let is_woken = wakes.iter().any(|wake| !matches!(wake, Wake::Peers(_) | Wake::Saved(_)));
             for wake in wakes {
                 match wake {
                     // Never among those that are handed out.
