@@ -72,7 +72,7 @@ fn an_agent_whose_source_is_gone_lets_it_become_too_old_and_says_so() {
     wait_for("it is served", || pair.is_served()).unwrap();
 }
 
-/// An agent before this flag does not say that its source is in sync, and its programs do not ask.
+/// An agent without this flag does not say that its source is in sync, and its programs do not ask.
 #[test]
 #[ignore = "needs root"]
 fn after_a_downgrade_nothing_becomes_too_old_and_after_an_upgrade_it_counts_anew() {
