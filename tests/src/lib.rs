@@ -6,7 +6,7 @@ mod harness;
 mod ours;
 pub mod proof;
 
-pub use harness::ability::Ability;
+pub use harness::ability::{Ability, leave_off};
 pub use harness::alone::{Alone, alone};
 pub use harness::answer::{Answer, Tally, now, tally};
 pub use harness::call::{Call, Unconnected};
@@ -25,4 +25,4 @@ pub use harness::talk::Talk;
 pub use harness::watch::Watch;
 pub use harness::{bpf, checkout, manifests, programs};
 pub use ours::pair::Pair;
-pub use ours::{agent, builds, kernel, pins, simulation, strace};
+pub use ours::{agent, builds, kernel, pins, simulation, strace, verifier};

@@ -45,10 +45,7 @@ impl Ability {
     pub fn is_missing(self) -> Result<bool> {
         let missing = !self.is_here()?;
         if missing {
-            let thread = std::thread::current();
-            let name = thread.name().unwrap_or_default();
-            // Not by `println!`, which the test harness keeps to itself.
-            writeln!(std::io::stdout(), "test {name} ... ignored: this kernel has no {}", self.name())?;
+            leave_off(&format!("this kernel has no {}", self.name()))?;
         }
         Ok(missing)
     }
@@ -60,6 +57,17 @@ impl Ability {
             Self::PingHook => "hook for ping sockets",
         }
     }
+}
+
+/// Says why the calling test leaves off; `cargo xtask` then counts it as ignored.
+///
+/// # Errors
+/// When it cannot be said.
+pub fn leave_off(why: &str) -> Result<()> {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or_default();
+    // Not by `println!`, which the test harness keeps to itself.
+    Ok(writeln!(std::io::stdout(), "test {name} ... ignored: {why}")?)
 }
 
 impl Call {

@@ -7,3 +7,4 @@ pub(crate) mod pair;
 pub mod pins;
 pub mod simulation;
 pub mod strace;
+pub mod verifier;

@@ -15,3 +15,4 @@ mod skip;
 mod stale;
 mod udp;
 mod variants;
+mod verifier;

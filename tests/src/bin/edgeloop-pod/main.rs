@@ -18,6 +18,7 @@ mod servers;
 mod socket;
 mod unrest;
 mod uring;
+mod verifier;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -29,6 +30,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use edgeloop_tests::Call;
 use edgeloop_tests::proof::Families;
+use edgeloop_tests::verifier::Variant;
 use serde::Serialize;
 
 /// Joins a cgroup and a network namespace, in this order, and does one thing there.
@@ -173,6 +175,11 @@ enum Verb {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// Loads the programs, and says what the verifier says of each; one line for each.
+    Verifier {
+        #[arg(long, value_enum)]
+        variant: Variant,
+    },
     /// Holds a site with one node and one pod that serves, and says the site's name.
     Site,
 }
@@ -207,6 +214,7 @@ fn main() -> Result<()> {
             prove::run(&history, way, families, count, Duration::from_secs(seconds), only_one)
         }
         Verb::Exec { command } => join::become_program(&command),
+        Verb::Verifier { variant } => verifier::run(variant),
         Verb::Site => servers::hold_site(),
     }
 }
