@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use edgeloop_tests::agent::{Agent, in_kernel, lb_agent_says, wait_for};
+use edgeloop_tests::agent::{Agent, in_kernel, lb_agent_says, program, wait_for};
 use edgeloop_tests::pins::assert_one_generation;
+use edgeloop_tests::strace::{SystemCall, calls, faulty_each, recorded};
 use edgeloop_tests::{Pair, programs};
 use lb_agent::datapath::probe::can_be_first;
 use lb_agent::view::diagnostic::Reason;
@@ -76,6 +77,39 @@ fn where_it_is_required_to_be_first_the_agent_is_not_ready_behind_another() {
         programs::detach(&path).unwrap();
     }
     agent.wait_until("it is ready again", |view| view.ready).unwrap();
+}
+
+/// `strace` answers each attempt to attach first as such a kernel does.
+#[test]
+#[ignore = "needs root and strace"]
+fn on_a_kernel_that_cannot_put_a_program_first_the_agent_serves_behind_others_and_says_so() {
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    // Before there are others, so that the same start can be made again.
+    let log = pair.site.folder().join("strace.log");
+    let mut command = recorded(node, &program().unwrap(), &log);
+    let mut agent = Agent::spawn_as(node, &mut command, &[]).unwrap();
+    assert_eq!(agent.ready_or_ended().unwrap(), None, "{}", agent.log());
+    let calls: Vec<SystemCall> = calls(&log).unwrap().into_iter().filter(SystemCall::attaches_first).collect();
+    agent.end_by(Signal::SIGTERM).unwrap();
+    assert!(lb_agent_says(node, "cleanup", &[]).unwrap().status.success());
+    assert_eq!(calls.len(), Hook::ALL.len(), "{calls:?}");
+    let others = other_programs(&pair, programs::attach);
+
+    // The agent tries again without the flag: one call more at each hook.
+    let step = calls[1].number() - calls[0].number() + 1;
+    let every = (step, u32::try_from(calls.len()).unwrap());
+    let mut command = faulty_each(node, &program().unwrap(), &calls[0], "EINVAL", every);
+    let agent = Agent::spawn_as(node, &mut command, &["--require-first"]).unwrap();
+    let view = agent.wait_until("it waits for being first", |view| view.waits_for == [WaitsFor::First]).unwrap();
+
+    assert_eq!(ours_are_at(&pair), [1; 8], "{}", agent.log());
+    assert_eq!(view.with(Reason::NotFirst).count(), 1);
+    assert!(pair.is_served().unwrap(), "it serves all the same");
+    for path in others {
+        programs::detach(&path).unwrap();
+    }
+    agent.wait_until("it is alone, and so first", |view| view.ready).unwrap();
 }
 
 /// What another process does to a link is counted besides.
