@@ -7,6 +7,7 @@ mod memory;
 mod neighbours;
 mod places;
 mod server;
+mod skips;
 mod sockets;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub async fn check(question: Question) -> Vec<Finding> {
         findings.extend(capabilities::findings(kernel::has_own_limit_of_locked_memory()));
         findings.extend(sockets::findings());
         findings.extend(memory::findings(room));
+        findings.push(skips::finding(&pin_root));
         findings.extend(neighbours::at_hooks(cgroup.as_deref(), &pin_root));
         findings
     });

@@ -21,6 +21,7 @@ use crate::model::{
 };
 use crate::view::diagnostic::Reason;
 use crate::view::published::{MapFill, Published, WaitsFor};
+use crate::view::skips::Skips;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
@@ -98,12 +99,25 @@ fn of_agent(registry: &mut Registry, published: &Published) {
     registry.register("repairs", help, ConstCounter::new(published.repairs));
     registry.register("passes", "Passes of the writer", ConstCounter::new(published.passes));
     of_peers(registry, &published.peers);
+    of_skips(registry, &published.skips);
     let (counts, diagnostics) = (published.counts(), Numbers::<ReasonLabel>::default());
     for reason in Reason::ALL {
         let label = ReasonLabel { reason: reason.label() };
         diagnostics.get_or_create(&label).set(f64::from(counts.of(reason)));
     }
     registry.register("diagnostics", "What needs attention, by reason", diagnostics);
+}
+
+fn of_skips(registry: &mut Registry, skips: &Skips) {
+    let of = |is_known: bool| skips.pods.iter().filter(|pod| pod.cgroup.is_some() == is_known).count() as f64;
+    for (name, help, is_known) in [
+        ("skipped_pods", "Pods of this node that are left out, by the label edgeloop.io/skip", true),
+        ("skipped_pods_waiting", "Pods that are labelled so, and have no cgroup that is known", false),
+    ] {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(of(is_known));
+        registry.register(name, help, gauge);
+    }
 }
 
 fn of_peers(registry: &mut Registry, peers: &PeersReport) {
@@ -205,6 +219,7 @@ mod tests {
     use crate::view::diagnostic::Diagnostic;
     use crate::view::published::{AgentState, Fill};
     use crate::view::reported::Reported;
+    use crate::view::skips::SkippedPod;
 
     #[test]
     fn the_state_reads_as_metrics() {
@@ -213,6 +228,7 @@ mod tests {
             state: AgentState::Ready,
             passes: 7,
             repairs: 3,
+            skips: Skips { pods: [Some(7), None, Some(8)].map(skipped).to_vec(), trouble: None }.into(),
             peers: PeersReport {
                 ended: Ended { backend: 4, service: 5 },
                 left: Left { no_way: 1, ..Left::default() },
@@ -247,6 +263,8 @@ mod tests {
             r#"edgeloop_udp_sockets_left{reason="not-allowed"} 0.0"#,
             "edgeloop_udp_namespaces_left 2.0",
             "edgeloop_repairs_total 3",
+            "edgeloop_skipped_pods 2.0",
+            "edgeloop_skipped_pods_waiting 1.0",
             "edgeloop_programs_first 1.0",
             "edgeloop_state_age_seconds 2.0",
             "edgeloop_max_stale_seconds 60.0",
@@ -266,6 +284,10 @@ mod tests {
         }
         assert!(!text.contains("a/b"), "no names of objects");
         assert!(!text.contains("source_behind"), "files are of no kind");
+    }
+
+    fn skipped(cgroup: Option<u64>) -> SkippedPod {
+        SkippedPod { pod: "a/b-0".to_owned(), cgroup }
     }
 
     #[test]

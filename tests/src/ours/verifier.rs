@@ -94,7 +94,8 @@ fn cost(log: &str) -> Option<Cost> {
 /// As a table for people, which [`read`] reads.
 #[must_use]
 pub fn written(costs: &Costs) -> String {
-    let mut text = "| program | constants | instructions | states | stack |\n|---|---|---:|---:|---:|\n".to_owned();
+    let mut text =
+        "| program | constants | instructions | states | stack |\n|---|---|---:|---:|---:|\n".to_owned();
     for ((program, variant), Cost { instructions, states, stack }) in costs {
         // Writing to a string does not fail.
         let _done = writeln!(text, "| {program} | {variant} | {instructions} | {states} | {stack} |");
@@ -140,7 +141,9 @@ pub fn exceeds(now: &Costs, recorded: &Costs) -> Vec<String> {
         }
     }
     let gone = recorded.keys().filter(|key| !now.contains_key(key));
-    found.extend(gone.map(|(program, variant)| format!("{program} ({variant}) is recorded, and does not load")));
+    found.extend(
+        gone.map(|(program, variant)| format!("{program} ({variant}) is recorded, and does not load")),
+    );
     found
 }
 
@@ -157,7 +160,12 @@ mod tests {
                 50,
                 264,
             ),
-            ("stack depth 8\nprocessed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n", 2, 0, 8),
+            (
+                "stack depth 8\nprocessed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n",
+                2,
+                0,
+                8,
+            ),
         ] {
             assert_eq!(cost(log), Some(Cost { instructions, states, stack }), "{log}");
         }
@@ -177,7 +185,11 @@ mod tests {
             ("as recorded", of(&[("a", 1000, 100, 200)]), vec![]),
             ("a tenth", of(&[("a", 1100, 110, 220)]), vec![]),
             ("less", of(&[("a", 1, 0, 0)]), vec![]),
-            ("instructions", of(&[("a", 1101, 100, 200)]), vec!["a (plain): 1101 instructions, recorded are 1000"]),
+            (
+                "instructions",
+                of(&[("a", 1101, 100, 200)]),
+                vec!["a (plain): 1101 instructions, recorded are 1000"],
+            ),
             ("states", of(&[("a", 1000, 111, 200)]), vec!["a (plain): 111 states, recorded are 100"]),
             ("stack", of(&[("a", 1000, 100, 221)]), vec!["a (plain): 221 bytes of stack, recorded are 200"]),
             (

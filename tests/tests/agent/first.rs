@@ -90,7 +90,8 @@ fn on_a_kernel_that_cannot_put_a_program_first_the_agent_serves_behind_others_an
     let mut command = recorded(node, &program().unwrap(), &log);
     let mut agent = Agent::spawn_as(node, &mut command, &[]).unwrap();
     assert_eq!(agent.ready_or_ended().unwrap(), None, "{}", agent.log());
-    let calls: Vec<SystemCall> = calls(&log).unwrap().into_iter().filter(SystemCall::attaches_first).collect();
+    let calls: Vec<SystemCall> =
+        calls(&log).unwrap().into_iter().filter(SystemCall::attaches_first).collect();
     agent.end_by(Signal::SIGTERM).unwrap();
     assert!(lb_agent_says(node, "cleanup", &[]).unwrap().status.success());
     assert_eq!(calls.len(), Hook::ALL.len(), "{calls:?}");
@@ -101,7 +102,8 @@ fn on_a_kernel_that_cannot_put_a_program_first_the_agent_serves_behind_others_an
     let every = (step, u32::try_from(calls.len()).unwrap());
     let mut command = faulty_each(node, &program().unwrap(), &calls[0], "EINVAL", every);
     let agent = Agent::spawn_as(node, &mut command, &["--require-first"]).unwrap();
-    let view = agent.wait_until("it waits for being first", |view| view.waits_for == [WaitsFor::First]).unwrap();
+    let view =
+        agent.wait_until("it waits for being first", |view| view.waits_for == [WaitsFor::First]).unwrap();
 
     assert_eq!(ours_are_at(&pair), [1; 8], "{}", agent.log());
     assert_eq!(view.with(Reason::NotFirst).count(), 1);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use edgeloop_tests::agent::{Agent, Folder, wait_for};
+use edgeloop_tests::agent::{Agent, Folder, lb_agent_says, wait_for};
 use edgeloop_tests::{Pair, Pod};
 
 const UID: &str = "0f5a1b2c-1111-2222-3333-444455556666";
@@ -34,6 +34,11 @@ fn a_label_of_a_running_pod_or_of_its_namespace_switches_it_off_and_on() {
         let what = format!("{pods} {namespace}: {expected}");
         wait_for(&what, || is_from(&pod, expected)).unwrap();
         assert!(is_from(&other, "web").unwrap(), "{what}");
+        let counted = if expected == "decoy" { "1 " } else { "none" };
+        let checked = lb_agent_says(pair.client.node(), "check", &["--source", "file:/"]).unwrap();
+        let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
+        let said = checked.lines().find(|line| line.contains("skipped pods"));
+        assert!(said.is_some_and(|line| line.contains(counted)), "{what}: {checked}");
         agent
             .wait_until("status shows it", |view| {
                 let shown: Vec<&str> = view.skipped_pods.iter().map(|pod| pod.pod.as_str()).collect();

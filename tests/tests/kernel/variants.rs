@@ -114,7 +114,8 @@ fn with_load_fences_and_without_bpf_set_retval_it_loads_too() {
 
 /// The map of the attached programs in which the fences delete. It is pinned nowhere.
 fn fences(world: &World) -> Result<aya::maps::HashMap<MapData, u32, u32>> {
-    let ours = in_kernel(world.client.node())?.hooks.into_iter().map(|hook| hook.program_id).collect::<Vec<u32>>();
+    let ours =
+        in_kernel(world.client.node())?.hooks.into_iter().map(|hook| hook.program_id).collect::<Vec<u32>>();
     let mut programs = loaded_programs().filter_map(Result::ok);
     let program = programs.find(|program| ours.contains(&program.id())).context("no program is attached")?;
     for id in program.map_ids()?.unwrap_or_default() {

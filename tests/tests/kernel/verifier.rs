@@ -37,11 +37,7 @@ fn no_program_costs_the_verifier_a_tenth_more_than_recorded() {
 }
 
 const fn a_fifth_less(cost: Cost) -> Cost {
-    Cost {
-        instructions: cost.instructions * 4 / 5,
-        states: cost.states * 4 / 5,
-        stack: cost.stack * 4 / 5,
-    }
+    Cost { instructions: cost.instructions * 4 / 5, states: cost.states * 4 / 5, stack: cost.stack * 4 / 5 }
 }
 
 /// Such as `6.18`.

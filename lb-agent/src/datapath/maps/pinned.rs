@@ -190,6 +190,14 @@ impl PinnedMaps {
         Ok(self.affinity.all()?.len())
     }
 
+    /// How many pods the programs leave alone.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn skipped_pods(&self) -> Result<usize, ReadError> {
+        Ok(self.skipped.all()?.len())
+    }
+
     /// Reads the programs' counters.
     ///
     /// # Errors
