@@ -31,7 +31,7 @@ impl Variant {
 
 /// What the verifier said of one program.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Told {
+pub struct Statement {
     pub program: String,
     /// Else it was refused.
     pub is_taken: bool,
@@ -65,7 +65,7 @@ pub fn measure() -> Result<Costs> {
             .context("could not run edgeloop-pod")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let Told { program, is_taken, log } = serde_json::from_slice(line)?;
+            let Statement { program, is_taken, log } = serde_json::from_slice(line)?;
             if is_taken {
                 let cost = cost(&log).with_context(|| format!("{program}: the verifier says {log:?}"))?;
                 costs.insert((program, variant.name().to_owned()), cost);

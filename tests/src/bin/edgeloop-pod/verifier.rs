@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use aya::programs::{CgroupSockAddr, ProgramError};
 use aya::{EbpfLoader, VerifierLogLevel};
-use edgeloop_tests::verifier::{Told, Variant};
+use edgeloop_tests::verifier::{Statement, Variant};
 use lb_agent::datapath::programs::load::OBJECT;
 use nix::libc;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
@@ -29,7 +29,7 @@ pub(crate) fn run(variant: Variant) -> Result<()> {
     for (name, program) in object.programs_mut() {
         let program: &mut CgroupSockAddr = program.try_into()?;
         match program.load() {
-            Err(ProgramError::LoadError { io_error, verifier_log }) => say(&Told {
+            Err(ProgramError::LoadError { io_error, verifier_log }) => say(&Statement {
                 program: name.to_owned(),
                 is_taken: io_error.raw_os_error() == Some(libc::EMFILE),
                 log: verifier_log.to_string(),
