@@ -90,7 +90,10 @@ pub(crate) fn install_tools() -> Result<()> {
         ),
         (
             "iptables",
-            Missing { packages: &["iptables"], why: "to write rules as an older kube-proxy does, in a simulated pod" },
+            Missing {
+                packages: &["iptables"],
+                why: "to write rules as an older kube-proxy does, in a simulated pod",
+            },
         ),
         ("dnsmasq", Missing { packages: &["dnsmasq-base"], why: "to serve DNS in a simulated pod" }),
         ("dig", Missing { packages: &["bind9-dnsutils"], why: "to ask a DNS server as people do" }),

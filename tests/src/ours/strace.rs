@@ -110,18 +110,19 @@ pub fn faulty_and_recorded(
     command
 }
 
-/// The program under `strace`: `call`, and after it every `step`th call of its name and thread, fails with `errno`; `times` in all.
+/// The program under `strace`: `call`, and after it every `step`th call of its name and thread, fails with `errno`, `times` in all. Calls of that name
+/// are written to `log`.
 #[must_use]
 pub fn faulty_each(
     node: &Node,
     program: &Path,
     call: &SystemCall,
-    errno: &str,
-    (step, times): (u32, u32),
+    (errno, (step, times)): (&str, (u32, u32)),
+    log: &Path,
 ) -> Command {
     let SystemCall { name, number, .. } = call;
     let last = number + step * (times - 1);
-    let mut command = strace(node, Path::new("/dev/null"), name);
+    let mut command = strace(node, log, name);
     command.arg("-e").arg(format!("inject={name}:error={errno}:when={number}..{last}+{step}")).arg(program);
     command
 }

@@ -1,6 +1,5 @@
 //! An agent beside kube-proxy, and one without it.
 
-
 use anyhow::{Context, Result, ensure};
 use edgeloop_tests::agent::{lb_agent, lb_agent_says};
 use edgeloop_tests::{Pair, Pod};

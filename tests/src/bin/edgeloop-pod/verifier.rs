@@ -16,7 +16,7 @@ use crate::say;
 /// of a program that the verifier has taken, in a process that may open no more of them.
 pub(crate) fn run(variant: Variant) -> Result<()> {
     // Kernels before 5.11 count maps against it. On later ones it does not matter whether it may be raised.
-    drop(setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY));
+    _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     let mut loader = EbpfLoader::new();
     loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
     let all = u8::from(variant == Variant::Everything);
