@@ -51,6 +51,15 @@ pub struct Writing {
     pub max_stale: Option<Duration>,
     pub tcp_peername: TcpPeername,
     pub first: First,
+    /// Whether connections of the agent's own show that the programs do what the maps say.
+    pub self_test: WithSelfTest,
+}
+
+/// Whether the agent tests itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithSelfTest {
+    On,
+    Off,
 }
 
 /// How UDP sockets end whose backend is admitted no more.

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod plants;
 pub mod run;
 pub mod select;
+pub mod self_test;
 pub mod serve;
 mod shown;
 pub mod source;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::model::{Mode, Network, NotANetwork, ObjectName};
+use crate::model::{Mode, Network, NotANetwork, ObjectName, SelfTestPorts};
 use crate::select::nodes::PoolKeys;
 use crate::select::topology::{Invalid, OnInvalid, Topology};
 use crate::store::{ExternalIps, Localhost, NodePorts, Rules, SkipLabelled};
@@ -166,6 +166,7 @@ impl RuleArgs {
                 localhost: if nodeport_localhost { Localhost::Served } else { Localhost::LeftAlone },
             },
             mode: mode.into(),
+            self_test: SelfTestPorts::default(),
         })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 
-use crate::config::{Config, Manifests, PIN_ROOT, SavedState, Writing, socket};
+use crate::config::{Config, Manifests, PIN_ROOT, SavedState, WithSelfTest, Writing, socket};
 use crate::datapath::programs::load;
 use crate::model::{First, Mode, TcpPeername};
 use crate::plan::Sizes;
@@ -86,6 +86,10 @@ pub struct Args {
     /// Be ready only while no other program decides before ours where connections go.
     #[arg(long, env = "EDGELOOP_REQUIRE_FIRST")]
     require_first: bool,
+    /// Whether the agent dials 192.0.2.1:1 and [2001:db8::1]:1 every 10 s, which the maps lead to the agent itself, and is ready
+    /// only while that works.
+    #[arg(long, env = "EDGELOOP_SELF_TEST", value_name = "WHETHER", value_enum, default_value = "on")]
+    self_test: Switch,
     #[command(flatten)]
     peers: PeersArgs,
     #[command(flatten)]
@@ -117,6 +121,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         tcp_peername,
         max_stale,
         require_first,
+        self_test,
         peers,
         rules,
     } = args;
@@ -146,6 +151,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             audit: Duration::from_secs(audit_interval),
             max_stale,
             first: if require_first { First::Required } else { First::Wanted },
+            self_test: with(self_test),
             tcp_peername: if tcp_peername { TcpPeername::Dialled } else { TcpPeername::Backend },
         },
         end_udp: peers.settle(),
@@ -161,6 +167,13 @@ fn object(program_log: bool) -> anyhow::Result<&'static [u8]> {
         return Ok(load::OBJECT);
     }
     load::log_object().context("this agent was built without the programs of --program-log: leave it out")
+}
+
+const fn with(self_test: Switch) -> WithSelfTest {
+    match self_test {
+        Switch::On => WithSelfTest::On,
+        Switch::Off => WithSelfTest::Off,
+    }
 }
 
 const fn skip(labelled: Switch) -> SkipLabelled {

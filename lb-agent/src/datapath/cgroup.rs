@@ -1,6 +1,6 @@
 //! Where the programs are attached: the root of the cgroup2 hierarchy, or a folder by flag.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,9 @@ const MOUNTS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", OWN_MOUNT
 const CGROUP2: i64 = 0x6367_7270;
 /// The inode of the root of the hierarchy. In a private cgroup namespace the mount's `/` is not it.
 pub(super) const ROOT_INODE: u64 = 1;
+
+/// How many are looked through for one process: a node has some hundreds.
+const MOST_CGROUPS: usize = 65_536;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
@@ -66,6 +69,29 @@ impl Cgroup {
     #[must_use]
     pub const fn is_root(&self) -> bool {
         self.id == ROOT_INODE
+    }
+
+    /// The cgroup of this process, if it lies here or below; it is looked for by the processes in each, since a process in a
+    /// cgroup namespace of its own is not shown where it lies. `None` as well where there are more than 65,536 cgroups.
+    #[must_use]
+    pub fn of_this_process(&self) -> Option<PathBuf> {
+        let pid = std::process::id().to_string();
+        let mut left = vec![self.path.clone()];
+        for _ in 0..MOST_CGROUPS {
+            let folder = left.pop()?;
+            // Not shown where the cgroup is a threaded one, which no container is put into.
+            let processes = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            if processes.lines().any(|line| line == pid) {
+                return Some(folder);
+            }
+            // One that is gone by now holds no process.
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            let folders = entries
+                .filter_map(Result::ok)
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            left.extend(folders.map(|entry| entry.path()));
+        }
+        None
     }
 
     /// The folder that lies at the same path now: another one, if the first was removed.

@@ -29,13 +29,26 @@ pub struct PodCgroups {
     level: Option<u32>,
     /// The folders that hold cgroups of pods.
     parents: BTreeSet<PathBuf>,
+    /// Where this process lies.
+    own: Option<PathBuf>,
 }
 
 impl PodCgroups {
     /// Those below `top`.
     #[must_use]
     pub fn below(top: &Cgroup) -> Self {
-        Self { level: level_of(&top.path), top: top.path.clone(), parents: BTreeSet::new() }
+        let (level, own) = (level_of(&top.path), top.of_this_process());
+        Self { level, top: top.path.clone(), parents: BTreeSet::new(), own }
+    }
+
+    /// Whether this process lies in the pod with this uid.
+    #[must_use]
+    pub fn is_own(&self, uid: &str) -> bool {
+        let mut folders = self.own.iter().flat_map(|own| own.ancestors());
+        folders.any(|folder| {
+            let named = folder.parent().and_then(|parent| folder_of(uid, parent));
+            named.is_some_and(|named| folder.ends_with(named))
+        })
     }
 
     /// Whether a cgroup can be named to the programs: they count its level from the root of the hierarchy.
@@ -209,7 +222,9 @@ mod tests {
         let pod = burstable.join(folder_of(UID, &burstable).unwrap());
         let container = pod.join("kubepods/pod0f5a1b2c-1111-2222-3333-000000000000");
         fs::create_dir_all(&container).unwrap();
-        let mut pods = PodCgroups { top, level: Some(2), parents: BTreeSet::new() };
+        let own = Some(pod.join("container"));
+        let mut pods = PodCgroups { top, level: Some(2), parents: BTreeSet::new(), own };
+        assert!(pods.is_own(UID) && !pods.is_own(UID_OF_STATIC));
         assert_eq!(pods.find(UID), None, "where they lie is not known yet");
         pods.look_everywhere();
 

@@ -10,6 +10,7 @@ mod moment;
 mod peers;
 mod pod;
 mod report;
+pub mod self_test;
 mod shards;
 mod staleness;
 
@@ -36,6 +37,7 @@ pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,
     SourceReport, SourceState, path,
 };
+pub use self_test::{SelfTest, SelfTestPorts, SelfTestRound};
 pub use shards::Shards;
 pub use staleness::Staleness;
 

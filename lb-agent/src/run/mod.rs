@@ -2,6 +2,7 @@
 
 mod ending;
 mod limits;
+mod self_test;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use crate::serve::{self, http, socket};
 use crate::source::saved::{Owner, Place, Saver};
 use crate::source::{Source, SourceConfig};
 use crate::store::{Rules, SkipLabelled, Store};
-use crate::writer::{SavedConfig, Wake, Writer, WriterConfig};
+use crate::writer::{SavedConfig, SelfTestConfig, Wake, Writer, WriterConfig};
 
 use ending::End;
 
@@ -72,7 +73,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let (wake, inbox) = channel();
     let saved = saved(saved_state, &node, &source, &wake).context("could not start the thread that saves")?;
     let peers = peers(end_udp, &pin_root, &wake).context("could not start the thread that ends sockets")?;
-    let settings = settings(writing, &source, events.clone(), saved, peers);
+    let (ports, self_test) = self_test::set_up(writing.self_test, &cgroup, &wake)?;
+    let rules = Rules { self_test: ports, ..rules };
+    let settings = settings(writing, &source, events.clone(), saved, peers, self_test);
     let programs = Features { mode: rules.mode, tcp_peername: writing.tcp_peername, ..Features::THIS };
     let datapath = Datapath::new(lock, cgroup, object).on(programs).for_at_most(writing.max_stale);
     let store = store(&node, rules, &wake).context("could not read the addresses of this machine")?;
@@ -121,8 +124,9 @@ fn settings(
     outbox: Option<EventQueue>,
     saved: Option<SavedConfig>,
     peers: Option<PeersQueue>,
+    self_test: SelfTestConfig,
 ) -> WriterConfig {
-    let Writing { node_address, sizes, audit, first, max_stale: _, tcp_peername: _ } = writing;
+    let Writing { node_address, sizes, audit, first, max_stale: _, tcp_peername: _, self_test: _ } = writing;
     WriterConfig {
         source: source.to_string(),
         node_address,
@@ -133,6 +137,7 @@ fn settings(
         outbox,
         saved,
         peers,
+        self_test,
     }
 }
 

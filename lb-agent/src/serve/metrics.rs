@@ -17,7 +17,7 @@ use lb_common::outcome::Event;
 
 use crate::datapath::maps::pinned::Counters;
 use crate::model::{
-    ApiReport, Cause, KindState, Obstacle, PeersReport, SourceReport, SourceState, Staleness,
+    ApiReport, Cause, KindState, Obstacle, PeersReport, SelfTest, SourceReport, SourceState, Staleness,
 };
 use crate::view::diagnostic::Reason;
 use crate::view::published::{MapFill, Published, WaitsFor};
@@ -98,6 +98,7 @@ fn of_agent(registry: &mut Registry, published: &Published) {
     let help = "How often what another process did to pins or links was repaired";
     registry.register("repairs", help, ConstCounter::new(published.repairs));
     registry.register("passes", "Passes of the writer", ConstCounter::new(published.passes));
+    of_self_test(registry, published);
     of_peers(registry, &published.peers);
     of_skips(registry, &published.skips);
     let (counts, diagnostics) = (published.counts(), Numbers::<ReasonLabel>::default());
@@ -117,6 +118,27 @@ fn of_skips(registry: &mut Registry, skips: &Skips) {
         let gauge = Gauge::<f64, AtomicU64>::default();
         gauge.set(of(is_known));
         registry.register(name, help, gauge);
+    }
+}
+
+fn of_self_test(registry: &mut Registry, published: &Published) {
+    let passes = match &published.self_test {
+        SelfTest::Off | SelfTest::NotTested(_) => return,
+        SelfTest::Passed { .. } => 1.0,
+        SelfTest::Pending | SelfTest::Failed { .. } => 0.0,
+    };
+    let gauge = Gauge::<f64, AtomicU64>::default();
+    gauge.set(passes);
+    registry.register(
+        "self_test_passes",
+        "A connection of the agent's own arrives where the maps say",
+        gauge,
+    );
+    if let Some(passed) = published.self_test.passed() {
+        let seconds = Gauge::<f64, AtomicU64>::default();
+        seconds.set(published.at.saturating_duration_since(passed).as_secs_f64());
+        let help = "The time since the self-test passed last";
+        registry.register_with_unit("self_test_age", help, Unit::Seconds, seconds);
     }
 }
 
@@ -295,6 +317,25 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
         assert!(!text.contains("a/b"), "no names of objects");
+    }
+
+    #[test]
+    fn what_was_not_tested_is_no_number() {
+        let (store, passed) = (Store::new("n1", Rules::default()), Instant::now());
+        let at = passed + Duration::from_secs(4);
+        let of = |self_test| {
+            let published = Published { self_test, at, ..Published::first(&store, "file:/x", passed) };
+            let text = text(&published, None, Timestamp::UNIX_EPOCH);
+            let lines = text.lines().filter(|line| line.starts_with("edgeloop_self_test"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (passes, fails) = ("edgeloop_self_test_passes 1.0", "edgeloop_self_test_passes 0.0");
+        let age = "edgeloop_self_test_age_seconds 4.0";
+        let failed = |passed| SelfTest::Failed { why: "x".into(), passed };
+        assert_eq!(of(SelfTest::Passed { at: passed }), [passes, age]);
+        assert_eq!(of(failed(Some(passed))), [fails, age]);
+        assert_eq!(of(failed(None)), [fails]);
+        assert_eq!(of(SelfTest::NotTested("x".into())), [""; 0]);
     }
 
     #[test]

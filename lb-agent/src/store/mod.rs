@@ -19,7 +19,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{
-    Change, HostAddresses, Kind, Mode, Object, ObjectKey, ObjectName, Service, Slice, Unread,
+    Change, HostAddresses, Kind, Mode, Object, ObjectKey, ObjectName, SelfTestPorts, Service, Slice, Unread,
+    self_test,
 };
 use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
@@ -49,6 +50,8 @@ pub struct Rules {
     pub skip_labelled: SkipLabelled,
     pub node_ports: NodePorts,
     pub mode: Mode,
+    /// Where the listeners of the self-test are; nowhere without one.
+    pub self_test: SelfTestPorts,
 }
 
 /// A Service and its topology, parsed once.
@@ -90,7 +93,8 @@ impl Store {
     pub fn new(here: &str, rules: Rules) -> Self {
         let nodes =
             NodeIndex { here: here.into(), pool_keys: rules.pool_keys.clone(), ..NodeIndex::default() };
-        Self {
+        let ports = rules.self_test;
+        let mut store = Self {
             rules,
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
@@ -106,7 +110,13 @@ impl Store {
             dirty: BTreeSet::new(),
             moved: BTreeSet::new(),
             sweep: false,
+        };
+        if ports != SelfTestPorts::default() {
+            let (service, slices) = self_test::objects(&ports);
+            store.apply_service(service);
+            slices.into_iter().for_each(|slice| store.apply_slice(slice));
         }
+        store
     }
 
     /// A store that knows nothing, with the same rules on the same machine.
@@ -289,7 +299,7 @@ impl Store {
         self.synced.contains(&Kind::Node) && self.nodes.own.is_none() && !self.unread.may_be_node(here)
     }
 
-    /// Every Service that exists, also those that do not count.
+    /// Every Service that exists, also those that do not count, and that of the self-test.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &Topology)> {
         self.services.values().map(|entry| (&entry.service, &entry.topology))
     }
@@ -341,7 +351,7 @@ impl Store {
         found
     }
 
-    /// Every slice that exists, also those that do not count.
+    /// Every slice that exists, also those that do not count, and those of the self-test.
     pub fn slices(&self) -> impl Iterator<Item = &Slice> {
         self.slices.values().flatten()
     }

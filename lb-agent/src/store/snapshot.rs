@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::model::{Change, Kind, Node, Object, ObjectKey};
+use crate::model::self_test::{is_of_self_test, is_self_test};
+use crate::model::{Change, Kind, Node, Object, ObjectKey, Service};
 
 use super::Store;
 
 impl Store {
     /// Changes that make an empty store know what this one knows, the same ones for the same knowledge. What a
-    /// source may not have listed is not among them: of that there is nothing to save.
+    /// source may not have listed is not among them: of that there is nothing to save. Nor is the self-test's Service:
+    /// each store has it from its rules.
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         let mut all = self.of_nodes();
-        let services = self.services.values().map(|entry| Object::Service(entry.service.clone()));
-        all.extend(services.map(Change::Apply));
-        let mut slices: Vec<_> = self.slices().collect();
+        let of_source = |service: &&Service| !is_self_test(&service.name);
+        let services = self.services().map(|(service, _)| service).filter(of_source);
+        all.extend(services.map(|service| Change::Apply(Object::Service(service.clone()))));
+        let mut slices: Vec<_> = self.slices().filter(|slice| !is_of_self_test(slice)).collect();
         slices.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         all.extend(slices.into_iter().map(|slice| Change::Apply(Object::Slice(slice.clone()))));
         all.extend(self.unread.all().map(Change::Unread));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::model::self_test::is_self_test;
 use crate::model::{AddressKind, ObjectName, Service, ServicePortKey, Skipped, Slice};
 use crate::select::decide::Decision;
 use crate::select::nodes::NodeIndex;
@@ -109,7 +110,7 @@ pub struct Ignored {
 #[must_use]
 pub fn decisions(store: &Store) -> Decisions {
     let nodes = store.nodes();
-    let services = store.services().map(|(service, _)| &service.name);
+    let services = store.services().map(|(service, _)| &service.name).filter(|name| !is_self_test(name));
     let mut ports: Vec<ServicePort> = services.flat_map(|name| service_ports(store, name)).collect();
     ports.sort_by(|one, other| place(one).cmp(&place(other)));
     Decisions {

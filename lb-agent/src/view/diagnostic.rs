@@ -103,10 +103,12 @@ pub enum Reason {
     Connection,
     /// A saved state decides, or none can be saved.
     SavedState,
+    /// The self-test fails.
+    SelfTest,
 }
 
 impl Reason {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidTopology,
         Self::CannotBeFiltered,
         Self::Conflict,
@@ -130,6 +132,7 @@ impl Reason {
         Self::OtherKind,
         Self::Connection,
         Self::SavedState,
+        Self::SelfTest,
     ];
 
     /// Its name in status and as a metric label.
@@ -159,6 +162,7 @@ impl Reason {
             Self::OtherKind => "other-kind",
             Self::Connection => "connection",
             Self::SavedState => "saved-state",
+            Self::SelfTest => "self-test",
         }
     }
 
@@ -169,6 +173,7 @@ impl Reason {
             | Self::NoRoom
             | Self::WriteFailed
             | Self::Kernel
+            | Self::SelfTest
             | Self::Stale
             | Self::Unusable
             | Self::Unknown => Severity::Error,

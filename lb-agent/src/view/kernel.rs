@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use crate::model::self_test::is_self_test;
 use crate::model::{Family, Frontend, Staleness};
 use crate::plan::{Held, Observed, Proof};
 use crate::shown::shown;
@@ -95,11 +96,14 @@ pub struct FillView {
     pub max_entries: u64,
 }
 
-/// The service ports in `observed`, by name.
+/// The service ports in `observed`, by name; not that of the self-test.
 #[must_use]
 pub fn services(observed: &Observed) -> Vec<ServiceView> {
+    let is_of_source =
+        |held: &Held| observed.key(held.element.owner.id).is_none_or(|key| !is_self_test(&key.service));
+    let of_source = observed.services.iter().filter(|(_, held)| is_of_source(held));
     let mut services: Vec<ServiceView> =
-        observed.services.iter().map(|(frontend, held)| service(observed, frontend, held)).collect();
+        of_source.map(|(frontend, held)| service(observed, frontend, held)).collect();
     services.sort();
     services
 }

@@ -1,6 +1,6 @@
 //! What needs attention at the agent itself: its kernel, its host, and the state that it goes by. Pure.
 
-use crate::model::Staleness;
+use crate::model::{SelfTest, Staleness};
 
 use super::diagnostic::{Counts, Diagnostic, Reason};
 use super::of_source::of_source;
@@ -16,6 +16,7 @@ impl Published {
         others.extend(self.of_age());
         others.extend(self.of_order());
         others.extend(self.of_saved());
+        others.extend(self.of_self_test());
         others
     }
 
@@ -47,6 +48,15 @@ impl Published {
         Some(Diagnostic::new("source", Reason::Stale, text))
     }
 
+    fn of_self_test(&self) -> Option<Diagnostic> {
+        let SelfTest::Failed { why, .. } = &self.self_test else { return None };
+        let text = format!(
+            "a connection of the agent's own does not arrive where the maps say, and those of pods may not either: {why}; see \
+             what else is attached by `bpftool cgroup tree`"
+        );
+        Some(Diagnostic::new("kernel", Reason::SelfTest, text))
+    }
+
     fn of_saved(&self) -> Vec<Diagnostic> {
         let SavedState { in_use, trouble } = &self.saved;
         let in_use = in_use.as_ref().map(|(age, clock)| {
@@ -75,6 +85,7 @@ impl Published {
         counts.add(&self.of_age());
         counts.add(&self.of_order());
         counts.add(&self.of_saved());
+        counts.add(&self.of_self_test());
         counts
     }
 }
@@ -104,13 +115,21 @@ mod tests {
                 in_use: Some((Age::Exactly(Duration::from_secs(90)), "1970-01-01T00:00:01Z".into())),
                 trouble: Some("the disk is full".into()),
             },
+            self_test: SelfTest::Failed { why: "refused".into(), passed: None },
             ..Published::first(&Store::new("n1", Rules::default()), "file:/x", Instant::now())
         };
         let counts = published.counts();
         assert_eq!(
-            [Reason::Unknown, Reason::Kernel, Reason::HostNetwork, Reason::SavedState, Reason::Conflict]
-                .map(|reason| counts.of(reason)),
-            [1, 1, 1, 2, 0]
+            [
+                Reason::Unknown,
+                Reason::Kernel,
+                Reason::HostNetwork,
+                Reason::SavedState,
+                Reason::SelfTest,
+                Reason::Conflict
+            ]
+            .map(|reason| counts.of(reason)),
+            [1, 1, 1, 2, 1, 0]
         );
     }
 }

@@ -8,7 +8,7 @@ use lb_common::hook::Hook;
 use lb_common::layout::AFFINITIES;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Age, Mode, PeersReport, PerFamily, SourceReport, SourceState, Staleness};
+use crate::model::{Age, Mode, PeersReport, PerFamily, SelfTest, SourceReport, SourceState, Staleness};
 use crate::plan::Mirror;
 use crate::store::Store;
 
@@ -52,6 +52,8 @@ pub struct Published {
     pub repairs: u64,
     /// How old it is what the maps hold; `None` before they are open.
     pub staleness: Option<Staleness>,
+    /// Whether a connection of the agent's own arrives where the maps say.
+    pub self_test: SelfTest,
     /// What keeps maps or programs from being as they should be.
     pub kernel_error: Option<Arc<str>>,
 }
@@ -108,6 +110,8 @@ pub enum WaitsFor {
     NodeLabels,
     /// Another program decides first, and none may (`--require-first`).
     First,
+    /// The self-test: a connection of the agent's own does not arrive where the maps say.
+    SelfTest,
 }
 
 impl WaitsFor {
@@ -118,6 +122,9 @@ impl WaitsFor {
             Self::Source => "the source is not in sync; what the kernel holds goes on",
             Self::Programs => "the programs are not attached",
             Self::First => "another program decides before ours, and --require-first is given",
+            Self::SelfTest => {
+                "a connection of the agent's own does not arrive where the maps say, or has not yet"
+            }
             Self::NodeLabels => "this node's labels were never known, and a topology reads them",
         }
     }
@@ -184,6 +191,7 @@ impl Published {
             before_ours: Arc::default(),
             repairs: 0,
             staleness: None,
+            self_test: SelfTest::Off,
             kernel_error: None,
         }
     }
@@ -196,9 +204,9 @@ impl Published {
 }
 
 impl AgentState {
-    /// Of a `store` that a source with this `report` fills, over programs that stand so.
+    /// Of a `store` that a source with this `report` fills, over programs that stand so and are tested so.
     #[must_use]
-    pub fn of(store: &Store, report: &SourceReport, standing: Standing) -> Self {
+    pub fn of(store: &Store, report: &SourceReport, standing: Standing, self_test: &SelfTest) -> Self {
         if !store.is_synced() {
             return Self::Starting;
         }
@@ -206,6 +214,7 @@ impl AgentState {
             (!follows(report), WaitsFor::Source),
             (standing == Standing::Detached, WaitsFor::Programs),
             (standing == Standing::NotFirst, WaitsFor::First),
+            (standing != Standing::Detached && self_test.is_waited_for(), WaitsFor::SelfTest),
             (!store.is_ready(), WaitsFor::NodeLabels),
         ];
         let waits: Vec<WaitsFor> = waits.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
@@ -289,9 +298,27 @@ mod tests {
         ] {
             let mut store = Store::new("n1", Rules::default());
             synced.iter().for_each(|kind| store.apply(Change::Synced(*kind)));
-            let state = AgentState::of(&store, report, standing);
+            let state = AgentState::of(&store, report, standing, &SelfTest::Off);
             assert_eq!(state.waits_for(), waits_for, "{shows}");
             assert_eq!(state == AgentState::Ready, waits_for.is_empty(), "{shows}");
+        }
+    }
+
+    #[test]
+    fn an_agent_whose_self_test_fails_or_has_not_passed_yet_is_not_ready() {
+        let mut store = Store::new("n1", Rules::default());
+        Kind::DECIDING.iter().for_each(|kind| store.apply(Change::Synced(*kind)));
+        let (files, why) = (SourceReport::Files(FileReport::default()), Arc::<str>::from("x"));
+        for (self_test, standing, waits_for) in [
+            (SelfTest::Off, Standing::Attached, &[][..]),
+            (SelfTest::NotTested(Arc::clone(&why)), Standing::Attached, &[]),
+            (SelfTest::Passed { at: Instant::now() }, Standing::Attached, &[]),
+            (SelfTest::Pending, Standing::Attached, &[WaitsFor::SelfTest]),
+            (SelfTest::Pending, Standing::Detached, &[WaitsFor::Programs]),
+            (SelfTest::Failed { why, passed: None }, Standing::Attached, &[WaitsFor::SelfTest]),
+        ] {
+            let state = AgentState::of(&store, &files, standing, &self_test);
+            assert_eq!(state.waits_for(), waits_for, "{self_test:?}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! What the agent knows, as one value: sent over the socket, shown by `lb-agent status`. Pure.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ApiReport, KindState, PeersReport, SourceReport};
+use crate::model::{ApiReport, KindState, PeersReport, SelfTest, SourceReport};
 use crate::shown::{line, shown};
 
 use super::diagnostic::{Diagnostic, Reason};
@@ -37,6 +39,8 @@ pub struct AgentView {
     pub skipped_pods: Vec<SkippedPod>,
     /// What became of UDP sockets whose backend is gone.
     pub peers: PeersReport,
+    /// How the self-test went last, as a clause; `null` with `--self-test off`.
+    pub self_test: Option<String>,
     /// The severe ones first.
     pub diagnostics: Vec<Diagnostic>,
     /// Present where an API server is the source.
@@ -87,6 +91,7 @@ impl AgentView {
             topologies: published.topologies.clone(),
             skipped_pods: published.skips.pods.clone(),
             peers: (*published.peers).clone(),
+            self_test: self_test(published),
             diagnostics: diagnostics(published),
             api: match report.report() {
                 SourceReport::Files(_) => None,
@@ -111,6 +116,21 @@ impl AgentView {
     pub fn with(&self, reason: Reason) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(move |diagnostic| diagnostic.reason == reason)
     }
+}
+
+fn self_test(published: &Published) -> Option<String> {
+    let ago = |passed: Instant| {
+        format!("passed {} s ago", published.at.saturating_duration_since(passed).as_secs())
+    };
+    Some(match &published.self_test {
+        SelfTest::Off => return None,
+        SelfTest::NotTested(why) => format!("not tested: {why}"),
+        SelfTest::Pending => "no connection was dialled yet".to_owned(),
+        SelfTest::Passed { at } => ago(*at),
+        SelfTest::Failed { passed, .. } => {
+            format!("fails; {}", passed.map_or_else(|| "it never passed".to_owned(), ago))
+        }
+    })
 }
 
 fn diagnostics(published: &Published) -> Vec<Diagnostic> {

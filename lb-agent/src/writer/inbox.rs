@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use crate::model::{HostAddresses, PeersReport};
+use crate::model::{HostAddresses, PeersReport, SelfTestRound};
 use crate::source::Batch;
 use crate::source::saved::Outcome;
 
@@ -19,7 +19,19 @@ pub enum Wake {
     Saved(Outcome),
     /// What became of UDP sockets whose backend is admitted no more.
     Peers(PeersReport),
+    /// How a round of the self-test ended.
+    SelfTest(SelfTestRound),
     Stop,
+}
+
+impl Wake {
+    /// Whether what the maps should hold may be another from now on.
+    pub(super) const fn is_for_maps(&self) -> bool {
+        match self {
+            Self::Source(_) | Self::Host(_) | Self::Grace(_) | Self::Stop => true,
+            Self::Saved(_) | Self::Peers(_) | Self::SelfTest(_) => false,
+        }
+    }
 }
 
 /// Where wakes arrive.

@@ -9,6 +9,7 @@ mod notices;
 mod peers;
 pub mod reconcile;
 mod saving;
+mod self_test;
 mod skips;
 
 use std::net::IpAddr;
@@ -42,6 +43,8 @@ use peers::Peers;
 use reconcile::Pass;
 pub use saving::SavedConfig;
 use saving::{Saving, Standby};
+pub use self_test::SelfTestConfig;
+use self_test::{Circumstances, SelfTests};
 use skips::Skips;
 
 /// What the operator settled for the writer.
@@ -62,6 +65,7 @@ pub struct WriterConfig {
     pub saved: Option<SavedConfig>,
     /// Where to say which backends UDP sockets may keep; `None` where none are ended.
     pub peers: Option<PeersQueue>,
+    pub self_test: SelfTestConfig,
 }
 
 /// The agent's state, owned by the writer's thread.
@@ -82,6 +86,7 @@ pub struct Writer {
     /// What the source has shown, while a saved state decides.
     standby: Option<Box<Standby>>,
     peers: Peers,
+    self_tests: SelfTests,
     health: Health,
     passes: u64,
     /// How many clients of Services with session affinity were remembered when they were looked through last.
@@ -98,7 +103,18 @@ impl Writer {
         inbox: Receiver<Wake>,
         to_self: Sender<Wake>,
     ) -> Self {
-        let WriterConfig { source, node_address, sizes, audit, first, grace, outbox, saved, peers } = config;
+        let WriterConfig {
+            source,
+            node_address,
+            sizes,
+            audit,
+            first,
+            grace,
+            outbox,
+            saved,
+            peers,
+            self_test,
+        } = config;
         let now = Instant::now();
         let published = Published::first(&store, &source, now);
         Self {
@@ -116,6 +132,7 @@ impl Writer {
             saving: Saving::new(saved),
             standby: None,
             peers: Peers::new(peers),
+            self_tests: SelfTests::new(self_test),
             health: Health::Starting,
             passes: 0,
             clients: 0,
@@ -136,8 +153,7 @@ impl Writer {
     pub fn run(mut self) -> Result<(), TakeoverError> {
         self.begin()?;
         while let Some(wakes) = self.inbox.next(self.patience()) {
-            // What became of sockets or of a file changes nothing that the maps should hold.
-            let is_woken = wakes.iter().any(|wake| !matches!(wake, Wake::Peers(_) | Wake::Saved(_)));
+            let is_woken = wakes.iter().any(Wake::is_for_maps);
             for wake in wakes {
                 match wake {
                     // Never among those that are handed out.
@@ -147,6 +163,7 @@ impl Writer {
                     Wake::Grace(number) => self.grace_passed(number),
                     Wake::Saved(outcome) => self.saving.saved(outcome),
                     Wake::Peers(report) => self.peers.became(report),
+                    Wake::SelfTest(round) => self.self_tests.ended(round, Instant::now()),
                 }
             }
             self.turn(is_woken)?;
@@ -160,6 +177,8 @@ impl Writer {
         if self.standby.is_none() {
             self.saving.save(&self.store);
         }
+        let (lifecycle, repairs) = (&self.lifecycle, self.lifecycle.repairs());
+        self.self_tests.look(Circumstances::of(lifecycle.is_attached(), lifecycle.mirror(), repairs));
         self.publish();
         Ok(())
     }
@@ -299,11 +318,14 @@ impl Writer {
 
     /// Makes known how things are. It costs the same however large the cluster is.
     fn publish(&self) {
+        let (report, self_test) = (self.report.report(), self.self_tests.state());
+        let standing = self.lifecycle.standing(self.first);
         let published = Published {
             at: Instant::now(),
             source: Arc::clone(&self.source),
             report: self.report.clone(),
-            state: AgentState::of(&self.store, self.report.report(), self.lifecycle.standing(self.first)),
+            state: AgentState::of(&self.store, report, standing, &self_test),
+            self_test,
             node: NodeFacts::of(&self.store),
             mode: self.store.mode(),
             refuses_by: self.lifecycle.refuses_by(),

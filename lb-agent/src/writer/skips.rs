@@ -75,10 +75,12 @@ impl Skips {
         self.look_at = Some(now + self.wait(now));
     }
 
-    /// These are labelled now. What is known of the cgroups of those that were before stays.
+    /// These are labelled now. What is known of the cgroups of those that were before stays. The agent's own pod is never
+    /// skipped: its own sockets are let pass anyhow, and its self-test is for every other pod.
     fn take(&mut self, labelled: BTreeMap<Arc<str>, ObjectName>) {
         let mut before = std::mem::take(&mut self.pods);
-        let all = labelled.into_iter().map(|(uid, name)| {
+        let others = labelled.into_iter().filter(|(uid, _)| !self.cgroups.is_own(uid));
+        let all = others.map(|(uid, name)| {
             let cgroup = before.remove(&uid).and_then(|pod| pod.cgroup);
             (uid, Labelled { name, cgroup })
         });

@@ -15,7 +15,7 @@ use lb_agent::model::{Change, First, HostAddresses, Kind, SourceReport};
 use lb_agent::plan::Sizes;
 use lb_agent::source::{Backlog, Batch};
 use lb_agent::store::{Rules, Store};
-use lb_agent::writer::{Wake, Writer, WriterConfig};
+use lb_agent::writer::{SelfTestConfig, Wake, Writer, WriterConfig};
 use lb_common::layout::{OUTCOMES, SERVICES4};
 use lb_common::outcome::{Event, Outcome};
 
@@ -150,6 +150,7 @@ impl World {
             outbox: None,
             saved: None,
             peers: None,
+            self_test: SelfTestConfig::Off,
         };
         let (wake, inbox) = channel();
         let datapath = Datapath::new(lock, cgroup, self.object);

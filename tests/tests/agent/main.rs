@@ -28,6 +28,7 @@ mod resolver;
 mod rights;
 mod room;
 mod says;
+mod self_test;
 mod shown;
 mod skip;
 mod sockets;

@@ -10,7 +10,7 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 24] = [
+const ROOMS: [Row; 25] = [
     ("plants", &[]),
     ("shown", &[]),
     ("model", &["shown"]),
@@ -26,13 +26,24 @@ const ROOMS: [Row; 24] = [
     ("api", &["model", "yaml", "shown"]),
     ("source", &["api", "manifest", "convert", "model", "shown"]),
     ("host", &["model"]),
+    ("self_test", &["model", "shown"]),
     ("announce", &["api", "store", "select", "suggest", "model", "shown"]),
     ("datapath", &["plan", "model", "shown", "plants"]),
     ("peers", &["datapath", "host", "plan", "store", "model", "shown"]),
     (
         "writer",
         &[
-            "datapath", "peers", "announce", "source", "view", "plan", "store", "select", "suggest", "model",
+            "datapath",
+            "peers",
+            "self_test",
+            "announce",
+            "source",
+            "view",
+            "plan",
+            "store",
+            "select",
+            "suggest",
+            "model",
             "shown",
         ],
     ),
@@ -43,8 +54,21 @@ const ROOMS: [Row; 24] = [
     (
         "run",
         &[
-            "config", "serve", "writer", "peers", "datapath", "announce", "host", "source", "api", "view",
-            "plan", "store", "model",
+            "config",
+            "serve",
+            "writer",
+            "peers",
+            "self_test",
+            "datapath",
+            "announce",
+            "host",
+            "source",
+            "api",
+            "view",
+            "plan",
+            "store",
+            "model",
+            "shown",
         ],
     ),
 ];

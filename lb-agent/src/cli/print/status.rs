@@ -93,6 +93,9 @@ fn agent_text(agent: &AgentView) -> String {
     if let Some(text) = agent.peers.describe() {
         line(&mut out, "sockets", &text);
     }
+    if let Some(how) = &agent.self_test {
+        line(&mut out, "self-test", how);
+    }
     for Diagnostic { severity, about, reason, message } in &agent.diagnostics {
         let text = format!("{}: {about}: {message} ({})", severity.label(), reason.label());
         line(&mut out, "diagnostic", &text);

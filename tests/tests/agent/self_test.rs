@@ -1,0 +1,100 @@
+//! The agent dials itself as a process of the node would, and is ready only while that works.
+
+use std::fs;
+
+use edgeloop_tests::agent::{element, in_kernel, lb_agent_says};
+use edgeloop_tests::{Node, Pair, programs};
+use lb_agent::view::diagnostic::Reason;
+use lb_agent::view::published::WaitsFor;
+use lb_agent::view::status::AgentView;
+use lb_common::hook::Hook;
+
+const ON: [&str; 2] = ["--self-test", "on"];
+
+#[test]
+#[ignore = "needs root"]
+fn a_connection_of_the_agents_own_arrives_before_it_is_ready_and_is_shown_nowhere_as_a_service() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&ON).unwrap();
+    assert!(passes(&agent.view().unwrap()));
+    let node = pair.client.node();
+    let said = lb_agent_says(node, "status", &["--socket", &socket(node)]).unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("self-test") && said.contains("passed 0 s ago"), "{said}");
+    assert_eq!(element(node, "192.0.2.1:1").unwrap(), None);
+    // Two addresses, and nothing of the client's.
+    let counted = in_kernel(node).unwrap().outcomes;
+    let forwarded = counted.iter().find(|count| count.outcome == "forwarded").unwrap();
+    assert!(forwarded.times >= 2, "{counted:?}");
+    assert!(pair.dial("192.0.2.1:1").unwrap().failed_with("ECONNREFUSED"), "a pod reaches its own loopback");
+    drop(agent);
+}
+
+/// As a firewall of another vendor may, which is attached besides.
+#[test]
+#[ignore = "needs root"]
+fn while_a_program_of_others_refuses_connections_the_agent_is_not_ready() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&ON).unwrap();
+    let other = programs::refuse(pair.client.node().cgroup(), Hook::Connect6.attach_type()).unwrap();
+    let fails =
+        |view: &AgentView| view.waits_for == [WaitsFor::SelfTest] && view.with(Reason::SelfTest).count() == 1;
+    let view = agent.wait_until("it fails", fails).unwrap();
+    let said = &view.with(Reason::SelfTest).next().unwrap().message;
+    assert!(said.contains("[2001:db8::1]:1 over IPv6"), "{said}");
+    assert!(view.self_test.unwrap().starts_with("fails; passed "));
+    assert!(pair.is_served().unwrap(), "IPv4 is served all the same");
+    drop(other);
+    agent.wait_until("it is ready again", |view| view.ready && passes(view)).unwrap();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_agent_outside_of_the_cgroup_is_not_tested_and_ready_all_the_same() {
+    let pair = Pair::new().unwrap();
+    let inner = pair.client.node().cgroup().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let agent = pair.agent(&[&ON[..], &["--cgroup", inner.to_str().unwrap()]].concat()).unwrap();
+    let said = agent.view().unwrap().self_test.unwrap();
+    assert!(said.starts_with("not tested: the agent itself runs outside of "), "{said}");
+    drop(agent);
+    fs::remove_dir(&inner).unwrap();
+}
+
+/// Networks for documentation are in use in test clusters.
+#[test]
+#[ignore = "needs root"]
+fn a_machine_that_has_the_address_itself_is_not_tested_there() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&ON).unwrap();
+    let node = pair.client.node();
+    let ip =
+        |words: &[&str]| assert!(node.command("ip").args(words).status().unwrap().success(), "{words:?}");
+    ip(&["address", "add", "192.0.2.1/32", "dev", "lo"]);
+    ip(&["address", "add", "2001:db8::1/128", "dev", "lo", "nodad"]);
+    let is_left = |view: &AgentView| {
+        view.ready
+            && view.self_test.as_ref().is_some_and(|said| said.contains("the maps do not hold its addresses"))
+    };
+    agent.wait_until("it is not tested", is_left).unwrap();
+    ip(&["address", "del", "2001:db8::1/128", "dev", "lo"]);
+    agent.wait_until("IPv6 is tested", |view| view.ready && passes(view)).unwrap();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn without_it_nothing_is_dialled() {
+    let pair = Pair::new().unwrap();
+    let agent = pair.agent(&["--self-test", "off"]).unwrap();
+    assert_eq!(agent.view().unwrap().self_test, None);
+    let counted = in_kernel(pair.client.node()).unwrap().outcomes;
+    assert!(counted.iter().all(|count| count.outcome != "forwarded" || count.times == 0), "{counted:?}");
+}
+
+fn passes(view: &AgentView) -> bool {
+    view.self_test.as_ref().is_some_and(|said| said.starts_with("passed "))
+}
+
+fn socket(node: &Node) -> String {
+    node.file("agent.sock").display().to_string()
+}
