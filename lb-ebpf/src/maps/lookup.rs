@@ -16,9 +16,6 @@ use crate::settings::loads_reorder;
 /// How often a lookup is repeated while the agent writes.
 const LOOKS: u32 = 8;
 
-/// A sequence counter that proves nothing: odd, as while the agent writes.
-const UNCERTAIN: u32 = 1;
-
 /// The element of the service port at `frontend`, proven by its check word.
 ///
 /// A hash update is not atomic to a reader: it can miss a key that exists, see another key's
@@ -29,18 +26,24 @@ const UNCERTAIN: u32 = 1;
 pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
     let reordered = loads_reorder();
     // Start odd where loads are reordered: a first miss proves nothing there and is repeated.
-    let mut before = if reordered { UNCERTAIN } else { epoch() };
+    let mut before = if reordered { 1 } else { epoch() };
     let mut way_out = Outcome::NotAService;
-    for number in 0..LOOKS {
+    for _ in 0..LOOKS {
         way_out = match look::<F>(frontend) {
             Ok(service) => return Ok(service),
             Err(way_out) => way_out,
         };
-        let now = epoch_after_loads(reordered, number);
+        if reordered {
+            load_fence();
+        }
+        let now = epoch();
         if now == before && now & 1 == 0 {
             break;
         }
-        before = before_loads(reordered, number, now);
+        before = now;
+        if reordered {
+            load_fence();
+        }
         count_event(Event::LookupRetry);
     }
     Err(way_out)
@@ -51,16 +54,22 @@ pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Out
 #[inline(always)]
 pub(super) fn is_absent<F: Maps>(frontend: &F::Frontend) -> bool {
     let reordered = loads_reorder();
-    let mut before = if reordered { UNCERTAIN } else { epoch() };
-    for number in 0..LOOKS {
+    let mut before = if reordered { 1 } else { epoch() };
+    for _ in 0..LOOKS {
         if F::element(frontend).is_some() {
             return false;
         }
-        let now = epoch_after_loads(reordered, number);
+        if reordered {
+            load_fence();
+        }
+        let now = epoch();
         if now == before && now & 1 == 0 {
             return true;
         }
-        before = before_loads(reordered, number, now);
+        before = now;
+        if reordered {
+            load_fence();
+        }
         count_event(Event::LookupRetry);
     }
     false
@@ -87,18 +96,23 @@ pub(super) fn is_served<F: Maps>(key: &F::Frontend) -> bool {
     if is_excluded::<F>(key) {
         return false;
     }
-    let reordered = loads_reorder();
     // The first miss proves nothing: the counter may have been odd.
-    let mut before = UNCERTAIN;
-    for number in 0..=LOOKS {
+    let mut before = 1;
+    for _ in 0..=LOOKS {
         if F::element(key).is_some() {
             return true;
         }
-        let now = epoch_after_loads(reordered, number);
+        if loads_reorder() {
+            load_fence();
+        }
+        let now = epoch();
         if now == before && now & 1 == 0 {
             break;
         }
-        before = before_loads(reordered, number, now);
+        before = now;
+        if loads_reorder() {
+            load_fence();
+        }
     }
     false
 }
@@ -241,35 +255,19 @@ fn epoch() -> u32 {
     }
 }
 
-/// The sequence counter, read after all loads of look `number`; [`UNCERTAIN`] where that order is not certain.
-#[inline(always)]
-fn epoch_after_loads(reordered: bool, number: u32) -> u32 {
-    if reordered && !load_fence(number) { UNCERTAIN } else { epoch() }
-}
-
-/// `now`, a sequence counter, if it was read before all loads of the look after `number`; else [`UNCERTAIN`].
-#[inline(always)]
-fn before_loads(reordered: bool, number: u32, now: u32) -> u32 {
-    if reordered && !load_fence(number) { UNCERTAIN } else { now }
-}
-
-/// Orders the loads before it against those after it, where the processor would reorder them; whether it could.
+/// Orders the loads before it against those after it, where the processor would reorder them.
 ///
 /// Deleting a key that is not there takes and releases a bucket lock of the kernel. Loads before
 /// a release stay before it, an acquire after a release stays after it (Armv8 is RCsc), and loads
 /// after an acquire stay after it: two in a row are a full load barrier, on every kernel and
 /// without atomics, which this target lacks.
-///
-/// Only ENOENT proves that the lock was taken: the kernel gives up a lock that it cannot have (EBUSY since 5.11,
-/// EDEADLK and ETIMEDOUT since 6.15; docs/design/0028). Each look tries another bucket.
 #[inline(always)]
-fn load_fence(number: u32) -> bool {
+fn load_fence() {
     // SAFETY: the helper takes no arguments and cannot fail.
-    let processor = unsafe { aya_ebpf::helpers::bpf_get_smp_processor_id() };
-    let bucket = processor | number << 16;
-    let is_taken = || FENCES.remove(bucket) == Err(ENOENT);
-    is_taken() && is_taken()
+    let bucket = unsafe { aya_ebpf::helpers::bpf_get_smp_processor_id() };
+    for _ in 0..2 {
+        if FENCES.remove(bucket).is_ok() {
+            count_event(Event::LookupRetry);
+        }
+    }
 }
-
-/// What the kernel returns for a key that is not there.
-const ENOENT: i32 = -2;

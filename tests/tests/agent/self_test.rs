@@ -20,7 +20,7 @@ fn a_connection_of_the_agents_own_arrives_before_it_is_ready_and_is_shown_nowher
     let node = pair.client.node();
     let said = lb_agent_says(node, "status", &["--socket", &socket(node)]).unwrap();
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    assert!(said.contains("self-test") && said.contains("passed 0 s ago"), "{said}");
+    assert!(said.contains("self-test") && said.contains("passed "), "{said}");
     assert_eq!(element(node, "192.0.2.1:1").unwrap(), None);
     // Two addresses, and nothing of the client's.
     let counted = in_kernel(node).unwrap().outcomes;

@@ -2,10 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, bail};
-use aya::maps::{Map, MapData, MapInfo};
-use aya::programs::loaded_programs;
-use edgeloop_tests::agent::in_kernel;
+use anyhow::Result;
 use edgeloop_tests::kernel::Kernel;
 use edgeloop_tests::{Call, Pod, Site, tally};
 use lb_agent::datapath::programs::load::Features;
@@ -84,25 +81,6 @@ fn with_load_fences_every_way_out_is_the_same() {
     assert_eq!(lookup_retries, 100 / 2, "a miss is looked at twice, because the first proves nothing");
 }
 
-/// Something lies where the fences of the first look delete: they take the lock there, and it is not ENOENT that says so.
-#[test]
-#[ignore = "needs root"]
-fn a_delete_that_does_not_end_with_enoent_is_no_load_fence() {
-    let mut world = World::new(ARM64).unwrap();
-    world.kernel.publish(GONE, &[]).unwrap();
-    world.kernel.unpublish(GONE).unwrap();
-    let mut fences = fences(&world).unwrap();
-    for processor in 0..u32::try_from(aya::util::nr_cpus().unwrap()).unwrap() {
-        fences.insert(processor, 0, 0).unwrap();
-    }
-
-    let missed = world.client.dial(GONE, 1).unwrap();
-
-    assert_eq!(tally(&missed), [("ENETUNREACH".to_owned(), 1)].into());
-    let retries = world.kernel.maps.counters().unwrap().event(Event::LookupRetry);
-    assert_eq!(retries, 2, "the first look has no counter, so the second has none to compare its own with");
-}
-
 #[test]
 #[ignore = "needs root"]
 fn with_load_fences_and_without_bpf_set_retval_it_loads_too() {
@@ -110,21 +88,6 @@ fn with_load_fences_and_without_bpf_set_retval_it_loads_too() {
 
     assert!(world.client.dial(SERVICE, 1).unwrap()[0].is_from("web"));
     assert!(world.client.dial(EMPTY, 1).unwrap()[0].failed_with("ECONNREFUSED"));
-}
-
-/// The map of the attached programs in which the fences delete. It is pinned nowhere.
-fn fences(world: &World) -> Result<aya::maps::HashMap<MapData, u32, u32>> {
-    let ours =
-        in_kernel(world.client.node())?.hooks.into_iter().map(|hook| hook.program_id).collect::<Vec<u32>>();
-    // Not all of them have it.
-    for program in loaded_programs().filter_map(Result::ok).filter(|program| ours.contains(&program.id())) {
-        for id in program.map_ids()?.unwrap_or_default() {
-            if MapInfo::from_id(id)?.name_as_str() == Some("FENCES") {
-                return Ok(Map::HashMap(MapData::from_id(id)?).try_into()?);
-            }
-        }
-    }
-    bail!("the programs have no map for fences")
 }
 
 struct World {
