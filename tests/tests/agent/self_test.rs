@@ -1,21 +1,21 @@
 //! The agent dials itself as a process of the node would, and is ready only while that works.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
 use std::fs;
 
-use edgeloop_tests::agent::{element, in_kernel, lb_agent_says};
+use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, program};
 use edgeloop_tests::{Node, Pair, programs};
 use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::published::WaitsFor;
 use lb_agent::view::status::AgentView;
 use lb_common::hook::Hook;
 
-const ON: [&str; 2] = ["--self-test", "on"];
-
 #[test]
 #[ignore = "needs root"]
 fn a_connection_of_the_agents_own_arrives_before_it_is_ready_and_is_shown_nowhere_as_a_service() {
     let pair = Pair::new().unwrap();
-    let agent = pair.agent(&ON).unwrap();
+    let agent = agent(&pair, &[]);
     assert!(passes(&agent.view().unwrap()));
     let node = pair.client.node();
     let said = lb_agent_says(node, "status", &["--socket", &socket(node)]).unwrap();
@@ -26,7 +26,9 @@ fn a_connection_of_the_agents_own_arrives_before_it_is_ready_and_is_shown_nowher
     let counted = in_kernel(node).unwrap().outcomes;
     let forwarded = counted.iter().find(|count| count.outcome == "forwarded").unwrap();
     assert!(forwarded.times >= 2, "{counted:?}");
-    assert!(pair.dial("192.0.2.1:1").unwrap().failed_with("ECONNREFUSED"), "a pod reaches its own loopback");
+    let other = node.pod("other", "10.244.1.9").unwrap();
+    let dialled = other.dial("192.0.2.1:1", 1).unwrap().remove(0);
+    assert!(dialled.failed_with("ECONNREFUSED"), "a pod reaches its own loopback: {dialled:?}");
     drop(agent);
 }
 
@@ -35,7 +37,7 @@ fn a_connection_of_the_agents_own_arrives_before_it_is_ready_and_is_shown_nowher
 #[ignore = "needs root"]
 fn while_a_program_of_others_refuses_connections_the_agent_is_not_ready() {
     let pair = Pair::new().unwrap();
-    let agent = pair.agent(&ON).unwrap();
+    let agent = agent(&pair, &[]);
     let other = programs::refuse(pair.client.node().cgroup(), Hook::Connect6.attach_type()).unwrap();
     let fails =
         |view: &AgentView| view.waits_for == [WaitsFor::SelfTest] && view.with(Reason::SelfTest).count() == 1;
@@ -54,7 +56,7 @@ fn an_agent_outside_of_the_cgroup_is_not_tested_and_ready_all_the_same() {
     let pair = Pair::new().unwrap();
     let inner = pair.client.node().cgroup().join("inner");
     fs::create_dir(&inner).unwrap();
-    let agent = pair.agent(&[&ON[..], &["--cgroup", inner.to_str().unwrap()]].concat()).unwrap();
+    let agent = agent(&pair, &["--cgroup", inner.to_str().unwrap()]);
     let said = agent.view().unwrap().self_test.unwrap();
     assert!(said.starts_with("not tested: the agent itself runs outside of "), "{said}");
     drop(agent);
@@ -66,10 +68,10 @@ fn an_agent_outside_of_the_cgroup_is_not_tested_and_ready_all_the_same() {
 #[ignore = "needs root"]
 fn a_machine_that_has_the_address_itself_is_not_tested_there() {
     let pair = Pair::new().unwrap();
-    let agent = pair.agent(&ON).unwrap();
-    let node = pair.client.node();
-    let ip =
-        |words: &[&str]| assert!(node.command("ip").args(words).status().unwrap().success(), "{words:?}");
+    let agent = agent(&pair, &[]);
+    let ip = |words: &[&str]| {
+        assert!(pair.client.command("ip").args(words).status().unwrap().success(), "{words:?}")
+    };
     ip(&["address", "add", "192.0.2.1/32", "dev", "lo"]);
     ip(&["address", "add", "2001:db8::1/128", "dev", "lo", "nodad"]);
     let is_left = |view: &AgentView| {
@@ -85,10 +87,23 @@ fn a_machine_that_has_the_address_itself_is_not_tested_there() {
 #[ignore = "needs root"]
 fn without_it_nothing_is_dialled() {
     let pair = Pair::new().unwrap();
-    let agent = pair.agent(&["--self-test", "off"]).unwrap();
+    let agent = agent(&pair, &["--self-test", "off"]);
     assert_eq!(agent.view().unwrap().self_test, None);
     let counted = in_kernel(pair.client.node()).unwrap().outcomes;
     assert!(counted.iter().all(|count| count.outcome != "forwarded" || count.times == 0), "{counted:?}");
+}
+
+/// In the client's network: that is the host of these tests.
+fn agent(pair: &Pair, flags: &[&str]) -> Agent {
+    let flags = if flags.contains(&"--self-test") {
+        flags.to_vec()
+    } else {
+        [&["--self-test", "on"], flags].concat()
+    };
+    let mut command = pair.client.command(program().unwrap());
+    let agent = Agent::spawn_as(pair.client.node(), &mut command, &flags).unwrap();
+    agent.wait_until("the agent is ready", |view| view.ready).unwrap();
+    agent
 }
 
 fn passes(view: &AgentView) -> bool {
