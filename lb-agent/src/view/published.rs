@@ -206,12 +206,13 @@ impl Published {
 impl AgentState {
     /// Of a `store` that a source with this `report` fills, over programs that stand so and are tested so.
     #[must_use]
-    pub fn of(store: &Store, report: &SourceReport, standing: Standing, self_test: &SelfTest) -> Self {
+    pub fn of(store: &Store, report: &Reported, standing: Standing, self_test: &SelfTest) -> Self {
         if !store.is_synced() {
             return Self::Starting;
         }
         let waits = [
-            (!follows(report), WaitsFor::Source),
+            // What was saved fills a store before any source is heard of.
+            (!report.was_heard() || !follows(report.report()), WaitsFor::Source),
             (standing == Standing::Detached, WaitsFor::Programs),
             (standing == Standing::NotFirst, WaitsFor::First),
             (standing != Standing::Detached && self_test.is_waited_for(), WaitsFor::SelfTest),
@@ -283,7 +284,9 @@ mod tests {
     fn an_agent_is_ready_when_nothing_is_missing() {
         let files = SourceReport::Files(FileReport::default());
         let [starting, in_sync, behind] =
-            [SourceState::Starting, SourceState::InSync, SourceState::Behind].map(api);
+            [SourceState::Starting, SourceState::InSync, SourceState::Behind].map(api).map(reported);
+        let files = reported(files);
+        let unheard = Reported::default();
         let all = Kind::DECIDING;
         let (no, yes) = (Standing::Detached, Standing::Attached);
         for (shows, synced, report, standing, waits_for) in [
@@ -291,6 +294,7 @@ mod tests {
             ("no slices yet", &all[..1], &starting, no, &[WaitsFor::Source, WaitsFor::Programs]),
             ("not attached", &all[..2], &files, no, &[WaitsFor::Programs]),
             ("files", &all, &files, yes, &[]),
+            ("what was saved, and no word of a source", &all, &unheard, yes, &[WaitsFor::Source]),
             ("not first", &all, &files, Standing::NotFirst, &[WaitsFor::First]),
             ("an API server", &all, &in_sync, yes, &[]),
             ("one that is gone", &all, &behind, yes, &[WaitsFor::Source]),
@@ -308,7 +312,7 @@ mod tests {
     fn an_agent_whose_self_test_fails_or_has_not_passed_yet_is_not_ready() {
         let mut store = Store::new("n1", Rules::default());
         Kind::DECIDING.iter().for_each(|kind| store.apply(Change::Synced(*kind)));
-        let (files, why) = (SourceReport::Files(FileReport::default()), Arc::<str>::from("x"));
+        let (files, why) = (reported(SourceReport::Files(FileReport::default())), Arc::<str>::from("x"));
         for (self_test, standing, waits_for) in [
             (SelfTest::Off, Standing::Attached, &[][..]),
             (SelfTest::NotTested(Arc::clone(&why)), Standing::Attached, &[]),
@@ -330,6 +334,12 @@ mod tests {
             assert_eq!(published.is_stuck(at + Duration::from_secs(after)), is_stuck, "{after} s");
         }
         assert!(!published.is_stuck(at - Duration::from_secs(1)), "published since the clock was read");
+    }
+
+    fn reported(report: SourceReport) -> Reported {
+        let mut reported = Reported::default();
+        reported.take(report);
+        reported
     }
 
     fn api(state: SourceState) -> SourceReport {

@@ -29,10 +29,16 @@ impl Reported {
         &self.report
     }
 
+    /// Whether the source has reported anything.
+    #[must_use]
+    pub fn was_heard(&self) -> bool {
+        self.heard == Heard::Once
+    }
+
     /// Whether the source is alive and in sync.
     #[must_use]
     pub fn is_in_sync(&self) -> bool {
-        self.heard == Heard::Once && self.report.is_in_sync()
+        self.was_heard() && self.report.is_in_sync()
     }
 
     /// How many diagnostics [`of_source`] makes of it.

@@ -318,13 +318,13 @@ impl Writer {
 
     /// Makes known how things are. It costs the same however large the cluster is.
     fn publish(&self) {
-        let (report, self_test) = (self.report.report(), self.self_tests.state());
+        let self_test = self.self_tests.state();
         let standing = self.lifecycle.standing(self.first);
         let published = Published {
             at: Instant::now(),
             source: Arc::clone(&self.source),
             report: self.report.clone(),
-            state: AgentState::of(&self.store, report, standing, &self_test),
+            state: AgentState::of(&self.store, &self.report, standing, &self_test),
             self_test,
             node: NodeFacts::of(&self.store),
             mode: self.store.mode(),
