@@ -22,8 +22,6 @@ pub(crate) enum Bench {
     ControlPlane(Arguments),
     /// What it costs to find and end the UDP sockets of a backend that is gone.
     Sockets(Arguments),
-    /// What clients of a Service wait for: TCP, UDP and DNS, against the real kube-proxy and no load balancer at all.
-    Traffic(Arguments),
 }
 
 #[derive(clap::Args)]
@@ -40,10 +38,9 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Outage(arguments) => ("outage", arguments),
         Bench::ControlPlane(arguments) => ("control-plane", arguments),
         Bench::Sockets(arguments) => ("sockets", arguments),
-        Bench::Traffic(arguments) => ("traffic", arguments),
     };
     let tools = match bench {
-        Bench::ControlPlane(_) | Bench::Traffic(_) => Some(programs::of_cluster()?),
+        Bench::ControlPlane(_) => Some(programs::of_cluster()?),
         Bench::Connect(_) | Bench::Plan(_) | Bench::Outage(_) | Bench::Sockets(_) => None,
     };
     if bench.is_on_the_kernel() {
@@ -52,11 +49,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     }
     let builds = match bench {
         Bench::Connect(_) => Builds::previous()?,
-        Bench::Plan(_)
-        | Bench::Outage(_)
-        | Bench::ControlPlane(_)
-        | Bench::Sockets(_)
-        | Bench::Traffic(_) => Builds::default(),
+        Bench::Plan(_) | Bench::Outage(_) | Bench::ControlPlane(_) | Bench::Sockets(_) => Builds::default(),
     };
     // The agent's library, which the bench measures, holds the object either way.
     let reference = matches!(bench, Bench::Connect(_));
@@ -79,7 +72,7 @@ fn command(program: &Path, name: &str, tools: Option<&Path>, rest: &[OsString]) 
 impl Bench {
     fn is_on_the_kernel(&self) -> bool {
         match self {
-            Bench::Connect(_) | Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Traffic(_) => true,
+            Bench::Connect(_) | Bench::ControlPlane(_) | Bench::Sockets(_) => true,
             Bench::Plan(_) | Bench::Outage(_) => false,
         }
     }
@@ -92,9 +85,7 @@ impl Bench {
         match self {
             Bench::Plan(_) | Bench::Outage(_) => bench.to_vec(),
             Bench::Connect(_) => [&bench[..], &pod].concat(),
-            Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Traffic(_) => {
-                [&bench[..], &pod, &agent].concat()
-            }
+            Bench::ControlPlane(_) | Bench::Sockets(_) => [&bench[..], &pod, &agent].concat(),
         }
     }
 }

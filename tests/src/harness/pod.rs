@@ -1,6 +1,7 @@
 //! A simulated pod: a network namespace on the site's bridge, servers and clients.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,13 +42,14 @@ impl Pod {
             netns.path().display()
         ))?;
         netns.ip(&format!("link set lo up\nlink set eth0 up\n{}", on_link(address)))?;
-        Ok(Self::within_network(netns, node, name, address))
-    }
-
-    /// One whose network is made already.
-    pub(crate) fn within_network(netns: Netns, node: Node, name: &str, address: IpAddr) -> Self {
-        let cgroup = node.cgroup().to_owned();
-        Self { name: name.to_owned(), address, servers: Mutex::default(), netns, cgroup, node }
+        Ok(Self {
+            name: name.to_owned(),
+            address,
+            servers: Mutex::default(),
+            netns,
+            cgroup: node.cgroup().to_owned(),
+            node,
+        })
     }
 
     #[must_use]
@@ -82,7 +84,12 @@ impl Pod {
     /// Addresses that this namespace answers for, beside its own: more backends in one pod, or a cluster
     /// address for a decoy.
     pub fn add_addresses(&self, addresses: &[IpAddr]) -> Result<()> {
-        self.netns.add_addresses(addresses)
+        let mut lines = String::new();
+        for address in addresses {
+            let alone = if address.is_ipv4() { "32" } else { "128 nodad" };
+            writeln!(lines, "address add {address}/{alone} dev lo").context("could not write a line")?;
+        }
+        self.netns.ip(&lines)
     }
 
     /// All of a network is this pod's: thousands of backends in one pod.

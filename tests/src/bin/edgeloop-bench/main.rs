@@ -5,10 +5,8 @@ mod connect;
 mod control_plane;
 mod goals;
 mod outage;
-mod pinned;
 mod plan;
 mod sockets;
-mod traffic;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -50,17 +48,6 @@ enum Bench {
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
-    /// What clients of a Service wait for, beside the real kube-proxy and without a load balancer.
-    Traffic(traffic::Arguments),
-    /// Asks inside of a pod: the bench starts itself so.
-    #[command(hide = true)]
-    TrafficClient(traffic::client::Arguments),
-    /// Answers inside of a pod: the bench starts itself so.
-    #[command(hide = true)]
-    TrafficServer(traffic::server::Arguments),
-    /// Runs a program on the processor that is measured on.
-    #[command(hide = true)]
-    Pinned(pinned::Arguments),
     /// Dials inside of a pod: the bench starts itself so.
     #[command(hide = true)]
     Dial(connect::dials::Arguments),
@@ -84,10 +71,6 @@ fn main() -> Result<()> {
         Bench::Outage(arguments) => outage::run(&arguments),
         Bench::Sockets { quick, output } => sockets::run(quick, output),
         Bench::HoldSockets(arguments) => sockets::hold::run(&arguments),
-        Bench::Traffic(arguments) => traffic::run(&arguments),
-        Bench::TrafficClient(arguments) => traffic::client::run(&arguments),
-        Bench::TrafficServer(arguments) => traffic::server::run(&arguments),
-        Bench::Pinned(arguments) => pinned::run(&arguments),
         Bench::Dial(arguments) => connect::dials::run(&arguments),
     }
 }
