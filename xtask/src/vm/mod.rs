@@ -3,7 +3,6 @@
 mod arch;
 mod cpio;
 mod debian;
-mod disk;
 mod guest;
 mod job;
 mod kernels;
@@ -19,7 +18,6 @@ use crate::build_ebpf;
 use crate::shell;
 use crate::test::{self, Binary, Counts};
 use arch::Arch;
-use disk::Disks;
 use guest::Guest;
 use job::Job;
 use kernels::{Booted, Kernel};
@@ -60,8 +58,6 @@ enum Verb {
 enum Tier {
     Kernel,
     Agent,
-    /// A machine that reboots, with nothing else on it.
-    Vm,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -69,10 +65,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if *arch == Arch::Arm64 {
         bail!("the tests are built for the processor of this machine alone: only --arch amd64 can run them");
     }
-    let planted = *tier == Tier::Kernel;
-    build_ebpf::run(&build_ebpf::Arguments { planted, ..build_ebpf::Arguments::default() })?;
+    build_ebpf::run(&build_ebpf::Arguments { planted: true, ..build_ebpf::Arguments::default() })?;
     let Some(binaries) = test::build()? else { bail!("the tests do not build: see above") };
-    let jobs = tier.jobs(rest)?;
+    let jobs = [Job { tier: tier.name(), arguments: rest.clone() }];
     let counts = Place::get(*kernel, *arch)?.run(&binaries, &jobs, *seconds)?;
     Ok(test::say(&counts))
 }
@@ -83,7 +78,6 @@ struct Place {
     arch: Arch,
     booted: Booted,
     qemu: Qemu,
-    disks: Disks,
 }
 
 impl Place {
@@ -92,8 +86,7 @@ impl Place {
         if std::env::consts::ARCH != "x86_64" {
             bail!("machines are emulated on x86-64 alone");
         }
-        let disks = Disks::get()?;
-        Ok(Self { kernel, arch, booted: kernel.get(arch)?, qemu: Qemu::get(arch)?, disks })
+        Ok(Self { kernel, arch, booted: kernel.get(arch)?, qemu: Qemu::get(arch)? })
     }
 
     fn run(&self, binaries: &[Binary], jobs: &[Job], seconds: u32) -> Result<Counts> {
@@ -114,16 +107,12 @@ impl Place {
         let mut guest = Guest::new(&self.booted, folder)?;
         job::fill(&mut guest, binaries, jobs)?;
         let initramfs = guest.write()?;
-        let disk = self.disks.make(folder)?;
+        let machine = Machine { kernel: &self.booted.image, initramfs: &initramfs, memory: MEMORY, seconds };
         let mut counts = Counts::default();
-        for boot in job::boots(jobs) {
-            let (kernel, memory) = (self.booted.image.as_path(), MEMORY);
-            let machine = Machine { kernel, initramfs: &initramfs, disk: &disk, boot, memory, seconds };
-            let ended = self.qemu.run(&machine, |line| counts.read(line))?;
-            if ended != Some(0) && counts.failed.is_empty() {
-                let how = ended.map_or_else(|| "no result".to_owned(), |code| format!("exit code {code}"));
-                counts.failed.push(format!("tests on Linux {}, boot {boot}: {how}", self.kernel.name()));
-            }
+        let ended = self.qemu.run(&machine, |line| counts.read(line))?;
+        if ended != Some(0) && counts.failed.is_empty() {
+            let how = ended.map_or_else(|| "no result".to_owned(), |code| format!("exit code {code}"));
+            counts.failed.push(format!("tests on Linux {}: {how}", self.kernel.name()));
         }
         Ok(counts)
     }
@@ -134,19 +123,6 @@ impl Tier {
         match self {
             Self::Kernel => "kernel",
             Self::Agent => "agent",
-            Self::Vm => "vm",
-        }
-    }
-
-    /// What runs in which boot.
-    fn jobs(self, rest: &[String]) -> Result<Vec<Job>> {
-        let job = |boot, arguments| Job { boot, tier: self.name(), arguments };
-        match self {
-            Self::Kernel | Self::Agent => Ok(vec![job(1, rest.to_vec())]),
-            Self::Vm if rest.is_empty() => {
-                Ok((1..).zip(tier::BOOTS).map(|(boot, part)| job(boot, vec![part.to_owned()])).collect())
-            }
-            Self::Vm => bail!("tests of one boot need what those of the boot before left: name none"),
         }
     }
 }
