@@ -10,6 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::config::{Config, Manifests, PIN_ROOT, SavedState, WithSelfTest, Writing, socket};
 use crate::datapath::programs::load;
+use crate::model::self_test::FRONTENDS;
 use crate::model::{First, Mode, TcpPeername};
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
@@ -147,7 +148,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         pin_root,
         writing: Writing {
             node_address,
-            sizes: Sizes { frontends: max_services, backends: max_backends },
+            sizes: sizes(max_services, max_backends, self_test),
             audit: Duration::from_secs(audit_interval),
             max_stale,
             first: if require_first { First::Required } else { First::Wanted },
@@ -167,6 +168,12 @@ fn object(program_log: bool) -> anyhow::Result<&'static [u8]> {
         return Ok(load::OBJECT);
     }
     load::log_object().context("this agent was built without the programs of --program-log: leave it out")
+}
+
+/// The room that is asked for, and what the self-test takes besides.
+fn sizes(services: Option<u32>, backends: Option<u32>, self_test: Switch) -> Sizes {
+    let own = if self_test == Switch::On { FRONTENDS } else { 0 };
+    Sizes { frontends: services.map(|services| services + own), backends }
 }
 
 const fn with(self_test: Switch) -> WithSelfTest {

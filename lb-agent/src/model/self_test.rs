@@ -17,6 +17,8 @@ const ADDRESSES: PerFamily<IpAddr> = PerFamily {
     v6: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 };
 const PORT: u16 = 1;
+/// How many frontends that is: room that Services do not get.
+pub const FRONTENDS: u32 = 2;
 /// No namespace of a cluster has this name.
 const NAMESPACE: &str = "-";
 const NAME: &str = "self-test";

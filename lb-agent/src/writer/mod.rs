@@ -177,8 +177,7 @@ impl Writer {
         if self.standby.is_none() {
             self.saving.save(&self.store);
         }
-        let (lifecycle, repairs) = (&self.lifecycle, self.lifecycle.repairs());
-        self.self_tests.look(Circumstances::of(lifecycle.is_attached(), lifecycle.mirror(), repairs));
+        self.self_tests.look(Circumstances::of(&self.lifecycle));
         self.publish();
         Ok(())
     }

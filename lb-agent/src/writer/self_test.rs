@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::model::{Family, PerFamily, SelfTest, SelfTestRound, self_test};
+use crate::model::{Family, PerFamily, SelfTest, SelfTestRound, Staleness, self_test};
 use crate::plan::Mirror;
 use crate::self_test::Tester;
+
+use super::lifecycle::Lifecycle;
 
 /// How the self-test is done.
 #[derive(Debug)]
@@ -29,10 +31,31 @@ pub(super) struct SelfTests {
     why: Option<Arc<str>>,
 }
 
+/// What the programs do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Programs {
+    #[default]
+    Detached,
+    Attached,
+    /// Attached, and they leave everything as it is dialled (`--max-stale`): a connection that does not arrive is as it should be.
+    Stale,
+}
+
+impl Programs {
+    fn of(lifecycle: &Lifecycle) -> Self {
+        let is_stale = lifecycle.staleness().as_ref().is_some_and(Staleness::is_over);
+        match (lifecycle.is_attached(), is_stale) {
+            (false, _) => Self::Detached,
+            (true, false) => Self::Attached,
+            (true, true) => Self::Stale,
+        }
+    }
+}
+
 /// What a round depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Circumstances {
-    is_attached: bool,
+    programs: Programs,
     /// The families in which the maps hold what the self-test dials. They do not where this machine has its address itself,
     /// and where there is no room.
     held: PerFamily<bool>,
@@ -41,18 +64,20 @@ pub(super) struct Circumstances {
 }
 
 impl Circumstances {
-    pub(super) fn of(is_attached: bool, mirror: Option<&Mirror>, repairs: u64) -> Self {
+    pub(super) fn of(lifecycle: &Lifecycle) -> Self {
+        let mirror = lifecycle.mirror();
         let holds = |mirror: &Mirror, family| {
             mirror.owner(&self_test::frontend(family)).is_some_and(self_test::is_self_test)
         };
         let held = PerFamily::each(|family| mirror.is_some_and(|mirror| holds(mirror, family)));
-        Self { is_attached, held, repairs }
+        Self { programs: Programs::of(lifecycle), held, repairs: lifecycle.repairs() }
     }
 }
 
 impl SelfTests {
     pub(super) const fn new(config: SelfTestConfig) -> Self {
-        let last = Circumstances { is_attached: false, held: PerFamily { v4: false, v6: false }, repairs: 0 };
+        let held = PerFamily { v4: false, v6: false };
+        let last = Circumstances { programs: Programs::Detached, held, repairs: 0 };
         Self { config, last, passed: None, failures: 0, why: None }
     }
 
@@ -60,7 +85,7 @@ impl SelfTests {
     pub(super) fn look(&mut self, now: Circumstances) {
         if let SelfTestConfig::By(tester) = &self.config
             && now != self.last
-            && now.is_attached
+            && now.programs == Programs::Attached
         {
             tester.ask();
         }
@@ -70,6 +95,11 @@ impl SelfTests {
     /// A round has ended.
     pub(super) fn ended(&mut self, round: SelfTestRound, now: Instant) {
         let SelfTestRound { failed } = round;
+        if self.not_testable().is_some() {
+            // What the round met says nothing, and what failed before need not fail any more.
+            (self.failures, self.why) = (0, None);
+            return;
+        }
         let held = Family::ALL.into_iter().filter(|family| *self.last.held.of(*family));
         let mut failed = held.filter_map(|family| failed.of(family).clone());
         let Some(why) = failed.next() else {
@@ -92,19 +122,29 @@ impl SelfTests {
         self.failures >= 2
     }
 
+    /// Why a connection of the agent's own says nothing now.
+    fn not_testable(&self) -> Option<&'static str> {
+        let Circumstances { programs, held, .. } = self.last;
+        match (programs, held == PerFamily::default()) {
+            (Programs::Stale, _) => {
+                Some("what the maps hold is older than --max-stale, and everything is left as it is dialled")
+            }
+            (Programs::Attached, true) => {
+                Some("the maps do not hold its addresses: this machine has them itself, or there is no room")
+            }
+            (Programs::Attached, false) | (Programs::Detached, _) => None,
+        }
+    }
+
     pub(super) fn state(&self) -> SelfTest {
-        let Circumstances { is_attached, held, .. } = self.last;
         match &self.config {
             SelfTestConfig::Off => SelfTest::Off,
             SelfTestConfig::NotTested(why) => SelfTest::NotTested(Arc::clone(why)),
-            SelfTestConfig::By(_) if is_attached && held == PerFamily::default() => SelfTest::NotTested(
-                "the maps do not hold its addresses: this machine has them itself, or there is no room"
-                    .into(),
-            ),
-            SelfTestConfig::By(_) => match (self.has_failed(), self.passed, &self.why) {
-                (true, passed, Some(why)) => SelfTest::Failed { why: Arc::clone(why), passed },
-                (_, Some(at), _) => SelfTest::Passed { at },
-                (_, None, _) => SelfTest::Pending,
+            SelfTestConfig::By(_) => match (self.not_testable(), self.has_failed(), self.passed, &self.why) {
+                (Some(why), ..) => SelfTest::NotTested(why.into()),
+                (None, true, passed, Some(why)) => SelfTest::Failed { why: Arc::clone(why), passed },
+                (None, _, Some(at), _) => SelfTest::Passed { at },
+                (None, _, None, _) => SelfTest::Pending,
             },
         }
     }
@@ -127,7 +167,7 @@ mod tests {
     fn tests(held: PerFamily<bool>) -> SelfTests {
         let (tester, _asked) = channel();
         let mut tests = SelfTests::new(SelfTestConfig::By(Tester::from(tester)));
-        tests.look(Circumstances { is_attached: true, held, repairs: 0 });
+        tests.look(Circumstances { programs: Programs::Attached, held, ..Circumstances::default() });
         tests
     }
 
@@ -155,20 +195,38 @@ mod tests {
             tests.ended(round(None, Some("no element")), now);
         }
         assert_eq!(tests.state(), SelfTest::Passed { at: now });
-        tests.look(Circumstances { is_attached: true, ..Circumstances::default() });
+        tests.look(Circumstances { programs: Programs::Attached, ..Circumstances::default() });
         assert!(matches!(tests.state(), SelfTest::NotTested(_)));
+    }
+
+    /// And once the source is in sync again, rounds of before count no more.
+    #[test]
+    fn what_is_too_old_is_not_tested() {
+        let (now, mut tests) = (Instant::now(), tests(EACH));
+        let fresh = tests.last;
+        tests.look(Circumstances { programs: Programs::Stale, ..fresh });
+        for _ in 0..3 {
+            tests.ended(round(Some("untouched"), Some("untouched")), now);
+        }
+        assert!(matches!(tests.state(), SelfTest::NotTested(_)));
+        tests.look(fresh);
+        assert_eq!(tests.state(), SelfTest::Pending);
+        tests.ended(round(None, None), now);
+        assert_eq!(tests.state(), SelfTest::Passed { at: now });
     }
 
     #[test]
     fn a_round_is_asked_for_once_when_something_has_changed() {
         let (tester, asked) = channel();
         let mut tests = SelfTests::new(SelfTestConfig::By(Tester::from(tester)));
-        let now = Circumstances { is_attached: true, held: EACH, repairs: 0 };
+        let now = Circumstances { programs: Programs::Attached, held: EACH, ..Circumstances::default() };
         for (now, asks) in [
-            (Circumstances { is_attached: false, ..now }, 0),
+            (Circumstances { programs: Programs::Detached, ..now }, 0),
             (now, 1),
             (now, 0),
             (Circumstances { repairs: 1, ..now }, 1),
+            (Circumstances { repairs: 1, held: V4, ..now }, 1),
+            (Circumstances { programs: Programs::Stale, ..now }, 0),
             (Circumstances { repairs: 1, held: V4, ..now }, 1),
         ] {
             tests.look(now);

@@ -83,6 +83,23 @@ fn a_machine_that_has_the_address_itself_is_not_tested_there() {
     agent.wait_until("IPv6 is tested", |view| view.ready && passes(view)).unwrap();
 }
 
+/// The programs leave everything as it is dialled then, as the operator asked.
+#[test]
+#[ignore = "needs root"]
+fn what_is_too_old_is_not_tested_until_the_source_is_back() {
+    let pair = Pair::new().unwrap();
+    let agent = agent(&pair, &["--max-stale", "5s"]);
+    let (folder, away) = (pair.folder.path(), pair.folder.path().with_extension("away"));
+    fs::rename(folder, &away).unwrap();
+    let is_left = |view: &AgentView| {
+        view.self_test.as_ref().is_some_and(|said| said.contains("older than --max-stale"))
+    };
+    let view = agent.wait_until("it is not tested", is_left).unwrap();
+    assert_eq!(view.with(Reason::SelfTest).count(), 0);
+    fs::rename(&away, folder).unwrap();
+    agent.wait_until("it is tested again", |view| view.ready && passes(view)).unwrap();
+}
+
 #[test]
 #[ignore = "needs root"]
 fn without_it_nothing_is_dialled() {
