@@ -23,8 +23,12 @@ impl Draw {
         match self.dice.throw(18) {
             0..6 => now,
             6 => None,
-            // Another Service has the address.
-            7 | 8 => Some(Holder { service: self.service(), backends: self.set() }),
+            // Another Service has the address; with the same Pods, as where one takes over from another.
+            7 => Some(Holder {
+                service: self.service(),
+                backends: now.map_or_else(|| self.set(), |now| now.backends),
+            }),
+            8 => Some(Holder { service: self.service(), backends: self.set() }),
             // None of the Service is left.
             9 => now.map(|now| Holder { backends: 0, ..now }),
             10..14 => Some(Holder {

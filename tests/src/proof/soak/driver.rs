@@ -83,6 +83,8 @@ struct World {
     draw: Draw,
     /// What was asked for last.
     asked: States,
+    /// What the kernel was seen to hold last.
+    held: States,
     addresses: [Address; ADDRESSES as usize],
     always_resized: bool,
     /// A bit for each whose name was deleted during this life: if that is not repaired in time, its id changes.
@@ -126,6 +128,7 @@ impl World {
             histories: histories.clone(),
             draw: Draw::new(seed),
             asked: [None; ADDRESSES as usize],
+            held: [None; ADDRESSES as usize],
             addresses: [Address::Held; ADDRESSES as usize],
             unnamed: 0,
             always_resized,
@@ -243,7 +246,9 @@ impl World {
         for address in 0..ADDRESSES {
             let place = usize::from(address);
             let (now, then) = (self.asked[place], next[place]);
-            if now == then || self.addresses[place] == Address::Spoiled {
+            // Asked for again, what the kernel held last would look as if it were published, before what lies between.
+            let is_back = self.addresses[place] == Address::Pending && then == self.held[place];
+            if now == then || is_back || self.addresses[place] == Address::Spoiled {
                 continue;
             }
             // Another Service knows nothing of the clients of the one before.
@@ -323,6 +328,7 @@ impl World {
                 if self.addresses[place] != Address::Held && maps.holds(address, self.asked[place])? {
                     self.histories.done(address);
                     self.addresses[place] = Address::Held;
+                    self.held[place] = self.asked[place];
                     self.strain.ids_used_again += self.ids.note(maps.ids(address)?);
                 }
             }

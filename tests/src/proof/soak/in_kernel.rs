@@ -11,6 +11,7 @@ use lb_common::layout::{
     RegionEntry4, RegionEntry6, SERVICES4, SERVICES6, Service4, Service6, ServiceName,
 };
 
+use super::manifest::name;
 use crate::harness::bpf::{self, Pinned};
 use crate::proof::services::{Holder, PROTOCOLS, key4, key6, narrow, node_port_keys};
 use crate::proof::world::{HOST, REFUSED, Reached, Set, UNTOUCHED, backend_of, cluster, node_port, over6};
@@ -60,21 +61,32 @@ impl InKernel {
         })
     }
 
-    /// Whether every frontend of the address has what its holder has, no more and no less.
+    /// Whether every frontend of the address has what its holder has, no more and no less, under an id that means the holder:
+    /// another Service with the same backends is not it.
     pub(super) fn holds(&self, address: u8, holder: Option<Holder>) -> Result<bool> {
         let wanted = holder.map(|holder| holder.backends);
         for protocol in PROTOCOLS {
             let own = (key4(cluster(address), protocol), key6(cluster(address), protocol));
             let port = node_port(address).map(|at| node_port_keys(at.port(), protocol));
             for (key4, key6) in [own].into_iter().chain(port) {
-                let v4 = self.set4(address, self.services4.read(&key4)?)?;
-                let v6 = self.set6(address, self.services6.read(&key6)?)?;
-                if v4 != wanted || v6 != wanted {
+                let (v4, v6) = (self.services4.read(&key4)?, self.services6.read(&key6)?);
+                for id in [v4.map(|element| element.id), v6.map(|element| element.id)].into_iter().flatten() {
+                    if !self.is_holders(id, address, holder)? {
+                        return Ok(false);
+                    }
+                }
+                if self.set4(address, v4)? != wanted || self.set6(address, v6)? != wanted {
                     return Ok(false);
                 }
             }
         }
         Ok(true)
+    }
+
+    /// Whether the id means a service port of what has the address.
+    fn is_holders(&self, id: u32, address: u8, holder: Option<Holder>) -> Result<bool> {
+        let (Some(holder), Some(known)) = (holder, self.names.read(&id)?) else { return Ok(false) };
+        Ok(text(&known.service) == name(address, holder))
     }
 
     /// The ids of the elements of an address, each with what it means, as far as the maps say so.
@@ -138,6 +150,12 @@ impl InKernel {
         };
         element.map(|element| set(address, &narrow(&element), entry)).transpose()
     }
+}
+
+/// A name as it lies in the map, up to its zero byte.
+fn text(name: &[i8]) -> String {
+    let bytes: Vec<u8> = name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn is_absent(error: &Error) -> bool {

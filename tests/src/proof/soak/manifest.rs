@@ -7,8 +7,8 @@ use crate::proof::world::{BACKENDS, backend_of, cluster, keeps_clients, node_por
 
 /// As Kubernetes has them.
 pub(super) fn manifest(address: u8, holder: Holder) -> String {
-    let Holder { service, backends } = holder;
-    let name = format!("s{address}-{service}");
+    let Holder { backends, .. } = holder;
+    let name = name(address, holder);
     let at = cluster(address);
     let (v4, v6) = (at.ip(), over6(at));
     let (v6, ports) = (v6.ip(), ports(at.port(), node_port(address).map(|at| at.port())));
@@ -24,6 +24,11 @@ pub(super) fn manifest(address: u8, holder: Holder) -> String {
     );
     let [v4, v6] = [Family::V4, Family::V6].map(|family| slice(address, &name, family, backends));
     format!("{service}\n---\n{v4}\n---\n{v6}\n")
+}
+
+/// Of the Service that has an address.
+pub(super) fn name(address: u8, holder: Holder) -> String {
+    format!("s{address}-{}", holder.service)
 }
 
 fn slice(address: u8, service: &str, family: Family, backends: u32) -> String {
