@@ -22,6 +22,8 @@ pub(crate) enum Bench {
     ControlPlane(Arguments),
     /// What it costs to find and end the UDP sockets of a backend that is gone.
     Sockets(Arguments),
+    /// How soon a node serves that boots without an API server, from what was saved.
+    Start(Arguments),
 }
 
 #[derive(clap::Args)]
@@ -38,10 +40,11 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Outage(arguments) => ("outage", arguments),
         Bench::ControlPlane(arguments) => ("control-plane", arguments),
         Bench::Sockets(arguments) => ("sockets", arguments),
+        Bench::Start(arguments) => ("start", arguments),
     };
     let tools = match bench {
         Bench::ControlPlane(_) => Some(programs::of_cluster()?),
-        Bench::Connect(_) | Bench::Plan(_) | Bench::Outage(_) | Bench::Sockets(_) => None,
+        Bench::Connect(_) | Bench::Plan(_) | Bench::Outage(_) | Bench::Sockets(_) | Bench::Start(_) => None,
     };
     if bench.is_on_the_kernel() {
         machine::runs_our_programs()?;
@@ -49,7 +52,9 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     }
     let builds = match bench {
         Bench::Connect(_) => Builds::previous()?,
-        Bench::Plan(_) | Bench::Outage(_) | Bench::ControlPlane(_) | Bench::Sockets(_) => Builds::default(),
+        Bench::Plan(_) | Bench::Outage(_) | Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Start(_) => {
+            Builds::default()
+        }
     };
     // The agent's library, which the bench measures, holds the object either way.
     let reference = matches!(bench, Bench::Connect(_));
@@ -72,7 +77,7 @@ fn command(program: &Path, name: &str, tools: Option<&Path>, rest: &[OsString]) 
 impl Bench {
     fn is_on_the_kernel(&self) -> bool {
         match self {
-            Bench::Connect(_) | Bench::ControlPlane(_) | Bench::Sockets(_) => true,
+            Bench::Connect(_) | Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Start(_) => true,
             Bench::Plan(_) | Bench::Outage(_) => false,
         }
     }
@@ -85,7 +90,9 @@ impl Bench {
         match self {
             Bench::Plan(_) | Bench::Outage(_) => bench.to_vec(),
             Bench::Connect(_) => [&bench[..], &pod].concat(),
-            Bench::ControlPlane(_) | Bench::Sockets(_) => [&bench[..], &pod, &agent].concat(),
+            Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Start(_) => {
+                [&bench[..], &pod, &agent].concat()
+            }
         }
     }
 }

@@ -94,6 +94,11 @@ pub fn attach_first(cgroup: &Path, attach_type: u32, at: &Path) -> Result<()> {
     attach_with(cgroup, attach_type, at, 1 << 3)
 }
 
+/// The same before all that did not ask for this (`BPF_F_PREORDER`, 6.15).
+pub fn attach_in_preorder(cgroup: &Path, attach_type: u32, at: &Path) -> Result<()> {
+    attach_with(cgroup, attach_type, at, 1 << 6)
+}
+
 /// Attaches a program that refuses every call, until the descriptor is closed.
 pub fn refuse(cgroup: &Path, attach_type: u32) -> Result<OwnedFd> {
     link(&load_code(&REFUSE, attach_type)?, cgroup, attach_type, 0)

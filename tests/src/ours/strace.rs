@@ -49,6 +49,19 @@ impl SystemCall {
         self.name != "bpf" || self.command().is_some_and(|command| CHANGES.contains(&command))
     }
 
+    /// Which call of its name of its thread it is, from 1.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether it attaches a program before others (`BPF_F_BEFORE`).
+    #[must_use]
+    pub fn attaches_first(&self) -> bool {
+        let is_first = ["flags=BPF_F_BEFORE", "flags=0x8"].iter().any(|flag| self.text.contains(flag));
+        self.command() == Some("BPF_LINK_CREATE") && is_first
+    }
+
     /// Whether aya only tries what this kernel can do.
     #[must_use]
     pub fn is_probe(&self) -> bool {
@@ -94,6 +107,23 @@ pub fn faulty_and_recorded(
     let mut command = strace(node, log, name);
     // Not with --seccomp-bpf: it misses some of the calls that are to be injected into.
     command.arg("-e").arg(format!("inject={name}:{what}:when={number}")).arg(program);
+    command
+}
+
+/// The program under `strace`: `call`, and after it every `step`th call of its name and thread, fails with `errno`, `times` in all. Calls of that name
+/// are written to `log`.
+#[must_use]
+pub fn faulty_each(
+    node: &Node,
+    program: &Path,
+    call: &SystemCall,
+    (errno, (step, times)): (&str, (u32, u32)),
+    log: &Path,
+) -> Command {
+    let SystemCall { name, number, .. } = call;
+    let last = number + step * (times - 1);
+    let mut command = strace(node, log, name);
+    command.arg("-e").arg(format!("inject={name}:error={errno}:when={number}..{last}+{step}")).arg(program);
     command
 }
 

@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use edgeloop_tests::agent::{Agent, in_kernel, lb_agent_says, wait_for};
+use edgeloop_tests::agent::{Agent, in_kernel, lb_agent_says, program, wait_for};
 use edgeloop_tests::pins::assert_one_generation;
+use edgeloop_tests::strace::{SystemCall, calls, faulty_each, recorded};
 use edgeloop_tests::{Pair, programs};
 use lb_agent::datapath::probe::can_be_first;
 use lb_agent::view::diagnostic::Reason;
@@ -76,6 +77,58 @@ fn where_it_is_required_to_be_first_the_agent_is_not_ready_behind_another() {
         programs::detach(&path).unwrap();
     }
     agent.wait_until("it is ready again", |view| view.ready).unwrap();
+}
+
+/// `strace` answers each attempt to attach first as such a kernel does.
+#[test]
+#[ignore = "needs root and strace"]
+fn where_the_kernel_refuses_to_put_programs_first_they_are_attached_all_the_same() {
+    if !can_be_first().unwrap() {
+        return;
+    }
+    let pair = Pair::new().unwrap();
+    let node = pair.client.node();
+    let log = pair.site.folder().join("strace.log");
+    let mut agent = Agent::spawn_as(node, &mut recorded(node, &program().unwrap(), &log), &[]).unwrap();
+    assert_eq!(agent.ready_or_ended().unwrap(), None, "{}", agent.log());
+    let firsts: Vec<SystemCall> =
+        calls(&log).unwrap().into_iter().filter(SystemCall::attaches_first).collect();
+    agent.end_by(Signal::SIGTERM).unwrap();
+    assert!(lb_agent_says(node, "cleanup", &[]).unwrap().status.success());
+    assert_eq!(firsts.len(), Hook::ALL.len(), "{firsts:?}");
+
+    // The agent tries again without the flag: one call more at each hook.
+    let every = (firsts[1].number() - firsts[0].number() + 1, u32::try_from(firsts.len()).unwrap());
+    let mut command = faulty_each(node, &program().unwrap(), &firsts[0], ("EINVAL", every), &log);
+    let agent = Agent::spawn_as(node, &mut command, &["--require-first"]).unwrap();
+    agent.wait_until("it is ready", |view| view.ready).unwrap();
+
+    let refused = calls(&log).unwrap().into_iter().filter(|call| call.text.contains("EINVAL"));
+    let refused: Vec<SystemCall> = refused.filter(SystemCall::attaches_first).collect();
+    assert_eq!(refused.len(), Hook::ALL.len(), "{refused:?}");
+    assert_eq!(ours_are_at(&pair), [0; 8], "nobody else is there");
+    assert!(pair.is_served().unwrap());
+}
+
+/// Either since the kernel has no way to go before others, or since these ask to go before all that do not ask for the same
+/// (`BPF_F_PREORDER`).
+#[test]
+#[ignore = "needs root"]
+fn behind_programs_that_it_cannot_go_before_the_agent_serves_and_says_so() {
+    let pair = Pair::new().unwrap();
+    let attach = if can_be_first().unwrap() { programs::attach_in_preorder } else { programs::attach };
+    let others = other_programs(&pair, attach);
+    let agent = Agent::spawn(pair.client.node(), &["--require-first"]).unwrap();
+    let view =
+        agent.wait_until("it waits for being first", |view| view.waits_for == [WaitsFor::First]).unwrap();
+
+    assert_eq!(ours_are_at(&pair), [1; 8], "{}", agent.log());
+    assert_eq!(view.with(Reason::NotFirst).count(), 1);
+    assert!(pair.is_served().unwrap(), "it serves all the same");
+    for path in others {
+        programs::detach(&path).unwrap();
+    }
+    agent.wait_until("it is alone, and so first", |view| view.ready).unwrap();
 }
 
 /// What another process does to a link is counted besides.

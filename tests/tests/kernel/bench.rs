@@ -49,6 +49,13 @@ fn the_bench_of_sockets_names_its_three_goals() {
 
 #[test]
 #[ignore = "needs root"]
+fn the_bench_of_a_start_serves_from_what_was_saved_and_names_its_three_goals() {
+    let _alone = alone();
+    assert_eq!(goals("start").unwrap().len(), 3);
+}
+
+#[test]
+#[ignore = "needs root"]
 fn the_bench_of_connect_measures_beside_all_references_and_the_previous_version_where_there_is_one() {
     let _alone = alone();
     let goals = goals("connect").unwrap();

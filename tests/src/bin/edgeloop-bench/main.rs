@@ -7,6 +7,7 @@ mod goals;
 mod outage;
 mod plan;
 mod sockets;
+mod start;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -48,6 +49,14 @@ enum Bench {
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// How soon a node serves that boots without an API server, from what was saved.
+    Start {
+        /// Few Services and one round: shows that the bench runs, and little more.
+        #[arg(long)]
+        quick: bool,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
     /// Dials inside of a pod: the bench starts itself so.
     #[command(hide = true)]
     Dial(connect::dials::Arguments),
@@ -70,6 +79,7 @@ fn main() -> Result<()> {
         Bench::ControlPlane(arguments) => control_plane::run(&arguments),
         Bench::Outage(arguments) => outage::run(&arguments),
         Bench::Sockets { quick, output } => sockets::run(quick, output),
+        Bench::Start { quick, output } => start::run(quick, output),
         Bench::HoldSockets(arguments) => sockets::hold::run(&arguments),
         Bench::Dial(arguments) => connect::dials::run(&arguments),
     }

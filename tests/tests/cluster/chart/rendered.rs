@@ -260,6 +260,22 @@ fn pods_are_read_only_where_they_can_be_skipped() {
     }
 }
 
+/// Off unless it is asked for: a node with Cilium would never become ready.
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn the_agent_has_to_be_first_only_where_that_is_asked_for() {
+    for (flags, is_required) in [(&[][..], false), (&["--set", "requireFirst=true"], true)] {
+        let objects = rendered("1.36.0", flags).unwrap();
+        let with: Vec<String> = pods(&objects)
+            .iter()
+            .flat_map(|(_, pod)| containers(pod))
+            .filter(|container| words(&container["args"]).contains(&"--require-first"))
+            .filter_map(|container| container["name"].as_str().map(str::to_owned))
+            .collect();
+        assert_eq!(with, if is_required { vec!["agent"] } else { vec![] }, "{flags:?}");
+    }
+}
+
 /// An agent that is added by hand, such as `helm template | kubectl apply`, must not run hooks.
 #[test]
 #[ignore = "needs the programs of a control plane"]
