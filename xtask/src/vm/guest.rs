@@ -14,7 +14,10 @@ pub(crate) const CHECKOUT: &str = "/edgeloop";
 /// Begins the line of the guest that says how its tests ended.
 const ENDED: &str = "edgeloop-vm: ended ";
 
-/// The first process. Tests get the file systems that a host has.
+/// The first process. Tests get the file systems that a host has. The kernel hands on what is set on its command line, such as
+/// which boot of the machine this is.
+///
+/// The power goes without a word to the disk: what a program did not have written is lost.
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /busybox
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/busybox HOME=/tmp
@@ -28,11 +31,13 @@ mount -t tmpfs tmpfs /run
 dmesg -n 1
 for module in /modules/*.ko; do insmod $module; done
 ip link set lo up
-echo \"Linux $(uname -r) on $(uname -m)\"
+mkdir -p /var/lib
+if [ -b /dev/vda ]; then mount -t ext4 /dev/vda /var/lib; fi
+echo \"Linux $(uname -r) on $(uname -m), boot $BOOT\"
 
-sh /run-tests </dev/null 2>&1
+sh /run-tests-$BOOT </dev/null 2>&1
 echo \"edgeloop-vm: ended $?\"
-poweroff -f
+poweroff -n -f
 ";
 
 pub(crate) struct Guest {
@@ -81,9 +86,9 @@ impl Guest {
         self.libraries(program)
     }
 
-    /// What the guest does before it goes off.
-    pub(crate) fn script(&mut self, script: String) {
-        self.tree.text("/run-tests", script);
+    /// What the guest does in this boot before it goes off.
+    pub(crate) fn script(&mut self, boot: u32, script: String) {
+        self.tree.text(format!("/run-tests-{boot}"), script);
     }
 
     /// Writes the archive to start from.

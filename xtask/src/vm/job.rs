@@ -1,5 +1,6 @@
 //! What a machine is to do: test binaries with their arguments, and the programs that these call.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,8 @@ use crate::test::Binary;
 
 /// One run of the binary of a tier.
 pub(crate) struct Job {
+    /// In which boot of the machine, from 1 on.
+    pub(crate) boot: u32,
     pub(crate) tier: &'static str,
     pub(crate) arguments: Vec<String>,
 }
@@ -47,15 +50,22 @@ pub(crate) fn fill(guest: &mut Guest, binaries: &[Binary], jobs: &[Job]) -> Resu
             guest.ours(&object);
         }
     }
-    guest.script(script(jobs)?);
+    for boot in boots(jobs) {
+        guest.script(boot, script(jobs.iter().filter(|job| job.boot == boot))?);
+    }
     Ok(())
 }
 
+/// The boots that there are jobs for, in order.
+pub(crate) fn boots(jobs: &[Job]) -> BTreeSet<u32> {
+    jobs.iter().map(|job| job.boot).collect()
+}
+
 /// Runs one after the other, also after one failed, as a failed one is named by what it writes.
-fn script(jobs: &[Job]) -> Result<String> {
+fn script<'a>(jobs: impl Iterator<Item = &'a Job>) -> Result<String> {
     let mut script =
         format!("cd {CHECKOUT}/tests\nexport CARGO_MANIFEST_DIR={CHECKOUT}/tests EDGELOOP_BUILT=1\ncode=0\n");
-    for Job { tier, arguments } in jobs {
+    for Job { boot: _, tier, arguments } in jobs {
         let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
         writeln!(
             script,
@@ -74,10 +84,11 @@ mod tests {
     #[test]
     fn arguments_arrive_as_they_are_whatever_the_shell_makes_of_them() {
         let job = |arguments: &[&str]| Job {
+            boot: 1,
             tier: "kernel",
             arguments: arguments.iter().map(ToString::to_string).collect(),
         };
-        let script = script(&[job(&["a b", "it's", "$HOME"])]).unwrap();
+        let script = script([job(&["a b", "it's", "$HOME"])].iter()).unwrap();
         assert!(script.contains(r"--color never 'a b' 'it'\''s' '$HOME' || code=$?"), "{script}");
     }
 }

@@ -28,8 +28,19 @@ pub(crate) enum Kernel {
 }
 
 /// What tests need that is a module: pods hang on a bridge, sockets are listed and ended, a disk outlives a reboot.
-const MODULES: [&str; 8] =
-    ["veth", "bridge", "dummy", "inet_diag", "tcp_diag", "udp_diag", "virtio_pci", "virtio_blk"];
+const MODULES: [&str; 10] = [
+    "veth",
+    "bridge",
+    "dummy",
+    "inet_diag",
+    "tcp_diag",
+    "udp_diag",
+    "virtio_pci",
+    "virtio_blk",
+    // ext4 asks for it by another name than its own.
+    "crc32c_generic",
+    "ext4",
+];
 
 /// What boots.
 pub(crate) struct Booted {

@@ -3,6 +3,7 @@
 mod arch;
 mod cpio;
 mod debian;
+mod disk;
 mod guest;
 mod job;
 mod kernels;
@@ -18,6 +19,7 @@ use crate::build_ebpf;
 use crate::shell;
 use crate::test::{self, Binary, Counts};
 use arch::Arch;
+use disk::Disks;
 use guest::Guest;
 use job::Job;
 use kernels::{Booted, Kernel};
@@ -58,6 +60,8 @@ enum Verb {
 enum Tier {
     Kernel,
     Agent,
+    /// A machine that reboots, with nothing else on it.
+    Vm,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -65,9 +69,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if *arch == Arch::Arm64 {
         bail!("the tests are built for the processor of this machine alone: only --arch amd64 can run them");
     }
-    build_ebpf::run(&build_ebpf::Arguments { planted: true, ..build_ebpf::Arguments::default() })?;
+    let planted = *tier == Tier::Kernel;
+    build_ebpf::run(&build_ebpf::Arguments { planted, ..build_ebpf::Arguments::default() })?;
     let Some(binaries) = test::build()? else { bail!("the tests do not build: see above") };
-    let jobs = [Job { tier: tier.name(), arguments: rest.clone() }];
+    let jobs = tier.jobs(rest)?;
     let counts = Place::get(*kernel, *arch)?.run(&binaries, &jobs, *seconds)?;
     Ok(test::say(&counts))
 }
@@ -78,6 +83,7 @@ struct Place {
     arch: Arch,
     booted: Booted,
     qemu: Qemu,
+    disks: Disks,
 }
 
 impl Place {
@@ -86,7 +92,8 @@ impl Place {
         if std::env::consts::ARCH != "x86_64" {
             bail!("machines are emulated on x86-64 alone");
         }
-        Ok(Self { kernel, arch, booted: kernel.get(arch)?, qemu: Qemu::get(arch)? })
+        let disks = Disks::get()?;
+        Ok(Self { kernel, arch, booted: kernel.get(arch)?, qemu: Qemu::get(arch)?, disks })
     }
 
     fn run(&self, binaries: &[Binary], jobs: &[Job], seconds: u32) -> Result<Counts> {
@@ -107,12 +114,16 @@ impl Place {
         let mut guest = Guest::new(&self.booted, folder)?;
         job::fill(&mut guest, binaries, jobs)?;
         let initramfs = guest.write()?;
-        let machine = Machine { kernel: &self.booted.image, initramfs: &initramfs, memory: MEMORY, seconds };
+        let disk = self.disks.make(folder)?;
         let mut counts = Counts::default();
-        let ended = self.qemu.run(&machine, |line| counts.read(line))?;
-        if ended != Some(0) && counts.failed.is_empty() {
-            let how = ended.map_or_else(|| "no result".to_owned(), |code| format!("exit code {code}"));
-            counts.failed.push(format!("tests on Linux {}: {how}", self.kernel.name()));
+        for boot in job::boots(jobs) {
+            let (kernel, memory) = (self.booted.image.as_path(), MEMORY);
+            let machine = Machine { kernel, initramfs: &initramfs, disk: &disk, boot, memory, seconds };
+            let ended = self.qemu.run(&machine, |line| counts.read(line))?;
+            if ended != Some(0) && counts.failed.is_empty() {
+                let how = ended.map_or_else(|| "no result".to_owned(), |code| format!("exit code {code}"));
+                counts.failed.push(format!("tests on Linux {}, boot {boot}: {how}", self.kernel.name()));
+            }
         }
         Ok(counts)
     }
@@ -123,6 +134,19 @@ impl Tier {
         match self {
             Self::Kernel => "kernel",
             Self::Agent => "agent",
+            Self::Vm => "vm",
+        }
+    }
+
+    /// What runs in which boot.
+    fn jobs(self, rest: &[String]) -> Result<Vec<Job>> {
+        let job = |boot, arguments| Job { boot, tier: self.name(), arguments };
+        match self {
+            Self::Kernel | Self::Agent => Ok(vec![job(1, rest.to_vec())]),
+            Self::Vm if rest.is_empty() => {
+                Ok((1..).zip(tier::BOOTS).map(|(boot, part)| job(boot, vec![part.to_owned()])).collect())
+            }
+            Self::Vm => bail!("tests of one boot need what those of the boot before left: name none"),
         }
     }
 }

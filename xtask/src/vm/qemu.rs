@@ -30,6 +30,10 @@ pub(crate) struct Qemu {
 pub(crate) struct Machine<'a> {
     pub(crate) kernel: &'a Path,
     pub(crate) initramfs: &'a Path,
+    /// Its first one.
+    pub(crate) disk: &'a Path,
+    /// Which boot it is, from 1 on.
+    pub(crate) boot: u32,
     pub(crate) memory: u32,
     pub(crate) seconds: u32,
 }
@@ -100,13 +104,22 @@ impl Qemu {
             "-no-reboot",
         ]);
         command.arg("-kernel").arg(machine.kernel).arg("-initrd").arg(machine.initramfs);
-        let console = self.arch.console();
-        let rest = "quiet panic=-1 mitigations=off tsc=reliable";
-        command.args(["-append", &format!("console={console} {rest}")]);
+        let drive = format!("if=none,id=disk,format=raw,file={}", machine.disk.display());
+        command.args(["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"]);
+        let (console, boot) = (self.arch.console(), machine.boot);
+        if boot > 1 {
+            command.args(["-rtc", WITHOUT_A_CLOCK]);
+        }
+        // On a machine that does much else, the kernel takes the timer for broken.
+        let rest = "quiet panic=-1 mitigations=off tsc=reliable no_timer_check";
+        command.args(["-append", &format!("console={console} {rest} BOOT={boot}")]);
         command.stdin(std::process::Stdio::null());
         command
     }
 }
+
+/// After a reboot the machine takes it for 1970, as boards do whose clock has no battery.
+const WITHOUT_A_CLOCK: &str = "base=1970-01-01T00:00:00";
 
 /// How `timeout` ends when the time was over.
 const TIMED_OUT: i32 = 124;

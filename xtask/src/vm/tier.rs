@@ -13,16 +13,34 @@ const SECONDS: u32 = 900;
 
 /// What the oldest kernel could break, in tests that are short where every instruction is emulated: the programs load
 /// without `bpf_set_retval`, rewrite and refuse, over TCP and UDP.
-const TESTS: [(&str, &[&str]); 1] = [(
-    "kernel",
-    &[
-        "connect::connect_to_a_service_reaches_its_backend",
-        "connect::an_empty_set_refuses_at_once",
-        "connect6::a_dual_stack_service_is_served_in_both_families",
-        "udp::replies_still_come_from_a_service_that_is_gone",
-        "udp::without_bpf_set_retval_udp_is_refused_with_eperm",
-    ],
-)];
+///
+/// And a machine with nothing but the agent on it, which reboots.
+const TESTS: [(u32, &str, &[&str]); 3] = [
+    (
+        1,
+        "kernel",
+        &[
+            "connect::connect_to_a_service_reaches_its_backend",
+            "connect::an_empty_set_refuses_at_once",
+            "connect6::a_dual_stack_service_is_served_in_both_families",
+            "udp::replies_still_come_from_a_service_that_is_gone",
+            "udp::without_bpf_set_retval_udp_is_refused_with_eperm",
+        ],
+    ),
+    (1, "vm", &["first_boot::an_agent_at_the_root_of_all_cgroups_serves_and_saves_what_an_api_server_shows"]),
+    (
+        2,
+        "vm",
+        &[
+            "second_boot::without_an_api_server_what_was_saved_before_the_reboot_is_served",
+            "second_boot::without_a_saved_state_nothing_is_served",
+            "second_boot::a_state_that_was_cut_off_is_refused_and_kept_aside",
+        ],
+    ),
+];
+
+/// How the names of the tests of the tier `vm` begin, boot by boot.
+pub(super) const BOOTS: [&str; 2] = ["first_boot::", "second_boot::"];
 
 /// Those whose names contain what `rest` names. Where no machine can be had, all are skipped, and the second says why.
 pub(crate) fn check(binaries: &[Binary], rest: &[String]) -> Result<(Counts, Option<String>)> {
@@ -48,10 +66,10 @@ pub(crate) fn check(binaries: &[Binary], rest: &[String]) -> Result<(Counts, Opt
 fn jobs(rest: &[String]) -> Vec<Job> {
     let parts: Vec<&String> = rest.iter().filter(|part| !part.starts_with('-')).collect();
     let is_meant = |name: &str| parts.is_empty() || parts.iter().any(|part| name.contains(part.as_str()));
-    let job = |(tier, names): (&'static str, &[&str])| {
+    let job = |(boot, tier, names): (u32, &'static str, &[&str])| {
         let mut arguments = vec!["--exact".to_owned()];
         arguments.extend(names.iter().filter(|name| is_meant(name)).map(ToString::to_string));
-        Job { tier, arguments }
+        Job { boot, tier, arguments }
     };
     // Without a name, a binary would run all that it has.
     TESTS.into_iter().map(job).filter(|job| job.arguments.len() > 1).collect()
