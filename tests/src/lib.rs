@@ -16,6 +16,7 @@ pub use harness::claim::{PREFIX, leftovers};
 pub use harness::datagrams::Datagrams;
 pub use harness::hammer::{Connection, Hammer, HammerReport};
 pub use harness::helper::build as build_helper;
+pub use harness::host_network::HostNetwork;
 pub use harness::load::{Failure, Load, LoadReport};
 pub use harness::memory::{Charged, MemoryGroup};
 pub use harness::node::Node;

@@ -24,6 +24,8 @@ pub(crate) enum Bench {
     Sockets(Arguments),
     /// How soon a node serves that boots without an API server, from what was saved.
     Start(Arguments),
+    /// What clients of a Service wait for: TCP, UDP and DNS, against the real kube-proxy and no load balancer at all.
+    Traffic(Arguments),
 }
 
 #[derive(clap::Args)]
@@ -41,9 +43,10 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::ControlPlane(arguments) => ("control-plane", arguments),
         Bench::Sockets(arguments) => ("sockets", arguments),
         Bench::Start(arguments) => ("start", arguments),
+        Bench::Traffic(arguments) => ("traffic", arguments),
     };
     let tools = match bench {
-        Bench::ControlPlane(_) => Some(programs::of_cluster()?),
+        Bench::ControlPlane(_) | Bench::Traffic(_) => Some(programs::of_cluster()?),
         Bench::Connect(_) | Bench::Plan(_) | Bench::Outage(_) | Bench::Sockets(_) | Bench::Start(_) => None,
     };
     if bench.is_on_the_kernel() {
@@ -52,9 +55,12 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     }
     let builds = match bench {
         Bench::Connect(_) => Builds::previous()?,
-        Bench::Plan(_) | Bench::Outage(_) | Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Start(_) => {
-            Builds::default()
-        }
+        Bench::Plan(_)
+        | Bench::Outage(_)
+        | Bench::ControlPlane(_)
+        | Bench::Sockets(_)
+        | Bench::Start(_)
+        | Bench::Traffic(_) => Builds::default(),
     };
     // The agent's library, which the bench measures, holds the object either way.
     let reference = matches!(bench, Bench::Connect(_));
@@ -77,7 +83,11 @@ fn command(program: &Path, name: &str, tools: Option<&Path>, rest: &[OsString]) 
 impl Bench {
     fn is_on_the_kernel(&self) -> bool {
         match self {
-            Bench::Connect(_) | Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Start(_) => true,
+            Bench::Connect(_)
+            | Bench::ControlPlane(_)
+            | Bench::Sockets(_)
+            | Bench::Start(_)
+            | Bench::Traffic(_) => true,
             Bench::Plan(_) | Bench::Outage(_) => false,
         }
     }
@@ -90,7 +100,7 @@ impl Bench {
         match self {
             Bench::Plan(_) | Bench::Outage(_) => bench.to_vec(),
             Bench::Connect(_) => [&bench[..], &pod].concat(),
-            Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Start(_) => {
+            Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Start(_) | Bench::Traffic(_) => {
                 [&bench[..], &pod, &agent].concat()
             }
         }

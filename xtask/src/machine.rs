@@ -108,6 +108,10 @@ pub(crate) fn install_tools() -> Result<()> {
 pub(crate) fn install_cluster_tools() -> Result<()> {
     install(&[
         ("nft", Missing { packages: &["nftables"], why: "to let kube-proxy write its rules" }),
+        (
+            "iptables",
+            Missing { packages: &["iptables"], why: "to let kube-proxy write them in its other mode" },
+        ),
         ("runc", Missing { packages: &["runc"], why: "to run the pods of the chart in real containers" }),
         ("containerd", Missing { packages: &["containerd"], why: "to import the image as a node does" }),
     ])

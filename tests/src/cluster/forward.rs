@@ -1,4 +1,4 @@
-//! A port of this machine that leads to the API server: for people, not for tests.
+//! A port that leads to the API server: on this machine for people, and in a node's own network.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
+use crate::harness::host_network::HostNetwork;
 use crate::harness::netns::Netns;
 
 use super::api::runtime_in;
@@ -33,6 +34,14 @@ impl Forward {
         let server = format!("https://127.0.0.1:{port}");
         users::write_kubeconfig(&file, &server, &cluster.authority.pem(), token)?;
         Ok(Self { _runtime: runtime, kubeconfig: file })
+    }
+
+    /// Listens in a node's own network where the API server does in the control plane's, so that kubeconfigs of the
+    /// control plane hold there, too.
+    pub fn into_host(cluster: &Cluster, host: &HostNetwork) -> Result<Self> {
+        let at = (Ipv4Addr::LOCALHOST, API_SERVER_PORT);
+        let listener = host.netns.run(|| TcpListener::bind(at).context("could not listen"))?;
+        Ok(Self { _runtime: pass_on(&cluster.netns, listener)?, kubeconfig: cluster.kubeconfig() })
     }
 
     /// With an administrator's rights.

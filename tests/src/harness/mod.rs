@@ -12,6 +12,7 @@ pub(crate) mod claim;
 pub(crate) mod datagrams;
 pub(crate) mod hammer;
 pub(crate) mod helper;
+pub(crate) mod host_network;
 pub(crate) mod load;
 pub mod manifests;
 pub(crate) mod memory;

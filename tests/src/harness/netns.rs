@@ -1,11 +1,13 @@
 //! A network namespace that nothing but open descriptors holds: no name, no mount, nothing to clean up.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Write as _};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::{self, Command, Output, Stdio};
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -31,10 +33,33 @@ impl Netns {
         setns(&self.0, CloneFlags::CLONE_NEWNET).context("could not enter a network namespace")
     }
 
+    /// Works inside, in a thread of its own.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        in_a_thread(|| {
+            self.enter()?;
+            work()
+        })
+    }
+
+    /// Sets a parameter of this namespace: `/proc/sys/net` shows each thread those of its own.
+    pub(crate) fn set(&self, parameter: &str, value: &str) -> Result<()> {
+        let file = format!("/proc/sys/net/{parameter}");
+        self.run(|| fs::write(&file, value).with_context(|| format!("could not write {file}")))
+    }
+
+    /// Addresses that this namespace answers for.
+    pub(crate) fn add_addresses(&self, addresses: &[IpAddr]) -> Result<()> {
+        let mut lines = String::new();
+        for address in addresses {
+            let alone = if address.is_ipv4() { "32" } else { "128 nodad" };
+            writeln!(lines, "address add {address}/{alone} dev lo").context("could not write a line")?;
+        }
+        self.ip(&lines)
+    }
+
     /// Runs lines of `ip` commands inside, up to the first that fails.
     pub(crate) fn ip(&self, lines: &str) -> Result<()> {
-        let output = in_a_thread(|| {
-            self.enter()?;
+        let output = self.run(|| {
             run_ip(lines).map_err(|error| {
                 if error.kind() == ErrorKind::NotFound {
                     anyhow!("the program `ip` is missing: install the package iproute2")

@@ -1,7 +1,6 @@
 //! A simulated pod: a network namespace on the site's bridge, servers and clients.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,14 +41,13 @@ impl Pod {
             netns.path().display()
         ))?;
         netns.ip(&format!("link set lo up\nlink set eth0 up\n{}", on_link(address)))?;
-        Ok(Self {
-            name: name.to_owned(),
-            address,
-            servers: Mutex::default(),
-            netns,
-            cgroup: node.cgroup().to_owned(),
-            node,
-        })
+        Ok(Self::within_network(netns, node, name, address))
+    }
+
+    /// One whose network is made already.
+    pub(crate) fn within_network(netns: Netns, node: Node, name: &str, address: IpAddr) -> Self {
+        let cgroup = node.cgroup().to_owned();
+        Self { name: name.to_owned(), address, servers: Mutex::default(), netns, cgroup, node }
     }
 
     #[must_use]
@@ -84,12 +82,7 @@ impl Pod {
     /// Addresses that this namespace answers for, beside its own: more backends in one pod, or a cluster
     /// address for a decoy.
     pub fn add_addresses(&self, addresses: &[IpAddr]) -> Result<()> {
-        let mut lines = String::new();
-        for address in addresses {
-            let alone = if address.is_ipv4() { "32" } else { "128 nodad" };
-            writeln!(lines, "address add {address}/{alone} dev lo").context("could not write a line")?;
-        }
-        self.netns.ip(&lines)
+        self.netns.add_addresses(addresses)
     }
 
     /// All of a network is this pod's: thousands of backends in one pod.

@@ -96,3 +96,91 @@ mod out_of_memory {
         assert_eq!(text.lines().count(), 2, "{text}");
     }
 }
+
+mod traffic {
+    #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
+
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    const CONTENDERS: [&str; 5] =
+        ["none", "none again", "Edgeloop", "kube-proxy nftables", "kube-proxy iptables"];
+    const ASKED: [&str; 4] = ["connection", "request", "datagram", "query"];
+    const GOALS: [&str; 4] = [
+        "TCP connect: time added over none, of what kube-proxy adds in nftables mode",
+        "TCP connect: time added over none, of what kube-proxy adds in iptables mode",
+        "TCP connect: p50, of none",
+        "DNS query: p99, of a direct one",
+    ];
+    /// Three rounds of a block each, of which 20 answers are not timed.
+    const ASKED_FOR: u64 = 3 * (100 + 20);
+    /// Two backends, which take turns or are drawn.
+    const BACKENDS: [&str; 2] = ["1", "2"];
+    const DECOY: &str = "9";
+
+    /// A machine without `iptables` runs it without that mode of kube-proxy.
+    #[test]
+    #[ignore = "needs root and the programs of a control plane"]
+    fn the_bench_of_traffic_reaches_the_backends_and_without_a_load_balancer_the_decoy_alone() {
+        let child = Command::new(checkout::program("edgeloop-bench").unwrap())
+            .args(["traffic", "--quick", "-o", "json"])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let sites = format!("{PREFIX}{}-", child.id());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+
+        let has = |program: &str| report["programs"].get(program).is_some();
+        let contenders: Vec<&str> =
+            CONTENDERS.into_iter().filter(|name| name.strip_prefix("kube-proxy ").is_none_or(has)).collect();
+        assert!(has("nftables"), "{}", report["programs"]);
+        for (part, contenders) in [("answered", &contenders[..]), ("without", &contenders[2..])] {
+            let answered = by_name(&report[part]);
+            assert_eq!(answered.keys().copied().collect::<Vec<_>>(), sorted(contenders), "{part}");
+            for (contender, answered) in answered {
+                for asked in ASKED {
+                    let by: BTreeMap<&str, u64> =
+                        answered[asked].as_object().unwrap().iter().map(number).collect();
+                    if part == "answered" {
+                        assert!(by.keys().copied().eq(BACKENDS), "{contender}, {asked}: {by:?}");
+                        assert_eq!(by.values().sum::<u64>(), ASKED_FOR, "{contender}, {asked}");
+                    } else {
+                        assert!(by.keys().copied().eq([DECOY]), "without {contender}, {asked}: {by:?}");
+                    }
+                }
+            }
+        }
+        let rows = report["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 12);
+        for cell in rows.iter().flat_map(|row| row["cells"].as_array().unwrap()) {
+            let is_measured = |field: &str| cell[field].as_f64().is_some_and(|value| value > 0.0);
+            assert!(is_measured("value") && is_measured("of_none"), "{cell}");
+        }
+        let goals: Vec<&str> =
+            report["goals"].as_array().unwrap().iter().filter_map(|goal| goal["name"].as_str()).collect();
+        let expected = GOALS.into_iter().filter(|goal| has("iptables") || !goal.contains("iptables"));
+        assert_eq!(goals, expected.collect::<Vec<_>>());
+        assert_eq!(leftovers(&sites), Vec::<String>::new());
+    }
+
+    /// Pairs of a name and what belongs to it.
+    fn by_name(pairs: &Value) -> BTreeMap<&str, &Value> {
+        pairs.as_array().unwrap().iter().map(|pair| (pair[0].as_str().unwrap(), &pair[1])).collect()
+    }
+
+    fn number<'v>((name, value): (&'v String, &'v Value)) -> (&'v str, u64) {
+        (name, value.as_u64().unwrap())
+    }
+
+    fn sorted<'n>(names: &[&'n str]) -> Vec<&'n str> {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    }
+}

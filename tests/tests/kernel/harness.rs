@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use edgeloop_tests::{Child, Pod, Site, Tally, alone, checkout, leftovers, now, tally};
+use edgeloop_tests::{Child, HostNetwork, Pod, Site, Tally, alone, checkout, leftovers, now, tally};
 use nix::sys::signal::Signal;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -26,6 +26,26 @@ fn a_pod_reaches_another_by_address() {
 
     assert_eq!(tally(&answers), counts(&[("web", 20)]));
     assert!(answers.iter().all(|answer| answer.peer == Some(at)), "{answers:?}");
+}
+
+/// As on a real node: what pods send to each other passes rules of the node.
+#[test]
+#[ignore = "needs root"]
+fn a_host_network_routes_for_its_pods_and_leads_nowhere_else() {
+    let site = Site::new().unwrap();
+    let host = HostNetwork::new(&site.node("n1").unwrap()).unwrap();
+    let web = host.pod("web", [10, 244, 1, 2].into()).unwrap();
+    let client = host.pod("client", [10, 244, 1, 3].into()).unwrap();
+    web.serve_name(80).unwrap();
+
+    assert_eq!(tally(&client.dial("10.244.1.2:80", 3).unwrap()), counts(&[("web", 3)]));
+    // Once: the node says so of one packet a second.
+    assert_eq!(tally(&client.dial("10.96.0.11:80", 1).unwrap()), counts(&[("ENETUNREACH", 1)]));
+
+    let rule = "add table ip t; add chain ip t c { type filter hook forward priority 0; }; \
+                add rule ip t c tcp dport 80 reject with tcp reset";
+    assert!(host.command("nft").arg(rule).status().unwrap().success());
+    assert_eq!(tally(&client.dial("10.244.1.2:80", 3).unwrap()), counts(&[("ECONNREFUSED", 3)]));
 }
 
 #[test]

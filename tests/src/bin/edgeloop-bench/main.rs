@@ -5,9 +5,11 @@ mod connect;
 mod control_plane;
 mod goals;
 mod outage;
+mod pinned;
 mod plan;
 mod sockets;
 mod start;
+mod traffic;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -57,6 +59,17 @@ enum Bench {
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// What clients of a Service wait for, beside the real kube-proxy and without a load balancer.
+    Traffic(traffic::Arguments),
+    /// Asks inside of a pod: the bench starts itself so.
+    #[command(hide = true)]
+    TrafficClient(traffic::client::Arguments),
+    /// Answers inside of a pod: the bench starts itself so.
+    #[command(hide = true)]
+    TrafficServer(traffic::server::Arguments),
+    /// Runs a program on the processor that is measured on.
+    #[command(hide = true)]
+    Pinned(pinned::Arguments),
     /// Dials inside of a pod: the bench starts itself so.
     #[command(hide = true)]
     Dial(connect::dials::Arguments),
@@ -81,6 +94,10 @@ fn main() -> Result<()> {
         Bench::Sockets { quick, output } => sockets::run(quick, output),
         Bench::Start { quick, output } => start::run(quick, output),
         Bench::HoldSockets(arguments) => sockets::hold::run(&arguments),
+        Bench::Traffic(arguments) => traffic::run(&arguments),
+        Bench::TrafficClient(arguments) => traffic::client::run(&arguments),
+        Bench::TrafficServer(arguments) => traffic::server::run(&arguments),
+        Bench::Pinned(arguments) => pinned::run(&arguments),
         Bench::Dial(arguments) => connect::dials::run(&arguments),
     }
 }

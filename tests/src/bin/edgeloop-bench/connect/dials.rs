@@ -5,9 +5,9 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, connect, socket};
-use nix::unistd::Pid;
+
+use crate::pinned;
 
 use super::calls::Call;
 use super::datagrams::{self, Dialled};
@@ -91,8 +91,8 @@ fn within6(network: u16, host: u32, port: u16) -> SocketAddrV6 {
 /// Every dial is a new socket, as clients do it, and fails at once for lack of a route.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { call, target, services, count, seed, direct } = *arguments;
-    stay_on_one_cpu()?;
-    run_before_others();
+    pinned::stay_on_one_cpu()?;
+    pinned::run_before_others();
     let mut random = Random(seed | 1);
     let mut next = || match target {
         Target::Service => service(random.below(services)),
@@ -121,27 +121,6 @@ fn dial(to: SocketAddr) -> Result<()> {
         Err(Errno::ENETUNREACH) => Ok(()),
         Ok(()) => bail!("a dial to {to} was answered: there should be no way out of here"),
         Err(errno) => Err(errno).with_context(|| format!("a dial to {to} ended as none should")),
-    }
-}
-
-/// The last one: the first is where most interrupts go.
-fn stay_on_one_cpu() -> Result<()> {
-    let cpus = std::thread::available_parallelism().context("could not count the CPUs")?;
-    let mut only = CpuSet::new();
-    only.set(cpus.get() - 1)?;
-    // A machine that does not let us choose is measured as it is.
-    sched_setaffinity(Pid::from_raw(0), &only).ok();
-    Ok(())
-}
-
-/// Others that took turns with us would fill the caches with what is theirs. For the moment that we
-/// run they wait, where we may ask for that.
-fn run_before_others() {
-    let priority = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the call reads one number from a live place.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
-    if result != 0 {
-        eprintln!("no real-time priority here: what else runs will show in the figures");
     }
 }
 

@@ -1,0 +1,131 @@
+//! The real kube-proxy in a node's own network.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use edgeloop_tests::cluster::{Forward, tool};
+use edgeloop_tests::{Child, HostNetwork};
+use serde_json::json;
+
+use super::ground::{Ground, NODE};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(200);
+/// Of pods: what is dialled from one is not masqueraded.
+const PODS: &str = "10.244.0.0/16";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Nftables,
+    Iptables,
+}
+
+impl Mode {
+    pub(super) const ALL: [Self; 2] = [Self::Nftables, Self::Iptables];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Nftables => "nftables",
+            Self::Iptables => "iptables",
+        }
+    }
+
+    /// The program that it writes rules with, as that calls itself; `None` where it is not installed.
+    pub(super) fn program(self) -> Result<Option<String>> {
+        let name = match self {
+            Self::Nftables => "nft",
+            Self::Iptables => "iptables",
+        };
+        match Command::new(name).arg("--version").output() {
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stdout);
+                // nft says the name of its release as well.
+                Ok(Some(said.split(" (L").next().unwrap_or_default().trim().to_owned()))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("could not run {name}")),
+        }
+    }
+
+    /// Prints the rules, and what each line or element of a service port has in it.
+    const fn listing(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::Nftables => (&["nft", "list", "map", "ip", "kube-proxy", "service-ips"], "goto service-"),
+            Self::Iptables => (&["iptables-save", "--table", "nat"], "-j KUBE-SVC-"),
+        }
+    }
+}
+
+pub(super) struct KubeProxy {
+    mode: Mode,
+    child: Child,
+    _api_server: Forward,
+}
+
+/// Which one it is.
+pub(super) fn version() -> Result<String> {
+    let output = Command::new(tool("kube-proxy")?).arg("--version").output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+impl KubeProxy {
+    /// Starts it, and waits until its rules know every service port.
+    pub(super) fn start(ground: &Ground, host: &HostNetwork, mode: Mode) -> Result<Self> {
+        let api_server = Forward::into_host(&ground.cluster, host)?;
+        let name = format!("kube-proxy-{}", mode.name());
+        let config = ground.cluster.folder().join(format!("{name}.json"));
+        let text = json!({
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
+            "clientConnection": {"kubeconfig": api_server.kubeconfig()},
+            "mode": mode.name(),
+            "clusterCIDR": PODS,
+            "hostnameOverride": NODE,
+            // The limits of the machine stay as they are.
+            "conntrack": {"maxPerCore": 0, "min": 0},
+        });
+        fs::write(&config, text.to_string()).context("could not write kube-proxy's configuration")?;
+        let mut command = host.command(tool("kube-proxy")?);
+        command.arg(format!("--config={}", config.display()));
+        let child = ground.cluster.spawn(&name, &mut command)?;
+        let mut proxy = Self { mode, child, _api_server: api_server };
+        let waited = proxy.wait(ground, host);
+        waited.with_context(|| {
+            fs::read_to_string(ground.cluster.folder().join(format!("{name}.log"))).unwrap_or_default()
+        })?;
+        Ok(proxy)
+    }
+
+    /// Ends it, and takes its rules away.
+    pub(super) fn end(self, host: &HostNetwork) -> Result<()> {
+        let Self { mode, child, _api_server: _ } = self;
+        drop(child);
+        let flush = match mode {
+            Mode::Nftables => ["nft", "delete", "table", "ip", "kube-proxy"].as_slice(),
+            Mode::Iptables => &["iptables", "--table", "nat", "--flush"],
+        };
+        let output = host.command(flush[0]).args(&flush[1..]).output()?;
+        ensure!(output.status.success(), "{flush:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    fn wait(&mut self, ground: &Ground, host: &HostNetwork) -> Result<()> {
+        let (expected, give_up) = (ground.service_ports(), Instant::now() + PATIENCE);
+        let (words, mark) = self.mode.listing();
+        loop {
+            let mut listing = host.command(words[0]);
+            let output = listing.args(&words[1..]).stdin(Stdio::null()).output();
+            let output = output.with_context(|| format!("could not run {}", words[0]))?;
+            let known = String::from_utf8_lossy(&output.stdout).matches(mark).count();
+            if known >= expected {
+                return Ok(());
+            }
+            ensure!(self.child.wait(Duration::ZERO)?.is_none(), "kube-proxy has ended");
+            ensure!(Instant::now() < give_up, "kube-proxy has rules for {known} service ports of {expected}");
+            thread::sleep(PAUSE);
+        }
+    }
+}
