@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::OnceLock;
 
 use anyhow::Result;
+use lb_agent::datapath::probe::can_be_first;
 use nix::errno::Errno;
 use nix::libc;
 
@@ -19,13 +20,15 @@ pub enum Ability {
     Mptcp,
     /// Programs are asked about ping sockets, 6.1.
     PingHook,
+    /// A program can be attached before those that are there: `BPF_F_BEFORE` at cgroups, 6.18.
+    First,
 }
 
 impl Ability {
     /// # Errors
     /// When it cannot be tried.
     pub fn is_here(self) -> Result<bool> {
-        static FOUND: [OnceLock<bool>; 3] = [const { OnceLock::new() }; 3];
+        static FOUND: [OnceLock<bool>; 4] = [const { OnceLock::new() }; 4];
         let place = &FOUND[self as usize];
         if let Some(found) = place.get() {
             return Ok(*found);
@@ -34,6 +37,7 @@ impl Ability {
             Self::Errno => programs::may_set_errno()?,
             Self::Mptcp => makes_mptcp()?,
             Self::PingHook => asks_about_pings()?,
+            Self::First => can_be_first()?,
         };
         Ok(*place.get_or_init(|| found))
     }
@@ -55,6 +59,7 @@ impl Ability {
             Self::Errno => "bpf_set_retval",
             Self::Mptcp => "MPTCP",
             Self::PingHook => "hook for ping sockets",
+            Self::First => "BPF_F_BEFORE for programs at cgroups",
         }
     }
 }

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use edgeloop_tests::agent::{Agent, in_kernel, lb_agent_says, program, wait_for};
 use edgeloop_tests::pins::assert_one_generation;
 use edgeloop_tests::strace::{SystemCall, calls, faulty_each, recorded};
-use edgeloop_tests::{Pair, programs};
-use lb_agent::datapath::probe::can_be_first;
+use edgeloop_tests::{Ability, Pair, programs};
 use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::published::WaitsFor;
 use lb_common::hook::Hook;
@@ -17,7 +16,7 @@ use nix::sys::signal::Signal;
 #[test]
 #[ignore = "needs root"]
 fn programs_that_were_there_before_the_agent_run_after_its_own() {
-    if !can_be_first().unwrap() {
+    if Ability::First.is_missing().unwrap() {
         return;
     }
     let pair = Pair::new().unwrap();
@@ -32,7 +31,7 @@ fn programs_that_were_there_before_the_agent_run_after_its_own() {
 #[test]
 #[ignore = "needs root"]
 fn a_program_that_comes_first_later_is_named_and_a_restart_goes_before_it_without_a_lost_connection() {
-    if !can_be_first().unwrap() {
+    if Ability::First.is_missing().unwrap() {
         return;
     }
     let pair = Pair::new().unwrap();
@@ -65,7 +64,7 @@ fn a_program_that_comes_first_later_is_named_and_a_restart_goes_before_it_withou
 #[test]
 #[ignore = "needs root"]
 fn where_it_is_required_to_be_first_the_agent_is_not_ready_behind_another() {
-    if !can_be_first().unwrap() {
+    if Ability::First.is_missing().unwrap() {
         return;
     }
     let pair = Pair::new().unwrap();
@@ -83,7 +82,7 @@ fn where_it_is_required_to_be_first_the_agent_is_not_ready_behind_another() {
 #[test]
 #[ignore = "needs root and strace"]
 fn where_the_kernel_refuses_to_put_programs_first_they_are_attached_all_the_same() {
-    if !can_be_first().unwrap() {
+    if Ability::First.is_missing().unwrap() {
         return;
     }
     let pair = Pair::new().unwrap();
@@ -116,7 +115,8 @@ fn where_the_kernel_refuses_to_put_programs_first_they_are_attached_all_the_same
 #[ignore = "needs root"]
 fn behind_programs_that_it_cannot_go_before_the_agent_serves_and_says_so() {
     let pair = Pair::new().unwrap();
-    let attach = if can_be_first().unwrap() { programs::attach_in_preorder } else { programs::attach };
+    let attach =
+        if Ability::First.is_here().unwrap() { programs::attach_in_preorder } else { programs::attach };
     let others = other_programs(&pair, attach);
     let agent = Agent::spawn(pair.client.node(), &["--require-first"]).unwrap();
     let view =
@@ -135,7 +135,7 @@ fn behind_programs_that_it_cannot_go_before_the_agent_serves_and_says_so() {
 #[test]
 #[ignore = "needs root"]
 fn a_link_that_is_detached_is_first_again_when_it_is_repaired() {
-    if !can_be_first().unwrap() {
+    if Ability::First.is_missing().unwrap() {
         return;
     }
     let pair = Pair::new().unwrap();

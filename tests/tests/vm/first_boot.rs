@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::api_server;
-use super::host::{self, API_SERVER, DISK, Host, KUBERNETES, SERVICES, WEB, in_kernel, knows, saved_state};
+use super::host::{self, API_SERVER, DISK, Host, KUBERNETES, WEB, in_kernel, knows, saved_state, services};
 
 #[test]
 #[ignore = "needs a machine of its own, which reboots"]
@@ -15,11 +15,12 @@ fn an_agent_at_the_root_of_all_cgroups_serves_and_saves_what_an_api_server_shows
     let (agent, took) = host.serve();
     agent.wait_until("it is ready", |view| view.ready);
     host::say(&format!(
-        "{SERVICES} Services from an API server: the first answer came {} ms after the start",
+        "{} Services from an API server: the first answer came {} ms after the start",
+        services(),
         took.as_millis()
     ));
     let kernel = in_kernel();
-    assert_eq!(kernel.services.len(), SERVICES);
+    assert_eq!(kernel.services.len(), services());
     assert!(knows(&kernel, WEB) && knows(&kernel, KUBERNETES));
 
     agent.wait_for("the state is saved", || saved_state().exists().then_some(()));
@@ -39,7 +40,7 @@ fn objects() -> impl Iterator<Item = String> {
         "service web 10.96.0.11:80",
         "slice web-1 of web 9376 10.244.1.1@n1",
     ];
-    let more = (2..SERVICES).flat_map(|number| {
+    let more = (2..services()).flat_map(|number| {
         let (high, low) = (number / 250, number % 250 + 1);
         [
             format!("service s{number} 10.97.{high}.{low}:80"),

@@ -8,7 +8,7 @@ use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::published::WaitsFor;
 use lb_agent::view::status::AgentView;
 
-use super::host::{self, Agent, DISK, Host, KUBERNETES, SERVICES, WEB, in_kernel, knows, saved_state, says};
+use super::host::{self, Agent, DISK, Host, KUBERNETES, WEB, in_kernel, knows, saved_state, says, services};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -18,7 +18,8 @@ fn without_an_api_server_what_was_saved_before_the_reboot_is_served() {
     let host = after_a_reboot();
     let (agent, took) = host.serve();
     host::say(&format!(
-        "{SERVICES} Services from the saved state: the first answer came {} ms after the start",
+        "{} Services from the saved state: the first answer came {} ms after the start",
+        services(),
         took.as_millis()
     ));
 
@@ -26,7 +27,7 @@ fn without_an_api_server_what_was_saved_before_the_reboot_is_served() {
     assert!(!view.ready && view.waits_for.contains(&WaitsFor::Source), "{:?}", view.waits_for);
     assert_eq!(view.pool.as_deref(), Some("p1"), "the node's own labels were saved, too");
     let kernel = in_kernel();
-    assert_eq!(kernel.services.len(), SERVICES - 1);
+    assert_eq!(kernel.services.len(), services() - 1);
     assert!(
         knows(&kernel, WEB) && !knows(&kernel, KUBERNETES),
         "the API server's own Service is the way to newer state"

@@ -15,7 +15,7 @@ pub(crate) const CHECKOUT: &str = "/edgeloop";
 const ENDED: &str = "edgeloop-vm: ended ";
 
 /// The first process. Tests get the file systems that a host has. The kernel hands on what is set on its command line, such as
-/// which boot of the machine this is.
+/// which boot of the machine this is, and how many Services there are to be.
 ///
 /// The power goes without a word to the disk: what a program did not have written is lost.
 const INIT: &str = "#!/bin/busybox sh

@@ -23,7 +23,7 @@ use disk::Disks;
 use guest::Guest;
 use job::Job;
 use kernels::{Booted, Kernel};
-use qemu::{Machine, Qemu};
+use qemu::{Bounds, Machine, Qemu};
 
 pub(crate) use tier::check;
 
@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Seconds until the machine is switched off.
     #[arg(long, value_name = "N", default_value_t = 3600)]
     seconds: u32,
+    /// Services of the machine that reboots, in the tier `vm`.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(3..=60_000))]
+    services: u32,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -65,7 +68,7 @@ enum Tier {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let Arguments { kernel, arch, seconds, verb: Verb::Test { tier, rest } } = arguments;
+    let Arguments { kernel, arch, seconds, services, verb: Verb::Test { tier, rest } } = arguments;
     if *arch == Arch::Arm64 {
         bail!("the tests are built for the processor of this machine alone: only --arch amd64 can run them");
     }
@@ -73,7 +76,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     build_ebpf::run(&build_ebpf::Arguments { planted, ..build_ebpf::Arguments::default() })?;
     let Some(binaries) = test::build()? else { bail!("the tests do not build: see above") };
     let jobs = tier.jobs(rest)?;
-    let counts = Place::get(*kernel, *arch)?.run(&binaries, &jobs, *seconds)?;
+    let counts = Place::get(*kernel, *arch)?.run(
+        &binaries,
+        &jobs,
+        Bounds { seconds: *seconds, services: *services },
+    )?;
     Ok(test::say(&counts))
 }
 
@@ -96,10 +103,10 @@ impl Place {
         Ok(Self { kernel, arch, booted: kernel.get(arch)?, qemu: Qemu::get(arch)?, disks })
     }
 
-    fn run(&self, binaries: &[Binary], jobs: &[Job], seconds: u32) -> Result<Counts> {
+    fn run(&self, binaries: &[Binary], jobs: &[Job], bounds: Bounds) -> Result<Counts> {
         let name = format!("{}-{}-{}", self.kernel.name(), self.arch.name(), std::process::id());
         let folder = shell::built("vm")?.join(name);
-        let done = self.run_in(&folder, binaries, jobs, seconds);
+        let done = self.run_in(&folder, binaries, jobs, bounds);
         std::fs::remove_dir_all(&folder).with_context(|| format!("could not remove {}", folder.display()))?;
         done
     }
@@ -109,7 +116,7 @@ impl Place {
         folder: &std::path::Path,
         binaries: &[Binary],
         jobs: &[Job],
-        seconds: u32,
+        bounds: Bounds,
     ) -> Result<Counts> {
         let mut guest = Guest::new(&self.booted, folder)?;
         job::fill(&mut guest, binaries, jobs)?;
@@ -118,7 +125,7 @@ impl Place {
         let mut counts = Counts::default();
         for boot in job::boots(jobs) {
             let (kernel, memory) = (self.booted.image.as_path(), MEMORY);
-            let machine = Machine { kernel, initramfs: &initramfs, disk: &disk, boot, memory, seconds };
+            let machine = Machine { kernel, initramfs: &initramfs, disk: &disk, boot, memory, bounds };
             let ended = self.qemu.run(&machine, |line| counts.read(line))?;
             if ended != Some(0) && counts.failed.is_empty() {
                 let how = ended.map_or_else(|| "no result".to_owned(), |code| format!("exit code {code}"));

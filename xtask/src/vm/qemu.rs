@@ -35,7 +35,16 @@ pub(crate) struct Machine<'a> {
     /// Which boot it is, from 1 on.
     pub(crate) boot: u32,
     pub(crate) memory: u32,
+    pub(crate) bounds: Bounds,
+}
+
+/// What its tests are given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Until it is switched off.
     pub(crate) seconds: u32,
+    /// Services of the machine that reboots.
+    pub(crate) services: u32,
 }
 
 impl Qemu {
@@ -85,7 +94,7 @@ impl Qemu {
         let libraries: Vec<String> =
             LIBRARIES.iter().map(|part| self.folder.join(part).display().to_string()).collect();
         let mut command = shell::clean("timeout");
-        command.args(["--kill-after=5", &machine.seconds.to_string()]);
+        command.args(["--kill-after=5", &machine.bounds.seconds.to_string()]);
         command.arg(self.folder.join(LOADER)).args(["--library-path", &libraries.join(":")]);
         command.arg(self.folder.join("usr/bin").join(self.arch.qemu()));
         command.env("QEMU_MODULE_DIR", self.folder.join(LIBRARIES[1]).join("qemu"));
@@ -106,13 +115,13 @@ impl Qemu {
         command.arg("-kernel").arg(machine.kernel).arg("-initrd").arg(machine.initramfs);
         let drive = format!("if=none,id=disk,format=raw,file={}", machine.disk.display());
         command.args(["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"]);
-        let (console, boot) = (self.arch.console(), machine.boot);
+        let (console, boot, services) = (self.arch.console(), machine.boot, machine.bounds.services);
         if boot > 1 {
             command.args(["-rtc", WITHOUT_A_CLOCK]);
         }
         // On a machine that does much else, the kernel takes the timer for broken.
         let rest = "quiet panic=-1 mitigations=off tsc=reliable no_timer_check";
-        command.args(["-append", &format!("console={console} {rest} BOOT={boot}")]);
+        command.args(["-append", &format!("console={console} {rest} BOOT={boot} SERVICES={services}")]);
         command.stdin(std::process::Stdio::null());
         command
     }

@@ -6,10 +6,11 @@ use super::Place;
 use super::arch::Arch;
 use super::job::Job;
 use super::kernels::Kernel;
+use super::qemu::Bounds;
 use crate::test::{Binary, Counts};
 
-/// What emulation may take, in seconds: ten times what it takes on two cores.
-const SECONDS: u32 = 900;
+/// What emulation may take: ten times what it takes on two cores.
+const BOUNDS: Bounds = Bounds { seconds: 900, services: 1_000 };
 
 /// What the oldest kernel could break, in tests that are short where every instruction is emulated: the programs load
 /// without `bpf_set_retval`, rewrite and refuse, over TCP and UDP.
@@ -55,7 +56,7 @@ pub(crate) fn check(binaries: &[Binary], rest: &[String]) -> Result<(Counts, Opt
             return Ok((Counts { skipped: asked, ..Counts::default() }, Some(format!("{error:#}"))));
         }
     };
-    let mut counts = place.run(binaries, &jobs, SECONDS)?;
+    let mut counts = place.run(binaries, &jobs, BOUNDS)?;
     let came = counts.passed + counts.failed.len() + counts.skipped;
     if came < asked && counts.failed.is_empty() {
         counts.failed.push(format!("{came} of {asked} tests ran: others have no such name any more"));

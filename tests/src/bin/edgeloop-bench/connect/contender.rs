@@ -32,6 +32,8 @@ pub(crate) enum Shape {
     Previous,
     ThreeHashes,
     Trie,
+    /// [`Trie`](Self::Trie), which keeps the client of a Service that has affinity.
+    TrieAffine,
     /// For UDP.
     Remembering,
 }
@@ -54,6 +56,7 @@ impl Shape {
             Self::Previous => "previous",
             Self::ThreeHashes => "R1",
             Self::Trie => "R2",
+            Self::TrieAffine => "R2 with affinity",
             Self::Remembering => "R3",
         }
     }
@@ -102,7 +105,7 @@ impl Contender {
         let within = node.pod(&format!("{name}-within"), "10.244.0.3")?;
         within.own_network(BACKEND_NETWORK)?;
         let attached = match shape {
-            Shape::Empty | Shape::ThreeHashes | Shape::Trie | Shape::Remembering => {
+            Shape::Empty | Shape::ThreeHashes | Shape::Trie | Shape::TrieAffine | Shape::Remembering => {
                 let object = reference_object()?;
                 let set = reference::set_up(&object, shape, population, &node, services, BACKENDS)?;
                 Attached::Reference(set)
@@ -111,7 +114,7 @@ impl Contender {
             Shape::InPod => {
                 Attached::Ours(Box::new(as_in_a_pod(|| ours::set_up(&node, population, services, BACKENDS))?))
             }
-            Shape::Previous => Attached::Previous(previous::set_up(&node, services, BACKENDS)?),
+            Shape::Previous => Attached::Previous(previous::set_up(&node, population, services, BACKENDS)?),
         };
         let programs = match &attached {
             Attached::Ours(ours) => programs(&ours.programs)?,
@@ -197,7 +200,7 @@ impl Contender {
             Attached::Previous(previous) => previous.counted(outcome),
             Attached::Reference(reference) => reference.counted(outcome),
         };
-        // A version without UDP shows nothing.
+        // Over TCP nothing is shown.
         let shown = if self.population == Population::Udp { counted(Outcome::ShownAsDialled)? } else { 0 };
         let (services, others) = (counted(Outcome::Forwarded)?, counted(Outcome::NotAService)?);
         let said = Dialled { services, others, shown };

@@ -102,7 +102,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     match call {
-        Call::Connect => (0..count).try_for_each(|_| dial(next().into())),
+        Call::Connect | Call::ConnectKept | Call::ConnectBesideSkipped | Call::ConnectBesideNodePorts => {
+            (0..count).try_for_each(|_| dial(next().into()))
+        }
         Call::Connect6 => (0..count).try_for_each(|_| dial(service6(random.below(services)).into())),
         Call::UdpConnect => datagrams::connect_each(count, next),
         Call::Sendto => datagrams::send_to_each(count, next),

@@ -24,9 +24,6 @@ use dials::Target;
 use measured::Measured;
 use report::{Instructions, Report, Rounds};
 
-/// The most copies of one contender.
-const COPIES: usize = 4;
-
 /// Backends of every service that is dialled.
 const BACKENDS: u32 = 4;
 
@@ -43,6 +40,8 @@ struct Plan {
     /// Calls in each round, for each shape.
     dials: u32,
     scenarios: Vec<Scenario>,
+    /// The most copies of one contender.
+    copies: usize,
     /// Services, and endpoints of each, whose maps are weighed.
     weights: Vec<(u32, u32)>,
 }
@@ -102,12 +101,17 @@ fn plan(quick: bool) -> Plan {
     let mut scenarios: Vec<Scenario> = sizes.iter().map(hit(Call::Connect)).collect();
     let misses = [Target::Unused, Target::Elsewhere];
     scenarios.extend(misses.map(|target| Scenario { call: Call::Connect, target, services: missed }));
-    for call in [Call::Connect6, Call::UdpConnect, Call::Sendto, Call::Recvfrom] {
+    for call in [Call::Connect6, Call::ConnectKept, Call::ConnectBesideSkipped] {
+        scenarios.extend([1, missed].iter().map(hit(call)));
+    }
+    let call = Call::ConnectBesideNodePorts;
+    scenarios.push(Scenario { call, target: Target::Elsewhere, services: missed });
+    for call in [Call::UdpConnect, Call::Sendto, Call::Recvfrom] {
         scenarios.extend([1, missed].iter().map(hit(call)));
     }
     let weights = if quick { vec![(100, 10)] } else { vec![(100, 10), (10_000, 10)] };
-    let (rounds, dials) = if quick { (3, 10_000) } else { (12, 20_000) };
-    Plan { rounds, dials, scenarios, weights }
+    let (rounds, dials, copies) = if quick { (3, 10_000, 1) } else { (12, 20_000, 4) };
+    Plan { rounds, dials, copies, scenarios, weights }
 }
 
 /// Everything is made before anything is measured, so that rounds can be interleaved.
@@ -120,7 +124,7 @@ fn contenders(site: &Site, plan: &Plan) -> Result<Vec<Contender>> {
         sizes.dedup();
         for services in sizes {
             for shape in shapes(population).into_iter().filter(|shape| *shape != Shape::Empty) {
-                for copy in 0..copies(shape, services, plan.rounds) {
+                for copy in 0..copies(shape, services, plan.copies) {
                     contenders.push(Contender::new(site, shape, population, services, copy)?);
                 }
             }
@@ -131,11 +135,9 @@ fn contenders(site: &Site, plan: &Plan) -> Result<Vec<Contender>> {
 
 /// Where maps and programs come to lie in memory decides over a few nanoseconds, once for each of them: the two
 /// versions that are compared to that are made several times, and take turns.
-fn copies(shape: Shape, services: u32, rounds: usize) -> usize {
+fn copies(shape: Shape, services: u32, most: usize) -> usize {
     match shape {
-        Shape::Ours | Shape::InPod | Shape::Previous => {
-            ((40_000 / services) as usize).clamp(1, COPIES).min(rounds)
-        }
-        Shape::Empty | Shape::ThreeHashes | Shape::Trie | Shape::Remembering => 1,
+        Shape::Ours | Shape::InPod | Shape::Previous => ((40_000 / services) as usize).clamp(1, most),
+        Shape::Empty | Shape::ThreeHashes | Shape::Trie | Shape::TrieAffine | Shape::Remembering => 1,
     }
 }

@@ -1,7 +1,7 @@
 //! Ours, set up as the agent does it: sizes, maps and programs by its datapath, elements by its plan.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -14,12 +14,21 @@ use lb_agent::datapath::programs::load::OBJECT;
 use lb_agent::datapath::takeover::{Datapath, Opened};
 use lb_agent::datapath::{cgroup, lock};
 use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::skips::{Cgroups, Unwanted};
 use lb_agent::plan::{self, Backend, Desired, Maps, Sizes};
 use lb_common::layout::{Backend4, CATALOGUE, Frontend4};
 use lb_common::outcome::Outcome;
 
 use super::calls::Population;
 use super::fdinfo;
+
+/// The first of Kubernetes' range of node ports, and how many there are.
+const NODE_PORTS: u16 = 30_000;
+const MOST_NODE_PORTS: u32 = 2_768;
+/// At which node ports are served.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 98, 0, 1));
+/// How many pods are left out.
+const SKIPPED: u64 = 100;
 
 /// The maps in hand, and the ids of the programs on the node.
 pub(crate) struct Ours {
@@ -38,12 +47,21 @@ pub(crate) fn set_up(node: &Node, population: Population, services: u32, each: u
             let address = population.service(index);
             (Frontend { address, protocol }, Some(want(population, index, each)))
         })
+        .chain((0..node_ports(population, services)).map(|index| {
+            let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), NODE_PORTS + index as u16);
+            (Frontend { address, protocol }, Some(want(population, index, each)))
+        }))
         .collect();
     let cgroup = cgroup::find(Some(node.cgroup()))?;
     let mut datapath = Datapath::new(lock::acquire(&node.pin_root())?, cgroup, OBJECT);
     let mut opened = datapath.make(Sizes::default().fresh(plan::need(&wants)), None)?;
     datapath.take_name(&mut opened.generation)?;
     let Opened { generation, mut maps, mirror: mut plan } = opened;
+    match population {
+        Population::NodePorts => maps.serve_node_ports_at(&BTreeSet::from([HOST]))?,
+        Population::Skipping => _ = maps.skip(&others(), Unwanted::Stay)?,
+        Population::Tcp | Population::Tcp6 | Population::Kept | Population::Udp => {}
+    }
     for (frontend, want) in &wants {
         for step in plan.steps(*frontend, want.as_ref()) {
             for op in &step.ops {
@@ -76,6 +94,16 @@ pub(crate) fn memory(pin_root: &Path) -> Result<u64> {
     CATALOGUE.iter().map(|spec| of(spec.pin)).sum()
 }
 
+/// How many of the Services have one.
+fn node_ports(population: Population, services: u32) -> u32 {
+    if population == Population::NodePorts { services.min(MOST_NODE_PORTS) } else { 0 }
+}
+
+/// The cgroups of pods as a kubelet has them, in two depths: ids that no cgroup has.
+fn others() -> Cgroups {
+    (0..SKIPPED).map(|number| (u64::MAX - number, 2 + (number % 2) as u32)).collect()
+}
+
 fn want(population: Population, index: u32, each: u32) -> Desired {
     let backends = (0..each).map(|slot| population.backend(index, slot, each).into());
     let mut backends: Vec<Backend> = backends.collect();
@@ -86,7 +114,7 @@ fn want(population: Population, index: u32, each: u32) -> Desired {
         protocol: population.protocol(),
         family: if population == Population::Tcp6 { Family::V6 } else { Family::V4 },
     };
-    Desired { key, has_topology: false, affinity: None, backends, excess: 0 }
+    Desired { key, has_topology: false, affinity: population.affinity(), backends, excess: 0 }
 }
 
 /// As a key of the front end; the reference shapes have the same one.

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use edgeloop_tests::manifests::manifests;
 use edgeloop_tests::{Child, Node, builds};
+use lb_agent::model::Protocol;
 use lb_common::outcome::Outcome;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::dials;
+use super::calls::Population;
 use super::ours::Programs;
 
 /// For 50,000 Services, by an agent that was not built for speed.
@@ -33,9 +34,9 @@ pub(crate) struct Previous {
 }
 
 /// Publishes `services` services of `each` backends, attaches at the node's cgroup, and ends the agent.
-pub(crate) fn set_up(node: &Node, services: u32, each: u32) -> Result<Previous> {
+pub(crate) fn set_up(node: &Node, population: Population, services: u32, each: u32) -> Result<Previous> {
     let folder = node.file("manifests");
-    write(&folder, services, each)?;
+    write(&folder, population, services, each)?;
     let shown = |path: &Path| path.display().to_string();
     let (pins, cgroup, socket) =
         (shown(&node.pin_root()), shown(node.cgroup()), shown(&node.file("agent.sock")));
@@ -83,7 +84,8 @@ impl Previous {
 
     /// How often its programs ended so: only what the bench dials, a service or none.
     pub(crate) fn counted(&self, outcome: Outcome) -> Result<u64> {
-        let names = if outcome == Outcome::NotAService { &["not_a_service"][..] } else { &FORWARDED };
+        let own = [outcome.label()];
+        let names = if outcome == Outcome::Forwarded { &FORWARDED[..] } else { &own };
         let status = self.status()?;
         let counts = status["kernel"]["outcomes"].as_array().context("its status has no outcomes")?;
         let named = counts.iter().filter(|count| names.iter().any(|name| count["outcome"] == *name));
@@ -100,15 +102,19 @@ fn programs(status: &Value) -> Result<Programs> {
     Ok(attached.collect())
 }
 
-fn write(folder: &Path, services: u32, each: u32) -> Result<()> {
+fn write(folder: &Path, population: Population, services: u32, each: u32) -> Result<()> {
     fs::create_dir(folder).with_context(|| format!("could not make {}", folder.display()))?;
+    let protocol = if population.protocol() == Protocol::Udp { "/udp" } else { "" };
+    let sticky = population.affinity().map_or_else(String::new, |seconds| format!(" sticky={seconds}"));
     for first in (0..services).step_by(FILE as usize) {
         let lines = (first..services.min(first + FILE)).map(|index| {
-            let backends: Vec<_> = (0..each).map(|slot| dials::backend(index, slot, each)).collect();
+            let backends: Vec<_> = (0..each).map(|slot| population.backend(index, slot, each)).collect();
             let port = backends.first().map_or(1, |backend| backend.port());
             let addresses: Vec<String> = backends.iter().map(|backend| backend.ip().to_string()).collect();
-            let (address, addresses) = (dials::service(index), addresses.join(" "));
-            format!("service s{index} {address}\nslice s{index} of s{index} {port} {addresses}\n")
+            let (address, addresses) = (population.service(index), addresses.join(" "));
+            format!(
+                "service s{index} {address}{protocol}{sticky}\nslice s{index} of s{index} {port}{protocol} {addresses}\n"
+            )
         });
         let text = manifests(&lines.collect::<String>())?;
         let file = folder.join(format!("{first}.yaml"));

@@ -35,6 +35,7 @@ const fn programs(shape: Shape) -> &'static [(&'static str, Hook)] {
     match shape {
         Shape::ThreeHashes => &[("three_hashes", Hook::Connect4)],
         Shape::Trie => &[("trie", Hook::Connect4)],
+        Shape::TrieAffine => &[("trie_affine", Hook::Connect4)],
         Shape::Remembering => &[
             ("remembering_connect4", Hook::Connect4),
             ("remembering_sendmsg4", Hook::Sendmsg4),
@@ -77,7 +78,9 @@ pub(crate) fn set_up(
     }
     match shape {
         Shape::ThreeHashes => fill_hashes(&mut object, population, services, each)?,
-        Shape::Trie | Shape::Remembering => fill_trie(&mut object, population, services, each)?,
+        Shape::Trie | Shape::TrieAffine | Shape::Remembering => {
+            fill_trie(&mut object, population, services, each)?
+        }
         Shape::Empty | Shape::Ours | Shape::InPod | Shape::Previous => {}
     }
     let attached = programs(shape).iter().map(|(name, hook)| {
