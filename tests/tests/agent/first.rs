@@ -105,7 +105,7 @@ fn where_the_kernel_refuses_to_put_programs_first_they_are_attached_all_the_same
     let refused = calls(&log).unwrap().into_iter().filter(|call| call.text.contains("EINVAL"));
     let refused: Vec<SystemCall> = refused.filter(SystemCall::attaches_first).collect();
     assert_eq!(refused.len(), Hook::ALL.len(), "{refused:?}");
-    assert_eq!(ours_are_at(&pair), [0; 8], "nobody else is there");
+    assert_eq!(ours_are_at(&pair), [0; 8], "no other program is there");
     assert!(pair.is_served().unwrap());
 }
 
