@@ -30,6 +30,8 @@ const BOTH: [Way; CLIENTS] = [Way::Probe, Way::Probe, Way::Datagrams, Way::Datag
 
 /// How long lookups as fast as they go are made: by the programs, and at most by those with a planted bug.
 const STORM: Duration = Duration::from_secs(15);
+/// How often that is done at most until there were enough connections.
+const ROUNDS: u32 = 4;
 const SHORT: Duration = Duration::from_secs(5);
 const AT_MOST: Duration = Duration::from_secs(60);
 
@@ -112,6 +114,19 @@ fn no_lookup_of_fenced_programs_goes_astray() {
 #[ignore = "needs root"]
 fn no_connection_goes_astray_with_the_agent_in_the_loop() {
     let _alone = alone();
+    // A slow machine takes several rounds for as many.
+    let (mut connects, mut datagrams) = (0, 0);
+    for _ in 0..ROUNDS {
+        if connects < CONNECTS || datagrams < DATAGRAMS {
+            let found = in_the_loop();
+            connects += found.all.connects;
+            datagrams += found.all.datagrams;
+        }
+    }
+    assert!(connects >= CONNECTS && datagrams >= DATAGRAMS, "{connects} connects, {datagrams} datagrams");
+}
+
+fn in_the_loop() -> Finding {
     let publishing = Publishing::Agent { object: OBJECT, grace: Grace::Rcu };
     let experiment = Experiment { publishing, ways: BOTH, within: STORM, ..quick("the agent's writer") };
     let found = run_alone(&experiment).unwrap();
@@ -119,14 +134,13 @@ fn no_connection_goes_astray_with_the_agent_in_the_loop() {
     assert_eq!((found.failures(), found.all.unjudged), (0, 0));
     assert_eq!(found.all.ended, 0, "no thread ends sockets here");
     assert!(found.kernel.unwrap().publications >= PUBLICATIONS);
-    assert!(found.all.connects >= CONNECTS);
-    assert!(found.all.datagrams >= DATAGRAMS);
     assert!(found.all.ipv6 >= found.all.connects / 4);
     assert!(found.all.returning > 0, "session affinity had something to keep");
     assert!(found.all.node_ports >= found.all.connects / 20);
     let over_udp = |what: fn(&Verdicts) -> u64| -> u64 { found.each[2..].iter().map(what).sum() };
     assert!(over_udp(|verdicts| verdicts.returning) > 0, "over UDP, too");
     assert!(over_udp(|verdicts| verdicts.node_ports) > 0);
+    found
 }
 
 /// A client leaves no backend that stays, and is given none that left.
