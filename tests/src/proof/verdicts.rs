@@ -48,7 +48,8 @@ impl Verdicts {
         refused + decoy + outside + neighbour + moved + unkept + misnamed + failed
     }
 
-    pub(super) fn add(&mut self, other: Self) {
+    /// Those of another client, or of another run.
+    pub fn add(&mut self, other: Self) {
         let Self {
             connects,
             mapped,
