@@ -58,8 +58,13 @@ impl Cluster {
     pub fn apply_file(&self, file: impl AsRef<Path>) -> Result<()> {
         let file = checkout::folder()?.join(file);
         let text = fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
-        for object in documents(&text)? {
-            self.api().apply(&object).with_context(|| format!("in {}", file.display()))?;
+        self.apply_text(&text).with_context(|| format!("in {}", file.display()))
+    }
+
+    /// Applies all objects of a manifest.
+    pub fn apply_text(&self, text: &str) -> Result<()> {
+        for object in documents(text)? {
+            self.api().apply(&object)?;
         }
         Ok(())
     }

@@ -1,8 +1,6 @@
 //! Beside the tutorial: DNS over UDP, and a Service over IPv6, each answered from the client's own pool.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,10 +13,10 @@ use super::truth::{EDGE2, HANGZHOU, SHANGHAI, WORKER, WORKER2};
 const TIMES: usize = 50;
 
 const DNS: [u8; 4] = [10, 96, 0, 10];
-const OVER_IPV6: &str = "[fd00:96::11]:80";
+const OVER_IPV6: &str = "[fd00:10:96::11]:80";
 
 /// Two Services in the pods of two pools.
-const MANIFESTS: &str = r#"
+pub(super) const MANIFESTS: &str = r#"
 apiVersion: v1
 kind: Service
 metadata: {name: kube-dns, namespace: kube-system, annotations: {openyurt.io/topologyKeys: openyurt.io/nodepool}}
@@ -36,7 +34,7 @@ endpoints:
 apiVersion: v1
 kind: Service
 metadata: {name: svc-ipv6, namespace: default, annotations: {openyurt.io/topologyKeys: openyurt.io/nodepool}}
-spec: {clusterIP: "fd00:96::11", ipFamilies: [IPv6], ports: [{port: 80}]}
+spec: {clusterIP: "fd00:10:96::11", ipFamilies: [IPv6], ports: [{port: 80}]}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -68,8 +66,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Makes the pods, and adds the Services to the `folder` that agents follow.
-    pub(super) fn new(nodes: &BTreeMap<&'static str, Node>, folder: &Path) -> Result<Self> {
+    /// Makes the pods. Agents know nothing of their Services until [`MANIFESTS`] are where they look.
+    pub(super) fn new(nodes: &BTreeMap<&'static str, Node>) -> Result<Self> {
         let node = |name: &str| nodes.get(name).with_context(|| format!("no node {name}"));
         let mut servers = Vec::new();
         for (on, pool, dns, web, known) in SERVERS {
@@ -80,8 +78,6 @@ impl Names {
             servers.extend([resolver, web]);
         }
         let clients6 = CLIENTS.map(|(on, _, at)| Ok((on, node(on)?.pod(&format!("client6-on-{on}"), at)?)));
-        let file = folder.join("dns-and-ipv6.yaml");
-        fs::write(&file, MANIFESTS).with_context(|| format!("could not write {}", file.display()))?;
         Ok(Self { _servers: servers, clients6: clients6.into_iter().collect::<Result<_>>()? })
     }
 

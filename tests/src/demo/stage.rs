@@ -1,6 +1,7 @@
 //! The tutorial's cluster on this machine: nodes, pods, agents, and the folder that all of them follow.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +11,7 @@ use crate::{Pod, Site};
 use super::agent::Agent;
 use super::cast::{Cast, Members, Pools};
 use super::manifests::{Manifests, Server};
-use super::names::Names;
+use super::names::{MANIFESTS, Names};
 use super::truth::{PLACES, SERVERS_IN_A_POOL, SERVING, pool_of};
 
 pub(super) struct Stage {
@@ -43,7 +44,9 @@ impl Stage {
             clients.insert(place.node, Arc::new(client));
             nodes.insert(place.node, node);
         }
-        let names = Names::new(&nodes, manifests.folder())?;
+        let names = Names::new(&nodes)?;
+        let file = manifests.folder().join("dns-and-ipv6.yaml");
+        fs::write(&file, MANIFESTS).with_context(|| format!("could not write {}", file.display()))?;
         let cast = Cast::new(clients, Pools::new(move || members.clone()));
         Ok(Self { agents: BTreeMap::new(), cast, _servers: servers, names, manifests, site })
     }

@@ -36,6 +36,7 @@ pub fn run(agents: Agents) -> Result<()> {
     let mut stage = Stage::new(&screen, agents)?;
 
     let at_first = super::matrix(&screen, stage.cast())?;
+    stage.names().show(&screen, |node| stage.cast().client(node))?;
     let moved = steps::run(&screen, &stage, &at_first)?;
     asked::run(&screen, &stage)?;
     restart::run(&screen, &mut stage, &moved)?;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, Kubelet, Yurt, patiently};
 use crate::demo;
 use crate::demo::cast::{Cast, Members, Pools};
+use crate::demo::names::{self, Names};
 use crate::demo::screen::Screen;
 use crate::demo::truth::{EDGE2, PLACES, SERVERS_IN_A_POOL, SERVING, pool_of};
 use crate::ours::agent::Agent;
@@ -37,6 +38,7 @@ pub(super) struct Stage {
     /// Where each node has its pins, if the chart is installed.
     pub(super) pins: Vec<PathBuf>,
     cast: Cast,
+    names: Names,
     kubelet: Arc<Kubelet>,
     _yurt: Yurt,
     pub(super) cluster: Cluster,
@@ -59,6 +61,8 @@ impl Stage {
             Agents::AsProcesses => None,
             Agents::ByHelm => Some(installed::runtime(&cluster, &nodes)?),
         };
+        let by_name = PLACES.iter().zip(&nodes).map(|(place, (node, _))| (place.node, node.clone()));
+        let names = Names::new(&by_name.collect())?;
         let installation = runtime.as_ref().map(|of| Installation::on(of, &nodes)).transpose()?;
         let kubelet = Arc::new(Kubelet::start_with(&cluster, &nodes, runtime)?);
         // Its pool is to change under its client: it takes no servers.
@@ -68,6 +72,7 @@ impl Stage {
         for file in SERVICES {
             cluster.apply_file(file)?;
         }
+        cluster.apply_text(names::MANIFESTS)?;
         for place in &PLACES {
             patiently(403, || cluster.api().create(&client_pod(place.node)))?;
         }
@@ -94,11 +99,15 @@ impl Stage {
                 (kubeconfig, Vec::new(), installation.pins)
             }
         };
-        Ok(Self { _agents: agents, pins, cast, kubelet, _yurt: yurt, cluster, kubeconfig, site })
+        Ok(Self { _agents: agents, pins, cast, names, kubelet, _yurt: yurt, cluster, kubeconfig, site })
     }
 
     pub(super) fn cast(&self) -> &Cast {
         &self.cast
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     pub(super) fn name(&self) -> String {
