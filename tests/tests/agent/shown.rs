@@ -23,8 +23,8 @@ fn nothing_that_is_planted_forges_a_line_steers_a_terminal_or_is_a_book() {
     let node = pair.client.node();
     pair.folder.remove("nodes.yaml").unwrap();
     plant(&pair, ODD);
-    plant(&pair, &"x".repeat(250_000));
-    plant(&pair, &format!("{ODD}{}", "x".repeat(250_000)));
+    plant(&pair, &"x".repeat(100_000));
+    plant(&pair, &format!("{ODD}{}", "x".repeat(100_000)));
     let (agent, doors) = agent(&pair);
     agent.wait_until("all is seen", |view| view.diagnostics.len() > 20).unwrap();
 
