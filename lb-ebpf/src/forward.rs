@@ -243,7 +243,7 @@ fn slot<F: Maps>(call: &Call<'_>, service: &Element<F>) -> affinity::Choice {
     let random = unsafe { bpf_get_prandom_u32() };
     #[cfg(feature = "plant-slow")]
     if random.is_multiple_of(64) {
-        dawdle();
+        crate::dawdle::dawdle();
     }
     affinity::Choice { slot: pick(random, service.count()), is_new: false }
 }
@@ -317,29 +317,4 @@ fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair) -
             Choice::none(way_out)
         }
     }
-}
-
-/// Takes about 30 milliseconds: longer than the agent takes from one pass to the next while other programs keep the
-/// processors busy.
-#[cfg(feature = "plant-slow")]
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn dawdle() -> u32 {
-    let mut sum = 0;
-    for _ in 0..30 {
-        sum |= dawdle_a_little();
-    }
-    sum
-}
-
-/// Takes about a millisecond. A function of its own, which the verifier goes through once.
-#[cfg(feature = "plant-slow")]
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn dawdle_a_little() -> u32 {
-    for _ in 0..20_000 {
-        // SAFETY: the helper takes no arguments and cannot fail.
-        unsafe { aya_ebpf::helpers::bpf_ktime_get_ns() };
-    }
-    0
 }

@@ -4,6 +4,8 @@
 
 mod affinity;
 mod call;
+#[cfg(any(feature = "plant-slow", feature = "plant-slow-look"))]
+mod dawdle;
 mod forward;
 mod left_alone;
 mod log;

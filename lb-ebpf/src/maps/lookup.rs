@@ -4,7 +4,7 @@ use core::hint::black_box;
 
 use lb_common::bloom;
 use lb_common::element::Element;
-use lb_common::family::{Family, V4, Words};
+use lb_common::family::Words;
 use lb_common::layout::INLINE_BACKENDS;
 use lb_common::outcome::{Event, Outcome};
 use lb_common::translation::{End, Pair};
@@ -226,6 +226,10 @@ fn look<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
     let mut copy = Element::<F>(F::Value::ZERO);
     let mut index = 0;
     while index < F::Value::COUNT {
+        #[cfg(feature = "plant-slow-look")]
+        if index == F::Value::COUNT / 2 && is_slow_look() {
+            crate::dawdle::dawdle_a_little();
+        }
         // SAFETY: the element has that many words.
         let word = unsafe { element.add(index) };
         // SAFETY: the element is aligned to 8. It can be recycled for another key while we copy,
@@ -233,13 +237,18 @@ fn look<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
         copy.0.set(index, unsafe { word.read_volatile() });
         index += 1;
     }
-    // A value of IPv6 is the longer one.
-    let is_trusted = cfg!(feature = "plant-no-check")
-        || cfg!(feature = "plant-no-check6") && F::Value::COUNT > <V4 as Family>::Value::COUNT;
-    if !is_trusted && !copy.proven(frontend) {
+    if !cfg!(feature = "plant-no-check") && !copy.proven(frontend) {
         return Err(Outcome::Unproven);
     }
     Ok(copy)
+}
+
+/// One look in 64.
+#[cfg(feature = "plant-slow-look")]
+#[inline(always)]
+fn is_slow_look() -> bool {
+    // SAFETY: the helper takes no arguments and cannot fail.
+    unsafe { aya_ebpf::helpers::bpf_get_prandom_u32() }.is_multiple_of(64)
 }
 
 /// The writer's sequence counter: odd while the agent writes.

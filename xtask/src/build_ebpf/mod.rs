@@ -42,8 +42,8 @@ const LOGGING: Build = Build { features: &["program-log"], object: "edgeloop-log
 /// Not of this tree, but of one without a line of the log.
 const WITHOUT_LOG: Build = Build { object: "edgeloop-without-log.o", ..EDGELOOP };
 const PLANTED: [Build; 14] = [
-    Build { features: &["plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
-    Build { features: &["plant-no-check6"], object: "edgeloop-no-check6.o", ..EDGELOOP },
+    Build { features: &["plant-slow-look"], object: "edgeloop-slow-look.o", ..EDGELOOP },
+    Build { features: &["plant-slow-look", "plant-no-check"], object: "edgeloop-no-check.o", ..EDGELOOP },
     Build { features: &["plant-no-epoch"], object: "edgeloop-no-epoch.o", ..EDGELOOP },
     Build { features: &["plant-slow"], object: "edgeloop-slow.o", ..EDGELOOP },
     Build { features: &["plant-slow", "plant-no-revision"], object: "edgeloop-no-revision.o", ..EDGELOOP },
