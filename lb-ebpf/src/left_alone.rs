@@ -9,7 +9,9 @@ use crate::maps;
 /// Asked on hits alone, so that the many calls to no Service do not pay for it.
 #[inline(always)]
 pub(crate) fn left_alone(call: &Call<'_>) -> Option<Outcome> {
-    if is_agents(call) {
+    if call.mark() != OWN_MARK && !maps::is_anything_asked() {
+        None
+    } else if is_agents(call) {
         Some(Outcome::AgentSocket)
     } else if maps::is_skipped() {
         Some(Outcome::Skipped)

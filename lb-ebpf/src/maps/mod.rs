@@ -1,6 +1,7 @@
 //! Every map, and the only functions that touch one.
 
 mod affinities;
+mod asked;
 mod lookup;
 mod place;
 mod skipped;
@@ -9,6 +10,7 @@ mod staleness;
 mod tables;
 
 pub(crate) use affinities::{affinity, remember_affinity};
+pub(crate) use asked::is_anything_asked;
 pub(crate) use lookup::{backend, service, slot};
 pub(crate) use place::find;
 pub(crate) use skipped::is_skipped;

@@ -1,7 +1,7 @@
 //! Whether the caller is in a pod that is left out.
 
 use aya_ebpf::helpers::generated::bpf_get_current_ancestor_cgroup_id;
-use lb_common::layout::SKIP_LEVELS;
+use lb_common::layout::{Control, SKIP_LEVELS};
 
 use super::tables::{CONTROL, SKIPPED};
 
@@ -9,13 +9,12 @@ use super::tables::{CONTROL, SKIPPED};
 /// where a socket was passed on. While no pod is skipped it costs one load.
 #[inline(always)]
 pub(crate) fn is_skipped() -> bool {
-    levels() != 0 && in_skipped_pod() != 0
+    CONTROL.get_ptr(0).is_some_and(|control| levels(control) != 0) && in_skipped_pod() != 0
 }
 
 /// `Control::skip_levels` as one word, the first level in its lowest byte.
 #[inline(always)]
-fn levels() -> u64 {
-    let Some(control) = CONTROL.get_ptr(0) else { return 0 };
+pub(super) fn levels(control: *const Control) -> u64 {
     // SAFETY: the element lives as long as the map.
     let levels = unsafe { &raw const (*control).skip_levels };
     // SAFETY: as above; the agent stores all levels as one word, which is aligned.
@@ -26,7 +25,8 @@ fn levels() -> u64 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn in_skipped_pod() -> u32 {
-    let mut levels = levels();
+    let Some(control) = CONTROL.get_ptr(0) else { return 0 };
+    let mut levels = levels(control);
     for _ in 0..SKIP_LEVELS {
         let level = levels & 0xff;
         if level == 0 {

@@ -9,12 +9,12 @@ use super::tables::CONTROL;
 /// flag it costs one load.
 #[inline(always)]
 pub(crate) fn is_stale() -> bool {
-    max_stale() != 0 && is_too_old() != 0
+    CONTROL.get_ptr(0).is_some_and(|control| max_stale(control) != 0) && is_too_old() != 0
 }
 
+/// Zero without the flag.
 #[inline(always)]
-fn max_stale() -> u64 {
-    let Some(control) = CONTROL.get_ptr(0) else { return 0 };
+pub(super) fn max_stale(control: *const Control) -> u64 {
     // SAFETY: the element lives as long as the map.
     let word = unsafe { &raw const (*control).max_stale };
     // SAFETY: as above; the agent stores it as one word, which is aligned.
@@ -25,13 +25,13 @@ fn max_stale() -> u64 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn is_too_old() -> u32 {
-    let Some(control): Option<*const Control> = CONTROL.get_ptr(0) else { return 0 };
+    let Some(control) = CONTROL.get_ptr(0) else { return 0 };
     // SAFETY: the element lives as long as the map.
     let word = unsafe { &raw const (*control).in_sync_at };
     // SAFETY: as above. The clock is read after it: a time of the future would be one long past.
     let in_sync_at = unsafe { word.read_volatile() };
     // SAFETY: the helper takes no arguments and cannot fail.
     let age = unsafe { bpf_ktime_get_boot_ns() }.saturating_sub(in_sync_at);
-    let most = max_stale();
+    let most = max_stale(control);
     u32::from(most != 0 && age > most)
 }
