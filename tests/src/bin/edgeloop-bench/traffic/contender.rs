@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result, ensure};
 use edgeloop_tests::agent::{Agent, lb_agent_says};
+use edgeloop_tests::cluster::{KubeProxy, ProxyMode};
 use edgeloop_tests::{HostNetwork, Node, Pod, Site};
 use nix::sys::signal::Signal;
 
 use super::client::Block;
 use super::ground::{BACKENDS, Ground, NODE, backend_addresses, cluster_ips};
-use super::kube_proxy::{KubeProxy, Mode};
 use super::ports::{Asked, Side};
 use super::process::Process;
 use super::samples::Samples;
@@ -36,7 +36,7 @@ pub(super) enum Way {
     /// The same once more: what differs between the two is the machine's doing.
     DirectAgain,
     Edgeloop,
-    KubeProxy(Mode),
+    KubeProxy(ProxyMode),
 }
 
 impl Way {
@@ -45,8 +45,8 @@ impl Way {
             Self::Direct => "none",
             Self::DirectAgain => "none again",
             Self::Edgeloop => "Edgeloop",
-            Self::KubeProxy(Mode::Nftables) => "kube-proxy nftables",
-            Self::KubeProxy(Mode::Iptables) => "kube-proxy iptables",
+            Self::KubeProxy(ProxyMode::Nftables) => "kube-proxy nftables",
+            Self::KubeProxy(ProxyMode::Iptables) => "kube-proxy iptables",
         }
     }
 
@@ -104,7 +104,10 @@ impl Contender {
                 agent.wait_until("the agent is ready", |view| view.ready)?;
                 Some(Balancer::Agent(agent))
             }
-            Way::KubeProxy(mode) => Some(Balancer::KubeProxy(KubeProxy::start(ground, &host, mode)?)),
+            Way::KubeProxy(mode) => {
+                let proxy = KubeProxy::start(&ground.cluster, &host, NODE, mode, ground.service_ports())?;
+                Some(Balancer::KubeProxy(proxy))
+            }
         };
         let client = client(&client_pod, way.side())?;
         Ok(Self {

@@ -3,7 +3,6 @@
 pub(crate) mod client;
 mod contender;
 mod ground;
-mod kube_proxy;
 mod ports;
 mod process;
 mod report;
@@ -14,11 +13,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use edgeloop_tests::Site;
+use edgeloop_tests::cluster::ProxyMode;
 
 use crate::Output;
 use contender::{Contender, DECOY, Way};
 use ground::Ground;
-use kube_proxy::Mode;
 use ports::Asked;
 use report::Report;
 
@@ -42,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let (others, rounds, each) = if quick { (20, 3, 100) } else { (SERVICES, 100, 400) };
     let others = services.unwrap_or(others);
     let mut modes = BTreeMap::new();
-    for mode in Mode::ALL {
+    for mode in ProxyMode::ALL {
         match mode.program()? {
             Some(program) => drop(modes.insert(mode.name(), program)),
             None => {
@@ -54,7 +53,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let site = Site::new()?;
     let ground = Ground::new(&site, others)?;
     let mut ways = vec![Way::Direct, Way::DirectAgain, Way::Edgeloop];
-    ways.extend(Mode::ALL.into_iter().filter(|mode| modes.contains_key(mode.name())).map(Way::KubeProxy));
+    ways.extend(
+        ProxyMode::ALL.into_iter().filter(|mode| modes.contains_key(mode.name())).map(Way::KubeProxy),
+    );
     let mut contenders = Vec::new();
     for way in ways {
         eprintln!("{}", way.name());

@@ -5,13 +5,13 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table};
+use edgeloop_tests::cluster::{KubeProxy, ProxyMode};
 use serde::Serialize;
 
 use crate::Output;
 use crate::goals::{self, Goal};
 
 use super::contender::{Contender, Way};
-use super::kube_proxy::{self, Mode};
 use super::ports::Asked;
 use super::samples::{Figure, Samples};
 
@@ -74,7 +74,7 @@ impl Report {
         let rows = ROWS.map(|(what, asked, figure)| all.row(what, asked, figure)).into();
         let names = contenders.iter().map(|contender| (contender.way.name(), all.added(contender.way)));
         Ok(Self {
-            kube_proxy: kube_proxy::version()?,
+            kube_proxy: KubeProxy::version()?,
             programs: BTreeMap::new(),
             services,
             rounds,
@@ -157,7 +157,7 @@ impl<'c> All<'c> {
 
     fn goals(&self) -> Vec<Goal> {
         let ours = self.added(Way::Edgeloop);
-        let modes = Mode::ALL.into_iter().filter(|mode| self.of_way(Way::KubeProxy(*mode)).is_some());
+        let modes = ProxyMode::ALL.into_iter().filter(|mode| self.of_way(Way::KubeProxy(*mode)).is_some());
         let mut goals: Vec<Goal> = modes
             .map(|mode| {
                 let name = format!(

@@ -7,11 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use edgeloop_tests::cluster::{Forward, tool};
-use edgeloop_tests::{Child, HostNetwork};
 use serde_json::json;
 
-use super::ground::{Ground, NODE};
+use super::{Cluster, Forward, tool};
+use crate::harness::child::Child;
+use crate::harness::host_network::HostNetwork;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -19,15 +19,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PODS: &str = "10.244.0.0/16";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub enum ProxyMode {
     Nftables,
     Iptables,
 }
 
-impl Mode {
-    pub(super) const ALL: [Self; 2] = [Self::Nftables, Self::Iptables];
+impl ProxyMode {
+    pub const ALL: [Self; 2] = [Self::Nftables, Self::Iptables];
 
-    pub(super) const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Nftables => "nftables",
             Self::Iptables => "iptables",
@@ -35,7 +36,7 @@ impl Mode {
     }
 
     /// The program that it writes rules with, as that calls itself; `None` where it is not installed.
-    pub(super) fn program(self) -> Result<Option<String>> {
+    pub fn program(self) -> Result<Option<String>> {
         let name = match self {
             Self::Nftables => "nft",
             Self::Iptables => "iptables",
@@ -60,60 +61,66 @@ impl Mode {
     }
 }
 
-pub(super) struct KubeProxy {
-    mode: Mode,
+pub struct KubeProxy {
+    mode: ProxyMode,
     child: Child,
     _api_server: Forward,
 }
 
-/// Which one it is.
-pub(super) fn version() -> Result<String> {
-    let output = Command::new(tool("kube-proxy")?).arg("--version").output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
 impl KubeProxy {
-    /// Starts it, and waits until its rules know every service port.
-    pub(super) fn start(ground: &Ground, host: &HostNetwork, mode: Mode) -> Result<Self> {
-        let api_server = Forward::into_host(&ground.cluster, host)?;
+    /// Which one it is.
+    pub fn version() -> Result<String> {
+        let output = Command::new(tool("kube-proxy")?).arg("--version").output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Starts it on the node of this name, and waits until its rules know so many service ports that have backends.
+    pub fn start(
+        cluster: &Cluster,
+        host: &HostNetwork,
+        node: &str,
+        mode: ProxyMode,
+        service_ports: usize,
+    ) -> Result<Self> {
+        let api_server = Forward::into_host(cluster, host)?;
         let name = format!("kube-proxy-{}", mode.name());
-        let config = ground.cluster.folder().join(format!("{name}.json"));
+        let config = cluster.folder().join(format!("{name}.json"));
         let text = json!({
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
             "clientConnection": {"kubeconfig": api_server.kubeconfig()},
             "mode": mode.name(),
             "clusterCIDR": PODS,
-            "hostnameOverride": NODE,
+            "hostnameOverride": node,
             // The limits of the machine stay as they are.
             "conntrack": {"maxPerCore": 0, "min": 0},
         });
         fs::write(&config, text.to_string()).context("could not write kube-proxy's configuration")?;
         let mut command = host.command(tool("kube-proxy")?);
         command.arg(format!("--config={}", config.display()));
-        let child = ground.cluster.spawn(&name, &mut command)?;
+        let child = cluster.spawn(&name, &mut command)?;
         let mut proxy = Self { mode, child, _api_server: api_server };
-        let waited = proxy.wait(ground, host);
+        let waited = proxy.wait(host, service_ports);
         waited.with_context(|| {
-            fs::read_to_string(ground.cluster.folder().join(format!("{name}.log"))).unwrap_or_default()
+            fs::read_to_string(cluster.folder().join(format!("{name}.log"))).unwrap_or_default()
         })?;
         Ok(proxy)
     }
 
     /// Ends it, and takes its rules away.
-    pub(super) fn end(self, host: &HostNetwork) -> Result<()> {
+    pub fn end(self, host: &HostNetwork) -> Result<()> {
         let Self { mode, child, _api_server: _ } = self;
         drop(child);
         let flush = match mode {
-            Mode::Nftables => ["nft", "delete", "table", "ip", "kube-proxy"].as_slice(),
-            Mode::Iptables => &["iptables", "--table", "nat", "--flush"],
+            ProxyMode::Nftables => ["nft", "delete", "table", "ip", "kube-proxy"].as_slice(),
+            ProxyMode::Iptables => &["iptables", "--table", "nat", "--flush"],
         };
         let output = host.command(flush[0]).args(&flush[1..]).output()?;
         ensure!(output.status.success(), "{flush:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
 
-    fn wait(&mut self, ground: &Ground, host: &HostNetwork) -> Result<()> {
-        let (expected, give_up) = (ground.service_ports(), Instant::now() + PATIENCE);
+    fn wait(&mut self, host: &HostNetwork, expected: usize) -> Result<()> {
+        let give_up = Instant::now() + PATIENCE;
         let (words, mark) = self.mode.listing();
         loop {
             let mut listing = host.command(words[0]);
