@@ -7,6 +7,7 @@ mod faults;
 mod image;
 mod in_pod;
 mod install;
+mod kube_proxy;
 mod old_servers;
 mod openyurt;
 mod plan;
