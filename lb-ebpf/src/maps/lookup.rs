@@ -24,26 +24,18 @@ const LOOKS: u32 = 8;
 /// unproven is [`Outcome::Unproven`].
 #[inline(always)]
 pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
-    let reordered = loads_reorder();
-    // Start odd where loads are reordered: a first miss proves nothing there and is repeated.
-    let mut before = if reordered { 1 } else { epoch() };
+    let mut before = first_epoch();
     let mut way_out = Outcome::NotAService;
     for _ in 0..LOOKS {
         way_out = match look::<F>(frontend) {
             Ok(service) => return Ok(service),
             Err(way_out) => way_out,
         };
-        if reordered {
-            load_fence();
-        }
-        let now = epoch();
+        let now = epoch_after();
         if now == before && now & 1 == 0 {
             break;
         }
-        before = now;
-        if reordered {
-            load_fence();
-        }
+        before = before_what_follows(now);
         count_event(Event::LookupRetry);
     }
     Err(way_out)
@@ -53,23 +45,16 @@ pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Out
 /// little stack, for a function of its own.
 #[inline(always)]
 pub(super) fn is_absent<F: Maps>(frontend: &F::Frontend) -> bool {
-    let reordered = loads_reorder();
-    let mut before = if reordered { 1 } else { epoch() };
+    let mut before = first_epoch();
     for _ in 0..LOOKS {
         if F::element(frontend).is_some() {
             return false;
         }
-        if reordered {
-            load_fence();
-        }
-        let now = epoch();
+        let now = epoch_after();
         if now == before && now & 1 == 0 {
             return true;
         }
-        before = now;
-        if reordered {
-            load_fence();
-        }
+        before = before_what_follows(now);
         count_event(Event::LookupRetry);
     }
     false
@@ -97,22 +82,16 @@ pub(super) fn is_served<F: Maps>(key: &F::Frontend) -> bool {
         return false;
     }
     // The first miss proves nothing: the counter may have been odd.
-    let mut before = 1;
+    let mut before = ODD;
     for _ in 0..=LOOKS {
         if F::element(key).is_some() {
             return true;
         }
-        if loads_reorder() {
-            load_fence();
-        }
-        let now = epoch();
+        let now = epoch_after();
         if now == before && now & 1 == 0 {
             break;
         }
-        before = now;
-        if loads_reorder() {
-            load_fence();
-        }
+        before = before_what_follows(now);
     }
     false
 }
@@ -264,19 +243,50 @@ fn epoch() -> u32 {
     }
 }
 
-/// Orders the loads before it against those after it, where the processor would reorder them.
+/// ENOENT, as a helper returns it.
+const NOT_THERE: i32 = -2;
+/// What the sequence counter counts as where it proves nothing.
+const ODD: u32 = 1;
+
+/// The counter before a first look. A first miss proves nothing where loads are reordered, and is repeated.
+#[inline(always)]
+fn first_epoch() -> u32 {
+    if loads_reorder() { ODD } else { epoch() }
+}
+
+/// The counter, read after all that was loaded before.
+#[inline(always)]
+fn epoch_after() -> u32 {
+    if loads_reorder() && load_fence() == 0 {
+        return ODD;
+    }
+    epoch()
+}
+
+/// The counter that was read, if that is before all that is loaded from here on.
+#[inline(always)]
+fn before_what_follows(read: u32) -> u32 {
+    if loads_reorder() && load_fence() == 0 { ODD } else { read }
+}
+
+/// Orders the loads before it against those after it, where the processor would reorder them; 0 where it could not.
 ///
 /// Deleting a key that is not there takes and releases a bucket lock of the kernel. Loads before
 /// a release stay before it, an acquire after a release stays after it (Armv8 is RCsc), and loads
 /// after an acquire stay after it: two in a row are a full load barrier, on every kernel and
-/// without atomics, which this target lacks.
-#[inline(always)]
-fn load_fence() {
+/// without atomics, which this target lacks. ENOENT alone says that the lock was taken: a kernel can also say that it gave up
+/// (docs/design/0028).
+///
+/// A global function: the verifier goes through it once, and not on each path that leads to it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn load_fence() -> u32 {
     // SAFETY: the helper takes no arguments and cannot fail.
     let bucket = unsafe { aya_ebpf::helpers::bpf_get_smp_processor_id() };
     for _ in 0..2 {
-        if FENCES.remove(bucket).is_ok() {
-            count_event(Event::LookupRetry);
+        if FENCES.remove(bucket) != Err(NOT_THERE) {
+            return 0;
         }
     }
+    1
 }

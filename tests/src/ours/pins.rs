@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use aya::maps::{MapData, MapInfo};
 use aya::programs::loaded_programs;
 use lb_agent::datapath::programs::attach::attached;
 use lb_common::hook::Hook;
@@ -89,6 +90,18 @@ pub fn folder_of(node: &Node, version: u32) -> PathBuf {
 fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
     let entries = fs::read_dir(folder).with_context(|| format!("could not read {}", folder.display()))?;
     entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// A map of the attached programs that is pinned nowhere, by the name that the kernel knows it by.
+pub fn private_map(node: &Node, name: &str) -> Result<MapData> {
+    for program in attached(&node.pin_root(), None) {
+        for id in maps_of(program.program_id)? {
+            if MapInfo::from_id(id)?.name_as_str() == Some(name) {
+                return MapData::from_id(id).with_context(|| format!("could not open the map {name}"));
+            }
+        }
+    }
+    bail!("no attached program has a map {name}")
 }
 
 /// The ids of the maps that a program uses. A program of another test that is gone by the time it is asked for its

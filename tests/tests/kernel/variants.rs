@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
+use aya::maps::{HashMap, Map};
 use edgeloop_tests::kernel::Kernel;
+use edgeloop_tests::pins::private_map;
 use edgeloop_tests::{Call, Pod, Site, tally};
 use lb_agent::datapath::programs::load::Features;
 use lb_agent::plan::Capacity;
@@ -79,6 +81,31 @@ fn with_load_fences_every_way_out_is_the_same() {
     assert_eq!(tally(&missed), [("ENETUNREACH".to_owned(), 50)].into());
     let lookup_retries = world.kernel.maps.counters().unwrap().event(Event::LookupRetry);
     assert_eq!(lookup_retries, 100 / 2, "a miss is looked at twice, because the first proves nothing");
+}
+
+/// A fence deletes a key that is not there, and fails where the kernel says anything else. That the key was there stands in
+/// for a lock that it did not get.
+#[test]
+#[ignore = "needs root"]
+fn what_is_read_around_a_fence_that_failed_proves_no_miss() {
+    let mut world = World::new(ARM64).unwrap();
+    world.kernel.publish(GONE, &[]).unwrap();
+    world.kernel.unpublish(GONE).unwrap();
+    let fences = private_map(world.client.node(), "FENCES").unwrap();
+    let mut fences = HashMap::<_, u32, u32>::try_from(Map::HashMap(fences)).unwrap();
+    for cpu in 0..64 {
+        fences.insert(cpu, 0, 0).unwrap();
+    }
+
+    let retries = || {
+        assert!(world.client.dial(GONE, 1).unwrap()[0].failed_with("ENETUNREACH"));
+        world.kernel.events(Event::LookupRetry).unwrap()
+    };
+    assert_eq!(retries(), 2, "the counter after the first look proves nothing, nor that before the second");
+    for cpu in 0..64 {
+        fences.remove(&cpu).ok();
+    }
+    assert_eq!(retries(), 2 + 1, "with fences that hold, as ever");
 }
 
 #[test]
