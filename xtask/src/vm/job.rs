@@ -1,6 +1,7 @@
 //! What a machine is to do: test binaries with their arguments, and the programs that these call.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,11 @@ const OURS: [&str; 2] = ["edgeloop-pod", "lb-agent"];
 const NEEDED: [&str; 3] = ["bash", "bpftool", "ip"];
 const OTHERS: [&str; 5] = ["dig", "dnsmasq", "nft", "setpriv", "strace"];
 
+/// Set to anything, the test of the verifier's costs writes its record, and prints it.
+const RECORD: &str = "EDGELOOP_RECORD_VERIFIER";
+/// What tests read of the checkout: folders, and which of their files.
+const FILES: [(&str, &str); 2] = [("lb-ebpf/target", "o"), ("docs/verifier", "md")];
+
 /// Gives the guest all of it, and the script that runs it.
 pub(crate) fn fill(guest: &mut Guest, binaries: &[Binary], jobs: &[Job]) -> Result<()> {
     for Job { tier, .. } in jobs {
@@ -42,12 +48,14 @@ pub(crate) fn fill(guest: &mut Guest, binaries: &[Binary], jobs: &[Job]) -> Resu
             guest.tool(name, found)?;
         }
     }
-    let objects = shell::root().join("lb-ebpf/target");
-    let read = || format!("could not read {}", objects.display());
-    for entry in std::fs::read_dir(&objects).with_context(read)? {
-        let object = entry.with_context(read)?.path();
-        if object.extension().is_some_and(|extension| extension == "o") {
-            guest.ours(&object);
+    for (folder, kind) in FILES {
+        let folder = shell::root().join(folder);
+        let read = || format!("could not read {}", folder.display());
+        for entry in std::fs::read_dir(&folder).with_context(read)? {
+            let file = entry.with_context(read)?.path();
+            if file.extension().is_some_and(|extension| extension == kind) {
+                guest.ours(&file);
+            }
         }
     }
     for boot in boots(jobs) {
@@ -65,6 +73,9 @@ pub(crate) fn boots(jobs: &[Job]) -> BTreeSet<u32> {
 fn script<'a>(jobs: impl Iterator<Item = &'a Job>) -> Result<String> {
     let mut script =
         format!("cd {CHECKOUT}/tests\nexport CARGO_MANIFEST_DIR={CHECKOUT}/tests EDGELOOP_BUILT=1\ncode=0\n");
+    if env::var_os(RECORD).is_some() {
+        writeln!(script, "export {RECORD}=1")?;
+    }
     for Job { boot: _, tier, arguments } in jobs {
         let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
         writeln!(
