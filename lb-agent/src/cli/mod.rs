@@ -5,6 +5,7 @@ pub mod cleanup;
 pub mod duration;
 pub mod environment;
 pub mod init;
+mod label_key;
 mod peers;
 pub mod plan;
 pub mod print;

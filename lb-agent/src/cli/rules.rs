@@ -10,6 +10,8 @@ use crate::select::nodes::PoolKeys;
 use crate::select::topology::{Invalid, OnInvalid, Topology};
 use crate::store::{ExternalIps, Localhost, NodePorts, Rules, SkipLabelled};
 
+use super::label_key::is_label_key;
+
 /// Shared by all commands that decide: a plan is only true under the rules of the agent.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RuleArgs {
@@ -229,27 +231,6 @@ fn label(flag: &'static str, written: &str) -> Result<Arc<str>, RuleError> {
     }
 }
 
-/// As Kubernetes has it: an optional DNS name and `/`, then a name of up to 63 characters.
-fn is_label_key(key: &str) -> bool {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let is_dns_name = |prefix: &str| {
-        prefix.len() <= 253
-            && prefix.split('.').all(|part| is_word(part, |byte| byte == b'-'))
-            && !prefix.bytes().any(|byte| byte.is_ascii_uppercase())
-    };
-    prefix.is_none_or(is_dns_name)
-        && name.len() <= 63
-        && is_word(name, |byte| matches!(byte, b'-' | b'_' | b'.'))
-}
-
-/// Letters and digits, and in between what `also` admits.
-fn is_word(text: &str, also: impl Fn(u8) -> bool) -> bool {
-    let bytes = text.as_bytes();
-    let ends = [bytes.first(), bytes.last()];
-    ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || also(*byte))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -391,39 +372,6 @@ mod tests {
             both,
             "Service a/b has a --topology, and --exclude-service leaves it alone: give it one of them"
         );
-    }
-
-    #[test]
-    fn a_label_key_is_what_kubernetes_takes_for_one() {
-        let (longest, too_long) = ("n".repeat(63), "n".repeat(64));
-        let (longest_prefix, long_prefix) =
-            (format!("{}/n", "p".repeat(253)), format!("{}/n", "p".repeat(254)));
-        for key in
-            ["rack", "R.a_c-k", "1", "example.com/rack", "my-org.example/Rack", &longest, &longest_prefix]
-        {
-            assert!(is_label_key(key), "{key}");
-        }
-        for key in [
-            "",
-            "/",
-            "rack/",
-            "/rack",
-            "a/b/c",
-            "*",
-            "-rack",
-            "rack-",
-            "_rack",
-            "ra ck",
-            "räck",
-            "Example.com/rack",
-            "example..com/rack",
-            "-example.com/rack",
-            "exam_ple.com/rack",
-            &too_long,
-            &long_prefix,
-        ] {
-            assert!(!is_label_key(key), "{key}");
-        }
     }
 
     #[derive(Parser)]

@@ -179,7 +179,7 @@ impl Stage {
             let mut socket = Datagrams::open4(&self.client)?;
             socket.call(&format!("sendto {target} query"))?;
             let reply = socket.call("recvfrom")?;
-            // Of kube-proxy they come from the Service by another way.
+            // Behind kube-proxy conntrack translates replies back; behind Edgeloop our programs do.
             ensure!(reply.ends_with(&format!(" from {target}")), "{reply}");
             Ok(reply.split_whitespace().next().unwrap_or_default().to_owned())
         };

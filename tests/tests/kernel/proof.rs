@@ -228,7 +228,7 @@ fn without_the_revision_a_region_that_is_used_again_passes_for_the_old_one() {
 }
 
 /// An element is used again while slow looks are in its midst: the check word shows it, in either family. The values of
-/// IPv6 are more than twice as long, and proven by other code.
+/// IPv6 are more than twice as long.
 #[test]
 #[ignore = "needs root"]
 fn elements_used_again_under_slow_looks_are_looked_at_again_and_without_the_check_word_the_proof_fails() {
