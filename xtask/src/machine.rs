@@ -104,6 +104,21 @@ pub(crate) fn install_tools() -> Result<()> {
     ])
 }
 
+/// What kube-proxy calls in all of its modes.
+pub(crate) fn install_proxy_tools() -> Result<()> {
+    install(&[
+        ("nft", Missing { packages: &["nftables"], why: "to let kube-proxy write its rules" }),
+        (
+            "iptables",
+            Missing { packages: &["iptables"], why: "to let kube-proxy write them in its other modes" },
+        ),
+        (
+            "ipset",
+            Missing { packages: &["ipset"], why: "to let kube-proxy keep sets for its virtual servers" },
+        ),
+    ])
+}
+
 /// What the programs of a real cluster call.
 pub(crate) fn install_cluster_tools() -> Result<()> {
     install(&[

@@ -22,9 +22,12 @@ const PODS: &str = "10.244.0.0/16";
 pub enum ProxyMode {
     Nftables,
     Iptables,
+    /// Its virtual servers are in the kernel, and `kube-ipvs0` has every address that it serves.
+    Ipvs,
 }
 
 impl ProxyMode {
+    /// Those that any kernel has which Edgeloop runs on.
     pub const ALL: [Self; 2] = [Self::Nftables, Self::Iptables];
 
     #[must_use]
@@ -32,6 +35,7 @@ impl ProxyMode {
         match self {
             Self::Nftables => "nftables",
             Self::Iptables => "iptables",
+            Self::Ipvs => "ipvs",
         }
     }
 
@@ -40,6 +44,7 @@ impl ProxyMode {
         let name = match self {
             Self::Nftables => "nft",
             Self::Iptables => "iptables",
+            Self::Ipvs => "ipset",
         };
         match Command::new(name).arg("--version").output() {
             Ok(output) => {
@@ -52,11 +57,25 @@ impl ProxyMode {
         }
     }
 
-    /// Prints the rules, and what each line or element of a service port has in it.
-    const fn listing(self) -> (&'static [&'static str], &'static str) {
+    /// Prints what kube-proxy wrote.
+    const fn listing(self) -> &'static [&'static str] {
         match self {
-            Self::Nftables => (&["nft", "list", "map", "ip", "kube-proxy", "service-ips"], "goto service-"),
-            Self::Iptables => (&["iptables-save", "--table", "nat"], "-j KUBE-SVC-"),
+            Self::Nftables => &["nft", "list", "map", "ip", "kube-proxy", "service-ips"],
+            Self::Iptables => &["iptables-save", "--table", "nat"],
+            Self::Ipvs => &["cat", "/proc/net/ip_vs"],
+        }
+    }
+
+    /// How many service ports with backends a listing has.
+    fn known(self, listing: &str) -> usize {
+        match self {
+            Self::Nftables => listing.matches("goto service-").count(),
+            Self::Iptables => listing.matches("-j KUBE-SVC-").count(),
+            Self::Ipvs => {
+                let is_backend: Vec<bool> = listing.lines().map(|line| line.starts_with("  -> ")).collect();
+                // The first backend of a virtual server follows its line; two lines of titles are like it.
+                is_backend.windows(2).skip(2).filter(|two| *two == [false, true]).count()
+            }
         }
     }
 }
@@ -113,6 +132,8 @@ impl KubeProxy {
         let flush = match mode {
             ProxyMode::Nftables => ["nft", "delete", "table", "ip", "kube-proxy"].as_slice(),
             ProxyMode::Iptables => &["iptables", "--table", "nat", "--flush"],
+            // Its virtual servers go with the network that they are in.
+            ProxyMode::Ipvs => &["ip", "link", "delete", "kube-ipvs0"],
         };
         let output = host.command(flush[0]).args(&flush[1..]).output()?;
         ensure!(output.status.success(), "{flush:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -121,12 +142,12 @@ impl KubeProxy {
 
     fn wait(&mut self, host: &HostNetwork, expected: usize) -> Result<()> {
         let give_up = Instant::now() + PATIENCE;
-        let (words, mark) = self.mode.listing();
+        let words = self.mode.listing();
         loop {
             let mut listing = host.command(words[0]);
             let output = listing.args(&words[1..]).stdin(Stdio::null()).output();
             let output = output.with_context(|| format!("could not run {}", words[0]))?;
-            let known = String::from_utf8_lossy(&output.stdout).matches(mark).count();
+            let known = self.mode.known(&String::from_utf8_lossy(&output.stdout));
             if known >= expected {
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! What not every kernel has that Edgeloop runs on, found by trying, and saying that a test is without it.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use anyhow::Result;
@@ -22,13 +23,15 @@ pub enum Ability {
     PingHook,
     /// A program can be attached before those that are there: `BPF_F_BEFORE` at cgroups, 6.18.
     First,
+    /// Virtual servers in the kernel, which kube-proxy has in one of its modes; their module can be left unloaded.
+    Ipvs,
 }
 
 impl Ability {
     /// # Errors
     /// When it cannot be tried.
     pub fn is_here(self) -> Result<bool> {
-        static FOUND: [OnceLock<bool>; 4] = [const { OnceLock::new() }; 4];
+        static FOUND: [OnceLock<bool>; 5] = [const { OnceLock::new() }; 5];
         let place = &FOUND[self as usize];
         if let Some(found) = place.get() {
             return Ok(*found);
@@ -38,6 +41,7 @@ impl Ability {
             Self::Mptcp => makes_mptcp()?,
             Self::PingHook => asks_about_pings()?,
             Self::First => can_be_first()?,
+            Self::Ipvs => Path::new("/proc/net/ip_vs").exists(),
         };
         Ok(*place.get_or_init(|| found))
     }
@@ -60,6 +64,7 @@ impl Ability {
             Self::Mptcp => "MPTCP",
             Self::PingHook => "hook for ping sockets",
             Self::First => "BPF_F_BEFORE for programs at cgroups",
+            Self::Ipvs => "IPVS",
         }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context, Result, ensure};
-use edgeloop_tests::agent::{Agent, lb_agent_says};
+use edgeloop_tests::agent::{Agent, lb_agent_says, program};
 use edgeloop_tests::cluster::{Cluster, KubeProxy, ProxyMode};
-use edgeloop_tests::{Datagrams, HostNetwork, Node, Pod, Site, leftovers};
+use edgeloop_tests::{Ability, Datagrams, HostNetwork, Node, Pod, Site, leftovers};
 use nix::sys::signal::Signal;
 
 const NODE: &str = "n1";
@@ -58,6 +58,15 @@ fn beside_iptables_rules_the_own_pool_is_served_and_the_rest_is_as_without_an_ag
     beside(ProxyMode::Iptables).unwrap();
 }
 
+/// `kube-ipvs0` has all cluster IPs, as if they were the node's own.
+#[test]
+#[ignore = "needs root and the programs of a control plane"]
+fn beside_virtual_servers_the_own_pool_is_served_and_the_rest_is_as_without_an_agent() {
+    if !Ability::Ipvs.is_missing().unwrap() {
+        beside(ProxyMode::Ipvs).unwrap();
+    }
+}
+
 fn beside(mode: ProxyMode) -> Result<()> {
     let stage = Stage::new(mode)?;
     let alone = stage.seen()?;
@@ -68,6 +77,7 @@ fn beside(mode: ProxyMode) -> Result<()> {
     let rest = match mode {
         ProxyMode::Nftables => ["ECONNREFUSED", "timeout"],
         ProxyMode::Iptables => ["decoy", "decoy"],
+        ProxyMode::Ipvs => ["ECONNREFUSED", "decoy"],
     };
     assert_eq!([&alone.unknown_port, &alone.no_service], rest.map(|name| found(&[name])).each_ref());
     assert_eq!(alone.empty, refused);
@@ -75,7 +85,8 @@ fn beside(mode: ProxyMode) -> Result<()> {
     let kubeconfig = stage.cluster.agent_kubeconfig()?;
     let kubeconfig = kubeconfig.to_str().context("not a path")?;
     let flags = ["--kubeconfig", kubeconfig, "--exclude-service=default/kept"];
-    let agent = Agent::follow(&stage.cluster, &stage.node, &flags)?;
+    // In the network of kube-proxy, whose addresses it sees.
+    let agent = Agent::from_program(&stage.node, &mut stage.host.command(program()?), &flags)?;
     agent.wait_until("the agent is ready", |view| view.ready && view.is_up_to_date())?;
     let own = found(&["near"]);
     let looped = Seen { web: own.clone(), names: own, away: refused, ..alone.clone() };

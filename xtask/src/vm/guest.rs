@@ -29,7 +29,7 @@ mount -t bpf bpf /sys/fs/bpf
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /run
 dmesg -n 1
-for module in /modules/*.ko; do insmod $module; done
+for module in /modules/*.ko /netfilter/*.ko; do if [ -f $module ]; then insmod $module; fi; done
 ip link set lo up
 mkdir -p /var/lib
 if [ -b /dev/vda ]; then mount -t ext4 /dev/vda /var/lib; fi
@@ -59,15 +59,39 @@ impl Guest {
         for module in &booted.modules {
             tree.file(Path::new("/modules").join(module.file_name().unwrap_or_default()), module);
         }
+        tree.folder("netfilter");
         // By this a program finds the checkout that it lies in.
         tree.text(Path::new(CHECKOUT).join("xtask/Cargo.toml"), String::new());
         tree.folder(Path::new(CHECKOUT).join("tests"));
         Ok(Self { tree, folder: folder.to_path_buf() })
     }
 
+    /// Loads the modules that kube-proxy writes to.
+    pub(crate) fn netfilter(&mut self, booted: &Booted) {
+        for module in &booted.netfilter {
+            self.tree.file(Path::new("/netfilter").join(module.file_name().unwrap_or_default()), module);
+        }
+    }
+
+    /// All files of a folder of this machine, at their place, with the libraries that these need.
+    pub(crate) fn folder(&mut self, folder: &Path) -> Result<()> {
+        let read = || format!("could not read {}", folder.display());
+        for entry in fs::read_dir(folder).with_context(read)? {
+            let file = entry.with_context(read)?.path();
+            self.tree.file(&file, &file);
+            self.libraries(&file)?;
+        }
+        Ok(())
+    }
+
     /// A program of this machine, under this name.
     pub(crate) fn tool(&mut self, name: &str, program: &Path) -> Result<()> {
-        self.tree.file(Path::new("/usr/bin").join(name), program);
+        self.file(&Path::new("/usr/bin").join(name), program)
+    }
+
+    /// A program of this machine, at any place.
+    pub(crate) fn file(&mut self, at: &Path, program: &Path) -> Result<()> {
+        self.tree.file(at, program);
         self.libraries(program)
     }
 

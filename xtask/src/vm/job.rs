@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::guest::{CHECKOUT, Guest, quoted};
-use crate::shell;
+use super::kernels::Booted;
 use crate::test::Binary;
+use crate::{shell, tools};
 
 /// One run of the binary of a tier.
 pub(crate) struct Job {
@@ -18,19 +20,43 @@ pub(crate) struct Job {
     pub(crate) arguments: Vec<String>,
 }
 
+impl Job {
+    pub(crate) fn needs_cluster(&self) -> bool {
+        self.tier == "cluster"
+    }
+}
+
 /// Programs of ours that tests start.
 const OURS: [&str; 2] = ["edgeloop-pod", "lb-agent"];
 /// Those of this machine that tests need, and those that single tests need.
 const NEEDED: [&str; 3] = ["bash", "bpftool", "ip"];
 const OTHERS: [&str; 5] = ["dig", "dnsmasq", "nft", "setpriv", "strace"];
+/// A control plane and kube-proxy, and what that calls.
+const CLUSTER: [&str; 3] = ["etcd", "kube-apiserver", "kube-proxy"];
+const CALLED: [&str; 8] = [
+    "ipset",
+    "iptables",
+    "iptables-restore",
+    "iptables-save",
+    "ip6tables",
+    "ip6tables-restore",
+    "ip6tables-save",
+    "nft",
+];
+/// Parts that `iptables` looks up when it is called.
+const PARTS: &str = "/usr/lib/x86_64-linux-gnu/xtables";
+/// By which `ipset` knows TCP from UDP.
+const PROTOCOLS: &str = "/etc/protocols";
+/// In the guest.
+const CLUSTER_TOOLS: &str = "/cluster";
 
 /// Set to anything, the test of the verifier's costs writes its record, and prints it.
 const RECORD: &str = "EDGELOOP_RECORD_VERIFIER";
 /// What tests read of the checkout: folders, and which of their files.
-const FILES: [(&str, &str); 2] = [("lb-ebpf/target", "o"), ("docs/verifier", "md")];
+const FILES: [(&str, &str); 3] = [("lb-ebpf/target", "o"), ("docs/verifier", "md"), ("deploy", "yaml")];
 
 /// Gives the guest all of it, and the script that runs it.
-pub(crate) fn fill(guest: &mut Guest, binaries: &[Binary], jobs: &[Job]) -> Result<()> {
+pub(crate) fn fill(guest: &mut Guest, booted: &Booted, binaries: &[Binary], jobs: &[Job]) -> Result<()> {
     for Job { tier, .. } in jobs {
         let binary = binaries.iter().find(|binary| binary.name == *tier);
         let binary = binary.with_context(|| format!("there are no tests of the tier {tier}"))?;
@@ -47,6 +73,20 @@ pub(crate) fn fill(guest: &mut Guest, binaries: &[Binary], jobs: &[Job]) -> Resu
         if let Some(found) = shell::programs(name).first() {
             guest.tool(name, found)?;
         }
+    }
+    if jobs.iter().any(Job::needs_cluster) {
+        guest.netfilter(booted);
+        let tools = tools::get()?;
+        for name in CLUSTER {
+            guest.file(&Path::new(CLUSTER_TOOLS).join(name), &tools.join(name))?;
+        }
+        for name in CALLED {
+            let found = shell::programs(name);
+            guest
+                .tool(name, found.first().with_context(|| format!("the program {name} is missing here"))?)?;
+        }
+        guest.folder(Path::new(PARTS))?;
+        guest.file(Path::new(PROTOCOLS), Path::new(PROTOCOLS))?;
     }
     for (folder, kind) in FILES {
         let folder = shell::root().join(folder);
@@ -73,6 +113,7 @@ pub(crate) fn boots(jobs: &[Job]) -> BTreeSet<u32> {
 fn script<'a>(jobs: impl Iterator<Item = &'a Job>) -> Result<String> {
     let mut script =
         format!("cd {CHECKOUT}/tests\nexport CARGO_MANIFEST_DIR={CHECKOUT}/tests EDGELOOP_BUILT=1\ncode=0\n");
+    writeln!(script, "export {}={CLUSTER_TOOLS}", tools::VARIABLE)?;
     if env::var_os(RECORD).is_some() {
         writeln!(script, "export {RECORD}=1")?;
     }

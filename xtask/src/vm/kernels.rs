@@ -42,11 +42,48 @@ const MODULES: [&str; 10] = [
     "ext4",
 ];
 
+/// What kube-proxy writes to in all of its modes, by `iptables` over nftables. Loaded for the tier `cluster` alone.
+const NETFILTER: [&str; 31] = [
+    "nf_conntrack",
+    "nf_conntrack_netlink",
+    "nf_nat",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_compat",
+    "nft_ct",
+    "nft_fib_ipv4",
+    "nft_fib_ipv6",
+    "nft_masq",
+    "nft_nat",
+    "nft_numgen",
+    "nft_reject_ipv4",
+    "nft_reject_ipv6",
+    "ipt_REJECT",
+    "ip6t_REJECT",
+    "xt_MASQUERADE",
+    "xt_addrtype",
+    "xt_comment",
+    "xt_conntrack",
+    "xt_mark",
+    "xt_nat",
+    "xt_set",
+    "xt_statistic",
+    "xt_tcpudp",
+    "ip_set_bitmap_port",
+    "ip_set_hash_ip",
+    "ip_set_hash_ipport",
+    "ip_set_hash_ipportip",
+    "ip_set_hash_ipportnet",
+    "ip_vs_rr",
+];
+
 /// What boots.
 pub(crate) struct Booted {
     pub(crate) image: PathBuf,
     /// In the order of loading.
     pub(crate) modules: Vec<PathBuf>,
+    /// To be loaded after those, where kube-proxy is to run.
+    pub(crate) netfilter: Vec<PathBuf>,
     pub(crate) busybox: PathBuf,
 }
 
@@ -78,18 +115,20 @@ impl Kernel {
     }
 
     pub(crate) fn get(self, arch: Arch) -> Result<Booted> {
+        let modules: Vec<&str> = MODULES.into_iter().chain(NETFILTER).collect();
         let packages = [Package::Newest(self.package(arch)), Package::Single("busybox-static")];
         let wanted = Wanted {
             name: format!("linux-{}", self.name()),
             arch: arch.name(),
             suites: self.suites(),
             packages: &packages,
-            kept: &MODULES,
+            kept: &modules,
         };
         let kept = debian::kept(&debian::get(&wanted, keep)?);
         Ok(Booted {
             image: kept.join("vmlinuz"),
             modules: files_in(&kept.join("modules"))?,
+            netfilter: files_in(&kept.join("netfilter"))?,
             busybox: kept.join("busybox"),
         })
     }
@@ -106,11 +145,13 @@ fn keep(unpacked: &Path, kept: &Path) -> Result<()> {
     copy(&unpacked.join("bin/busybox"), &kept.join("busybox"))?;
 
     let all = modules_below(&unpacked.join("lib/modules"))?;
-    let folder = kept.join("modules");
-    fs::create_dir(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     let mut loaded = BTreeSet::new();
-    for name in MODULES {
-        load(name, &all, &folder, &mut loaded)?;
+    for (folder, names) in [("modules", MODULES.as_slice()), ("netfilter", &NETFILTER)] {
+        let folder = kept.join(folder);
+        fs::create_dir(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+        for name in names {
+            load(name, &all, &folder, &mut loaded)?;
+        }
     }
     Ok(())
 }

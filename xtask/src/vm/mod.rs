@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
 use crate::build_ebpf;
+use crate::machine;
 use crate::shell;
 use crate::test::{self, Binary, Counts};
 use arch::Arch;
@@ -27,8 +28,10 @@ use qemu::{Bounds, Machine, Qemu};
 
 pub(crate) use tier::check;
 
-/// For tests that have 10,000 Services, and twice what is unpacked into memory.
+/// In MiB: for tests that have 10,000 Services, and twice what is unpacked into memory.
 const MEMORY: u32 = 2048;
+/// The same with the programs of a control plane, which run, too.
+const MEMORY_OF_CLUSTERS: u32 = 4096;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -63,6 +66,8 @@ enum Verb {
 enum Tier {
     Kernel,
     Agent,
+    /// With the programs of a control plane, and what kube-proxy writes to.
+    Cluster,
     /// A machine that reboots, with nothing else on it.
     Vm,
 }
@@ -74,6 +79,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let planted = *tier == Tier::Kernel;
     build_ebpf::run(&build_ebpf::Arguments { planted, ..build_ebpf::Arguments::default() })?;
+    if *tier == Tier::Cluster {
+        machine::install_proxy_tools()?;
+    }
     let Some(binaries) = test::build()? else { bail!("the tests do not build: see above") };
     let jobs = tier.jobs(rest)?;
     let counts = Place::get(*kernel, *arch)?.run(
@@ -119,12 +127,14 @@ impl Place {
         bounds: Bounds,
     ) -> Result<Counts> {
         let mut guest = Guest::new(&self.booted, folder)?;
-        job::fill(&mut guest, binaries, jobs)?;
+        job::fill(&mut guest, &self.booted, binaries, jobs)?;
         let initramfs = guest.write()?;
         let disk = self.disks.make(folder)?;
         let mut counts = Counts::default();
         for boot in job::boots(jobs) {
-            let (kernel, memory) = (self.booted.image.as_path(), MEMORY);
+            let has_cluster = jobs.iter().any(|job| job.needs_cluster());
+            let memory = if has_cluster { MEMORY_OF_CLUSTERS } else { MEMORY };
+            let kernel = self.booted.image.as_path();
             let machine = Machine { kernel, initramfs: &initramfs, disk: &disk, boot, memory, bounds };
             let ended = self.qemu.run(&machine, |line| counts.read(line))?;
             if ended != Some(0) && counts.failed.is_empty() {
@@ -141,6 +151,7 @@ impl Tier {
         match self {
             Self::Kernel => "kernel",
             Self::Agent => "agent",
+            Self::Cluster => "cluster",
             Self::Vm => "vm",
         }
     }
@@ -149,7 +160,7 @@ impl Tier {
     fn jobs(self, rest: &[String]) -> Result<Vec<Job>> {
         let job = |boot, arguments| Job { boot, tier: self.name(), arguments };
         match self {
-            Self::Kernel | Self::Agent => Ok(vec![job(1, rest.to_vec())]),
+            Self::Kernel | Self::Agent | Self::Cluster => Ok(vec![job(1, rest.to_vec())]),
             Self::Vm if rest.is_empty() => {
                 Ok((1..).zip(tier::BOOTS).map(|(boot, part)| job(boot, vec![part.to_owned()])).collect())
             }

@@ -47,6 +47,7 @@ impl Way {
             Self::Edgeloop => "Edgeloop",
             Self::KubeProxy(ProxyMode::Nftables) => "kube-proxy nftables",
             Self::KubeProxy(ProxyMode::Iptables) => "kube-proxy iptables",
+            Self::KubeProxy(ProxyMode::Ipvs) => "kube-proxy ipvs",
         }
     }
 
