@@ -1,7 +1,8 @@
 //! Where things are: the client node, the other nodes, and their pools.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use crate::model::Labels;
 
@@ -32,7 +33,7 @@ pub struct NodeIndex {
     /// The client node's labels as last known; `None` while they were never known.
     pub own: Option<Labels>,
     /// The nodes known now, the client node among them while its object exists.
-    pub by_name: BTreeMap<Arc<str>, Labels>,
+    pub by_name: OrdMap<Arc<str>, Labels>,
     pub pool_keys: PoolKeys,
 }
 

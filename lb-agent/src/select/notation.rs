@@ -37,7 +37,7 @@ pub(super) fn cast_with(own: &str) -> NodeIndex {
     let mut nodes: BTreeMap<Arc<str>, Labels> =
         NODES.iter().map(|(node, text)| (Arc::from(*node), labels(text))).collect();
     nodes.insert("here".into(), labels(own));
-    NodeIndex { here: "here".into(), own: Some(labels(own)), by_name: nodes, ..NodeIndex::default() }
+    NodeIndex { here: "here".into(), own: Some(labels(own)), by_name: nodes.into(), ..NodeIndex::default() }
 }
 
 /// Labels by their short names.

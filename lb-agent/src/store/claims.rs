@@ -1,7 +1,8 @@
 //! Who owns an address: two live Services can claim one.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+
+use imbl::OrdMap;
 
 use crate::model::{AddressKind, Frontend, ObjectName, Protocol, Service};
 
@@ -26,10 +27,10 @@ enum Role {
 }
 
 /// Every address that Services claim, and by whom.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
     /// Sorted: the first is the owner. Hardly ever more than one.
-    by_address: BTreeMap<Frontend, Vec<Claimant>>,
+    by_address: OrdMap<Frontend, Vec<Claimant>>,
     /// Every cluster IP that was claimed since there was none lies between these two.
     v4: Option<(IpAddr, IpAddr)>,
     v6: Option<(IpAddr, IpAddr)>,

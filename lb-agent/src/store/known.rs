@@ -1,8 +1,9 @@
 //! What of the source is known. Absent and unread are two things: what was never read is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
 
 use crate::model::{self, ObjectName, SliceOwner};
 use crate::shown::Shown;
@@ -46,13 +47,13 @@ impl fmt::Display for Unknown {
 }
 
 /// What exists and was never read since the start, as the source says.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Unread {
-    services: BTreeSet<ObjectName>,
-    nodes: BTreeSet<Arc<str>>,
-    slices: BTreeMap<ObjectName, SliceOwner>,
+    services: OrdSet<ObjectName>,
+    nodes: OrdSet<Arc<str>>,
+    slices: OrdMap<ObjectName, SliceOwner>,
     /// Unread slices by their Service; by the name [`UNKNOWN`] where it cannot be read.
-    by_service: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    by_service: OrdMap<ObjectName, OrdSet<ObjectName>>,
     /// A part of the source was never readable: it may hold any object.
     pub(super) incomplete: bool,
     /// Objects may exist that the source never named, all but these.
@@ -60,12 +61,12 @@ pub(super) struct Unread {
 }
 
 /// What the source deleted since it is known that its lists may not name everything.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Deleted {
-    services: BTreeSet<ObjectName>,
-    nodes: BTreeSet<Arc<str>>,
+    services: OrdSet<ObjectName>,
+    nodes: OrdSet<Arc<str>>,
     /// The Services that slices were deleted of.
-    owners: BTreeSet<ObjectName>,
+    owners: OrdSet<ObjectName>,
 }
 
 /// The place of a Service's name where that cannot be read: no Service can have it.
@@ -111,7 +112,7 @@ impl Unread {
     /// one in an unread part of the source. Such a slice keeps only the Services that have no
     /// other: the rest are decided by what was read, or one slice would stop a whole namespace.
     pub(super) fn slices_of(&self, service: &ObjectName, any_read: bool) -> Option<Unknown> {
-        if let Some(slice) = self.by_service.get(service).and_then(BTreeSet::first) {
+        if let Some(slice) = self.by_service.get(service).and_then(OrdSet::get_min) {
             return Some(Unknown::Slice(slice.clone()));
         }
         let of_namespace = self.by_service.contains_key(&unknown_in(&service.namespace));
@@ -123,7 +124,7 @@ impl Unread {
     /// The source deleted the object, so it does not exist although not everything was listed. Returns whether
     /// that was open.
     pub(super) fn deleted_service(&mut self, name: &ObjectName) -> bool {
-        self.unlisted.as_mut().is_some_and(|deleted| deleted.services.insert(name.clone()))
+        self.unlisted.as_mut().is_some_and(|deleted| deleted.services.insert(name.clone()).is_none())
     }
 
     pub(super) fn deleted_node(&mut self, name: &str) {
@@ -160,7 +161,7 @@ impl Unread {
         if let Some(deleted) = &mut self.unlisted {
             deleted.services.remove(name);
         }
-        self.services.remove(name)
+        self.services.remove(name).is_some()
     }
 
     pub(super) fn remove_node(&mut self, name: &str) {

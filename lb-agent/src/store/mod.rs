@@ -14,9 +14,11 @@ mod slices;
 mod snapshot;
 mod topologies;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
 
 use crate::model::{
     Change, HostAddresses, Kind, Mode, Object, ObjectKey, ObjectName, SelfTestPorts, Service, Slice, Unread,
@@ -64,23 +66,22 @@ struct Entry {
 /// The whole picture that a source gave so far. Pure: the same changes make the same store.
 #[derive(Debug)]
 pub struct Store {
-    rules: Rules,
-    /// Boxed, for a tree's nodes are half empty.
-    services: BTreeMap<ObjectName, Box<Entry>>,
+    rules: Arc<Rules>,
+    services: OrdMap<ObjectName, Arc<Entry>>,
     /// The slices of a Service: mostly one, hardly ever more than a few.
-    slices: BTreeMap<ObjectName, Vec<Slice>>,
+    slices: OrdMap<ObjectName, Vec<Arc<Slice>>>,
     /// Which Service a slice belongs to.
-    slice_service: HashMap<ObjectName, ObjectName>,
+    slice_service: OrdMap<ObjectName, ObjectName>,
     nodes: NodeIndex,
     /// The Services that are not left alone and whose topology reads a node label.
-    readers: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
+    readers: OrdMap<Arc<str>, OrdSet<ObjectName>>,
     claims: Claims,
     host: HostAddresses,
     skips: Skips,
     synced: BTreeSet<Kind>,
     unread: known::Unread,
     /// Services that have endpoints in a form that is not read.
-    unread_forms: BTreeSet<ObjectName>,
+    unread_forms: OrdSet<ObjectName>,
     dirty: BTreeSet<ObjectName>,
     /// Cluster IPs that came, went or changed hands since dirty Services were taken last.
     moved: BTreeSet<IpAddr>,
@@ -95,18 +96,18 @@ impl Store {
             NodeIndex { here: here.into(), pool_keys: rules.pool_keys.clone(), ..NodeIndex::default() };
         let ports = rules.self_test;
         let mut store = Self {
-            rules,
-            services: BTreeMap::new(),
-            slices: BTreeMap::new(),
-            slice_service: HashMap::new(),
+            rules: Arc::new(rules),
+            services: OrdMap::new(),
+            slices: OrdMap::new(),
+            slice_service: OrdMap::new(),
             nodes,
-            readers: BTreeMap::new(),
+            readers: OrdMap::new(),
             claims: Claims::default(),
             host: HostAddresses::default(),
             skips: Skips::default(),
             synced: BTreeSet::new(),
             unread: known::Unread::default(),
-            unread_forms: BTreeSet::new(),
+            unread_forms: OrdSet::new(),
             dirty: BTreeSet::new(),
             moved: BTreeSet::new(),
             sweep: false,
@@ -122,7 +123,7 @@ impl Store {
     /// A store that knows nothing, with the same rules on the same machine.
     #[must_use]
     pub fn afresh(&self) -> Self {
-        Self { host: self.host.clone(), ..Self::new(&self.nodes.here, self.rules.clone()) }
+        Self { host: self.host.clone(), ..Self::new(&self.nodes.here, Rules::clone(&self.rules)) }
     }
 
     /// Takes one change in and marks the Services it can affect as dirty.
@@ -321,19 +322,19 @@ impl Store {
     }
 
     #[must_use]
-    pub const fn mode(&self) -> Mode {
+    pub fn mode(&self) -> Mode {
         self.rules.mode
     }
 
     /// What a topology that is not understood does.
     #[must_use]
-    pub const fn on_invalid(&self) -> OnInvalid {
+    pub fn on_invalid(&self) -> OnInvalid {
         self.rules.on_invalid
     }
 
     /// The slices that name `service`.
     pub fn slices_of(&self, service: &ObjectName) -> impl Iterator<Item = &Slice> {
-        self.slices.get(service).into_iter().flatten()
+        self.slices.get(service).into_iter().flatten().map(|slice| &**slice)
     }
 
     /// Why endpoints that `service` has are not read, each as a clause: those of a slice whose `addressType` is no IP
@@ -353,7 +354,7 @@ impl Store {
 
     /// Every slice that exists, also those that do not count, and those of the self-test.
     pub fn slices(&self) -> impl Iterator<Item = &Slice> {
-        self.slices.values().flatten()
+        self.slices.values().flatten().map(|slice| &**slice)
     }
 
     /// Node labels can be read: the client node's were known at least once, and the others are

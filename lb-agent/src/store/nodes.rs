@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use imbl::OrdSet;
+
 use crate::model::{Labels, Node, ObjectName};
 use crate::select::topology::ZONE_LABEL;
 
@@ -66,7 +68,7 @@ impl Store {
         let differs = |key: &str| {
             is_other || before.and_then(|labels| labels.get(key)) != now.and_then(|labels| labels.get(key))
         };
-        let changed: Vec<&BTreeSet<ObjectName>> =
+        let changed: Vec<&OrdSet<ObjectName>> =
             self.readers.iter().filter(|(key, _)| differs(key)).map(|(_, readers)| readers).collect();
         let touched = changed.into_iter().flatten().filter(|name| is_here || self.reaches(name, node));
         let mut touched: BTreeSet<ObjectName> = touched.cloned().collect();

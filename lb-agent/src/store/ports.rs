@@ -1,5 +1,6 @@
 //! What this node does with each service port of a Service.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::model::{AddressKind, Family, Frontend, ObjectName, Protocol, Service, ServicePortKey};
@@ -89,6 +90,20 @@ impl LeaveWhy {
 }
 
 impl Store {
+    /// The Service that clients reach at this address, at this port if one is given. A node port is found at any address
+    /// that is no Service's own.
+    #[must_use]
+    pub fn owner_of(&self, address: IpAddr, port: Option<u16>) -> Option<&ObjectName> {
+        let Some(port) = port else { return self.claims.claimants_of_address(address).next() };
+        let unspecified = Family::of(address).unspecified();
+        [address, unspecified].into_iter().find_map(|address| {
+            Protocol::ALL.into_iter().find_map(|protocol| {
+                let address = SocketAddr::new(address, port);
+                self.claims.owner(&Frontend { address, protocol })
+            })
+        })
+    }
+
     /// What leads to the Service `name`, each service port once for each of its addresses: nothing when the Service does not
     /// exist or does not count. Where it claims an address, port and protocol twice, the first of its list has it.
     #[must_use]

@@ -25,7 +25,7 @@ impl Store {
             self.readers.entry(key).or_default().insert(name.clone());
         }
         self.dirty.extend(self.claims.add(&entry.service, &self.rules));
-        self.services.insert(name.clone(), Box::new(entry));
+        self.services.insert(name.clone(), Arc::new(entry));
         self.dirty.insert(name);
         self.note_moved(owners);
     }
@@ -89,7 +89,7 @@ impl Store {
             return;
         }
         let reaches =
-            |slice: &Slice| slice.endpoints.iter().any(|at| moved.contains(&at.address.to_canonical()));
+            |slice: &Arc<Slice>| slice.endpoints.iter().any(|at| moved.contains(&at.address.to_canonical()));
         let touched = self.slices.iter().filter(|(_, slices)| slices.iter().any(reaches));
         let touched: Vec<ObjectName> = touched.map(|(service, _)| service.clone()).collect();
         self.dirty.extend(touched);

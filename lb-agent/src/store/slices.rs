@@ -18,12 +18,12 @@ impl Store {
         }
         let slices = self.slices.entry(service.clone()).or_default();
         match slices.iter_mut().find(|old| old.name == slice.name) {
-            Some(old) if *old == slice => return,
-            Some(old) => *old = slice,
+            Some(old) if **old == slice => return,
+            Some(old) => *old = Arc::new(slice),
             None => {
                 self.slice_service.insert(slice.name.clone(), service.clone());
                 slices.reserve_exact(1);
-                slices.push(slice);
+                slices.push(Arc::new(slice));
             }
         }
         self.slices_changed(service);

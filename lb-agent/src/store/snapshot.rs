@@ -1,13 +1,37 @@
-//! The store as the changes that make it again.
+//! The store for others: a copy to read, and the changes that make it again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::self_test::{is_of_self_test, is_self_test};
 use crate::model::{Change, Kind, Node, Object, ObjectKey, Service};
 
-use super::Store;
+use super::{Skips, Store};
 
 impl Store {
+    /// The same picture without what is to be done about it, for others to read. It stays as it is, and costs the same
+    /// however much is in it.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self {
+            rules: Arc::clone(&self.rules),
+            services: self.services.clone(),
+            slices: self.slices.clone(),
+            slice_service: self.slice_service.clone(),
+            nodes: self.nodes.clone(),
+            readers: self.readers.clone(),
+            claims: self.claims.clone(),
+            host: self.host.clone(),
+            skips: Skips::default(),
+            synced: self.synced.clone(),
+            unread: self.unread.clone(),
+            unread_forms: self.unread_forms.clone(),
+            dirty: BTreeSet::new(),
+            moved: BTreeSet::new(),
+            sweep: false,
+        }
+    }
+
     /// Changes that make an empty store know what this one knows, the same ones for the same knowledge. What a
     /// source may not have listed is not among them: of that there is nothing to save. Nor is the self-test's Service:
     /// each store has it from its rules.

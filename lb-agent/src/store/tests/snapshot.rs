@@ -22,6 +22,22 @@ fn a_store_made_from_the_changes_of_another_is_the_same() {
 }
 
 #[test]
+fn a_copy_of_the_store_stays_as_it_was() {
+    let mut first = full();
+    let copy = first.copy();
+    let before: Vec<String> = ["a", "b", "s"].map(|name| said(&copy, name)).to_vec();
+    assert_eq!(before, ["a", "b", "s"].map(|name| said(&first, name)));
+
+    first.apply(Change::Apply(Object::Slice(slice("a-1", "y@n1"))));
+    first.apply(Change::Delete(ObjectKey { kind: Kind::Service, name: ObjectName::new("default", "b") }));
+    first.apply(Change::Apply(Object::Node(node("n1", "pool=p2"))));
+
+    assert_eq!(before, ["a", "b", "s"].map(|name| said(&copy, name)));
+    assert_ne!(said(&first, "a"), before[0]);
+    assert!(copy.dirty().is_empty() && !first.dirty().is_empty());
+}
+
+#[test]
 fn what_was_not_shown_yet_is_not_shown_by_the_changes_either() {
     let mut first = Store::new("n1", Rules::default());
     first.apply(Change::Synced(Kind::Service));
