@@ -1,6 +1,5 @@
 //! `lb-agent check`.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,10 +11,9 @@ use crate::cli::print::check::text;
 use crate::cli::source::ApiArgs;
 use crate::config::{Manifests, PIN_ROOT};
 use crate::plan::{Capacity, Sizes};
-use crate::view::json;
 
+use super::Output;
 use super::rules::ModeArg;
-use super::{Output, unless_closed};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -78,11 +76,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let findings = runtime.block_on(check(question));
     // A name server that hangs holds nothing up.
     runtime.shutdown_background();
-    let out = match output {
-        Output::Table => text(&findings).into_bytes(),
-        Output::Json => [json::pretty(&findings)?, b"\n".to_vec()].concat(),
-    };
-    unless_closed(std::io::stdout().write_all(&out)).context("could not write what was found")?;
+    output.print(&findings, || text(&findings)).context("could not write what was found")?;
     let fails = match fail_on {
         FailOn::Degraded => State::Degraded,
         FailOn::Missing => State::Missing,

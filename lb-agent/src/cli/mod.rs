@@ -4,25 +4,30 @@ pub mod check;
 pub mod cleanup;
 pub mod duration;
 pub mod environment;
+pub mod explain;
 pub mod init;
 mod label_key;
+mod output;
 mod peers;
 pub mod plan;
 pub mod print;
 pub mod rules;
 pub mod run;
+pub mod services;
 mod signals;
 pub mod sockets;
 pub mod source;
 pub mod status;
 pub mod uninstall;
 
-use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::shown::{chain, line};
+
+pub use output::Output;
+use output::unless_closed;
 
 /// Keeps Kubernetes Service traffic inside its node pool, decided in the kernel.
 #[derive(Debug, Parser)]
@@ -40,6 +45,10 @@ pub enum Command {
     Plan(plan::Args),
     /// Show what is in the kernel right now, also when no agent runs.
     Status(status::Args),
+    /// List what this node does with every service port, and what the kernel holds for it.
+    Services(services::Args),
+    /// Say why connections to a Service go where they go: each of its endpoints, used or not, with the reason.
+    Explain(explain::Args),
     /// List the UDP sockets that remember which backend stands for a Service, with their processes.
     Sockets(sockets::Args),
     /// Mount what must be there before an agent without privileges runs: a bpf file system, and cgroup2.
@@ -50,22 +59,6 @@ pub enum Command {
     Cleanup(cleanup::Args),
     /// Have all pods of a DaemonSet detach and remove, before it is deleted.
     Uninstall(uninstall::Args),
-}
-
-/// How to print.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    #[default]
-    Table,
-    Json,
-}
-
-/// What was done with standard output. The reader may have seen enough, as `head` does.
-fn unless_closed(printed: io::Result<()>) -> io::Result<()> {
-    match printed {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed,
-    }
 }
 
 /// An error and its causes in one line, as it is shown.
@@ -85,6 +78,8 @@ impl Cli {
             Command::Run(args) => run::run(*args),
             Command::Plan(args) => plan::run(args),
             Command::Status(args) => status::run(args),
+            Command::Services(args) => services::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Sockets(args) => sockets::run(args),
             Command::Init(args) => init::run(args),
             Command::Check(args) => check::run(args),
@@ -117,13 +112,5 @@ mod tests {
         ] {
             assert_eq!(sentence(&error), said, "{shows}");
         }
-    }
-
-    #[test]
-    fn a_reader_that_has_seen_enough_is_no_error() {
-        let failed = |kind: io::ErrorKind| Err(kind.into());
-        assert!(unless_closed(Ok(())).is_ok());
-        assert!(unless_closed(failed(io::ErrorKind::BrokenPipe)).is_ok());
-        assert!(unless_closed(failed(io::ErrorKind::StorageFull)).is_err());
     }
 }

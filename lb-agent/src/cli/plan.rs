@@ -17,6 +17,7 @@ use crate::suggest::suggest;
 use crate::view::decisions::{Decisions, Ignored, decisions};
 use crate::view::json;
 
+use super::output::yaml;
 use super::rules::RuleArgs;
 use super::source::ApiArgs;
 use super::{Output, unless_closed};
@@ -202,6 +203,7 @@ fn print(
     let [open, between, close] = match shape {
         Shape { output: Output::Json, many: true } => ["[\n", ",\n", "\n]\n"],
         Shape { output: Output::Json, many: false } => ["", "", "\n"],
+        Shape { output: Output::Yaml, .. } => ["", "---\n", ""],
         Shape { output: Output::Table, .. } => ["", "\n", ""],
     };
     to.write_all(open.as_bytes())?;
@@ -222,5 +224,6 @@ fn text(plan: &Decisions, output: Output) -> io::Result<Vec<u8>> {
     Ok(match output {
         Output::Table => print::plan::of(plan).into_bytes(),
         Output::Json => json::pretty(plan)?,
+        Output::Yaml => yaml(plan)?,
     })
 }

@@ -17,10 +17,9 @@ use crate::host::processes::{self, Namespaces};
 use crate::model::{Memory, Process, UdpEnd};
 use crate::plan::takeover::Takeover;
 use crate::shown::chain;
-use crate::view::json;
 use crate::view::sockets::{LeftOut, NamespacesView, NotAsked, Remembering, SocketsView, sockets};
 
-use super::{Output, unless_closed};
+use super::Output;
 
 /// Network namespaces that are looked into at most: far more than a node has pods.
 const MOST_NAMESPACES: usize = 4096;
@@ -64,11 +63,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ),
     };
     let view = look(&pin_root, &folder)?;
-    let out = match output {
-        Output::Table => text(&view).into_bytes(),
-        Output::Json => [json::pretty(&view)?, b"\n".to_vec()].concat(),
-    };
-    unless_closed(std::io::stdout().write_all(&out)).context("could not write the list of sockets")?;
+    output.print(&view, || text(&view)).context("could not write the list of sockets")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,9 +12,8 @@ use crate::datapath::cgroup;
 use crate::datapath::maps::pinned::OpenError;
 use crate::serve::observe::{ObserveError, observe};
 use crate::serve::socket::ask;
-use crate::view::json;
 
-use super::{Output, unless_closed};
+use super::Output;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -45,11 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     let status = Status { kernel, agent: ask(&socket(named, &pin_root)), not_covered: NOT_COVERED.to_vec() };
-    let out = match output {
-        Output::Table => text(&status).into_bytes(),
-        Output::Json => [json::pretty(&status)?, b"\n".to_vec()].concat(),
-    };
-    unless_closed(std::io::stdout().write_all(&out)).context("could not write the status")?;
+    output.print(&status, || text(&status)).context("could not write the status")?;
     if status.kernel.is_none() {
         writeln!(
             std::io::stderr(),

@@ -134,6 +134,8 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
     /// Its number in IP headers (IANA).
     #[must_use]
     pub const fn number(self) -> u8 {

@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use super::nodes::NodeIndex;
 use super::policy::Policy;
 use super::pool::Filter;
-use super::topology::{OnInvalid, Topology};
+use super::topology::{Level, OnInvalid, Topology};
 
 pub use super::why::Why;
 
@@ -12,6 +12,8 @@ pub use super::why::Why;
 /// backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<'a> {
+    /// How far step one goes.
+    pub level: Level,
     pub chosen: Vec<Candidate<'a>>,
     pub excluded: Vec<(Candidate<'a>, Why)>,
 }
@@ -36,6 +38,7 @@ pub fn decide<'a>(
     candidates: Vec<Candidate<'a>>,
 ) -> Decision<'a> {
     let filter = Filter::new(topology, on_invalid, nodes, &candidates);
+    let level = filter.level();
     let mut excluded = Vec::new();
     let left = keep(candidates, &mut excluded, |candidate| filter.excludes(candidate, nodes));
     let policy = Policy::new(internal_local, nodes, &left);
@@ -43,7 +46,7 @@ pub fn decide<'a>(
 
     chosen.sort_unstable_by_key(|candidate| candidate.backend);
     excluded.sort_unstable_by_key(|(candidate, _)| candidate.backend);
-    Decision { chosen, excluded }
+    Decision { level, chosen, excluded }
 }
 
 fn keep<'a>(

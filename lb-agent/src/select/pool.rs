@@ -6,7 +6,7 @@ use crate::model::Health;
 
 use super::candidate::Candidate;
 use super::nodes::NodeIndex;
-use super::topology::{Key, OnInvalid, Topology};
+use super::topology::{Key, Level, OnInvalid, Topology};
 use super::why::Why;
 
 /// What step one lets stay of the endpoints it was made for.
@@ -58,6 +58,15 @@ impl<'a> Filter<'a> {
         Self::Nothing(reaches)
     }
 
+    /// How far this node's connections go.
+    pub(super) fn level(&self) -> Level {
+        match self {
+            Self::Everything => Level::All,
+            Self::Within(reach) => reach.level(),
+            Self::Nothing(_) | Self::Refused => Level::None,
+        }
+    }
+
     /// Why `candidate` does not stay; `None` when it does.
     pub(super) fn excludes(&self, candidate: &Candidate<'_>, nodes: &NodeIndex) -> Option<Why> {
         match self {
@@ -104,6 +113,17 @@ impl<'a> Reach<'a> {
                 None => Self::Lacking(key),
             },
             Key::Any => Self::Any,
+        }
+    }
+
+    fn level(&self) -> Level {
+        match self {
+            Self::Any => Level::All,
+            // A node without a pool is a pool of one.
+            Self::Host | Self::Pool(None) => Level::Host,
+            Self::Pool(Some(pool)) => Level::Pool(Arc::clone(pool)),
+            Self::Label { key, value } => Level::Label { key: Arc::clone(key), value: Arc::clone(value) },
+            Self::Lacking(_) => Level::None,
         }
     }
 

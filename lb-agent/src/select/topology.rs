@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::shown::Quoted;
+use crate::shown::{Quoted, Shown};
 
 use super::nodes::PoolKeys;
 
@@ -43,6 +43,45 @@ pub enum Key {
     Label(Arc<str>),
     /// `*`.
     Any,
+}
+
+/// How far from this node the connections of a service port go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// To every node.
+    All,
+    Host,
+    Pool(Arc<str>),
+    /// To the nodes that have this label with this value.
+    Label {
+        key: Arc<str>,
+        value: Arc<str>,
+    },
+    /// To none.
+    None,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all nodes"),
+            Self::Host => f.write_str("this node"),
+            Self::Pool(pool) => write!(f, "pool {}", Shown(pool)),
+            Self::Label { key, value } => write!(f, "nodes with {}={}", Shown(key), Shown(value)),
+            Self::None => f.write_str("no node"),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("this node"),
+            Self::Pool => f.write_str("this node's pool"),
+            Self::Label(key) => write!(f, "nodes with this node's {}", Shown(key)),
+            Self::Any => f.write_str("any node"),
+        }
+    }
 }
 
 /// The item that was not understood, and why.
@@ -87,6 +126,23 @@ impl Topology {
             Some(HOST_KEY) => Self::Hard(Key::Host),
             Some(POOL_KEY | POOL_KEY_AS_ZONE) => Self::Hard(Key::Pool),
             Some(list) => ordered(list, allowed).map_or_else(Self::Invalid, Self::Ordered),
+        }
+    }
+
+    /// What it asks for, as one sentence without a full stop.
+    #[must_use]
+    pub fn describe(&self, on_invalid: OnInvalid) -> String {
+        match (self, on_invalid) {
+            (Self::None, _) => "all nodes, as kube-proxy".to_owned(),
+            (Self::Hard(key), _) => format!("{key} and no other"),
+            (Self::Ordered(keys), _) => {
+                let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+                format!("the first of these that has an endpoint to use: {}", keys.join(", "))
+            }
+            (Self::Invalid(invalid), OnInvalid::Unfiltered) => {
+                format!("not understood, so all nodes: {invalid}")
+            }
+            (Self::Invalid(invalid), OnInvalid::Refuse) => format!("not understood, so no node: {invalid}"),
         }
     }
 

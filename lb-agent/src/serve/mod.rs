@@ -8,6 +8,7 @@ mod clients;
 pub mod http;
 pub mod metrics;
 pub mod observe;
+pub mod request;
 pub mod socket;
 
 use std::io;

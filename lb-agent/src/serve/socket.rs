@@ -1,6 +1,6 @@
-//! The agent's socket: a client that connects receives the status as JSON.
+//! The agent's socket: a client that connects asks one thing, and receives it as JSON.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::Mutex;
 
 use super::Newest;
 use super::clients::Clients;
+use super::request::{self, Reply, Request};
 use crate::view::json;
 use crate::view::published::Published;
 use crate::view::status::AgentView;
@@ -22,8 +23,10 @@ use crate::view::status::AgentView;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What a client may count on where others wait for its place: more than a long status takes.
 const STAY: Duration = Duration::from_millis(100);
-/// No status is longer, in bytes.
+/// No reply is longer, in bytes.
 const LONGEST: u64 = 1 << 28;
+/// A client that has not asked by then wants the status: `lb-agent` up to version 0.1 asks for nothing.
+const TO_ASK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -126,9 +129,23 @@ const fn is_admitted(user: Option<u32>, owner: u32) -> bool {
 }
 
 async fn reply(mut stream: tokio::net::UnixStream, text: Arc<StatusText>) -> io::Result<()> {
+    let asked = tokio::time::timeout(TO_ASK, asked(&mut stream)).await.unwrap_or(Ok(Vec::new()))?;
+    let request = Request::read(&asked);
+    if request != Ok(Request::Status) {
+        let published = Arc::clone(&text.newest.borrow());
+        let text = tokio::task::spawn_blocking(move || request::reply(request, &published)).await??;
+        return stream.write_all(&text).await;
+    }
     // It is made to the end for those who come next, also when this client has to leave before.
     let text = tokio::spawn(async move { text.newest().await }).await??;
     stream.write_all(&text).await
+}
+
+/// The line that a client sends; what is longer than a request may be is cut off, and is not understood then.
+async fn asked(stream: &mut tokio::net::UnixStream) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(stream.take(request::LONGEST)).read_until(b'\n', &mut line).await?;
+    Ok(line)
 }
 
 /// The status as JSON, which all who ask at the same time share: of a large cluster it is long.
@@ -182,11 +199,52 @@ fn peer(stream: &UnixStream) -> io::Result<libc::ucred> {
 /// Asks the agent behind the socket. `None` when none replies.
 #[must_use]
 pub fn ask(path: &Path) -> Option<AgentView> {
-    let stream = UnixStream::connect(path).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    serde_json::from_slice(&received(path, &Request::Status).ok()?).ok()
+}
+
+/// Why an agent's reply is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    #[error("no agent replies at {}; start `lb-agent run`, name its socket with --socket, or read the maps alone with --pinned", path.display())]
+    Silent {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the agent at {} is of another version, and does not know this question: ask the lb-agent of that version", path.display())]
+    OtherVersion { path: PathBuf },
+    /// The agent's own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Asks the agent behind the socket for what is made for one client.
+///
+/// # Errors
+/// None replies, it does not understand, or what is asked for does not exist.
+pub fn request(path: &Path, request: &Request) -> Result<Reply, AskError> {
+    let text =
+        received(path, request).map_err(|source| AskError::Silent { path: path.to_owned(), source })?;
+    match serde_json::from_slice(&text) {
+        Ok(Reply::Error(why)) => Err(AskError::Refused(why)),
+        Ok(reply) => Ok(reply),
+        // An earlier agent replies with its status whatever is asked.
+        Err(_) => Err(AskError::OtherVersion { path: path.to_owned() }),
+    }
+}
+
+fn received(path: &Path, request: &Request) -> io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let line = serde_json::to_vec(request).map_err(io::Error::other)?;
+    // An earlier agent does not read it.
+    drop(stream.write_all(&[line.as_slice(), b"\n"].concat()));
     let mut text = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    match stream.take(LONGEST).read_to_end(&mut text) {
+        Err(error) if text.is_empty() => Err(error),
+        // An agent that did not read what was asked resets the connection behind its reply.
+        Ok(_) | Err(_) => Ok(text),
+    }
 }
 
 #[cfg(test)]
@@ -216,10 +274,12 @@ mod tests {
         let published = Arc::new(Published::first(&store, "file:/x", Instant::now()));
         let (_newest, newest) = watch::channel(published);
         let text = Arc::new(StatusText::new(newest));
-        let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
+        let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
+        theirs.write_all(b"\n").await.unwrap();
         let lasts = text.last.lock().await;
         let client = tokio::spawn(reply(ours, Arc::clone(&text)));
-        tokio::task::yield_now().await;
+        // Past its question.
+        tokio::time::sleep(TO_ASK * 2).await;
         client.abort();
         assert!(client.await.unwrap_err().is_cancelled());
         drop(lasts);

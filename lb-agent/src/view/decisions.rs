@@ -1,9 +1,10 @@
 //! What one node does with every service port, and why, as a value that can be printed. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::self_test::is_self_test;
 use crate::model::{AddressKind, ObjectName, Service, ServicePortKey, Skipped, Slice};
@@ -45,6 +46,9 @@ pub struct ServicePort {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topology_by_flag: Option<String>,
     pub outcome: Action,
+    /// How far from the node its connections go; `None` where nothing is decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
     /// Why it is left alone, refused, waits, or is decided on a part of what it reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -66,7 +70,20 @@ pub struct ServicePort {
     pub dns: Option<&'static str>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+impl ServicePort {
+    /// What clients dial, with the port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let Self { cluster_ip, port, .. } = self;
+        if cluster_ip.contains(':') {
+            format!("[{cluster_ip}]:{port}")
+        } else {
+            format!("{cluster_ip}:{port}")
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     Forward,
@@ -79,11 +96,11 @@ pub enum Action {
 }
 
 /// An address of a service port besides its cluster IP. Traffic policies do not matter there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FurtherAddress {
     /// With the port.
     pub address: String,
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     pub outcome: Action,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -97,7 +114,7 @@ pub struct Excluded {
     pub why: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ignored {
     pub object: String,
     pub why: String,
@@ -176,6 +193,7 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         topology: service.topology.as_deref().map(shown),
         topology_by_flag: store.by_flag(service).map(|keys| shown(keys)),
         outcome,
+        level: decision.map(|decision| decision.level.to_string()),
         why,
         backends,
         excluded,
@@ -193,7 +211,7 @@ fn further_address(port: &Port<'_>, store: &Store) -> FurtherAddress {
     let Said { outcome, why, decision } = said(port, store);
     FurtherAddress {
         address: port.dialled.address.to_string(),
-        kind: port.kind.label(),
+        kind: port.kind.label().into(),
         outcome,
         why,
         backends: decision.map(|decision| sets(decision, store.nodes()).0).unwrap_or_default(),

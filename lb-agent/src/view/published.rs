@@ -38,6 +38,8 @@ pub struct Published {
     pub maps: Option<MapFill>,
     pub passes: u64,
     pub diagnostics: ByService,
+    /// All that decides, as it was then.
+    pub store: Arc<Store>,
     /// Those that were given by flag.
     pub topologies: Vec<Topology>,
     pub skips: Arc<Skips>,
@@ -183,6 +185,7 @@ impl Published {
             maps: None,
             passes: 0,
             diagnostics: ByService::default(),
+            store: Arc::new(store.copy()),
             topologies: by_flag(store),
             skips: Arc::default(),
             saved: SavedState::default(),

@@ -331,6 +331,7 @@ impl Writer {
             maps: self.lifecycle.mirror().map(|mirror| MapFill::of(mirror, self.clients)),
             passes: self.passes,
             diagnostics: self.notices.diagnostics().clone(),
+            store: Arc::new(self.store.copy()),
             topologies: by_flag(&self.store),
             skips: Arc::clone(self.skips.view()),
             saved: self.saving.view(self.standby.as_deref()),

@@ -9,6 +9,7 @@ mod crowds;
 mod dns;
 mod doors;
 mod ending;
+mod explain;
 mod facts;
 mod files;
 mod first;

@@ -1,7 +1,9 @@
 //! Answers as people read them.
 
 pub mod check;
+pub mod explain;
 pub mod plan;
+pub mod services;
 pub mod sockets;
 pub mod status;
 

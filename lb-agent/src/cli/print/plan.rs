@@ -9,7 +9,7 @@ use super::lines;
 use crate::view::decisions::{Action, Decisions, FurtherAddress, ServicePort};
 
 /// More backends than these are only counted: the JSON has them all.
-const MOST_SHOWN: usize = 6;
+pub(super) const MOST_SHOWN: usize = 6;
 
 /// A table of the service ports, then what there is to say about single ones, then what has no
 /// say.
@@ -62,7 +62,7 @@ fn ports(service_ports: &[ServicePort]) -> String {
         table.add_row([
             name(port),
             port.protocol.to_owned(),
-            dialled(port),
+            port.address(),
             topology(port),
             outcome(port.outcome).to_owned(),
             backends(port.outcome, &port.backends),
@@ -90,12 +90,7 @@ fn name(port: &ServicePort) -> String {
     }
 }
 
-fn dialled(port: &ServicePort) -> String {
-    let ServicePort { cluster_ip, port, .. } = port;
-    if cluster_ip.contains(':') { format!("[{cluster_ip}]:{port}") } else { format!("{cluster_ip}:{port}") }
-}
-
-const fn outcome(outcome: Action) -> &'static str {
+pub(super) const fn outcome(outcome: Action) -> &'static str {
     match outcome {
         Action::Forward => "forward",
         Action::Refuse => "refuse",
@@ -158,5 +153,5 @@ fn remarks(port: &ServicePort) -> Vec<String> {
 
 /// A Service can have one port name for both protocols and families.
 fn subject(port: &ServicePort) -> String {
-    format!("{} {} {}", name(port), port.protocol, dialled(port))
+    format!("{} {} {}", name(port), port.protocol, port.address())
 }

@@ -1,0 +1,105 @@
+//! `lb-agent explain`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use crate::cli::print::explain::text;
+use crate::cli::print::services::pinned;
+use crate::config::{PIN_ROOT, socket};
+use crate::serve::observe::observe;
+use crate::serve::request::{Reply, Request};
+use crate::serve::socket::request;
+use crate::view::held::beside;
+use crate::view::kernel::KernelView;
+
+use super::Output;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: why a client of this node reaches these backends of the Service web, and no others
+  lb-agent explain default/web:http
+
+Example: the same for what a client dialled
+  lb-agent explain 10.96.0.11:80")]
+pub struct Args {
+    /// [NAMESPACE/]NAME of a Service, with :PORT (its name or number) for one port; or what a client dials
+    #[arg(value_name = "SERVICE[:PORT]")]
+    service: String,
+    #[command(flatten)]
+    place: Place,
+    #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Where a running agent and its maps are.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// Where maps and links are pinned.
+    #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]
+    pin_root: PathBuf,
+    /// The agent's socket, if it was given one.
+    #[arg(long, env = "EDGELOOP_SOCKET", value_name = "FILE")]
+    socket: Option<PathBuf>,
+    /// Ask no agent: show what the maps hold
+    #[arg(long)]
+    pinned: bool,
+}
+
+impl Place {
+    /// What the kernel holds, also where no agent runs.
+    ///
+    /// # Errors
+    /// Nothing is pinned there, or it cannot be read.
+    pub fn kernel(&self) -> anyhow::Result<KernelView> {
+        let kernel = observe(&self.pin_root, None);
+        let kernel =
+            kernel.with_context(|| format!("could not read the maps below {}", self.pin_root.display()))?;
+        match &kernel.unreadable {
+            Some(why) => bail!("the maps cannot be shown: {why}"),
+            None => Ok(kernel),
+        }
+    }
+
+    #[must_use]
+    pub const fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
+    /// What the agent says.
+    ///
+    /// # Errors
+    /// As [`request`].
+    pub fn ask(&self, asked: &Request) -> anyhow::Result<Reply> {
+        Ok(request(&socket(self.socket.clone(), &self.pin_root), asked)?)
+    }
+}
+
+/// Prints all that decides where connections to a Service go.
+///
+/// # Errors
+/// There is no such Service or port, no agent replies, or nothing is pinned.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Args { service, place, output } = args;
+    if place.is_pinned() {
+        let name = service.split(':').next().unwrap_or_default();
+        let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+        let mut kernel = place.kernel()?;
+        kernel.services.retain(|held| (held.namespace.as_str(), held.service.as_str()) == (namespace, name));
+        if kernel.services.is_empty() {
+            bail!("the maps hold nothing for Service {namespace}/{name}: it is left as it is dialled");
+        }
+        output.print(&kernel.services, || pinned(&kernel)).context("could not write what the maps hold")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Reply::Explanation(mut explanation) = place.ask(&Request::Explain(service.clone()))? else {
+        bail!("the agent replied with something else than an explanation: is it of this version?");
+    };
+    // Before it has opened its maps, an agent decides all the same.
+    if let Ok(kernel) = place.kernel() {
+        beside(&mut explanation, &kernel);
+    }
+    output.print(&explanation, || text(&explanation)).context("could not write the explanation")?;
+    Ok(ExitCode::SUCCESS)
+}

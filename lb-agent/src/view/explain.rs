@@ -1,0 +1,403 @@
+//! Why connections to one Service go where they go, as one value. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::self_test::is_self_test;
+use crate::model::{AddressKind, ObjectName, Slice, SlicePort};
+use crate::select::candidate::Candidate;
+use crate::select::decide::Decision;
+use crate::shown::{Quoted, Shown, line, shown};
+use crate::store::{Disposition, Port, Store};
+use crate::suggest::suggest;
+
+use super::by_service::ByService;
+use super::decisions::{Action, FurtherAddress, ServicePort, service_ports, why_skipped};
+use super::diagnostic::Diagnostic;
+use super::held::Held;
+
+/// All that this node knows and decides of one Service. Its JSON is an interface: fields may be added, none may go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    pub node: String,
+    /// `null` without a pool label: a pool of one.
+    pub pool: Option<String>,
+    pub namespace: String,
+    pub service: String,
+    pub topology: TopologyView,
+    /// Why the whole Service is not looked at.
+    pub ignored: Option<String>,
+    /// In the order of the Service's own list. Those that were asked for.
+    pub ports: Vec<PortView>,
+    /// By name.
+    pub slices: Vec<SliceView>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// The topology of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopologyView {
+    /// As far as it is shown; `null` without one.
+    pub written: Option<String>,
+    /// Where it is written; `null` without one.
+    pub origin: Option<Origin>,
+    /// What it asks for, as a sentence.
+    pub means: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// `openyurt.io/topologyKeys` of the Service.
+    Annotation,
+    /// `--topology`.
+    Flag,
+}
+
+/// One service port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortView {
+    pub port_name: String,
+    pub protocol: String,
+    /// The cluster IP, with the port.
+    pub address: String,
+    pub outcome: Action,
+    /// How far from the node its connections go; `null` where nothing is decided.
+    pub level: Option<String>,
+    /// Why it is left alone, refused, waits, or is decided on a part of what it reads.
+    pub why: Option<String>,
+    /// Those that are used first; else by backend.
+    pub endpoints: Vec<EndpointView>,
+    /// Where else it can be dialled.
+    pub further: Vec<FurtherAddress>,
+    /// What else there is to know, each a sentence.
+    pub notes: Vec<String>,
+    /// What the kernel holds for it; `null` where it was not looked at.
+    #[serde(default)]
+    pub kernel: Option<Held>,
+}
+
+/// One endpoint of a service port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointView {
+    /// Its address, with the port.
+    pub backend: String,
+    pub node: Option<String>,
+    /// `null` where the node is in none, or is not known.
+    pub pool: Option<String>,
+    /// Whether this node's connections go there.
+    pub used: bool,
+    /// Why it is not used.
+    pub why: Option<String>,
+}
+
+/// One EndpointSlice that names the Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SliceView {
+    pub name: String,
+    /// `null` where its `addressType` is no IP family.
+    pub family: Option<String>,
+    /// As in `http/TCP 8080`.
+    pub ports: Vec<String>,
+    pub endpoints: usize,
+    /// Why none of its endpoints counts.
+    pub ignored: Option<String>,
+}
+
+/// Which Service is meant, and which of its ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Asked {
+    service: ObjectName,
+    /// A name or a number; all of them without one.
+    port: Option<String>,
+}
+
+/// Explains what `asked` names: `[NAMESPACE/]NAME[:PORT]`, or an address that clients dial, with or without its port.
+///
+/// # Errors
+/// There is no such Service, address or port; the sentence names those that were probably meant.
+pub fn explain(store: &Store, diagnostics: &ByService, asked: &str) -> Result<Explanation, String> {
+    let Asked { service, port } = find(store, asked)?;
+    let Some((object, topology)) = store.service(&service).filter(|_| !is_self_test(&service)) else {
+        return Err(no_service(store, &service));
+    };
+    let own = store.ports(&service).into_iter().filter(|port| port.kind == AddressKind::ClusterIp);
+    let mut ports: Vec<PortView> = service_ports(store, &service)
+        .into_iter()
+        .zip(own)
+        .map(|(decided, port)| port_view(decided, &port, store))
+        .collect();
+    if let Some(port) = port {
+        ports = ports_of(ports, &service, &port)?;
+    }
+    let by_flag = store.by_flag(object);
+    let annotation = object.topology.as_ref().filter(|keys| !keys.is_empty());
+    let (written, origin) = match (by_flag, annotation) {
+        (Some(keys), _) => (Some(shown(keys)), Some(Origin::Flag)),
+        (None, Some(keys)) => (Some(shown(keys)), Some(Origin::Annotation)),
+        (None, None) => (None, None),
+    };
+    let mut slices: Vec<SliceView> = store.slices_of(&service).map(slice_view).collect();
+    slices.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(Explanation {
+        node: shown(&store.nodes().here),
+        pool: store.nodes().own_pool().map(|pool| shown(pool)),
+        namespace: shown(&service.namespace),
+        service: shown(&service.name),
+        topology: TopologyView { written, origin, means: line(&topology.describe(store.on_invalid())) },
+        ignored: object.skipped.as_ref().map(why_skipped),
+        ports,
+        slices,
+        diagnostics: diagnostics.of(&service).to_vec(),
+    })
+}
+
+fn find(store: &Store, asked: &str) -> Result<Asked, String> {
+    if let Some((address, port)) = dialled(asked) {
+        let owner = store.owner_of(address, port).filter(|owner| !is_self_test(owner));
+        let owner = owner.ok_or_else(|| {
+            format!("{asked} belongs to no Service that is known: it is left as it is dialled")
+        })?;
+        return Ok(Asked { service: owner.clone(), port: port.map(|port| port.to_string()) });
+    }
+    let (name, port) = match asked.rsplit_once(':') {
+        Some((name, port)) => (name, Some(port.to_owned())),
+        None => (asked, None),
+    };
+    let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+    if namespace.is_empty() || name.is_empty() || port.as_deref() == Some("") {
+        return Err(format!(
+            "{} names no Service: write NAME, NAMESPACE/NAME or an address, and :PORT after it for one port",
+            Quoted(asked)
+        ));
+    }
+    Ok(Asked { service: ObjectName { namespace: namespace.into(), name: name.into() }, port })
+}
+
+/// An address as clients write it: with a port, or alone.
+fn dialled(asked: &str) -> Option<(IpAddr, Option<u16>)> {
+    let with_port = asked.parse().map(|at: SocketAddr| (at.ip(), Some(at.port())));
+    with_port.or_else(|_| asked.parse().map(|at| (at, None))).ok()
+}
+
+fn no_service(store: &Store, service: &ObjectName) -> String {
+    let names: Vec<String> = store
+        .services()
+        .map(|(service, _)| &service.name)
+        .filter(|name| !is_self_test(name))
+        .map(ToString::to_string)
+        .collect();
+    let of_other_namespaces = |other: &&String| other.rsplit('/').next() == Some(&*service.name);
+    let mut near: Vec<&str> =
+        names.iter().filter(of_other_namespaces).map(String::as_str).take(FEW).collect();
+    if near.is_empty() {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        near = suggest(&service.to_string(), &names);
+    }
+    let known = if store.is_synced() { "there is no Service" } else { "the source has not shown a Service" };
+    match near.as_slice() {
+        [] => format!("{known} {service}"),
+        near => format!("{known} {service}: did you mean {}?", near.join(" or ")),
+    }
+}
+
+const FEW: usize = 3;
+
+/// Those of the ports that have this name, or this number at one of their addresses.
+fn ports_of(all: Vec<PortView>, service: &ObjectName, asked: &str) -> Result<Vec<PortView>, String> {
+    let number: Option<u16> = asked.parse().ok();
+    let has = |address: &str| number.is_some() && port_of(address) == number;
+    let is_meant = |port: &PortView| {
+        port.port_name == asked
+            || has(&port.address)
+            || port.further.iter().any(|further| has(&further.address))
+    };
+    let known = names_of(&all);
+    let found: Vec<PortView> = all.into_iter().filter(is_meant).collect();
+    if found.is_empty() {
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(format!("Service {service} has no port {}; it has {known}", Quoted(asked)));
+    }
+    Ok(found)
+}
+
+fn port_of(address: &str) -> Option<u16> {
+    address.parse().map(|at: SocketAddr| at.port()).ok()
+}
+
+fn names_of(ports: &[PortView]) -> Vec<String> {
+    let name = |port: &PortView| {
+        let number = port_of(&port.address).unwrap_or_default();
+        match port.port_name.as_str() {
+            "" => format!("{number}/{}", port.protocol),
+            name => format!("{name} ({number}/{})", port.protocol),
+        }
+    };
+    let mut names: Vec<String> = ports.iter().map(name).collect();
+    names.dedup();
+    names
+}
+
+fn port_view(decided: ServicePort, port: &Port<'_>, store: &Store) -> PortView {
+    let ServicePort { port_name, protocol, outcome, level, why, further, around, dns, .. } = decided;
+    PortView {
+        port_name,
+        protocol: protocol.to_owned(),
+        address: port.dialled.address.to_string(),
+        outcome,
+        level,
+        why,
+        endpoints: decision(port).map(|decision| endpoints(decision, store)).unwrap_or_default(),
+        further,
+        notes: [around, dns].into_iter().flatten().map(str::to_owned).collect(),
+        kernel: None,
+    }
+}
+
+fn decision<'a>(port: &'a Port<'_>) -> Option<&'a Decision<'a>> {
+    match &port.disposition {
+        Disposition::Serve(decision) | Disposition::Keep { otherwise: Some(decision), .. } => Some(decision),
+        Disposition::Leave(_) | Disposition::Keep { otherwise: None, .. } => None,
+    }
+}
+
+fn endpoints(decision: &Decision<'_>, store: &Store) -> Vec<EndpointView> {
+    let nodes = store.nodes();
+    let view = |candidate: &Candidate<'_>, why: Option<String>| EndpointView {
+        backend: candidate.backend.to_string(),
+        node: candidate.node.map(|node| shown(node)),
+        pool: candidate.node.and_then(|node| nodes.pool(node)).map(|pool| shown(pool)),
+        used: why.is_none(),
+        why,
+    };
+    let used = decision.chosen.iter().map(|candidate| view(candidate, None));
+    let others = decision.excluded.iter();
+    used.chain(others.map(|(candidate, why)| view(candidate, Some(why.describe(candidate, nodes))))).collect()
+}
+
+fn slice_view(slice: &Slice) -> SliceView {
+    let ignored = match slice.family {
+        _ if slice.headless => Some("marked headless by the label service.kubernetes.io/headless".to_owned()),
+        None => Some(line(slice.not_read.as_deref().unwrap_or("its addressType is neither IPv4 nor IPv6"))),
+        Some(_) => None,
+    };
+    let port = |port: &SlicePort| {
+        let name = if port.name.is_empty() { String::new() } else { format!("{}/", Shown(&port.name)) };
+        format!("{name}{} {}", port.protocol.label(), port.port)
+    };
+    SliceView {
+        name: shown(&slice.name.name),
+        family: slice.family.map(|family| family.label().to_owned()),
+        ports: slice.ports.iter().map(port).collect(),
+        endpoints: slice.endpoints.len(),
+        ignored,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::convert::Interner;
+    use crate::manifest::read;
+    use crate::model::{Change, Kind};
+    use crate::store::Rules;
+
+    use super::*;
+
+    const CLUSTER: &str = r#"
+{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {apps.openyurt.io/nodepool: p1, rack: r1}}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n2, labels: {apps.openyurt.io/nodepool: p2}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {openyurt.io/topologyKeys: "kubernetes.io/hostname, openyurt.io/nodepool, *"}},
+ spec: {clusterIP: 10.0.0.1, externalIPs: [203.0.113.7], ports: [{name: a, port: 80, nodePort: 30080}, {name: b, port: 443}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: strict, annotations: {openyurt.io/topologyKeys: openyurt.io/nodepool}},
+ spec: {clusterIP: 10.0.0.2, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: odd, annotations: {openyurt.io/topologyKeys: nonsense}},
+ spec: {clusterIP: 10.0.0.3, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: none}, spec: {clusterIP: None, ports: [{port: 80}]}}
+---
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web-1, labels: {kubernetes.io/service-name: web}},
+ addressType: IPv4, ports: [{name: a, port: 8080}], endpoints: [{addresses: [10.1.0.2], nodeName: n2}]}
+---
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web-2, labels: {kubernetes.io/service-name: web}},
+ addressType: FQDN, ports: [{name: a, port: 8080}], endpoints: [{addresses: [example.org]}]}
+---
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: strict-1, labels: {kubernetes.io/service-name: strict}},
+ addressType: IPv4, ports: [{port: 8080}], endpoints: [{addresses: [10.1.0.2], nodeName: n2}]}
+"#;
+
+    fn cluster() -> Store {
+        let mut store = Store::new("n1", Rules::default());
+        let objects = read(CLUSTER, &mut Interner::default()).objects;
+        let objects = objects.into_iter().map(|defined| Change::Apply(defined.object));
+        objects.chain(Kind::ALL.map(Change::Synced)).for_each(|change| store.apply(change));
+        store
+    }
+
+    fn explained(asked: &str) -> Explanation {
+        explain(&cluster(), &ByService::default(), asked).unwrap()
+    }
+
+    #[test]
+    fn a_topology_is_shown_as_written_as_understood_and_how_far_it_goes() {
+        for (service, means, reaches) in [
+            (
+                "web:a",
+                "the first of these that has an endpoint to use: this node, this node's pool, any node",
+                "all nodes",
+            ),
+            ("strict", "this node's pool and no other", "pool p1"),
+            ("odd", "not understood, so all nodes: ", "all nodes"),
+        ] {
+            let found = explained(service);
+            assert!(found.topology.means.starts_with(means), "{service}: {}", found.topology.means);
+            assert_eq!(found.topology.origin, Some(Origin::Annotation), "{service}");
+            assert_eq!(found.ports[0].level.as_deref(), Some(reaches), "{service}");
+        }
+        assert_eq!(explained("none").ignored.as_deref(), Some("headless"));
+    }
+
+    #[test]
+    fn a_service_is_found_by_each_way_that_it_is_dialled() {
+        for (asked, ports) in [
+            ("web", "a b"),
+            ("default/web", "a b"),
+            ("web:a", "a"),
+            ("web:443", "b"),
+            ("web:30080", "a"),
+            ("10.0.0.1", "a b"),
+            ("10.0.0.1:443", "b"),
+            ("203.0.113.7:80", "a"),
+            ("192.0.2.1:30080", "a"),
+        ] {
+            let found = explained(asked);
+            let names: Vec<&str> = found.ports.iter().map(|port| port.port_name.as_str()).collect();
+            assert_eq!((found.service.as_str(), names.join(" ").as_str()), ("web", ports), "{asked}");
+        }
+    }
+
+    #[test]
+    fn each_port_has_its_endpoints_and_each_refusal_its_reason() {
+        let found = explained("web");
+        assert_eq!(found.ports[0].endpoints.len(), 1);
+        assert!(found.ports[0].endpoints[0].used);
+        assert_eq!(found.ports[1].outcome, Action::Refuse);
+        assert!(found.ports[1].why.as_deref().unwrap().contains("FQDN"), "{:?}", found.ports[1].why);
+        let slices: Vec<_> =
+            found.slices.iter().map(|slice| (slice.name.as_str(), slice.ignored.is_some())).collect();
+        assert_eq!(slices, [("web-1", false), ("web-2", true)]);
+
+        let strict = &explained("strict").ports[0];
+        assert_eq!((strict.outcome, strict.endpoints[0].used), (Action::Refuse, false));
+        assert_eq!(strict.endpoints[0].why.as_deref(), Some("node n2 is in pool p2"));
+    }
+}

@@ -1,0 +1,155 @@
+//! What the kernel holds beside what is wanted. Pure.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::decisions::Action;
+use super::explain::Explanation;
+use super::kernel::{KernelView, ServiceView};
+use super::services::Services;
+
+/// What the kernel holds for one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    pub state: HeldState,
+    /// The service id and its revision; `null` where it holds nothing.
+    pub id: Option<u32>,
+    pub revision: Option<u32>,
+    /// Where it sends connections now, where that is not what is wanted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub backends: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldState {
+    /// What is wanted: nothing, where the address is left alone.
+    Same,
+    /// Nothing, and something is wanted.
+    Absent,
+    /// Something else.
+    Differs,
+    /// What was there before, since something that decides is not known.
+    Kept,
+}
+
+impl HeldState {
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Absent => "absent",
+            Self::Differs => "differs",
+            Self::Kept => "kept",
+        }
+    }
+}
+
+/// What the kernel holds, by address and protocol.
+#[derive(Debug)]
+pub struct Elements<'a>(HashMap<(&'a str, &'a str), &'a ServiceView>);
+
+impl<'a> Elements<'a> {
+    #[must_use]
+    pub fn of(kernel: &'a KernelView) -> Self {
+        let all = kernel.services.iter();
+        Self(all.map(|service| ((service.address.as_str(), service.protocol.as_str()), service)).collect())
+    }
+
+    /// What it holds at `address`, where `outcome` is wanted, with these backends.
+    #[must_use]
+    pub fn held(&self, address: &str, protocol: &str, outcome: Action, backends: &[&str]) -> Held {
+        let found = self.0.get(&(address, protocol)).copied();
+        let state = state(found, outcome, backends);
+        let differs = found.filter(|_| matches!(state, HeldState::Differs | HeldState::Kept));
+        Held {
+            state,
+            id: found.map(|found| found.id),
+            revision: found.map(|found| found.revision),
+            backends: differs.map(|found| found.backends.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+fn state(found: Option<&ServiceView>, outcome: Action, backends: &[&str]) -> HeldState {
+    let is = |found: &ServiceView, wanted: &str| {
+        let mut wanted_backends = backends.to_vec();
+        wanted_backends.sort_unstable();
+        found.outcome == wanted && found.backends.iter().eq(wanted_backends)
+    };
+    match (outcome, found) {
+        (Action::Leave, None) => HeldState::Same,
+        (Action::Leave, Some(_)) => HeldState::Differs,
+        (Action::Wait, _) => HeldState::Kept,
+        (Action::Forward | Action::Refuse, None) => HeldState::Absent,
+        (Action::Forward, Some(found)) if is(found, "forward") => HeldState::Same,
+        (Action::Refuse, Some(found)) if is(found, "refuse") => HeldState::Same,
+        (Action::Forward | Action::Refuse, Some(_)) => HeldState::Differs,
+    }
+}
+
+/// Sets beside each service port what the kernel holds for it.
+pub fn beside(explanation: &mut Explanation, kernel: &KernelView) {
+    let elements = Elements::of(kernel);
+    for port in &mut explanation.ports {
+        let used = port.endpoints.iter().filter(|endpoint| endpoint.used);
+        let backends: Vec<&str> = used.map(|endpoint| endpoint.backend.as_str()).collect();
+        port.kernel = Some(elements.held(&port.address, &port.protocol, port.outcome, &backends));
+    }
+}
+
+/// The same of all of them.
+pub fn beside_all(services: &mut Services, kernel: &KernelView) {
+    let elements = Elements::of(kernel);
+    for port in &mut services.service_ports {
+        let backends: Vec<&str> = port.backends.iter().map(String::as_str).collect();
+        port.kernel = Some(elements.held(&port.address, &port.protocol, port.outcome, &backends));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_holds_is_compared_with_what_is_wanted() {
+        let service = |address: &str, outcome: &str, backends: &[&str]| ServiceView {
+            namespace: "default".to_owned(),
+            service: "web".to_owned(),
+            port_name: String::new(),
+            protocol: "TCP".to_owned(),
+            address: address.to_owned(),
+            id: 7,
+            revision: 3,
+            topology: false,
+            outcome: outcome.to_owned(),
+            backends: backends.iter().map(ToString::to_string).collect(),
+        };
+        let services = vec![
+            service("10.96.0.1:80", "forward", &["10.1.0.1:80", "10.1.0.2:80"]),
+            service("10.96.0.2:80", "refuse", &[]),
+            service("10.96.0.3:80", "unproven", &["10.1.0.1:80"]),
+        ];
+        let kernel = KernelView { services, ..KernelView::default() };
+        let elements = Elements::of(&kernel);
+        for (address, protocol, outcome, backends, state) in [
+            ("10.96.0.1:80", "TCP", Action::Forward, &["10.1.0.2:80", "10.1.0.1:80"][..], HeldState::Same),
+            ("10.96.0.1:80", "TCP", Action::Forward, &["10.1.0.1:80"], HeldState::Differs),
+            ("10.96.0.1:80", "TCP", Action::Refuse, &[], HeldState::Differs),
+            ("10.96.0.1:80", "TCP", Action::Leave, &[], HeldState::Differs),
+            ("10.96.0.1:80", "TCP", Action::Wait, &[], HeldState::Kept),
+            ("10.96.0.1:80", "UDP", Action::Forward, &["10.1.0.1:80"], HeldState::Absent),
+            ("10.96.0.2:80", "TCP", Action::Refuse, &[], HeldState::Same),
+            ("10.96.0.3:80", "TCP", Action::Forward, &["10.1.0.1:80"], HeldState::Differs),
+            ("10.96.0.9:80", "TCP", Action::Refuse, &[], HeldState::Absent),
+            ("10.96.0.9:80", "TCP", Action::Leave, &[], HeldState::Same),
+        ] {
+            let held = elements.held(address, protocol, outcome, backends);
+            assert_eq!(held.state, state, "{address} {protocol} {outcome:?}");
+        }
+        let held = elements.held("10.96.0.1:80", "TCP", Action::Forward, &["10.1.0.1:80"]);
+        assert_eq!((held.id, held.revision, held.backends.len()), (Some(7), Some(3), 2));
+    }
+}

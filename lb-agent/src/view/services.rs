@@ -1,0 +1,81 @@
+//! What this node does with every service port, a line each. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::shown::line;
+use crate::store::Store;
+
+use super::decisions::{Action, Decisions, Ignored, ServicePort, decisions};
+use super::explain::Origin;
+use super::held::Held;
+
+/// Every service port of a node. Its JSON is an interface: fields may be added, none may go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Services {
+    pub node: String,
+    /// `null` without a pool label: a pool of one.
+    pub pool: Option<String>,
+    /// By namespace, Service, port name, protocol and address.
+    pub service_ports: Vec<ServiceLine>,
+    /// Objects that have no say.
+    pub ignored: Vec<Ignored>,
+}
+
+/// One service port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceLine {
+    pub namespace: String,
+    pub service: String,
+    pub port_name: String,
+    pub protocol: String,
+    /// The cluster IP, with the port.
+    pub address: String,
+    /// As written, as far as it is shown; `null` without one.
+    pub topology: Option<String>,
+    /// Where that is written; `null` without one.
+    pub origin: Option<Origin>,
+    pub outcome: Action,
+    /// How far from the node its connections go; `null` where nothing is decided.
+    pub level: Option<String>,
+    pub why: Option<String>,
+    pub backends: Vec<String>,
+    /// How many more endpoints it has.
+    pub not_used: usize,
+    /// What the kernel holds for it; `null` where it was not looked at.
+    #[serde(default)]
+    pub kernel: Option<Held>,
+}
+
+/// What the node of `store` does with every service port.
+#[must_use]
+pub fn services(store: &Store) -> Services {
+    let Decisions { node, pool, service_ports, ignored } = decisions(store);
+    Services { node, pool, service_ports: service_ports.into_iter().map(of_port).collect(), ignored }
+}
+
+fn of_port(port: ServicePort) -> ServiceLine {
+    let address = port.address();
+    let written = port.topology.filter(|keys| !keys.is_empty());
+    let (topology, origin) = match (port.topology_by_flag, written) {
+        (Some(keys), _) => (Some(keys), Some(Origin::Flag)),
+        (None, Some(keys)) => (Some(keys), Some(Origin::Annotation)),
+        (None, None) => (None, None),
+    };
+    ServiceLine {
+        namespace: port.namespace,
+        service: port.service,
+        port_name: port.port_name,
+        protocol: port.protocol.to_owned(),
+        address,
+        topology,
+        origin,
+        outcome: port.outcome,
+        level: port.level,
+        why: port.why.as_deref().map(line),
+        backends: port.backends,
+        not_used: port.excluded.len(),
+        kernel: None,
+    }
+}
