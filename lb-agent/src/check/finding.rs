@@ -1,9 +1,10 @@
 //! One thing that was looked at, what follows from it, and what to do. Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How much works with what was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     Ok,
@@ -25,7 +26,7 @@ impl State {
 }
 
 /// A line of `lb-agent check`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Finding {
     pub what: String,
     pub state: State,

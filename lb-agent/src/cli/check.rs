@@ -16,6 +16,9 @@ use super::Output;
 use super::rules::ModeArg;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: end with 3 where the agent will not work, before it is installed
+  lb-agent check --fail-on missing")]
 pub struct Args {
     /// The folder of manifests that the agent is to follow: no API server is asked then.
     #[arg(long, env = "EDGELOOP_SOURCE", value_name = "file:FOLDER")]

@@ -21,6 +21,9 @@ use super::{signals, unless_closed};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: after the agent is stopped for good
+  lb-agent cleanup")]
 pub struct Args {
     /// Where maps and links are pinned.
     #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]

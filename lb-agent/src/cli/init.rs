@@ -12,6 +12,9 @@ use crate::datapath::mount::{Mounted, bpffs, cgroup2};
 use super::unless_closed;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: before an agent that may not mount
+  lb-agent init")]
 pub struct Args {
     /// Where a bpf file system has to be.
     #[arg(long, env = "EDGELOOP_BPFFS", value_name = "FOLDER", default_value = "/sys/fs/bpf")]

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cleanup;
+pub mod completions;
 pub mod duration;
 pub mod environment;
 pub mod explain;
@@ -29,9 +30,16 @@ use crate::shown::{chain, line};
 pub use output::Output;
 use output::unless_closed;
 
+/// The program, and the first word of its pages.
+pub const NAME: &str = "lb-agent";
+
+/// Of all commands; docs/operations.md has those of each.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 it failed, or what was asked for is not there, and the last line says why; 2 the command line is not understood.";
+
 /// Keeps Kubernetes Service traffic inside its node pool, decided in the kernel.
 #[derive(Debug, Parser)]
-#[command(name = "lb-agent", version, about)]
+#[command(name = NAME, version, about, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -59,6 +67,10 @@ pub enum Command {
     Cleanup(cleanup::Args),
     /// Have all pods of a DaemonSet detach and remove, before it is deleted.
     Uninstall(uninstall::Args),
+    /// Print what a shell reads to complete commands and flags.
+    Completions(completions::Args),
+    /// Write manual pages.
+    Man(completions::ManArgs),
 }
 
 /// An error and its causes in one line, as it is shown.
@@ -85,6 +97,8 @@ impl Cli {
             Command::Check(args) => check::run(args),
             Command::Cleanup(args) => cleanup::run(args),
             Command::Uninstall(args) => uninstall::run(args),
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => completions::man(&args),
         }
     }
 }

@@ -23,6 +23,9 @@ use super::source::ApiArgs;
 use super::{Output, unless_closed};
 
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Example: what every node of a cluster would use, without touching any
+  lb-agent plan --all-nodes")]
 pub struct Args {
     /// A folder of manifests instead of an API server, as DIR or, as `run --source` has it,
     /// file:DIR; may be repeated

@@ -22,6 +22,9 @@ use super::rules::{RuleArgs, Switch};
 use super::source::ApiArgs;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: the agent of this node, which follows the API server of the own pod or kubeconfig
+  lb-agent run --node \"$(hostname)\"")]
 pub struct Args {
     /// Read Services, EndpointSlices and Nodes from manifests, file:FOLDER, and not from an API
     /// server.

@@ -16,6 +16,9 @@ use crate::serve::socket::ask;
 use super::Output;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: the outcomes that the programs counted
+  lb-agent status -o json | jq .kernel.outcomes")]
 pub struct Args {
     /// Where maps and links are pinned.
     #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]

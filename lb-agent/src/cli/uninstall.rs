@@ -13,6 +13,9 @@ use super::signals;
 use super::source::ApiArgs;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: before helm uninstall, which does the same by its hook
+  lb-agent uninstall --namespace kube-system --daemonset edgeloop-agent")]
 pub struct Args {
     /// The namespace of the agents' DaemonSet.
     #[arg(long, env = "EDGELOOP_NAMESPACE", value_name = "NAMESPACE", value_parser = NonEmptyStringValueParser::new())]

@@ -1,9 +1,10 @@
 //! EndpointSlices: where a Service's pods are, and in what state.
 
 use std::net::IpAddr;
+use std::num::NonZeroI64;
 use std::sync::Arc;
 
-use crate::model::{Conditions, Endpoint, Family, Hints, Kind, Slice, SlicePort};
+use crate::model::{Changed, Conditions, Endpoint, Family, Hints, Kind, Slice, SlicePort};
 use crate::shown::{Quoted, Shown};
 
 use super::ip::address;
@@ -73,8 +74,14 @@ pub fn slice(
         not_read,
         ports,
         endpoints,
+        changed: Changed(metadata.last_change.as_deref().and_then(milliseconds)),
     };
     Ok(Converted { object: converted, problems })
+}
+
+/// Since 1970, of a time as Kubernetes writes it; what is not one is as if it were not there.
+fn milliseconds(written: &str) -> Option<NonZeroI64> {
+    NonZeroI64::new(written.parse::<jiff::Timestamp>().ok()?.as_millisecond())
 }
 
 fn of_no_family(address_type: &str) -> String {

@@ -29,7 +29,13 @@ pub struct Metadata {
     pub name: Option<String>,
     pub namespace: Option<String>,
     pub labels: Option<Labels>,
+    /// The annotation [`LAST_CHANGE`]. Nothing is decided by annotations of slices, so that none can be wrong.
+    #[serde(rename = "annotations", deserialize_with = "last_change")]
+    pub last_change: Option<String>,
 }
+
+/// When a change came about that led to this slice: what Kubernetes' `network_programming_duration_seconds` counts from.
+const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", expecting = "an object")]
@@ -227,6 +233,11 @@ pub struct Node {
 
 fn null_is_absent<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+fn last_change<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let annotations = serde_json::Value::deserialize(from)?;
+    Ok(annotations.get(LAST_CHANGE).and_then(serde_json::Value::as_str).map(str::to_owned))
 }
 
 /// `null` in a list is the zero of what it is a list of.

@@ -17,7 +17,7 @@ mod staleness;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::num::NonZeroU16;
+use std::num::{NonZeroI64, NonZeroU16};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -273,7 +273,22 @@ pub struct Slice {
     pub not_read: Option<Arc<str>>,
     pub ports: Vec<SlicePort>,
     pub endpoints: Vec<Endpoint>,
+    #[serde(skip)]
+    pub changed: Changed,
 }
+
+/// When the change came about that a slice shows, in milliseconds since 1970 by the clock of the control plane. A slice that
+/// differs in this alone is the same slice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Changed(pub Option<NonZeroI64>);
+
+impl PartialEq for Changed {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Changed {}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlicePort {

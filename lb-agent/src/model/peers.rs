@@ -1,9 +1,10 @@
 //! How UDP sockets end whose backend is admitted no more, and what became of them. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How such sockets are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EndBy {
     /// By the iterator where the kernel has one, else by `sock_diag`.
@@ -18,7 +19,7 @@ pub enum EndBy {
 }
 
 /// Whether sockets in network namespaces of pods can be ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pods {
     #[default]
@@ -51,7 +52,7 @@ pub enum Obstacle {
 }
 
 /// How many sockets were ended, by cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ended {
     pub backend: u64,
@@ -59,7 +60,7 @@ pub struct Ended {
 }
 
 /// How many sockets were left, by obstacle.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Left {
     pub not_allowed: u64,
@@ -69,7 +70,7 @@ pub struct Left {
 }
 
 /// What became of UDP sockets so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PeersReport {
     /// How they are found; `None` before it was tried.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{
-    Conditions, Endpoint, Family, Frontend, ObjectName, PerFamily, Protocol, Service, ServicePort, Slice,
-    SlicePort,
+    Changed, Conditions, Endpoint, Family, Frontend, ObjectName, PerFamily, Protocol, Service, ServicePort,
+    Slice, SlicePort,
 };
 
 /// What the self-test dials: addresses of the networks for documentation (RFC 5737, RFC 3849), which lead nowhere, and
@@ -117,6 +117,7 @@ pub fn objects(ports: &SelfTestPorts) -> (Service, Vec<Slice>) {
         family: Some(family),
         headless: false,
         not_read: None,
+        changed: Changed::default(),
         ports: vec![SlicePort { name: "".into(), protocol: Protocol::Tcp, port: port.get() }],
         endpoints: vec![Endpoint {
             address: loopback(family),

@@ -13,7 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::model::{
-    Conditions, Endpoint, Family, Hints, Labels, ObjectName, Protocol, ServicePortKey, Slice, SlicePort,
+    Changed, Conditions, Endpoint, Family, Hints, Labels, ObjectName, Protocol, ServicePortKey, Slice,
+    SlicePort,
 };
 
 use super::candidate::{Candidate, candidates};
@@ -94,6 +95,7 @@ pub(super) fn slice(family: Family, text: &str) -> Slice {
         family: Some(family),
         headless: false,
         not_read: None,
+        changed: Changed::default(),
         ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
         endpoints: text.split_whitespace().map(|word| endpoint(family, word)).collect(),
     }

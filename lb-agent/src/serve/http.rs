@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -18,6 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::clients::Clients;
+use super::exposition::Form;
 use super::{HTTP_CLIENTS, Newest, metrics};
 use crate::datapath::maps::counters::CounterReader;
 use crate::view::published::Published;
@@ -151,12 +152,14 @@ async fn readyz(State(known): State<Arc<Known>>) -> (StatusCode, String) {
     }
 }
 
-async fn metrics(State(known): State<Arc<Known>>) -> Response {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+async fn metrics(State(known): State<Arc<Known>>, headers: HeaderMap) -> Response {
+    let accept: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let form = Form::of(&accept.join(","));
     // Also of a writer that is stuck: what is counted goes on.
     let published = Arc::clone(&known.newest.borrow());
     let text = metrics::text(&published, known.counters.read().as_ref(), Timestamp::now());
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
+    ([(header::CONTENT_TYPE, form.content_type())], form.of_text(text)).into_response()
 }
 
 fn ok() -> (StatusCode, String) {
@@ -245,14 +248,25 @@ mod tests {
     async fn there_are_metrics_also_while_nothing_is_pinned() {
         let (status, text) = response("/metrics", published()).await;
         assert_eq!(status, StatusCode::OK);
+        assert!(text.contains("edgeloop_ready 0.0") && !text.contains("# EOF"), "{text}");
+        let (status, text) = accepted("/metrics", "application/openmetrics-text", published()).await;
+        assert_eq!(status, StatusCode::OK);
         assert!(text.contains("edgeloop_ready 0.0") && text.ends_with("# EOF\n"), "{text}");
     }
 
     /// What a client receives when the writer has published `published` last.
     async fn response(path: &str, published: Published) -> (StatusCode, String) {
+        accepted(path, "*/*", published).await
+    }
+
+    /// The same for a client that accepts this alone.
+    async fn accepted(path: &str, accept: &str, published: Published) -> (StatusCode, String) {
         let (_writer, newest) = tokio::sync::watch::channel(Arc::new(published));
         let router = router(Arc::new(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) }));
-        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let response = router
+            .oneshot(Request::get(path).header(header::ACCEPT, accept).body(Body::empty()).unwrap())
+            .await
+            .unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())

@@ -3,8 +3,9 @@
 
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,7 +21,8 @@ use crate::model::{
     ApiReport, Cause, KindState, Obstacle, PeersReport, SelfTest, SourceReport, SourceState, Staleness,
 };
 use crate::view::diagnostic::Reason;
-use crate::view::published::{MapFill, Published, WaitsFor};
+use crate::view::histogram::Histogram;
+use crate::view::published::{Latencies, MapFill, Published, WaitsFor};
 use crate::view::skips::Skips;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,6 +53,7 @@ pub fn text(published: &Published, counters: Option<&Counters>, now: Timestamp) 
     let mut registry = Registry::with_prefix("edgeloop");
     registry.register("build", "This agent", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     of_agent(&mut registry, published);
+    of_latencies(&mut registry, &published.latencies);
     if let SourceReport::Api(report) = published.report.report() {
         of_source(&mut registry, report, now);
     }
@@ -107,6 +110,34 @@ fn of_agent(registry: &mut Registry, published: &Published) {
         diagnostics.get_or_create(&label).set(f64::from(counts.of(reason)));
     }
     registry.register("diagnostics", "What needs attention, by reason", diagnostics);
+}
+
+/// A histogram that was counted elsewhere.
+#[derive(Debug)]
+struct Times(Histogram);
+
+impl EncodeMetric for Times {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
+        encoder.encode_histogram::<NoLabelSet>(self.0.sum(), self.0.count(), &self.0.ranges(), None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+fn of_latencies(registry: &mut Registry, latencies: &Latencies) {
+    let Latencies { network_programming, change_to_kernel } = latencies;
+    for (name, help, histogram) in [
+        (
+            "network_programming_duration",
+            "From a change of endpoints in the cluster until the maps have it, as Kubernetes defines it",
+            network_programming,
+        ),
+        ("change_to_kernel", "From when the agent saw a change until the maps have it", change_to_kernel),
+    ] {
+        registry.register_with_unit(name, help, Unit::Seconds, Times(histogram.clone()));
+    }
 }
 
 fn of_skips(registry: &mut Registry, skips: &Skips) {

@@ -5,6 +5,7 @@
 //! time of each, and the length of what they send.
 
 mod clients;
+pub mod exposition;
 pub mod http;
 pub mod metrics;
 pub mod observe;

@@ -2,6 +2,7 @@
 //! the same store.
 
 mod admitted;
+mod changes;
 mod claims;
 mod dials;
 mod known;
@@ -14,7 +15,7 @@ mod slices;
 mod snapshot;
 mod topologies;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
 
 pub use admitted::Admitted;
+use changes::LastChanges;
 use claims::Claims;
 pub use dials::ExternalIps;
 pub use known::{Known, Unknown};
@@ -71,7 +73,7 @@ pub struct Store {
     /// The slices of a Service: mostly one, hardly ever more than a few.
     slices: OrdMap<ObjectName, Vec<Arc<Slice>>>,
     /// Which Service a slice belongs to.
-    slice_service: OrdMap<ObjectName, ObjectName>,
+    slice_service: HashMap<ObjectName, ObjectName>,
     nodes: NodeIndex,
     /// The Services that are not left alone and whose topology reads a node label.
     readers: OrdMap<Arc<str>, OrdSet<ObjectName>>,
@@ -87,6 +89,8 @@ pub struct Store {
     moved: BTreeSet<IpAddr>,
     /// What the kernel holds for Services that are not here is to be looked at again.
     sweep: bool,
+    /// When the changes of slices came about that no pass has followed yet.
+    changes: LastChanges,
 }
 
 impl Store {
@@ -99,7 +103,7 @@ impl Store {
             rules: Arc::new(rules),
             services: OrdMap::new(),
             slices: OrdMap::new(),
-            slice_service: OrdMap::new(),
+            slice_service: HashMap::new(),
             nodes,
             readers: OrdMap::new(),
             claims: Claims::default(),
@@ -111,6 +115,7 @@ impl Store {
             dirty: BTreeSet::new(),
             moved: BTreeSet::new(),
             sweep: false,
+            changes: LastChanges::default(),
         };
         if ports != SelfTestPorts::default() {
             let (service, slices) = self_test::objects(&ports);

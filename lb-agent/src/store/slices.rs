@@ -16,6 +16,7 @@ impl Store {
         if self.slice_service.get(&slice.name).is_some_and(|old| *old != service) {
             self.delete_slice(&slice.name);
         }
+        let changed = slice.changed;
         let slices = self.slices.entry(service.clone()).or_default();
         match slices.iter_mut().find(|old| old.name == slice.name) {
             Some(old) if **old == slice => return,
@@ -26,6 +27,7 @@ impl Store {
                 slices.push(Arc::new(slice));
             }
         }
+        self.changes.add(&service, changed);
         self.slices_changed(service);
     }
 
@@ -33,6 +35,7 @@ impl Store {
         self.slice_is_read(name);
         let Some(service) = self.slice_service.remove(name) else { return };
         self.unread.deleted_slice_of(&service);
+        self.changes.forget(&service);
         if let Some(slices) = self.slices.get_mut(&service) {
             slices.retain(|slice| slice.name != *name);
             if slices.is_empty() {

@@ -1,23 +1,24 @@
 //! The store for others: a copy to read, and the changes that make it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::self_test::{is_of_self_test, is_self_test};
 use crate::model::{Change, Kind, Node, Object, ObjectKey, Service};
 
-use super::{Skips, Store};
+use super::{LastChanges, Skips, Store};
 
 impl Store {
     /// The same picture without what is to be done about it, for others to read. It stays as it is, and costs the same
     /// however much is in it.
     #[must_use]
-    pub fn copy(&self) -> Self {
-        Self {
+    pub fn copy(&self) -> Arc<Self> {
+        Arc::new(Self {
             rules: Arc::clone(&self.rules),
             services: self.services.clone(),
             slices: self.slices.clone(),
-            slice_service: self.slice_service.clone(),
+            // By this a slice that goes is found: no one reads it.
+            slice_service: HashMap::new(),
             nodes: self.nodes.clone(),
             readers: self.readers.clone(),
             claims: self.claims.clone(),
@@ -29,7 +30,8 @@ impl Store {
             dirty: BTreeSet::new(),
             moved: BTreeSet::new(),
             sweep: false,
-        }
+            changes: LastChanges::default(),
+        })
     }
 
     /// Changes that make an empty store know what this one knows, the same ones for the same knowledge. What a

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::self_test::is_self_test;
@@ -17,7 +18,7 @@ use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
 use super::{dns, refused, topologies};
 
 /// Everything that a node decides. Its JSON is an interface: fields may be added, none may go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decisions {
     pub node: String,
@@ -30,7 +31,7 @@ pub struct Decisions {
 }
 
 /// One service port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServicePort {
     pub namespace: String,
@@ -83,7 +84,7 @@ impl ServicePort {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     Forward,
@@ -96,7 +97,7 @@ pub enum Action {
 }
 
 /// An address of a service port besides its cluster IP. Traffic policies do not matter there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 pub struct FurtherAddress {
     /// With the port.
     pub address: String,
@@ -108,13 +109,13 @@ pub struct FurtherAddress {
     pub backends: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Excluded {
     pub backend: String,
     pub why: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 pub struct Ignored {
     pub object: String,
     pub why: String,

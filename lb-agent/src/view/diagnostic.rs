@@ -1,5 +1,6 @@
 //! The one form in which anything that needs attention is shown. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::shown::line;
@@ -7,7 +8,7 @@ use crate::shown::line;
 /// Something about one object or file that is not as an operator would expect it.
 ///
 /// In order: the severe first, then by what they are about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 pub struct Diagnostic {
     pub severity: Severity,
     /// An object, as in `Service default/web`, a file, or a part of the agent.
@@ -30,7 +31,7 @@ impl Diagnostic {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Something is not served as its owner asks.
@@ -54,7 +55,7 @@ impl Severity {
 }
 
 /// Why there is a diagnostic: what metrics count by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The topology annotation is not understood.

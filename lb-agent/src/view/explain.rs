@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::self_test::is_self_test;
@@ -18,7 +19,7 @@ use super::diagnostic::Diagnostic;
 use super::held::Held;
 
 /// All that this node knows and decides of one Service. Its JSON is an interface: fields may be added, none may go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     pub node: String,
@@ -37,7 +38,7 @@ pub struct Explanation {
 }
 
 /// The topology of a Service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TopologyView {
     /// As far as it is shown; `null` without one.
@@ -48,7 +49,7 @@ pub struct TopologyView {
     pub means: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// `openyurt.io/topologyKeys` of the Service.
@@ -58,7 +59,7 @@ pub enum Origin {
 }
 
 /// One service port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PortView {
     pub port_name: String,
@@ -82,7 +83,7 @@ pub struct PortView {
 }
 
 /// One endpoint of a service port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointView {
     /// Its address, with the port.
@@ -97,7 +98,7 @@ pub struct EndpointView {
 }
 
 /// One EndpointSlice that names the Service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SliceView {
     pub name: String,

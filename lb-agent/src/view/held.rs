@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decisions::Action;
@@ -10,7 +11,7 @@ use super::kernel::{KernelView, ServiceView};
 use super::services::Services;
 
 /// What the kernel holds for one address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Held {
     pub state: HeldState,
@@ -22,7 +23,7 @@ pub struct Held {
     pub backends: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldState {
     /// What is wanted: nothing, where the address is left alone.

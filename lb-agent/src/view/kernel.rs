@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::self_test::is_self_test;
@@ -10,7 +11,7 @@ use crate::plan::{Held, Observed, Proof};
 use crate::shown::shown;
 
 /// The kernel's side of `lb-agent status`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KernelView {
     pub pin_root: String,
@@ -34,7 +35,7 @@ pub struct KernelView {
 }
 
 /// How old what the maps hold is, and may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgeView {
     /// Since a live source was in sync.
@@ -52,7 +53,7 @@ impl From<Staleness> for AgeView {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookView {
     pub hook: String,
@@ -65,7 +66,7 @@ pub struct HookView {
     pub before_names: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceView {
     pub namespace: String,
@@ -82,13 +83,13 @@ pub struct ServiceView {
     pub backends: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct OutcomeView {
     pub outcome: String,
     pub times: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FillView {
     pub map: String,

@@ -6,6 +6,7 @@ pub mod diagnostic;
 mod dns;
 pub mod explain;
 pub mod held;
+pub mod histogram;
 pub mod json;
 pub mod kernel;
 mod of_agent;

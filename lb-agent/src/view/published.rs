@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lb_common::hook::Hook;
 use lb_common::layout::AFFINITIES;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Age, Mode, PeersReport, PerFamily, SelfTest, SourceReport, SourceState, Staleness};
@@ -13,6 +14,7 @@ use crate::plan::Mirror;
 use crate::store::Store;
 
 use super::by_service::ByService;
+use super::histogram::Histogram;
 use super::reported::Reported;
 use super::skips::Skips;
 use super::topologies::{Topology, by_flag};
@@ -56,8 +58,25 @@ pub struct Published {
     pub staleness: Option<Staleness>,
     /// Whether a connection of the agent's own arrives where the maps say.
     pub self_test: SelfTest,
+    /// How long changes took until the maps had them.
+    pub latencies: Arc<Latencies>,
     /// What keeps maps or programs from being as they should be.
     pub kernel_error: Option<Arc<str>>,
+}
+
+/// How long changes took until the maps had them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latencies {
+    /// From the change in the cluster, as the control plane's clock has it.
+    pub network_programming: Histogram,
+    /// From when the source saw the first change of a pass.
+    pub change_to_kernel: Histogram,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self { network_programming: Histogram::of_kube_proxy(), change_to_kernel: Histogram::of_passes() }
+    }
 }
 
 /// The programs of others that run before ours at a hook.
@@ -101,7 +120,7 @@ pub enum AgentState {
 }
 
 /// What readiness waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitsFor {
     /// The source: not all objects have arrived yet, or changes do not.
@@ -142,7 +161,7 @@ pub struct NodeFacts {
 }
 
 /// How the node's labels are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeLabels {
     /// Its object exists.
@@ -185,7 +204,7 @@ impl Published {
             maps: None,
             passes: 0,
             diagnostics: ByService::default(),
-            store: Arc::new(store.copy()),
+            store: store.copy(),
             topologies: by_flag(store),
             skips: Arc::default(),
             saved: SavedState::default(),
@@ -195,6 +214,7 @@ impl Published {
             repairs: 0,
             staleness: None,
             self_test: SelfTest::Off,
+            latencies: Arc::default(),
             kernel_error: None,
         }
     }

@@ -1,5 +1,6 @@
 //! What this node does with every service port, a line each. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::shown::line;
@@ -10,7 +11,7 @@ use super::explain::Origin;
 use super::held::Held;
 
 /// Every service port of a node. Its JSON is an interface: fields may be added, none may go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Services {
     pub node: String,
@@ -23,7 +24,7 @@ pub struct Services {
 }
 
 /// One service port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceLine {
     pub namespace: String,

@@ -1,9 +1,10 @@
 //! The pods that are left out, as people see them. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A pod of this node that is labelled edgeloop.io/skip, or lies in a Namespace that is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SkippedPod {
     /// NAMESPACE/NAME.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Frontend, Memory, Process, Protocol, Translation, UdpEnd};
@@ -9,7 +10,7 @@ use crate::plan::{Held, Observed};
 use crate::shown::shown;
 
 /// The answer of `lb-agent sockets`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SocketsView {
     pub pin_root: String,
@@ -20,7 +21,7 @@ pub struct SocketsView {
 }
 
 /// How many sockets are not known to remember anything or nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotAsked {
     /// No process that can be seen from here has them open.
@@ -29,7 +30,7 @@ pub struct NotAsked {
     pub not_allowed: usize,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NamespacesView {
     /// Network namespaces whose sockets are shown.
@@ -40,7 +41,7 @@ pub struct NamespacesView {
     pub unknown_processes: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeftOut {
     pub namespace: u64,
@@ -49,7 +50,7 @@ pub struct LeftOut {
     pub why: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SocketView {
     /// The number of its network namespace, as `lsns` and `/proc/PID/ns/net` have it.
@@ -64,13 +65,13 @@ pub struct SocketView {
     pub translations: Vec<TranslationView>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ProcessView {
     pub pid: i32,
     pub name: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TranslationView {
     pub how: How,
@@ -85,7 +86,7 @@ pub struct TranslationView {
 }
 
 /// How a socket came to remember a translation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum How {
     /// It is connected by it.
@@ -108,7 +109,7 @@ impl How {
 }
 
 /// What a remembered backend is to the Service now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendIs {
     /// In its set.

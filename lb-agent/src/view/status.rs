@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ApiReport, KindState, PeersReport, SelfTest, SourceReport};
@@ -15,7 +16,7 @@ use super::topologies::Topology;
 /// What a running agent knows beyond what the maps show.
 ///
 /// Its JSON is read by `lb-agent` of other versions too: what is missing there is empty here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AgentView {
     pub pid: u32,
@@ -49,7 +50,7 @@ pub struct AgentView {
 }
 
 /// How things stand with the API server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Api {
     pub server: String,
@@ -57,7 +58,7 @@ pub struct Api {
 }
 
 /// One kind of objects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKind {
     pub kind: String,

@@ -1,12 +1,13 @@
 //! Topologies that were given by flag, as they are shown. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::shown::shown;
 use crate::store::{Effect, Store};
 
 /// A topology that was given by flag.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Topology {
     /// As in `kube-system/kube-dns`.
     pub service: String,
@@ -16,7 +17,7 @@ pub struct Topology {
 }
 
 /// What has become of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByFlag {
     /// It is the Service's.

@@ -4,6 +4,7 @@ mod due;
 mod grace;
 mod health;
 mod inbox;
+mod latency;
 mod lifecycle;
 mod notices;
 mod peers;
@@ -37,6 +38,7 @@ use grace::GracePeriods;
 use health::Health;
 use inbox::Inbox;
 pub use inbox::Wake;
+use latency::Latency;
 use lifecycle::{ChangeOver, Lifecycle};
 use notices::Notices;
 use peers::Peers;
@@ -86,6 +88,7 @@ pub struct Writer {
     /// What the source has shown, while a saved state decides.
     standby: Option<Box<Standby>>,
     peers: Peers,
+    latency: Latency,
     self_tests: SelfTests,
     health: Health,
     passes: u64,
@@ -132,6 +135,7 @@ impl Writer {
             saving: Saving::new(saved),
             standby: None,
             peers: Peers::new(peers),
+            latency: Latency::new(),
             self_tests: SelfTests::new(self_test),
             health: Health::Starting,
             passes: 0,
@@ -195,6 +199,7 @@ impl Writer {
     fn take(&mut self, batch: Batch) {
         if !batch.changes.is_empty() {
             self.saving.changed();
+            self.latency.seen(batch.at);
         }
         let store = self.standby.as_mut().map_or(&mut self.store, |standby| &mut standby.live);
         for change in batch.changes {
@@ -307,6 +312,7 @@ impl Writer {
         if let Some(error) = &pass.hosts {
             tracing::warn!(%error, "node ports are not served at all addresses of the host; it is tried again");
         }
+        self.latency.after(pass, &mut self.store);
         self.peers.after(pass, &self.store, self.due.has_retry());
         self.due.set_retry(!pass.is_done(), Instant::now());
         if let Some(mirror) = self.lifecycle.mirror() {
@@ -325,13 +331,14 @@ impl Writer {
             report: self.report.clone(),
             state: AgentState::of(&self.store, &self.report, standing, &self_test),
             self_test,
+            latencies: self.latency.counted(),
             node: NodeFacts::of(&self.store),
             mode: self.store.mode(),
             refuses_by: self.lifecycle.refuses_by(),
             maps: self.lifecycle.mirror().map(|mirror| MapFill::of(mirror, self.clients)),
             passes: self.passes,
             diagnostics: self.notices.diagnostics().clone(),
-            store: Arc::new(self.store.copy()),
+            store: self.store.copy(),
             topologies: by_flag(&self.store),
             skips: Arc::clone(self.skips.view()),
             saved: self.saving.view(self.standby.as_deref()),

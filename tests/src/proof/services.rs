@@ -152,6 +152,7 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
             family: Some(family),
             headless: false,
             not_read: None,
+            changed: lb_agent::model::Changed::default(),
             ports: PROTOCOLS
                 .map(|protocol| SlicePort {
                     name: protocol.label().into(),

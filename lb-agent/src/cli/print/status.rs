@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lines;
@@ -17,7 +18,7 @@ use crate::view::status::{AgentView, ApiKind};
 use crate::view::topologies::{ByFlag, Topology};
 
 /// Everything that `lb-agent status` knows.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Status {
     /// `null` while nothing is pinned.
     pub kernel: Option<KernelView>,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Change, Conditions, Endpoint, Kind, Mode, Node, Object, ObjectKey, PerFamily, Service, ServicePort,
-    Slice, SliceOwner, SlicePort, Unread,
+    Change, Changed, Conditions, Endpoint, Kind, Mode, Node, Object, ObjectKey, PerFamily, Service,
+    ServicePort, Slice, SliceOwner, SlicePort, Unread,
 };
 use crate::store::{Rules, Store};
 
@@ -41,6 +41,7 @@ fn slice(service: &str, backends: impl IntoIterator<Item = u8>) -> Slice {
         family: Some(Family::V4),
         headless: false,
         not_read: None,
+        changed: Changed::default(),
         ports: vec![SlicePort { name: "".into(), protocol: Protocol::Tcp, port: 9376 }],
         endpoints: backends.into_iter().map(endpoint).collect(),
     }

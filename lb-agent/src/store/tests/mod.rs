@@ -19,7 +19,7 @@ mod unread;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::{
-    Change, Family, Kind, Node, Object, ObjectName, Protocol, Service, ServicePort, Slice, SlicePort,
+    Change, Changed, Family, Kind, Node, Object, ObjectName, Protocol, Service, ServicePort, Slice, SlicePort,
 };
 
 use crate::select::decide::Decision;
@@ -85,6 +85,7 @@ fn slice(name: &str, endpoints: &str) -> Slice {
         family: Some(Family::V4),
         headless: false,
         not_read: None,
+        changed: Changed::default(),
         ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
         endpoints: endpoints.split_whitespace().map(|word| endpoint(Family::V4, word)).collect(),
     }

@@ -259,6 +259,7 @@ fn slice(names: &Names, number: u32) -> Slice {
         family: Some(Family::V4),
         headless: false,
         not_read: None,
+        changed: lb_agent::model::Changed::default(),
         ports: vec![port],
         endpoints: (0..ENDPOINTS).map(endpoint).collect(),
     }

@@ -1,0 +1,26 @@
+//! What commands print as JSON and YAML. A field that goes, or gets another type, is seen in the page's change.
+
+use lb_agent::check::Finding;
+use lb_agent::cli::print::status::Status;
+use lb_agent::view::decisions::Decisions;
+use lb_agent::view::explain::Explanation;
+use lb_agent::view::services::Services;
+use lb_agent::view::sockets::SocketsView;
+use schemars::{JsonSchema, schema_for};
+
+use super::page::compare;
+
+fn schema<T: JsonSchema>(command: &str) {
+    let schema = serde_json::to_string_pretty(&schema_for!(T)).unwrap();
+    compare(&format!("schemas/{command}.json"), &(schema + "\n"));
+}
+
+#[test]
+fn every_command_that_prints_json_has_one_schema() {
+    schema::<Status>("status");
+    schema::<Explanation>("explain");
+    schema::<Services>("services");
+    schema::<SocketsView>("sockets");
+    schema::<Decisions>("plan");
+    schema::<Vec<Finding>>("check");
+}
