@@ -11,12 +11,17 @@ use crate::convert::Interner;
 use crate::manifest;
 use crate::model::{Change, Kind};
 use crate::serve::http;
+use crate::serve::request::{Reply, Request, reply};
 use crate::shown::line;
 use crate::source;
 use crate::store::{Rules, Store};
 use crate::view::decisions::decisions;
+use crate::view::explain::explain;
+use crate::view::held::beside;
 use crate::view::json;
+use crate::view::kernel::KernelView;
 use crate::view::published::Published;
+use crate::view::services::services;
 use crate::view::status::AgentView;
 
 /// The variable that names the target to the fuzzer.
@@ -37,18 +42,21 @@ pub enum Target {
     Requests,
     /// What an agent, or what stands in its place, sends over its socket.
     Socket,
+    /// What a client sends to the agent's socket.
+    Asked,
     /// The file of a saved state, or its text before it was packed.
     Saved,
 }
 
 impl Target {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Manifests,
         Self::Kubeconfigs,
         Self::Watch,
         Self::List,
         Self::Requests,
         Self::Socket,
+        Self::Asked,
         Self::Saved,
     ];
 
@@ -62,6 +70,7 @@ impl Target {
             Self::List => "list",
             Self::Requests => "requests",
             Self::Socket => "socket",
+            Self::Asked => "asked",
             Self::Saved => "saved",
         }
     }
@@ -83,6 +92,7 @@ impl Target {
             Self::List => source::kube::fuzzing::list(data).iter().for_each(|said| check(&line(said))),
             Self::Requests => requests(data),
             Self::Socket => socket(data),
+            Self::Asked => asked(data),
             Self::Saved => saved(data),
         }
     }
@@ -100,6 +110,40 @@ fn manifests(data: &[u8]) {
     let decisions = decisions(&store);
     check(&print::plan::of(&decisions));
     check_json(json::pretty(&decisions));
+    let published = Published::first(&store, "file:/x", Instant::now());
+    check(&print::services::text(&services(&published)));
+    let names: Vec<String> = store.services().map(|(service, _)| service.name.to_string()).collect();
+    for name in names {
+        explained(&published, &name);
+    }
+}
+
+fn explained(published: &Published, asked: &str) {
+    match explain(published, asked) {
+        Ok(mut explanation) => {
+            beside(&mut explanation, &KernelView::default());
+            check(&print::explain::text(&explanation));
+            check_json(json::pretty(&explanation));
+        }
+        Err(why) => check(&line(&why)),
+    }
+}
+
+/// A Service that is there can be asked for.
+fn asked(data: &[u8]) {
+    let mut store = Store::new("n1", Rules::default());
+    let text = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"clusterIP": "10.96.0.1", "ports": [{"name": "http", "port": 80}]}}"#;
+    for defined in manifest::read(text, &mut Interner::default()).objects {
+        store.apply(Change::Apply(defined.object));
+    }
+    Kind::ALL.into_iter().for_each(|kind| store.apply(Change::Synced(kind)));
+    let published = Published::first(&store, "file:/x", Instant::now());
+    let asked = Request::read(data);
+    if let Ok(Request::Explain(asked)) = &asked {
+        explained(&published, asked);
+    }
+    check_json(reply(asked, &published));
 }
 
 /// A store is made of it, and made again of what that one knows.
@@ -120,6 +164,12 @@ fn requests(data: &[u8]) {
 }
 
 fn socket(data: &[u8]) {
+    match serde_json::from_slice::<Reply>(data) {
+        Ok(Reply::Explanation(explanation)) => check(&print::explain::text(&explanation)),
+        Ok(Reply::Services(services)) => check(&print::services::text(&services)),
+        Ok(Reply::Error(why)) => check(&line(&why)),
+        Err(_) => {}
+    }
     let Ok(agent) = serde_json::from_slice::<AgentView>(data) else { return };
     let status = print::status::Status { kernel: None, agent: Some(agent), not_covered: Vec::new() };
     check(&print::status::text(&status));

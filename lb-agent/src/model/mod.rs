@@ -12,12 +12,13 @@ mod pod;
 mod report;
 pub mod self_test;
 mod shards;
+mod slice;
 mod staleness;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::num::{NonZeroI64, NonZeroU16};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,7 @@ pub use report::{
 };
 pub use self_test::{SelfTest, SelfTestPorts, SelfTestRound};
 pub use shards::Shards;
+pub use slice::{Changed, Slice, SlicePort};
 pub use staleness::Staleness;
 
 /// Namespace and name. Prints as `namespace/name`, as it is shown to people.
@@ -257,46 +259,6 @@ pub struct ServicePort {
     pub port: u16,
     /// The port on the addresses of nodes.
     pub node_port: Option<NonZeroU16>,
-}
-
-/// One EndpointSlice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slice {
-    pub name: ObjectName,
-    /// The label `kubernetes.io/service-name`.
-    pub service: Option<Arc<str>>,
-    /// `addressType`; `None` for FQDN and whatever comes later.
-    pub family: Option<Family>,
-    /// It carries the label `service.kubernetes.io/headless`.
-    pub headless: bool,
-    /// Why no endpoint of it can be used, as a clause; `None` where none is lost so.
-    pub not_read: Option<Arc<str>>,
-    pub ports: Vec<SlicePort>,
-    pub endpoints: Vec<Endpoint>,
-    #[serde(skip)]
-    pub changed: Changed,
-}
-
-/// When the change came about that a slice shows, in milliseconds since 1970 by the clock of the control plane. A slice that
-/// differs in this alone is the same slice.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Changed(pub Option<NonZeroI64>);
-
-impl PartialEq for Changed {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Changed {}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SlicePort {
-    /// Unnamed is "".
-    pub name: Arc<str>,
-    pub protocol: Protocol,
-    /// Slice ports without a number are not kept.
-    pub port: u16,
 }
 
 /// One endpoint of a slice: `addresses[0]` and what decides about it.

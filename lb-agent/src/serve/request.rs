@@ -55,8 +55,8 @@ impl Request {
 /// It cannot be written as JSON.
 pub fn reply(request: Result<Request, String>, published: &Published) -> serde_json::Result<Vec<u8>> {
     let reply = match request {
-        Ok(Request::Services) => Reply::Services(services(&published.store)),
-        Ok(Request::Explain(asked)) => match explain(&published.store, &published.diagnostics, &asked) {
+        Ok(Request::Services) => Reply::Services(services(published)),
+        Ok(Request::Explain(asked)) => match explain(published, &asked) {
             Ok(explanation) => Reply::Explanation(Box::new(explanation)),
             Err(why) => Reply::Error(why),
         },

@@ -72,8 +72,8 @@ pub struct Store {
     services: OrdMap<ObjectName, Arc<Entry>>,
     /// The slices of a Service: mostly one, hardly ever more than a few.
     slices: OrdMap<ObjectName, Vec<Arc<Slice>>>,
-    /// Which Service a slice belongs to.
-    slice_service: HashMap<ObjectName, ObjectName>,
+    /// Which Service of its namespace a slice belongs to.
+    slice_service: HashMap<ObjectName, Arc<str>>,
     nodes: NodeIndex,
     /// The Services that are not left alone and whose topology reads a node label.
     readers: OrdMap<Arc<str>, OrdSet<ObjectName>>,

@@ -13,7 +13,7 @@ impl Store {
     pub(super) fn apply_slice(&mut self, slice: Slice) {
         self.slice_is_read(&slice.name);
         let service = owner_of(&slice);
-        if self.slice_service.get(&slice.name).is_some_and(|old| *old != service) {
+        if self.slice_service.get(&slice.name).is_some_and(|old| *old != service.name) {
             self.delete_slice(&slice.name);
         }
         let changed = slice.changed;
@@ -22,7 +22,7 @@ impl Store {
             Some(old) if **old == slice => return,
             Some(old) => *old = Arc::new(slice),
             None => {
-                self.slice_service.insert(slice.name.clone(), service.clone());
+                self.slice_service.insert(slice.name.clone(), Arc::clone(&service.name));
                 slices.reserve_exact(1);
                 slices.push(Arc::new(slice));
             }
@@ -34,6 +34,7 @@ impl Store {
     pub(super) fn delete_slice(&mut self, name: &ObjectName) {
         self.slice_is_read(name);
         let Some(service) = self.slice_service.remove(name) else { return };
+        let service = ObjectName { namespace: Arc::clone(&name.namespace), name: service };
         self.unread.deleted_slice_of(&service);
         self.changes.forget(&service);
         if let Some(slices) = self.slices.get_mut(&service) {

@@ -13,10 +13,11 @@ use crate::shown::{Quoted, Shown, line, shown};
 use crate::store::{Disposition, Port, Store};
 use crate::suggest::suggest;
 
-use super::by_service::ByService;
 use super::decisions::{Action, FurtherAddress, ServicePort, service_ports, why_skipped};
 use super::diagnostic::Diagnostic;
 use super::held::Held;
+use super::published::Published;
+use super::state::StateView;
 
 /// All that this node knows and decides of one Service. Its JSON is an interface: fields may be added, none may go.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Explanation {
     pub pool: Option<String>,
     pub namespace: String,
     pub service: String,
+    /// Where what decides comes from.
+    pub state: StateView,
     pub topology: TopologyView,
     /// Why the whole Service is not looked at.
     pub ignored: Option<String>,
@@ -123,7 +126,8 @@ struct Asked {
 ///
 /// # Errors
 /// There is no such Service, address or port; the sentence names those that were probably meant.
-pub fn explain(store: &Store, diagnostics: &ByService, asked: &str) -> Result<Explanation, String> {
+pub fn explain(published: &Published, asked: &str) -> Result<Explanation, String> {
+    let store = &published.store;
     let Asked { service, port } = find(store, asked)?;
     let Some((object, topology)) = store.service(&service).filter(|_| !is_self_test(&service)) else {
         return Err(no_service(store, &service));
@@ -151,11 +155,12 @@ pub fn explain(store: &Store, diagnostics: &ByService, asked: &str) -> Result<Ex
         pool: store.nodes().own_pool().map(|pool| shown(pool)),
         namespace: shown(&service.namespace),
         service: shown(&service.name),
+        state: StateView::of(published),
         topology: TopologyView { written, origin, means: line(&topology.describe(store.on_invalid())) },
         ignored: object.skipped.as_ref().map(why_skipped),
         ports,
         slices,
-        diagnostics: diagnostics.of(&service).to_vec(),
+        diagnostics: published.diagnostics.of(&service).to_vec(),
     })
 }
 
@@ -345,7 +350,7 @@ mod tests {
     }
 
     fn explained(asked: &str) -> Explanation {
-        explain(&cluster(), &ByService::default(), asked).unwrap()
+        explain(&Published::first(&cluster(), "file:/x", std::time::Instant::now()), asked).unwrap()
     }
 
     #[test]

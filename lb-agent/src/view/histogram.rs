@@ -39,10 +39,10 @@ impl Histogram {
         self.sum += seconds;
     }
 
-    /// Each range by its upper bound, with how often it was met; the last one is `f64::MAX`.
+    /// Each range by its upper bound, with how often it was met; the last one is infinite.
     #[must_use]
     pub fn ranges(&self) -> Vec<(f64, u64)> {
-        let bounds = self.bounds.iter().copied().chain([f64::MAX]);
+        let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         bounds.zip(self.counts.iter().copied()).collect()
     }
 
@@ -70,7 +70,7 @@ mod tests {
         }
         let met: Vec<f64> =
             histogram.ranges().into_iter().filter(|(_, count)| *count > 0).map(|(bound, _)| bound).collect();
-        assert_eq!(met, [0.25, 0.5, 1.0, 59.0, 60.0, 65.0, 120.0, 150.0, 300.0, f64::MAX]);
+        assert_eq!(met, [0.25, 0.5, 1.0, 59.0, 60.0, 65.0, 120.0, 150.0, 300.0, f64::INFINITY]);
         assert_eq!(histogram.count(), 11);
         assert!((histogram.sum() - 1021.01).abs() < 1e-9, "{}", histogram.sum());
     }

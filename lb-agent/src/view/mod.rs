@@ -18,5 +18,6 @@ pub mod reported;
 pub mod services;
 pub mod skips;
 pub mod sockets;
+pub mod state;
 pub mod status;
 pub mod topologies;

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::shown::line;
-use crate::store::Store;
 
 use super::decisions::{Action, Decisions, Ignored, ServicePort, decisions};
 use super::explain::Origin;
 use super::held::Held;
+use super::published::Published;
+use super::state::StateView;
 
 /// Every service port of a node. Its JSON is an interface: fields may be added, none may go.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Services {
     pub node: String,
     /// `null` without a pool label: a pool of one.
     pub pool: Option<String>,
+    /// Where what decides comes from.
+    pub state: StateView,
     /// By namespace, Service, port name, protocol and address.
     pub service_ports: Vec<ServiceLine>,
     /// Objects that have no say.
@@ -49,11 +52,12 @@ pub struct ServiceLine {
     pub kernel: Option<Held>,
 }
 
-/// What the node of `store` does with every service port.
+/// What the node does with every service port.
 #[must_use]
-pub fn services(store: &Store) -> Services {
-    let Decisions { node, pool, service_ports, ignored } = decisions(store);
-    Services { node, pool, service_ports: service_ports.into_iter().map(of_port).collect(), ignored }
+pub fn services(published: &Published) -> Services {
+    let Decisions { node, pool, service_ports, ignored } = decisions(&published.store);
+    let service_ports = service_ports.into_iter().map(of_port).collect();
+    Services { node, pool, state: StateView::of(published), service_ports, ignored }
 }
 
 fn of_port(port: ServicePort) -> ServiceLine {

@@ -11,6 +11,7 @@ use crate::shown::{line, shown};
 use super::diagnostic::{Diagnostic, Reason};
 use super::published::{NodeLabels, Published, WaitsFor};
 use super::skips::SkippedPod;
+use super::state::StateView;
 use super::topologies::Topology;
 
 /// What a running agent knows beyond what the maps show.
@@ -25,6 +26,8 @@ pub struct AgentView {
     pub pool: Option<String>,
     pub node_labels: NodeLabels,
     pub source: String,
+    /// Where what decides comes from; agents of version 0.1 do not say it.
+    pub state: Option<StateView>,
     /// `beside` kube-proxy, or in its place (`replace`).
     pub mode: String,
     /// Nothing is waited for: what `/readyz` says.
@@ -84,6 +87,7 @@ impl AgentView {
             pool: node.pool.as_deref().map(shown),
             node_labels: node.labels,
             source: line(source),
+            state: Some(StateView::of(published)),
             mode: mode.label().to_owned(),
             ready: waits_for.is_empty(),
             waits_for: waits_for.to_vec(),

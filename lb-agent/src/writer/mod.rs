@@ -8,6 +8,7 @@ mod latency;
 mod lifecycle;
 mod notices;
 mod peers;
+mod publish;
 pub mod reconcile;
 mod saving;
 mod self_test;
@@ -29,9 +30,8 @@ use crate::peers::PeersQueue;
 use crate::plan::{Mirror, Sizes};
 use crate::source::Batch;
 use crate::store::Store;
-use crate::view::published::{AgentState, MapFill, NodeFacts, Published};
+use crate::view::published::Published;
 use crate::view::reported::Reported;
-use crate::view::topologies::by_flag;
 
 use due::Due;
 use grace::GracePeriods;
@@ -319,36 +319,5 @@ impl Writer {
             self.due.set_memory(mirror.is_short_of_memory(), Instant::now());
             self.notices.after(pass, &self.store, mirror);
         }
-    }
-
-    /// Makes known how things are. It costs the same however large the cluster is.
-    fn publish(&self) {
-        let self_test = self.self_tests.state();
-        let standing = self.lifecycle.standing(self.first);
-        let published = Published {
-            at: Instant::now(),
-            source: Arc::clone(&self.source),
-            report: self.report.clone(),
-            state: AgentState::of(&self.store, &self.report, standing, &self_test),
-            self_test,
-            latencies: self.latency.counted(),
-            node: NodeFacts::of(&self.store),
-            mode: self.store.mode(),
-            refuses_by: self.lifecycle.refuses_by(),
-            maps: self.lifecycle.mirror().map(|mirror| MapFill::of(mirror, self.clients)),
-            passes: self.passes,
-            diagnostics: self.notices.diagnostics().clone(),
-            store: self.store.copy(),
-            topologies: by_flag(&self.store),
-            skips: Arc::clone(self.skips.view()),
-            saved: self.saving.view(self.standby.as_deref()),
-            peers: self.peers.report(),
-            elsewhere: self.node_address.filter(|address| self.store.host().interface(*address).is_none()),
-            before_ours: Arc::clone(self.lifecycle.before_ours()),
-            repairs: self.lifecycle.repairs(),
-            staleness: self.lifecycle.staleness(),
-            kernel_error: self.health.error().or_else(|| self.lifecycle.attention().map(Into::into)),
-        };
-        self.published.send_replace(Arc::new(published));
     }
 }

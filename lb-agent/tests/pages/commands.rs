@@ -37,16 +37,16 @@ fn every_command_has_an_example_and_says_what_it_is_for() {
 
 #[test]
 fn completions_and_pages_name_every_command() {
-    let program = env!("CARGO_BIN_EXE_lb-agent");
+    let program = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("lb-agent");
     let names: Vec<String> =
         Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     for shell in ["bash", "zsh", "fish"] {
-        let output = std::process::Command::new(program).args(["completions", shell]).output().unwrap();
+        let output = std::process::Command::new(&program).args(["completions", shell]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && names.iter().all(|name| text.contains(name)), "{shell}");
     }
     let folder = tempfile::tempdir().unwrap();
-    let status = std::process::Command::new(program).arg("man").arg(folder.path()).status().unwrap();
+    let status = std::process::Command::new(&program).arg("man").arg(folder.path()).status().unwrap();
     assert!(status.success());
     for name in names {
         let page = std::fs::read_to_string(folder.path().join(format!("lb-agent-{name}.1"))).unwrap();

@@ -1,13 +1,18 @@
 //! A page that is written, or compared.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 const RECORD: &str = "EDGELOOP_RECORD_PAGES";
 
+/// Of the checkout that the test runs in.
+fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap()
+}
+
 /// Fails unless `docs/reference/NAME` is `text`; writes it where that is asked for.
 pub(crate) fn compare(name: &str, text: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name);
+    let file = package().join("../docs/reference").join(name);
     if std::env::var_os(RECORD).is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, text).unwrap();

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use edgeloop_tests::Pair;
 use edgeloop_tests::agent::{Agent, wait_for};
+use edgeloop_tests::manifests::manifests;
+use jiff::Timestamp;
 use lb_agent::serve::request::{Reply, Request};
 use lb_agent::serve::socket::request;
 use lb_agent::view::published::STUCK_AFTER;
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use serde_json::json;
 
 /// More than the agent needs to reply, and far less than a test may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,6 +47,47 @@ fn no_request_wakes_the_writer() {
     let (seconds, woken) = (began.elapsed().as_secs(), wakes(&agent, writer) - woken);
     assert!(woken <= 3 * seconds + 20, "{woken} times in {seconds} s, at 1,750 requests");
     assert_eq!(agent.view().unwrap().passes, before.passes);
+}
+
+/// As Kubernetes defines it: a slice that differs in its annotation alone is no change, and neither is one from before the start.
+#[test]
+#[ignore = "needs root"]
+fn a_change_of_endpoints_is_measured_from_when_it_came_about() {
+    let pair = Pair::new().unwrap();
+    let (agent, doors) = agent(&pair);
+    let count = || metric(doors, "edgeloop_network_programming_duration_seconds_count");
+    let put = |address: &str, changed: Timestamp| {
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {
+                "name": "web-1", "labels": {"kubernetes.io/service-name": "web"},
+                "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": changed.to_string()},
+            },
+            "ports": [{"port": 9376}], "endpoints": [{"addresses": [address], "nodeName": "n3"}],
+        });
+        let service = "service web 10.96.0.11:80\n";
+        let text = format!("{}\n---\n{slice}", manifests(service).unwrap());
+        pair.folder.put_text("web.yaml", &text).unwrap();
+    };
+    let leads_to = |address: &str| {
+        wait_for("the change is in the kernel", || Ok(pair.holds(Pair::SERVICE)? == address)).unwrap();
+    };
+    assert!(count() < 0.5, "the first list has no annotation");
+
+    put("10.244.1.4", Timestamp::now());
+    leads_to("10.244.1.4:9376");
+    wait_for("it is measured", || Ok(count() > 0.5)).unwrap();
+    put("10.244.1.4", Timestamp::now());
+    put("10.244.1.5", "2020-01-01T00:00:00Z".parse().unwrap());
+    leads_to("10.244.1.5:9376");
+    let passes = agent.view().unwrap().passes;
+    put("10.244.1.6", Timestamp::now());
+    leads_to("10.244.1.6:9376");
+    wait_for("it is measured", || Ok(count() > 1.5)).unwrap();
+    assert!(count() < 2.5 && agent.view().unwrap().passes > passes);
+    let seconds = metric(doors, "edgeloop_network_programming_duration_seconds_sum");
+    assert!((0.0..20.0).contains(&seconds), "{seconds}");
+    assert!(metric(doors, "edgeloop_change_to_kernel_seconds_count") > 2.5);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::builds::{self, Builds};
 use crate::test::Counts;
-use crate::{machine, schemas, shell, tools};
+use crate::{machine, prometheus, schemas, shell, tools};
 
 /// Says to the harness that it needs to build nothing.
 const BUILT: &str = "EDGELOOP_BUILT";
@@ -95,6 +95,9 @@ impl Binary {
         command.envs(given.tools.iter().map(|tools| (tools::VARIABLE, tools)));
         command.envs(given.builds.environment.iter().map(|(name, path)| (name, path)));
         command.envs(given.schemas.iter().flat_map(Result::as_ref).map(|folder| (schemas::VARIABLE, folder)));
+        let of_prometheus = given.prometheus.iter().flat_map(Result::as_ref);
+        command.envs(of_prometheus.map(|folder| (prometheus::VARIABLE, folder)));
+        let no_prometheus = given.prometheus.as_ref().and_then(|tools| tools.as_ref().err());
         let no_schemas = given.schemas.as_ref().and_then(|schemas| schemas.as_ref().err());
         let no_memory = machine::limits_memory().err().map(|error| error.to_string());
         let no_clients = machine::CLIENT_TESTS
@@ -102,6 +105,7 @@ impl Binary {
         let lacking = [
             (builds::PREVIOUS_TESTS, given.builds.no_previous.as_ref()),
             (schemas::TESTS, no_schemas),
+            (prometheus::TESTS, no_prometheus),
             (machine::MEMORY_TESTS, no_memory.as_ref()),
         ];
         let lacking = lacking.into_iter().chain(no_clients.iter().map(|(part, why)| (*part, why.as_ref())));
@@ -132,6 +136,8 @@ pub(crate) struct Given {
     pub(crate) tools: Option<PathBuf>,
     /// The folder of the validators for the chart, or why there is none; for the tier that has such tests.
     pub(crate) schemas: Option<Result<PathBuf, String>>,
+    /// promtool and a parser of OpenMetrics, or why they cannot be had.
+    pub(crate) prometheus: Option<Result<PathBuf, String>>,
     pub(crate) builds: Builds,
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Error, Result};
 
 use crate::build_ebpf;
 use crate::builds::Builds;
-use crate::{fuzz, image, machine, model, schemas, signals, tools, vm};
+use crate::{fuzz, image, machine, model, prometheus, schemas, signals, tools, vm};
 pub(crate) use binaries::{Binary, build, lines_of};
 use binaries::{Given, Selection};
 
@@ -195,6 +195,7 @@ fn run_tier(
         }
     };
     given.schemas = (tier == Tier::Cluster).then(schemas::get);
+    given.prometheus = (tier == Tier::Cluster).then(prometheus::get);
     if tier == Tier::Cluster {
         match image::build() {
             Ok(file) => given.builds.environment.push((image::VARIABLE, file)),

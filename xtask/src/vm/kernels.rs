@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection};
 
 use super::arch::Arch;
-use super::debian::{self, Package, Wanted};
+use crate::debian::{self, Package, Wanted};
 use crate::shell;
 
 /// As Debian has them, each the newest of its release.

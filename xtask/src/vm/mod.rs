@@ -2,7 +2,6 @@
 
 mod arch;
 mod cpio;
-mod debian;
 mod disk;
 mod guest;
 mod job;

@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::arch::Arch;
-use super::debian::{self, Package, Wanted};
 use super::guest;
+use crate::debian::{self, Package, Wanted};
 use crate::{shell, test};
 
 /// QEMU 10: version 7.2, which is in Debian 12 itself, crashes Linux 6.12 now and then.

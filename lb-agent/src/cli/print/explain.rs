@@ -13,10 +13,11 @@ use crate::view::held::{Held, HeldState};
 /// The Service, then each of its ports with all endpoints, then what else there is to know.
 #[must_use]
 pub fn text(explanation: &Explanation) -> String {
-    let Explanation { node, pool, namespace, service, topology, ignored, ports, slices, diagnostics } =
+    let Explanation { node, pool, namespace, service, state, topology, ignored, ports, slices, diagnostics } =
         explanation;
     let place = pool.as_deref().map_or_else(|| "in no pool".to_owned(), |pool| format!("in pool {pool}"));
     let mut out = format!("Service {namespace}/{service}, seen from node {node}, {place}\n");
+    field(&mut out, "state", &state.describe());
     let written = match (&topology.written, topology.origin) {
         (Some(written), Some(origin)) => format!("{written} ({})", by(origin)),
         (Some(written), None) => written.clone(),

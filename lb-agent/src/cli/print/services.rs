@@ -12,9 +12,9 @@ use crate::view::services::{ServiceLine, Services};
 /// A table, then what has no say.
 #[must_use]
 pub fn text(services: &Services) -> String {
-    let Services { node, pool, service_ports, ignored } = services;
+    let Services { node, pool, state, service_ports, ignored } = services;
     let place = pool.as_deref().map_or_else(|| "in no pool".to_owned(), |pool| format!("pool {pool}"));
-    let mut out = format!("node {node}, {place}\n\n");
+    let mut out = format!("node {node}, {place}; {}\n\n", state.describe());
     if service_ports.is_empty() {
         out += "No Service has a cluster IP.\n";
     } else {

@@ -73,6 +73,9 @@ fn agent_text(agent: &AgentView) -> String {
     line(&mut out, "node", &format!("{node} {place}"));
     line(&mut out, "mode", &mode_text(mode));
     line(&mut out, "source", source);
+    if let Some(state) = &agent.state {
+        line(&mut out, "state", &state.describe());
+    }
     for kind in agent.api.iter().flat_map(|api| &api.kinds) {
         line(&mut out, "source", &kind_text(kind));
     }

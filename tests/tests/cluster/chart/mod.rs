@@ -1,5 +1,6 @@
 //! The Helm chart: what it renders, what it refuses, and the pages that are written from it.
 
+mod alerts;
 mod documents;
 mod notes;
 mod refused;

@@ -24,7 +24,9 @@ fn what_is_rendered_fits_the_kubernetes_schemas_of_three_versions() {
         for (_, flags) in value_sets(version).unwrap() {
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
             let text = rendered_text(version, &flags).unwrap();
-            let of_kubernetes = text.split("---\n").filter(|document| !document.contains("kind: PodMonitor"));
+            let of_others = ["kind: PodMonitor", "kind: PrometheusRule"];
+            let is_of_kubernetes = |document: &&str| !of_others.iter().any(|kind| document.contains(kind));
+            let of_kubernetes = text.split("---\n").filter(is_of_kubernetes);
             documents.extend(of_kubernetes.map(|document| document.trim().to_owned()));
         }
         let all = Vec::from_iter(documents).join("\n---\n");
