@@ -22,8 +22,8 @@ use crate::harness::child::Child;
 use crate::harness::manifests::manifests;
 use crate::harness::node::Node;
 
-/// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything that is waited for may take, also where every instruction is emulated.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `lb-agent run`. It is asked to leave when dropped.
 pub struct Agent {
