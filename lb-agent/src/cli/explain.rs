@@ -11,6 +11,8 @@ use crate::config::{PIN_ROOT, socket};
 use crate::serve::observe::observe;
 use crate::serve::request::{Reply, Request};
 use crate::serve::socket::request;
+use crate::shown::Quoted;
+use crate::view::explain::is_meant;
 use crate::view::held::beside;
 use crate::view::kernel::KernelView;
 
@@ -83,12 +85,10 @@ impl Place {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Args { service, place, output } = args;
     if place.is_pinned() {
-        let name = service.split(':').next().unwrap_or_default();
-        let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
         let mut kernel = place.kernel()?;
-        kernel.services.retain(|held| (held.namespace.as_str(), held.service.as_str()) == (namespace, name));
+        kernel.services.retain(|element| is_meant(element, service));
         if kernel.services.is_empty() {
-            bail!("the maps hold nothing for Service {namespace}/{name}: it is left as it is dialled");
+            bail!("the maps hold nothing for {}: it is left as it is dialled", Quoted(service));
         }
         output.print(&kernel.services, || pinned(&kernel)).context("could not write what the maps hold")?;
         return Ok(ExitCode::SUCCESS);

@@ -1,6 +1,6 @@
 //! What this node does with each service port of a Service.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::model::{AddressKind, Family, Frontend, ObjectName, Protocol, Service, ServicePortKey};
@@ -90,13 +90,19 @@ impl LeaveWhy {
 }
 
 impl Store {
-    /// The Service that clients reach at this address, at this port if one is given. A node port is found at any address
-    /// that is no Service's own.
+    /// The Service that clients reach at this address, at this port if one is given. A node port is found at each address of
+    /// the host at which node ports are served, and at the unspecified one.
     #[must_use]
     pub fn owner_of(&self, address: IpAddr, port: Option<u16>) -> Option<&ObjectName> {
         let Some(port) = port else { return self.claims.claimants_of_address(address).next() };
-        let unspecified = Family::of(address).unspecified();
-        [address, unspecified].into_iter().find_map(|address| {
+        // The kernel knows all of 127.0.0.0/8 by one address.
+        let of_host = match address {
+            IpAddr::V4(v4) if v4.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V4(_) | IpAddr::V6(_) => address,
+        };
+        let has_node_ports = self.node_port_addresses().contains(&of_host);
+        let unspecified = has_node_ports.then(|| Family::of(address).unspecified());
+        std::iter::once(address).chain(unspecified).find_map(|address| {
             Protocol::ALL.into_iter().find_map(|protocol| {
                 let address = SocketAddr::new(address, port);
                 self.claims.owner(&Frontend { address, protocol })

@@ -16,6 +16,7 @@ use crate::suggest::suggest;
 use super::decisions::{Action, FurtherAddress, ServicePort, service_ports, why_skipped};
 use super::diagnostic::Diagnostic;
 use super::held::Held;
+use super::kernel::ServiceView;
 use super::published::Published;
 use super::state::StateView;
 
@@ -186,6 +187,20 @@ fn find(store: &Store, asked: &str) -> Result<Asked, String> {
     Ok(Asked { service: ObjectName { namespace: namespace.into(), name: name.into() }, port })
 }
 
+/// Whether an element of the maps is one that is asked for, in the same words.
+#[must_use]
+pub fn is_meant(element: &ServiceView, asked: &str) -> bool {
+    let Ok(address) = element.address.parse::<SocketAddr>() else { return false };
+    if let Some((ip, port)) = dialled(asked) {
+        let is_there = address.ip() == ip || (address.ip().is_unspecified() && port.is_some());
+        return is_there && port.is_none_or(|port| address.port() == port);
+    }
+    let (name, port) = asked.rsplit_once(':').map_or((asked, None), |(name, port)| (name, Some(port)));
+    let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+    let has_port = |port: &str| element.port_name == port || port.parse() == Ok(address.port());
+    (element.namespace.as_str(), element.service.as_str()) == (namespace, name) && port.is_none_or(has_port)
+}
+
 /// An address as clients write it: with a port, or alone.
 fn dialled(asked: &str) -> Option<(IpAddr, Option<u16>)> {
     let with_port = asked.parse().map(|at: SocketAddr| (at.ip(), Some(at.port())));
@@ -346,6 +361,7 @@ mod tests {
         let objects = read(CLUSTER, &mut Interner::default()).objects;
         let objects = objects.into_iter().map(|defined| Change::Apply(defined.object));
         objects.chain(Kind::ALL.map(Change::Synced)).for_each(|change| store.apply(change));
+        store.set_host([("192.0.2.1".parse().unwrap(), "eth0".into())].into_iter().collect());
         store
     }
 
@@ -388,6 +404,15 @@ mod tests {
             let found = explained(asked);
             let names: Vec<&str> = found.ports.iter().map(|port| port.port_name.as_str()).collect();
             assert_eq!((found.service.as_str(), names.join(" ").as_str()), ("web", ports), "{asked}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_no_service_is_not_explained_as_one() {
+        let published = Published::first(&cluster(), "file:/x", std::time::Instant::now());
+        for asked in ["198.51.100.1:30080", "127.0.0.1:30080", "10.0.0.1:81", "192.0.2.1:80", "10.0.0.9"] {
+            let why = explain(&published, asked).unwrap_err();
+            assert!(why.contains("belongs to no Service"), "{asked}: {why}");
         }
     }
 

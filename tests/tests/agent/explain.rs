@@ -69,6 +69,15 @@ fn each_endpoint_of_a_service_is_explained_beside_what_the_kernel_holds() {
     assert!(!alone.status.success() && stderr(&alone).contains("--pinned"), "{}", stderr(&alone));
     let pinned = says(&pair, "explain", &["shop", "--pinned", "-o", "json"]);
     assert_eq!(pinned[0]["backends"], json!(["10.244.1.5:9376"]));
+    for asked in ["10.96.0.21", "10.96.0.21:80", "default/shop:80"] {
+        assert_eq!(says(&pair, "explain", &[asked, "--pinned", "-o", "json"]), pinned, "{asked}");
+    }
+    for asked in ["10.96.0.21:81", "shop:81", "10.96.0.99"] {
+        assert!(
+            stderr(&ask(&pair, "explain", &[asked, "--pinned"])).contains("left as it is dialled"),
+            "{asked}"
+        );
+    }
     assert!(stderr(&ask(&pair, "explain", &["nothing", "--pinned"])).contains("left as it is dialled"));
 }
 
