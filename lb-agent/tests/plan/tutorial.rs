@@ -14,6 +14,7 @@ const IN_SHANGHAI: &str = "node kind-worker2 is in pool shanghai";
 fn clients_in_hangzhou_are_answered_by_hangzhous_pods_on_both_of_its_nodes() {
     for node in ["kind-worker", "edge-node2"] {
         let svc_ud1 = svc_ud1(
+            "pool hangzhou",
             "forward",
             &HANGZHOU,
             json!([
@@ -28,6 +29,7 @@ fn clients_in_hangzhou_are_answered_by_hangzhous_pods_on_both_of_its_nodes() {
 #[test]
 fn clients_in_shanghai_are_answered_by_shanghais_pods() {
     let svc_ud1 = svc_ud1(
+        "pool shanghai",
         "forward",
         &SHANGHAI,
         json!([
@@ -40,8 +42,11 @@ fn clients_in_shanghai_are_answered_by_shanghais_pods() {
 
 #[test]
 fn clients_in_a_pool_without_pods_and_in_no_pool_are_refused() {
-    for (node, pool) in [("kind-control-plane", json!("beijing")), ("lone-node", Value::Null)] {
+    for (node, pool, level) in
+        [("kind-control-plane", json!("beijing"), "pool beijing"), ("lone-node", Value::Null, "this node")]
+    {
         let svc_ud1 = svc_ud1(
+            level,
             "refuse",
             &[],
             json!([
@@ -87,7 +92,7 @@ fn expected(node: &str, pool: Value, svc_ud1: Value) -> Value {
         "servicePorts": [svc_ud1, {
             "namespace": "default", "service": "svc-ud1-without-topology", "portName": "", "protocol": "TCP",
             "clusterIP": "10.96.0.12", "port": 80, "topology": null,
-            "outcome": "forward", "backends": ALL, "excluded": [],
+            "outcome": "forward", "level": "all nodes", "backends": ALL, "excluded": [],
         }],
         "ignored": [
             {"object": file("nodepools.yaml"),
@@ -98,10 +103,10 @@ fn expected(node: &str, pool: Value, svc_ud1: Value) -> Value {
     })
 }
 
-fn svc_ud1(outcome: &str, backends: &[&str], excluded: Value) -> Value {
+fn svc_ud1(level: &str, outcome: &str, backends: &[&str], excluded: Value) -> Value {
     json!({
         "namespace": "default", "service": "svc-ud1", "portName": "", "protocol": "TCP",
         "clusterIP": "10.96.0.11", "port": 80, "topology": "openyurt.io/nodepool",
-        "outcome": outcome, "backends": backends, "excluded": excluded,
+        "outcome": outcome, "level": level, "backends": backends, "excluded": excluded,
     })
 }
