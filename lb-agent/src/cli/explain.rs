@@ -12,7 +12,7 @@ use crate::serve::observe::observe;
 use crate::serve::request::{Reply, Request};
 use crate::serve::socket::request;
 use crate::shown::Quoted;
-use crate::view::explain::is_meant;
+use crate::view::asked::is_meant;
 use crate::view::held::beside;
 use crate::view::kernel::KernelView;
 

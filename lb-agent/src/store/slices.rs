@@ -27,7 +27,9 @@ impl Store {
                 slices.push(Arc::new(slice));
             }
         }
-        self.changes.add(&service, changed);
+        if *service.name != *NO_SERVICE {
+            self.changes.add(&service, changed);
+        }
         self.slices_changed(service);
     }
 

@@ -53,6 +53,9 @@ pub struct ServicePort {
     /// Why it is left alone, refused, waits, or is decided on a part of what it reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What the kernel holds for it stays, since something that decides is not known.
+    #[serde(skip)]
+    pub kept: bool,
     /// Sorted as strings.
     pub backends: Vec<String>,
     /// Sorted by backend, as strings.
@@ -196,6 +199,7 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         outcome,
         level: decision.map(|decision| decision.level.to_string()),
         why,
+        kept: matches!(disposition, Disposition::Keep { .. }),
         backends,
         excluded,
         further: Vec::new(),
@@ -299,16 +303,22 @@ pub fn why_skipped(skipped: &Skipped) -> String {
     }
 }
 
+/// Why none of the endpoints of a slice counts, whichever Service it names.
+pub(super) fn why_no_endpoint_counts(slice: &Slice) -> Option<String> {
+    if slice.headless {
+        return Some("marked headless by the label service.kubernetes.io/headless".to_owned());
+    }
+    let is_read = slice.family.is_some();
+    let why = || slice.not_read.as_deref().unwrap_or("its addressType is neither IPv4 nor IPv6").to_owned();
+    (!is_read).then(why)
+}
+
 /// A slice is listed where it never counts, whatever its Service does.
 fn ignored_slice(slice: &Slice, store: &Store) -> Option<Ignored> {
-    let why = match &slice.service {
-        _ if slice.headless => "marked headless by the label service.kubernetes.io/headless".to_owned(),
-        _ if slice.family.is_none() => {
-            let why = slice.not_read.as_deref();
-            why.unwrap_or("its addressType is neither IPv4 nor IPv6").to_owned()
-        }
-        None => "without the label kubernetes.io/service-name".to_owned(),
-        Some(service) => {
+    let why = match (why_no_endpoint_counts(slice), &slice.service) {
+        (Some(why), _) => why,
+        (None, None) => "without the label kubernetes.io/service-name".to_owned(),
+        (None, Some(service)) => {
             let service = ObjectName { name: Arc::clone(service), ..slice.name.clone() };
             if store.has_service(&service) {
                 return None;

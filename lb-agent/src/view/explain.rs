@@ -1,6 +1,6 @@
 //! Why connections to one Service go where they go, as one value. Pure.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,13 @@ use crate::select::candidate::Candidate;
 use crate::select::decide::Decision;
 use crate::shown::{Quoted, Shown, line, shown};
 use crate::store::{Disposition, Port, Store};
-use crate::suggest::suggest;
 
-use super::decisions::{Action, FurtherAddress, ServicePort, service_ports, why_skipped};
+use super::asked::{Asked, find, no_service};
+use super::decisions::{
+    Action, FurtherAddress, ServicePort, service_ports, why_no_endpoint_counts, why_skipped,
+};
 use super::diagnostic::Diagnostic;
 use super::held::Held;
-use super::kernel::ServiceView;
 use super::published::Published;
 use super::state::StateView;
 
@@ -75,6 +76,8 @@ pub struct PortView {
     pub level: Option<String>,
     /// Why it is left alone, refused, waits, or is decided on a part of what it reads.
     pub why: Option<String>,
+    /// What the kernel holds for it stays, since something that decides is not known.
+    pub kept: bool,
     /// Those that are used first; else by backend.
     pub endpoints: Vec<EndpointView>,
     /// Where else it can be dialled.
@@ -115,14 +118,6 @@ pub struct SliceView {
     pub ignored: Option<String>,
 }
 
-/// Which Service is meant, and which of its ports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Asked {
-    service: ObjectName,
-    /// A name or a number; all of them without one.
-    port: Option<String>,
-}
-
 /// Explains what `asked` names: `[NAMESPACE/]NAME[:PORT]`, or an address that clients dial, with or without its port.
 ///
 /// # Errors
@@ -142,13 +137,8 @@ pub fn explain(published: &Published, asked: &str) -> Result<Explanation, String
     if let Some(port) = port {
         ports = ports_of(ports, &service, &port)?;
     }
-    let by_flag = store.by_flag(object);
-    let annotation = object.topology.as_ref().filter(|keys| !keys.is_empty());
-    let (written, origin) = match (by_flag, annotation) {
-        (Some(keys), _) => (Some(shown(keys)), Some(Origin::Flag)),
-        (None, Some(keys)) => (Some(shown(keys)), Some(Origin::Annotation)),
-        (None, None) => (None, None),
-    };
+    let by_flag = store.by_flag(object).map(|keys| shown(keys));
+    let (written, origin) = written(by_flag, object.topology.as_deref().map(shown));
     let mut slices: Vec<SliceView> = store.slices_of(&service).map(slice_view).collect();
     slices.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Explanation {
@@ -165,70 +155,17 @@ pub fn explain(published: &Published, asked: &str) -> Result<Explanation, String
     })
 }
 
-fn find(store: &Store, asked: &str) -> Result<Asked, String> {
-    if let Some((address, port)) = dialled(asked) {
-        let owner = store.owner_of(address, port).filter(|owner| !is_self_test(owner));
-        let owner = owner.ok_or_else(|| {
-            format!("{asked} belongs to no Service that is known: it is left as it is dialled")
-        })?;
-        return Ok(Asked { service: owner.clone(), port: port.map(|port| port.to_string()) });
-    }
-    let (name, port) = match asked.rsplit_once(':') {
-        Some((name, port)) => (name, Some(port.to_owned())),
-        None => (asked, None),
-    };
-    let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
-    if namespace.is_empty() || name.is_empty() || port.as_deref() == Some("") {
-        return Err(format!(
-            "{} names no Service: write NAME, NAMESPACE/NAME or an address, and :PORT after it for one port",
-            Quoted(asked)
-        ));
-    }
-    Ok(Asked { service: ObjectName { namespace: namespace.into(), name: name.into() }, port })
-}
-
-/// Whether an element of the maps is one that is asked for, in the same words.
-#[must_use]
-pub fn is_meant(element: &ServiceView, asked: &str) -> bool {
-    let Ok(address) = element.address.parse::<SocketAddr>() else { return false };
-    if let Some((ip, port)) = dialled(asked) {
-        let is_there = address.ip() == ip || (address.ip().is_unspecified() && port.is_some());
-        return is_there && port.is_none_or(|port| address.port() == port);
-    }
-    let (name, port) = asked.rsplit_once(':').map_or((asked, None), |(name, port)| (name, Some(port)));
-    let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
-    let has_port = |port: &str| element.port_name == port || port.parse() == Ok(address.port());
-    (element.namespace.as_str(), element.service.as_str()) == (namespace, name) && port.is_none_or(has_port)
-}
-
-/// An address as clients write it: with a port, or alone.
-fn dialled(asked: &str) -> Option<(IpAddr, Option<u16>)> {
-    let with_port = asked.parse().map(|at: SocketAddr| (at.ip(), Some(at.port())));
-    with_port.or_else(|_| asked.parse().map(|at| (at, None))).ok()
-}
-
-fn no_service(store: &Store, service: &ObjectName) -> String {
-    let names: Vec<String> = store
-        .services()
-        .map(|(service, _)| &service.name)
-        .filter(|name| !is_self_test(name))
-        .map(ToString::to_string)
-        .collect();
-    let of_other_namespaces = |other: &&String| other.rsplit('/').next() == Some(&*service.name);
-    let mut near: Vec<&str> =
-        names.iter().filter(of_other_namespaces).map(String::as_str).take(FEW).collect();
-    if near.is_empty() {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        near = suggest(&service.to_string(), &names);
-    }
-    let known = if store.is_synced() { "there is no Service" } else { "the source has not shown a Service" };
-    match near.as_slice() {
-        [] => format!("{known} {service}"),
-        near => format!("{known} {service}: did you mean {}?", near.join(" or ")),
+/// What is written of a topology, and where: the flag has one only where there is no annotation.
+pub(super) fn written(
+    by_flag: Option<String>,
+    annotation: Option<String>,
+) -> (Option<String>, Option<Origin>) {
+    match (by_flag, annotation.filter(|keys| !keys.is_empty())) {
+        (Some(keys), _) => (Some(keys), Some(Origin::Flag)),
+        (None, Some(keys)) => (Some(keys), Some(Origin::Annotation)),
+        (None, None) => (None, None),
     }
 }
-
-const FEW: usize = 3;
 
 /// Those of the ports that have this name, or this number at one of their addresses.
 fn ports_of(all: Vec<PortView>, service: &ObjectName, asked: &str) -> Result<Vec<PortView>, String> {
@@ -261,12 +198,14 @@ fn names_of(ports: &[PortView]) -> Vec<String> {
         }
     };
     let mut names: Vec<String> = ports.iter().map(name).collect();
+    // A Service of two families has each port twice.
+    names.sort_unstable();
     names.dedup();
     names
 }
 
 fn port_view(decided: ServicePort, port: &Port<'_>, store: &Store) -> PortView {
-    let ServicePort { port_name, protocol, outcome, level, why, further, around, dns, .. } = decided;
+    let ServicePort { port_name, protocol, outcome, level, why, kept, further, around, dns, .. } = decided;
     PortView {
         port_name,
         protocol: protocol.to_owned(),
@@ -274,6 +213,7 @@ fn port_view(decided: ServicePort, port: &Port<'_>, store: &Store) -> PortView {
         outcome,
         level,
         why,
+        kept,
         endpoints: decision(port).map(|decision| endpoints(decision, store)).unwrap_or_default(),
         further,
         notes: [around, dns].into_iter().flatten().map(str::to_owned).collect(),
@@ -303,11 +243,6 @@ fn endpoints(decision: &Decision<'_>, store: &Store) -> Vec<EndpointView> {
 }
 
 fn slice_view(slice: &Slice) -> SliceView {
-    let ignored = match slice.family {
-        _ if slice.headless => Some("marked headless by the label service.kubernetes.io/headless".to_owned()),
-        None => Some(line(slice.not_read.as_deref().unwrap_or("its addressType is neither IPv4 nor IPv6"))),
-        Some(_) => None,
-    };
     let port = |port: &SlicePort| {
         let name = if port.name.is_empty() { String::new() } else { format!("{}/", Shown(&port.name)) };
         format!("{name}{} {}", port.protocol.label(), port.port)
@@ -317,7 +252,7 @@ fn slice_view(slice: &Slice) -> SliceView {
         family: slice.family.map(|family| family.label().to_owned()),
         ports: slice.ports.iter().map(port).collect(),
         endpoints: slice.endpoints.len(),
-        ignored,
+        ignored: why_no_endpoint_counts(slice).map(|why| line(&why)),
     }
 }
 
@@ -325,9 +260,11 @@ fn slice_view(slice: &Slice) -> SliceView {
 mod tests {
     use crate::convert::Interner;
     use crate::manifest::read;
-    use crate::model::{Change, Kind};
+    use crate::model::{Change, Kind, SliceOwner, Unread};
     use crate::store::Rules;
 
+    use super::super::held::{HeldState, beside};
+    use super::super::kernel::{KernelView, ServiceView};
     use super::*;
 
     const CLUSTER: &str = r#"
@@ -397,6 +334,8 @@ mod tests {
             ("web:443", "b"),
             ("web:30080", "a"),
             ("10.0.0.1", "a b"),
+            ("::ffff:10.0.0.1", "a b"),
+            ("[::ffff:10.0.0.1]:443", "b"),
             ("10.0.0.1:443", "b"),
             ("203.0.113.7:80", "a"),
             ("192.0.2.1:30080", "a"),
@@ -405,6 +344,32 @@ mod tests {
             let names: Vec<&str> = found.ports.iter().map(|port| port.port_name.as_str()).collect();
             assert_eq!((found.service.as_str(), names.join(" ").as_str()), ("web", ports), "{asked}");
         }
+    }
+
+    /// What the kernel holds for it stays, though something else would be written anew.
+    #[test]
+    fn what_waits_for_a_slice_keeps_what_the_kernel_holds() {
+        let mut store = cluster();
+        let (name, owner) = (ObjectName::new("default", "strict-2"), SliceOwner::Service("strict".into()));
+        store.apply(Change::Unread(Unread::Slice { name, owner }));
+        let published = Published::first(&store, "file:/x", std::time::Instant::now());
+        let mut found = explain(&published, "strict").unwrap();
+        assert!(found.ports[0].kept && found.ports[0].outcome == Action::Refuse, "{found:?}");
+        let element = ServiceView {
+            namespace: "default".to_owned(),
+            service: "strict".to_owned(),
+            port_name: String::new(),
+            protocol: "TCP".to_owned(),
+            address: "10.0.0.2:80".to_owned(),
+            id: 1,
+            revision: 1,
+            topology: true,
+            outcome: "forward".to_owned(),
+            backends: vec!["10.1.0.9:8080".to_owned()],
+        };
+        beside(&mut found, &KernelView { services: vec![element], ..KernelView::default() });
+        assert_eq!(found.ports[0].kernel.as_ref().unwrap().state, HeldState::Kept);
+        assert!(!explained("strict").ports[0].kept);
     }
 
     #[test]

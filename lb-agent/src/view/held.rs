@@ -59,6 +59,14 @@ impl<'a> Elements<'a> {
         Self(all.map(|service| ((service.address.as_str(), service.protocol.as_str()), service)).collect())
     }
 
+    /// The same; `kept` is whether what it holds stays whatever is wanted.
+    fn beside(&self, address: &str, protocol: &str, outcome: Action, kept: bool, backends: &[&str]) -> Held {
+        match self.held(address, protocol, outcome, backends) {
+            held if kept && held.state == HeldState::Differs => Held { state: HeldState::Kept, ..held },
+            held => held,
+        }
+    }
+
     /// What it holds at `address`, where `outcome` is wanted, with these backends.
     #[must_use]
     pub fn held(&self, address: &str, protocol: &str, outcome: Action, backends: &[&str]) -> Held {
@@ -97,7 +105,8 @@ pub fn beside(explanation: &mut Explanation, kernel: &KernelView) {
     for port in &mut explanation.ports {
         let used = port.endpoints.iter().filter(|endpoint| endpoint.used);
         let backends: Vec<&str> = used.map(|endpoint| endpoint.backend.as_str()).collect();
-        port.kernel = Some(elements.held(&port.address, &port.protocol, port.outcome, &backends));
+        port.kernel =
+            Some(elements.beside(&port.address, &port.protocol, port.outcome, port.kept, &backends));
     }
 }
 
@@ -106,7 +115,8 @@ pub fn beside_all(services: &mut Services, kernel: &KernelView) {
     let elements = Elements::of(kernel);
     for port in &mut services.service_ports {
         let backends: Vec<&str> = port.backends.iter().map(String::as_str).collect();
-        port.kernel = Some(elements.held(&port.address, &port.protocol, port.outcome, &backends));
+        port.kernel =
+            Some(elements.beside(&port.address, &port.protocol, port.outcome, port.kept, &backends));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an operator sees, as values: what is wanted, what is held, and what needs attention. Pure.
 
+pub mod asked;
 pub mod by_service;
 pub mod decisions;
 pub mod diagnostic;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::shown::line;
 
 use super::decisions::{Action, Decisions, Ignored, ServicePort, decisions};
-use super::explain::Origin;
+use super::explain::{Origin, written};
 use super::held::Held;
 use super::published::Published;
 use super::state::StateView;
@@ -44,6 +44,8 @@ pub struct ServiceLine {
     /// How far from the node its connections go; `null` where nothing is decided.
     pub level: Option<String>,
     pub why: Option<String>,
+    /// What the kernel holds for it stays, since something that decides is not known.
+    pub kept: bool,
     pub backends: Vec<String>,
     /// How many more endpoints it has.
     pub not_used: usize,
@@ -62,12 +64,7 @@ pub fn services(published: &Published) -> Services {
 
 fn of_port(port: ServicePort) -> ServiceLine {
     let address = port.address();
-    let written = port.topology.filter(|keys| !keys.is_empty());
-    let (topology, origin) = match (port.topology_by_flag, written) {
-        (Some(keys), _) => (Some(keys), Some(Origin::Flag)),
-        (None, Some(keys)) => (Some(keys), Some(Origin::Annotation)),
-        (None, None) => (None, None),
-    };
+    let (topology, origin) = written(port.topology_by_flag, port.topology);
     ServiceLine {
         namespace: port.namespace,
         service: port.service,
@@ -79,6 +76,7 @@ fn of_port(port: ServicePort) -> ServiceLine {
         outcome: port.outcome,
         level: port.level,
         why: port.why.as_deref().map(line),
+        kept: port.kept,
         backends: port.backends,
         not_used: port.excluded.len(),
         kernel: None,

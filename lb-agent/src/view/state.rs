@@ -8,7 +8,7 @@ use super::published::{Published, WaitsFor};
 /// Where what decides comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub enum StateOrigin {
     /// The source has not shown everything yet.
     Starting,
     /// The source sends changes as they happen.
@@ -23,7 +23,7 @@ pub enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StateView {
-    pub origin: Origin,
+    pub origin: StateOrigin,
     /// The time since a live source was in sync, in seconds; of a saved state at least so long. `null` where it is not known.
     pub age_seconds: Option<u64>,
     /// Of a saved state, what the machine's own clock showed when it was saved.
@@ -36,14 +36,14 @@ impl StateView {
         let age = published.staleness.map(|staleness| staleness.age.as_secs());
         if let Some((age, clock)) = &published.saved.in_use {
             let (age_seconds, saved_at) = (Some(age.at_least().as_secs()), Some(clock.to_string()));
-            return Self { origin: Origin::Saved, age_seconds, saved_at };
+            return Self { origin: StateOrigin::Saved, age_seconds, saved_at };
         }
         let origin = if !published.store.is_synced() {
-            Origin::Starting
+            StateOrigin::Starting
         } else if published.state.waits_for().contains(&WaitsFor::Source) {
-            Origin::Behind
+            StateOrigin::Behind
         } else {
-            Origin::Live
+            StateOrigin::Live
         };
         Self { origin, age_seconds: age, saved_at: None }
     }
@@ -54,10 +54,10 @@ impl StateView {
         let age = self.age_seconds.map(|age| format!("{age} s ago"));
         let last = age.as_ref().map(|age| format!("; it last was {age}")).unwrap_or_default();
         match self.origin {
-            Origin::Starting => "the source has not shown everything yet".to_owned(),
-            Origin::Live => "live: the source sends changes as they happen".to_owned(),
-            Origin::Behind => format!("BEHIND: the source is not in sync{last}"),
-            Origin::Saved => {
+            StateOrigin::Starting => "the source has not shown everything yet".to_owned(),
+            StateOrigin::Live => "live: the source sends changes as they happen".to_owned(),
+            StateOrigin::Behind => format!("BEHIND: the source is not in sync{last}"),
+            StateOrigin::Saved => {
                 let at = self.saved_at.as_deref().unwrap_or("a time that is not known");
                 format!("SAVED at {at} by this machine's clock: no source was heard of since the start")
             }
@@ -78,7 +78,7 @@ mod tests {
     fn a_state_is_live_behind_or_saved_and_says_how_old_it_is() {
         let mut store = Store::new("n1", Rules::default());
         let first = Published::first(&store, "file:/x", Instant::now());
-        assert_eq!(StateView::of(&first).origin, Origin::Starting);
+        assert_eq!(StateView::of(&first).origin, StateOrigin::Starting);
 
         Kind::ALL.into_iter().for_each(|kind| store.apply(Change::Synced(kind)));
         let staleness = Some(Staleness { max: None, age: Duration::from_secs(7) });
@@ -88,9 +88,9 @@ mod tests {
         let in_use = Some((Age::AtLeast(Duration::from_secs(90)), "2026-01-02T03:04:05Z".into()));
         let saved = Published { saved: SavedState { in_use, trouble: None }, ..behind.clone() };
         for (published, origin, age, said) in [
-            (&live, Origin::Live, 7, "live: "),
-            (&behind, Origin::Behind, 7, "BEHIND: the source is not in sync; it last was 7 s ago"),
-            (&saved, Origin::Saved, 90, "SAVED at 2026-01-02T03:04:05Z"),
+            (&live, StateOrigin::Live, 7, "live: "),
+            (&behind, StateOrigin::Behind, 7, "BEHIND: the source is not in sync; it last was 7 s ago"),
+            (&saved, StateOrigin::Saved, 90, "SAVED at 2026-01-02T03:04:05Z"),
         ] {
             let view = StateView::of(published);
             assert_eq!((view.origin, view.age_seconds), (origin, Some(age)));

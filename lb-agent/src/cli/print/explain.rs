@@ -65,6 +65,7 @@ fn of_port(out: &mut String, port: &PortView) {
         outcome: action,
         level,
         why,
+        kept: _,
         endpoints,
         further,
         notes,
