@@ -73,6 +73,8 @@ pub trait Family: 'static {
     fn address_bits(frontend: &Self::Frontend) -> u64;
     /// A backend's address and port, as a socket remembers them.
     fn backend(backend: &Self::Backend) -> End;
+    /// The cell that a connection to it counts in.
+    fn cell(backend: &Self::Backend) -> u16;
     /// The key that stands for all ports of the same address that are not served: no Service has port 0.
     fn other_ports(frontend: &Self::Frontend) -> Self::Frontend;
 }
@@ -109,6 +111,11 @@ impl Family for V4 {
     #[inline(always)]
     fn masked(frontend: &Frontend4, mask: u64) -> Frontend4 {
         bytemuck::cast(bytemuck::cast::<Frontend4, u64>(*frontend) & (mask | 0xffff_ffff_0000_0000))
+    }
+
+    #[inline(always)]
+    fn cell(backend: &Backend4) -> u16 {
+        backend.cell
     }
 
     #[inline(always)]
@@ -155,6 +162,11 @@ impl Family for V6 {
     fn masked(frontend: &Frontend6, mask: u64) -> Frontend6 {
         let [first, second, rest] = bytemuck::cast::<Frontend6, [u64; 3]>(*frontend);
         bytemuck::cast([first & mask, second & mask, rest])
+    }
+
+    #[inline(always)]
+    fn cell(backend: &Backend6) -> u16 {
+        backend.cell
     }
 
     #[inline(always)]

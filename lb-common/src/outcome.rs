@@ -53,6 +53,9 @@ pub enum Event {
     /// There was no room, or the kernel had no memory, to remember a client of a Service with session affinity: it is
     /// given the same backend again only while its Service's set stays as large as it is.
     UnstoredAffinity = 4,
+    /// There was no room, or the kernel had no memory, to count a connection for its service port: it is counted in sum, or
+    /// not at all.
+    UncountedConnection = 5,
 }
 
 /// What is counted.
@@ -124,12 +127,13 @@ impl Outcome {
 }
 
 impl Event {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::LookupRetry,
         Self::StaleRegionRead,
         Self::ForgottenTranslation,
         Self::UnstoredTranslation,
         Self::UnstoredAffinity,
+        Self::UncountedConnection,
     ];
 
     /// Its name in status output, as a metric, and in the map, where it counts many.
@@ -141,6 +145,7 @@ impl Event {
             Self::ForgottenTranslation => "forgotten_translations",
             Self::UnstoredTranslation => "unstored_translations",
             Self::UnstoredAffinity => "unstored_affinities",
+            Self::UncountedConnection => "uncounted_connections",
         }
     }
 }
@@ -213,6 +218,7 @@ mod tests {
         outcomes.sendmsg6.unknown_port = 12;
         outcomes.connect4.stale = 13;
         outcomes.events.unstored_affinities = 11;
+        outcomes.events.uncounted_connections = 14;
         for (counter, times) in [
             (Counter::Run(Hook::Connect4, Outcome::Forwarded), 1),
             (Counter::Run(Hook::Connect6, Outcome::AgentSocket), 2),
@@ -228,6 +234,7 @@ mod tests {
             (Counter::Run(Hook::Sendmsg6, Outcome::UnknownPort), 12),
             (Counter::Run(Hook::Connect4, Outcome::Stale), 13),
             (Counter::Event(Event::UnstoredAffinity), 11),
+            (Counter::Event(Event::UncountedConnection), 14),
             (Counter::Run(Hook::Connect4, Outcome::NotOurProtocol), 0),
             (Counter::Run(Hook::Connect4, Outcome::Unproven), 0),
         ] {

@@ -115,7 +115,7 @@ pub(crate) fn sendmsg6(call: &Call<'_>) -> Result<Outcome, Outcome> {
 #[inline(always)]
 fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
     let service = F::service(frontend);
-    let Choice { mut outcome, backend, slot } = kept_backend::<F>(call, frontend);
+    let Choice { mut outcome, backend, slot } = kept_backend::<F>(call, frontend, Counts::New);
     if outcome == Outcome::NotAService {
         outcome = no_service::<F>(call, frontend);
     }
@@ -136,7 +136,7 @@ fn send_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backe
 #[inline(always)]
 fn connect_udp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Backend, Outcome> {
     let service = F::service(frontend);
-    let Choice { outcome, backend, slot } = kept_backend::<F>(call, frontend);
+    let Choice { outcome, backend, slot } = kept_backend::<F>(call, frontend, Counts::Each);
     if goes_untouched(outcome) {
         record::connects_elsewhere(call, &service);
     }
@@ -215,6 +215,7 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
             return Choice::none(way_out);
         }
         if service.count() == 0 {
+            maps::count_refusal::<F>(&service);
             return Choice::none(Outcome::NoBackends);
         }
         #[cfg(feature = "plant-affinity-left")]
@@ -226,6 +227,7 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
             if is_new {
                 affinity::remember::<F>(call, &service, &backend, slot);
             }
+            maps::count_connection::<F>(&service, &backend);
             return Choice { outcome: Outcome::Forwarded, backend, slot };
         }
         maps::count_event(Event::StaleRegionRead);
@@ -264,9 +266,18 @@ impl<F: Maps> Choice<F> {
     }
 }
 
+/// What counts as a connection of a UDP socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    /// Each call: a connect.
+    Each,
+    /// A call that leads to another backend than before: a datagram.
+    New,
+}
+
 /// As [`backend`], for a UDP socket, which keeps the backend that it remembers while that is in the set.
 #[inline(always)]
-fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
+fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend, counts: Counts) -> Choice<F> {
     let mut key = *frontend;
     if !maps::find::<F>(call, &mut key) {
         return Choice::none(Outcome::NotAService);
@@ -274,7 +285,7 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
     let remembered = record::remembered(call, &F::service(frontend));
     let mut choice = Choice::none(Outcome::Unproven);
     for _ in 0..TRIES {
-        choice = choose_kept::<F>(call, &key, &remembered);
+        choice = choose_kept::<F>(call, &key, &remembered, counts);
         if choice.outcome != Outcome::Unproven {
             break;
         }
@@ -288,7 +299,12 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
 }
 
 #[inline(always)]
-fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair) -> Choice<F> {
+fn choose_kept<F: Maps>(
+    call: &Call<'_>,
+    key: &F::Frontend,
+    remembered: &Pair,
+    counts: Counts,
+) -> Choice<F> {
     let service = match maps::service::<F>(key) {
         Ok(service) => service,
         Err(way_out) => return Choice::none(way_out),
@@ -298,6 +314,7 @@ fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair) -
         return Choice::none(way_out);
     }
     if service.count() == 0 {
+        maps::count_refusal::<F>(&service);
         return Choice::none(Outcome::NoBackends);
     }
     let kept = if remembered.is_empty() { None } else { maps::slot::<F>(&service, remembered) };
@@ -309,6 +326,9 @@ fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair) -
         Ok(backend) => {
             if is_new {
                 affinity::remember::<F>(call, &service, &backend, slot);
+            }
+            if kept.is_none() || counts == Counts::Each {
+                maps::count_connection::<F>(&service, &backend);
             }
             Choice { outcome: Outcome::Forwarded, backend, slot }
         }

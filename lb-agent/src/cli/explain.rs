@@ -8,13 +8,14 @@ use anyhow::{Context as _, bail};
 use crate::cli::print::explain::text;
 use crate::cli::print::services::pinned;
 use crate::config::{PIN_ROOT, socket};
-use crate::serve::observe::observe;
+use crate::serve::observe::{count, observe};
 use crate::serve::request::{Reply, Request};
 use crate::serve::socket::request;
 use crate::shown::Quoted;
 use crate::view::asked::is_meant;
 use crate::view::held::beside;
 use crate::view::kernel::KernelView;
+use crate::view::loops::Counts;
 
 use super::Output;
 
@@ -62,6 +63,15 @@ impl Place {
             Some(why) => bail!("the maps cannot be shown: {why}"),
             None => Ok(kernel),
         }
+    }
+
+    /// How many connections the kernel counted, also where no agent runs.
+    ///
+    /// # Errors
+    /// As [`kernel`](Self::kernel).
+    pub fn counts(&self) -> anyhow::Result<Counts> {
+        count(&self.pin_root)
+            .with_context(|| format!("could not read the maps below {}", self.pin_root.display()))
     }
 
     #[must_use]

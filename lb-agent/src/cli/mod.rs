@@ -8,6 +8,7 @@ pub mod environment;
 pub mod explain;
 pub mod init;
 mod label_key;
+pub mod loops;
 mod output;
 mod peers;
 pub mod plan;
@@ -57,6 +58,8 @@ pub enum Command {
     Services(services::Args),
     /// Say why connections to a Service go where they go: each of its endpoints, used or not, with the reason.
     Explain(explain::Args),
+    /// Show the closed loop: how many connections of this node went from which pool to which, as the kernel counted them.
+    Loop(loops::Args),
     /// List the UDP sockets that remember which backend stands for a Service, with their processes.
     Sockets(sockets::Args),
     /// Mount what must be there before an agent without privileges runs: a bpf file system, and cgroup2.
@@ -92,6 +95,7 @@ impl Cli {
             Command::Status(args) => status::run(args),
             Command::Services(args) => services::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Loop(args) => loops::run(&args),
             Command::Sockets(args) => sockets::run(args),
             Command::Init(args) => init::run(args),
             Command::Check(args) => check::run(args),

@@ -1,16 +1,18 @@
 //! Bytes and neutral words: the only place in the agent that knows how a map's key or value reads. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use bytemuck::{Zeroable as _, cast};
 use lb_common::element::{Element as Words, check};
 use lb_common::family::{V4, V6, Words as _};
 use lb_common::layout::{
-    Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, HostKey, INLINE_BACKENDS,
-    NAME_BYTES, ServiceName,
+    self, Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, HostKey, INLINE_BACKENDS,
+    NAME_BYTES, ServiceName, WITHIN_ANY, WITHIN_LABEL, WITHIN_NODE, WITHIN_POOL,
 };
 
 use crate::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
+use crate::plan::cells::{Cell, Within};
 use crate::plan::{Backend, Backends, Element, Held, Owner, Proof, cut};
 
 /// How the words of one IP family lie in its maps.
@@ -129,11 +131,12 @@ impl Codec for V4 {
 
     fn encode(backend: &Backend) -> Option<Backend4> {
         let IpAddr::V4(ip) = backend.ip else { return None };
-        Some(Backend4 { address: ip.octets(), port: backend.port.to_be_bytes(), pool: 0 })
+        Some(Backend4 { address: ip.octets(), port: backend.port.to_be_bytes(), cell: backend.cell })
     }
 
     fn decode(backend: &Backend4) -> Backend {
-        Backend { ip: Ipv4Addr::from(backend.address).into(), port: u16::from_be_bytes(backend.port) }
+        let (ip, port) = (Ipv4Addr::from(backend.address).into(), u16::from_be_bytes(backend.port));
+        Backend { ip, port, cell: backend.cell }
     }
 }
 
@@ -152,11 +155,12 @@ impl Codec for V6 {
 
     fn encode(backend: &Backend) -> Option<Backend6> {
         let IpAddr::V6(ip) = backend.ip else { return None };
-        Some(Backend6 { address: ip.octets(), port: backend.port.to_be_bytes(), pool: 0, zero: 0 })
+        Some(Backend6 { address: ip.octets(), port: backend.port.to_be_bytes(), cell: backend.cell, zero: 0 })
     }
 
     fn decode(backend: &Backend6) -> Backend {
-        Backend { ip: Ipv6Addr::from(backend.address).into(), port: u16::from_be_bytes(backend.port) }
+        let (ip, port) = (Ipv6Addr::from(backend.address).into(), u16::from_be_bytes(backend.port));
+        Backend { ip, port, cell: backend.cell }
     }
 }
 
@@ -184,6 +188,38 @@ pub(crate) fn key(name: &ServiceName) -> Option<ServicePortKey> {
         family: match name.family {
             4 => Family::V4,
             6 => Family::V6,
+            _ => return None,
+        },
+    })
+}
+
+/// What the number of `cell` means. A pool's name that is too long is cut.
+pub(crate) fn cell(cell: &Cell) -> layout::Cell {
+    let pool = |pool: &Option<Arc<str>>| bytes(pool.as_deref().unwrap_or_default());
+    layout::Cell {
+        client_pool: pool(&cell.client_pool),
+        backend_pool: pool(&cell.backend_pool),
+        within: match cell.within {
+            Within::Any => WITHIN_ANY,
+            Within::Node => WITHIN_NODE,
+            Within::Pool => WITHIN_POOL,
+            Within::Label => WITHIN_LABEL,
+        },
+        zero: [0; 3],
+    }
+}
+
+/// The cell that a number of the maps stands for; `None` where no agent writes such a one.
+pub(crate) fn known_cell(value: &layout::Cell) -> Option<Cell> {
+    let pool = |name| text(name).map(|name| (!name.is_empty()).then(|| Arc::from(name)));
+    Some(Cell {
+        client_pool: pool(&value.client_pool)?,
+        backend_pool: pool(&value.backend_pool)?,
+        within: match value.within {
+            WITHIN_ANY => Within::Any,
+            WITHIN_NODE => Within::Node,
+            WITHIN_POOL => Within::Pool,
+            WITHIN_LABEL => Within::Label,
             _ => return None,
         },
     })
@@ -226,7 +262,9 @@ mod tests {
             owner: Owner { id: 7, revision: 3 },
             has_topology: true,
             affinity: Some(60),
-            backends: (1..=count).map(|number| Backend { ip: ip(number), port: 9376 }).collect(),
+            backends: (1..=count)
+                .map(|number| Backend { ip: ip(number), port: 9376, cell: number.into() })
+                .collect(),
             region: if count > 6 { 2 } else { 0 },
         }
     }
@@ -260,9 +298,23 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_reads_back_as_it_was_and_what_no_agent_writes_does_not() {
+        for within in [Within::Any, Within::Node, Within::Pool, Within::Label] {
+            let own = Cell { client_pool: Some("hangzhou".into()), backend_pool: None, within };
+            assert_eq!(known_cell(&cell(&own)), Some(own));
+        }
+        let long = "p".repeat(70);
+        let cut = Cell { client_pool: None, backend_pool: Some(long.into()), within: Within::Any };
+        let read = known_cell(&cell(&cut)).unwrap();
+        assert_eq!(read.backend_pool.map(|pool| pool.len()), Some(63));
+        assert_eq!(known_cell(&layout::Cell { within: 9, ..layout::Cell::zeroed() }), None);
+    }
+
+    #[test]
     fn the_words_lie_where_the_layout_has_its_fields() {
         let (_, service, region) = written::<V4>(Family::V4, &element(Family::V4, 7));
-        let backend = |number| Backend4 { address: [10, 244, 0, number], port: [0x24, 0xa0], pool: 0 };
+        let backend =
+            |number| Backend4 { address: [10, 244, 0, number], port: [0x24, 0xa0], cell: number.into() };
         let expected = Service4 {
             id: 7,
             revision: 3,

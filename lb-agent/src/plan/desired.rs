@@ -1,13 +1,16 @@
 //! What the kernel should hold for the service ports at hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::{Frontend, ObjectName, Protocol, ServicePortKey};
 use crate::select::decide::Decision;
+use crate::select::nodes::NodeIndex;
 use crate::select::topology::Topology;
 use crate::store::{Disposition, Known, Port, Store};
 
 use super::capacity::Capacity;
+use super::cells::{Cell, Cells, Within};
 use super::element::{Backend, INLINE};
 use super::mirror::Mirror;
 
@@ -38,12 +41,13 @@ impl Desired {
 /// should be none. What is not named stays as it is.
 ///
 /// All of them together, so that an address which one Service gives up and another takes is one
-/// write. What a Service holds at an address stays while the store cannot decide there, or does
+/// write, and `cells` numbers the cells that their backends count in. What a Service holds at an address stays while the store cannot decide there, or does
 /// not know whether the Service exists.
 #[must_use]
 pub fn wanted(
     store: &Store,
     mirror: &Mirror,
+    cells: &mut Cells,
     dirty: &BTreeSet<ObjectName>,
 ) -> BTreeMap<Frontend, Option<Desired>> {
     let mut wants: BTreeMap<Frontend, Option<Desired>> = BTreeMap::new();
@@ -71,7 +75,7 @@ pub fn wanted(
                 Disposition::Leave(_) => None,
             };
             if let Some(decision) = decision {
-                wants.insert(frontend, Some(want(&port, decision)));
+                wants.insert(frontend, Some(want(&port, decision, store.nodes(), cells)));
             }
         }
         for (key, frontend) in store.refused_ports(service) {
@@ -117,9 +121,8 @@ fn frontend(port: &Port<'_>) -> Option<Frontend> {
     }
 }
 
-fn want(port: &Port<'_>, decision: &Decision<'_>) -> Desired {
-    let mut backends: Vec<Backend> =
-        decision.chosen.iter().map(|candidate| candidate.backend.into()).collect();
+fn want(port: &Port<'_>, decision: &Decision<'_>, nodes: &NodeIndex, cells: &mut Cells) -> Desired {
+    let mut backends = counted(decision, nodes, cells);
     backends.sort_unstable();
     backends.dedup();
     let excess = backends.len().saturating_sub(MOST_BACKENDS);
@@ -131,6 +134,25 @@ fn want(port: &Port<'_>, decision: &Decision<'_>) -> Desired {
         backends,
         excess,
     }
+}
+
+/// The backends that were chosen, each with the cell that it counts in.
+fn counted(decision: &Decision<'_>, nodes: &NodeIndex, cells: &mut Cells) -> Vec<Backend> {
+    let within = Within::from(&decision.level);
+    let mut last: Option<(Option<&Arc<str>>, u16)> = None;
+    let chosen = decision.chosen.iter().map(|candidate| {
+        let pool = candidate.node.and_then(|node| nodes.pool(node));
+        let cell = match last {
+            Some((same, cell)) if same == pool => cell,
+            Some(_) | None => {
+                let client_pool = nodes.own_pool().cloned();
+                cells.number(&Cell { client_pool, backend_pool: pool.cloned(), within })
+            }
+        };
+        last = Some((pool, cell));
+        Backend { cell, ..candidate.backend.into() }
+    });
+    chosen.collect()
 }
 
 /// The room that all of `wants` together take.

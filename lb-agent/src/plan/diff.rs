@@ -8,7 +8,7 @@ use super::maps::MapOp;
 use super::mirror::{Entry, Mirror};
 use super::planted::in_order;
 use super::region::Region;
-use super::slots::{is_same_set, settle};
+use super::slots::{at, is_same_set, settle};
 use super::starved::Starved;
 
 /// How many service ids one write promises.
@@ -112,7 +112,7 @@ impl Mirror {
             && !last.is_empty()
             && self.waits_for_grace()
             && self.allocatable(frontend.family(), tail) < 2
-            && last.iter().all(|backend| desired.backends.binary_search(backend).is_ok())
+            && last.iter().all(|backend| at(&desired.backends, backend).is_some())
     }
 
     /// The backends that `key` is published with at `frontend`.
@@ -207,7 +207,7 @@ impl Mirror {
     fn surviving(&mut self, frontend: Frontend, desired: &Desired) -> Option<Step> {
         let last = self.last_set(&frontend, &desired.key);
         let mut right: Vec<Backend> =
-            last.iter().filter(|backend| desired.backends.binary_search(backend).is_ok()).copied().collect();
+            last.iter().filter_map(|backend| at(&desired.backends, backend)).copied().collect();
         right.sort_unstable();
         let intact = self.entries.get(&frontend).filter(|entry| !entry.damaged);
         if let Some(entry) = intact.filter(|_| !last.is_empty() && right.len() == last.len()) {

@@ -2,21 +2,30 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
-use lb_common::layout::INLINE_BACKENDS;
+use lb_common::layout::{CELL_UNNUMBERED, INLINE_BACKENDS};
 
 /// How many backends lie in the element itself; the others lie in its region.
 pub(super) const INLINE: usize = INLINE_BACKENDS;
 
-/// Where a connection is sent. Orders by address, IPv4 first, then by port.
+/// Where a connection is sent, and in which cell of the loop it counts. Orders by address, IPv4 first, then by port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Backend {
     pub ip: IpAddr,
     pub port: u16,
+    /// Of [`Cells`](super::cells::Cells).
+    pub cell: u16,
+}
+
+impl Backend {
+    /// What tells two backends of a set apart.
+    pub(super) const fn address(&self) -> (IpAddr, u16) {
+        (self.ip, self.port)
+    }
 }
 
 impl From<SocketAddr> for Backend {
     fn from(address: SocketAddr) -> Self {
-        Self { ip: address.ip(), port: address.port() }
+        Self { ip: address.ip(), port: address.port(), cell: CELL_UNNUMBERED }
     }
 }
 
@@ -26,12 +35,12 @@ impl From<Backend> for SocketAddr {
     }
 }
 
-/// The backends of one service port, in slot order and in little memory: six bytes each in IPv4.
+/// The backends of one service port, in slot order and in little memory: eight bytes each in IPv4.
 /// All are of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backends {
-    V4(Box<[SocketAddrV4]>),
-    V6(Box<[(Ipv6Addr, u16)]>),
+    V4(Box<[(SocketAddrV4, u16)]>),
+    V6(Box<[(Ipv6Addr, u16, u16)]>),
 }
 
 impl Default for Backends {
@@ -59,8 +68,9 @@ impl Backends {
             Self::V4(backends) => (&backends[..], &[][..]),
             Self::V6(backends) => (&[][..], &backends[..]),
         };
-        let v4 = v4.iter().map(|at| Backend { ip: IpAddr::V4(*at.ip()), port: at.port() });
-        v4.chain(v6.iter().map(|(ip, port)| Backend { ip: IpAddr::V6(*ip), port: *port }))
+        let v4 =
+            v4.iter().map(|(at, cell)| Backend { ip: IpAddr::V4(*at.ip()), port: at.port(), cell: *cell });
+        v4.chain(v6.iter().map(|(ip, port, cell)| Backend { ip: IpAddr::V6(*ip), port: *port, cell: *cell }))
     }
 }
 
@@ -72,7 +82,7 @@ impl FromIterator<Backend> for Backends {
             return Self::V6(
                 backends
                     .filter_map(|backend| match backend.ip {
-                        IpAddr::V6(ip) => Some((ip, backend.port)),
+                        IpAddr::V6(ip) => Some((ip, backend.port, backend.cell)),
                         IpAddr::V4(_) => None,
                     })
                     .collect(),
@@ -81,7 +91,7 @@ impl FromIterator<Backend> for Backends {
         Self::V4(
             backends
                 .filter_map(|backend| match backend.ip {
-                    IpAddr::V4(ip) => Some(SocketAddrV4::new(ip, backend.port)),
+                    IpAddr::V4(ip) => Some((SocketAddrV4::new(ip, backend.port), backend.cell)),
                     IpAddr::V6(_) => None,
                 })
                 .collect(),
@@ -142,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_backend_takes_little_memory() {
-        assert_eq!((size_of::<SocketAddrV4>(), size_of::<(Ipv6Addr, u16)>()), (6, 18));
+        assert_eq!((size_of::<(SocketAddrV4, u16)>(), size_of::<(Ipv6Addr, u16, u16)>()), (8, 20));
         assert_eq!(size_of::<Backends>(), 24);
     }
 }

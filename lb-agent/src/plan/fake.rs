@@ -166,6 +166,7 @@ impl Maps for Fake {
                 memory.names.insert(*id, cut_key(key));
             }
             MapOp::Unname { id } => _ = memory.names.remove(id),
+            MapOp::Cell { .. } => {}
             MapOp::Fill { at, owner, backends } => {
                 let Some(first) = backends.first() else { return Ok(()) };
                 let (from, cells) = (*at as usize, memory.cells.of_mut(Family::of(first.ip)));
@@ -219,6 +220,7 @@ fn cut_key(key: &ServicePortKey) -> ServicePortKey {
 const fn map_of(op: &MapOp) -> &'static str {
     match op {
         MapOp::NextId(_) => lb_common::layout::CONTROL.pin,
+        MapOp::Cell { .. } => lb_common::layout::CELLS.pin,
         MapOp::Name { .. } | MapOp::Unname { .. } => lb_common::layout::NAMES.pin,
         // Which family's does not matter here.
         MapOp::Fill { .. } => lb_common::layout::BACKENDS4.pin,

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::model::{Frontend, ServicePortKey};
 
 use super::adopt::Observed;
+use super::cells::Cell;
 use super::element::{Backend, Element, Owner};
 
 /// One write. Every prefix of a list of them leaves the maps in a state that holds.
@@ -24,6 +25,8 @@ pub enum MapOp {
     Put { frontend: Frontend, element: Element },
     /// Takes an address back; one that is not there is no error.
     Remove { frontend: Frontend },
+    /// Says what a cell's number means, and makes the place where all its connections are counted.
+    Cell { number: u16, cell: Cell },
     /// Forgets a name; one that is not there is no error.
     Unname { id: u32 },
 }
@@ -32,7 +35,7 @@ impl MapOp {
     /// Names are for people only: the Service is served without.
     #[must_use]
     pub const fn is_only_a_name(&self) -> bool {
-        matches!(self, Self::Name { .. } | Self::Unname { .. })
+        matches!(self, Self::Name { .. } | Self::Unname { .. } | Self::Cell { .. })
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Family, Frontend, ObjectName, PerFamily, ServicePortKey};
 
 use super::capacity::Capacity;
+use super::cells::Cells;
 use super::element::{Backends, Element, Owner};
 use super::region::{Region, Regions};
 use super::starved::{Shortages, Starved};
@@ -71,6 +72,8 @@ pub struct Mirror {
     /// How many elements there were when the kernel had no memory for another one, until it is tried again.
     memory: Option<usize>,
     pub(super) shortages: Shortages,
+    /// Which numbers the maps know cells of the loop by.
+    pub cells: Cells,
 }
 
 /// Past this many service ids no more are given out: an honest agent does not get there within a
@@ -100,6 +103,7 @@ impl Mirror {
             capacity,
             memory: None,
             shortages: Shortages::default(),
+            cells: Cells::default(),
         }
     }
 
@@ -136,6 +140,12 @@ impl Mirror {
     pub fn affinities(&self) -> BTreeMap<u32, u32> {
         let elements = self.entries.values().map(|entry| &entry.element);
         elements.filter_map(|element| Some((element.owner.id, element.affinity?))).collect()
+    }
+
+    /// The service ids of all elements.
+    #[must_use]
+    pub fn ids(&self) -> BTreeSet<u32> {
+        self.entries.values().map(|entry| entry.element.owner.id).collect()
     }
 
     /// Why there is no room for another element of the front end, if so.

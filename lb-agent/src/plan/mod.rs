@@ -3,6 +3,7 @@
 pub mod admissions;
 mod adopt;
 mod capacity;
+pub mod cells;
 mod desired;
 mod diff;
 mod element;

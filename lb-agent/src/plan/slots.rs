@@ -6,9 +6,8 @@ use super::element::Backend;
 /// while that slot still exists, the others fill the holes. Session affinity finds its backend
 /// again with one compare because of this.
 pub(super) fn settle(old: &[Backend], new: &[Backend]) -> Vec<Backend> {
-    let mut slots: Vec<Option<Backend>> = (0..new.len())
-        .map(|slot| old.get(slot).copied().filter(|backend| new.binary_search(backend).is_ok()))
-        .collect();
+    let mut slots: Vec<Option<Backend>> =
+        (0..new.len()).map(|slot| old.get(slot).and_then(|backend| at(new, backend)).copied()).collect();
     let mut seated: Vec<Backend> = slots.iter().copied().flatten().collect();
     seated.sort_unstable();
     let mut waiting = new.iter().filter(|backend| seated.binary_search(backend).is_err());
@@ -16,6 +15,12 @@ pub(super) fn settle(old: &[Backend], new: &[Backend]) -> Vec<Backend> {
         *slot = waiting.next().copied();
     }
     slots.into_iter().flatten().collect()
+}
+
+/// The backend of `set` (sorted, each once) that has the address of `backend`, in whichever cell it counts.
+pub(super) fn at<'s>(set: &'s [Backend], backend: &Backend) -> Option<&'s Backend> {
+    let place = set.binary_search_by_key(&backend.address(), Backend::address).ok()?;
+    set.get(place)
 }
 
 /// Whether `old`, in any order, is the set `new` (sorted, each once).
@@ -30,7 +35,7 @@ mod tests {
     use super::*;
 
     fn backends(numbers: &[u8]) -> Vec<Backend> {
-        numbers.iter().map(|number| Backend { ip: [10, 0, 0, *number].into(), port: 80 }).collect()
+        numbers.iter().map(|number| Backend { ip: [10, 0, 0, *number].into(), port: 80, cell: 0 }).collect()
     }
 
     #[test]
@@ -45,6 +50,15 @@ mod tests {
         ] {
             assert_eq!(settle(&backends(old), &backends(new)), backends(settled), "{shows}");
         }
+    }
+
+    #[test]
+    fn a_survivor_that_counts_in_another_cell_keeps_its_slot() {
+        let counted = |numbers: &[u8], cell| {
+            backends(numbers).into_iter().map(|backend| Backend { cell, ..backend }).collect::<Vec<_>>()
+        };
+        assert_eq!(settle(&counted(&[3, 1, 2], 1), &counted(&[1, 2, 3], 2)), counted(&[3, 1, 2], 2));
+        assert!(!is_same_set(counted(&[1], 1).into_iter(), &counted(&[1], 2)), "it is to be written");
     }
 
     #[test]

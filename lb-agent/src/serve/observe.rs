@@ -17,6 +17,7 @@ use crate::model::Family;
 use crate::plan::ReadError;
 use crate::plan::takeover::Takeover;
 use crate::view::kernel::{FillView, HookView, KernelView, OutcomeView, held, in_regions, services};
+use crate::view::loops::Counts;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
@@ -39,6 +40,29 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
         }
     }
     look(pin_root, cgroup)
+}
+
+/// How many connections were counted, by the maps of the generation that is in use below `pin_root`.
+///
+/// # Errors
+/// When there is no generation of this version in use, or it cannot be read.
+pub fn count(pin_root: &Path) -> Result<Counts, ObserveError> {
+    for _ in 0..TRIES {
+        match count_once(pin_root) {
+            Err(ObserveError::Open(OpenError::Absent { .. })) => std::thread::sleep(WAIT),
+            done => return done,
+        }
+    }
+    count_once(pin_root)
+}
+
+fn count_once(pin_root: &Path) -> Result<Counts, ObserveError> {
+    let folder = match find(pin_root)?.takeover() {
+        Takeover::Adopt(name) | Takeover::Finish(name) => folder_of(pin_root, name),
+        Takeover::Make | Takeover::Replace(_) => folder(pin_root),
+    };
+    let maps = PinnedMaps::open(&folder)?;
+    Ok(Counts { cells: maps.cells()?.into_iter().collect(), counted: maps.counted()?, names: maps.keys()? })
 }
 
 /// An agent may give generations other names while they are looked at, or remove them.

@@ -10,6 +10,7 @@ pub mod held;
 pub mod histogram;
 pub mod json;
 pub mod kernel;
+pub mod loops;
 mod of_agent;
 pub mod of_service;
 pub mod of_source;

@@ -226,6 +226,7 @@ impl Writer {
         }
         if self.due.take_forget(now) {
             self.forget_clients();
+            self.sum_up_counts();
         }
         self.notices.own_node(&self.store);
         if !self.store.is_synced() {
@@ -264,6 +265,14 @@ impl Writer {
             Err(error) => {
                 tracing::warn!(%error, "clients could not be forgotten; it is tried again in 20 s")
             }
+        }
+    }
+
+    /// What was counted for service ports that are gone.
+    fn sum_up_counts(&mut self) {
+        let Some(kernel) = self.lifecycle.kernel() else { return };
+        if let Err(error) = kernel.maps.sum_up_all_but(&kernel.mirror.ids()) {
+            tracing::warn!(%error, "could not sum up what was counted for Services that are gone; it is tried again in 20 s");
         }
     }
 

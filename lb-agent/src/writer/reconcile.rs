@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Frontend, ObjectName};
 use crate::plan::{Desired, Mirror, Step, topology_first, wanted};
-use crate::plan::{Maps, ReadError, RepairError, WriteError};
+use crate::plan::{MapOp, Maps, ReadError, RepairError, WriteError};
 use crate::store::Store;
 
 /// The maps, and the plan that mirrors them. The one writer.
@@ -64,7 +64,10 @@ impl<M: Maps> Reconciler<M> {
     }
 
     fn bring(&mut self, store: &mut Store, dirty: BTreeSet<ObjectName>, pass: &mut Pass) {
-        let desired = wanted(store, &self.mirror, &dirty);
+        let mut cells = std::mem::take(&mut self.mirror.cells);
+        let desired = wanted(store, &self.mirror, &mut cells, &dirty);
+        self.mirror.cells = cells;
+        self.name_cells();
         for (frontend, desired) in topology_first(desired) {
             let holder = self.mirror.owner(&frontend).cloned();
             let done = self.bring_one(frontend, desired.as_ref(), pass);
@@ -78,6 +81,17 @@ impl<M: Maps> Reconciler<M> {
             }
         }
         pass.touched.extend(dirty);
+    }
+
+    /// Before an element has their numbers. Without a name a cell counts all the same; the next pass tries again.
+    fn name_cells(&mut self) {
+        for (number, cell) in self.mirror.cells.unwritten() {
+            if let Err(error) = self.maps.write(&MapOp::Cell { number: *number, cell: cell.clone() }) {
+                tracing::debug!(%error, "a cell of the loop was not named; the next pass tries again");
+                return;
+            }
+        }
+        self.mirror.cells.wrote();
     }
 
     /// Where there is no memory for another element, the front end counts as full: a Service with a topology takes the

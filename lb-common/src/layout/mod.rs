@@ -5,6 +5,7 @@
 
 mod affinity;
 mod bloom;
+mod cells;
 mod control;
 mod hosts;
 mod names;
@@ -15,6 +16,10 @@ mod sockets;
 
 pub use affinity::{AFFINITIES, AFFINITY, Affinity, Client};
 pub use bloom::{BLOOM_WORDS, BLOOM4, BLOOM6, BloomWord};
+pub use cells::{
+    CELL_REFUSED, CELL_UNNUMBERED, CELLS, Cell, Connections, Counted, LOOP, MOST_CELLS, MOST_COUNTED,
+    WITHIN_ANY, WITHIN_LABEL, WITHIN_NODE, WITHIN_POOL,
+};
 pub use control::{CONTROL, Control, EPOCH, Epoch, SKIP_LEVELS};
 pub use hosts::{HOST_ADDRESSES, HostAddress, HostKey, INITIAL_NAMESPACE};
 pub use names::{NAME_BYTES, NAMES, ServiceName};
@@ -31,7 +36,7 @@ pub use sockets::{AGENT_SOCKETS, AgentSocket, CONNECTED, RECENT, RECENT_TRANSLAT
 pub const LAYOUT_VERSION: u32 = RECORDED + cfg!(feature = "next-layout") as u32;
 
 /// The version whose bytes `lb-common/layouts` records. Any change here is a new one.
-const RECORDED: u32 = 5;
+const RECORDED: u32 = 6;
 
 /// The kind of a map, as in `enum bpf_map_type` of the kernel's `linux/bpf.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +113,7 @@ pub struct MapSpec {
 }
 
 /// Every map there is, in the order in which they are created.
-pub const CATALOGUE: [MapSpec; 16] = [
+pub const CATALOGUE: [MapSpec; 18] = [
     SERVICES4,
     BACKENDS4,
     BLOOM4,
@@ -125,4 +130,6 @@ pub const CATALOGUE: [MapSpec; 16] = [
     RECENT,
     SKIPPED,
     AFFINITY,
+    CELLS,
+    LOOP,
 ];

@@ -46,8 +46,9 @@ pub struct Events {
     pub forgotten_translations: u64,
     pub unstored_translations: u64,
     pub unstored_affinities: u64,
+    pub uncounted_connections: u64,
     /// For events to come.
-    pub reserved: [u64; 27],
+    pub reserved: [u64; 26],
 }
 wire!(Events, 256);
 

@@ -74,8 +74,8 @@ wire!(Frontend4, 8);
 pub struct Backend4 {
     pub address: [u8; 4],
     pub port: [u8; 2],
-    /// The backend's pool as the agent numbered it, from 1; 0 is no pool or not numbered.
-    pub pool: u16,
+    /// In which of [`CELLS`](super::CELLS) a connection to it counts.
+    pub cell: u16,
 }
 wire!(Backend4, 8);
 
@@ -138,7 +138,7 @@ pub struct Backend6 {
     pub address: [u8; 16],
     pub port: [u8; 2],
     /// As in [`Backend4`].
-    pub pool: u16,
+    pub cell: u16,
     pub zero: u32,
 }
 wire!(Backend6, 24);

@@ -2,6 +2,7 @@
 
 mod affinities;
 mod asked;
+mod cells;
 mod lookup;
 mod place;
 mod skipped;
@@ -11,6 +12,7 @@ mod tables;
 
 pub(crate) use affinities::{affinity, remember_affinity};
 pub(crate) use asked::is_anything_asked;
+pub(crate) use cells::{count_connection, count_refusal};
 pub(crate) use lookup::{backend, service, slot};
 pub(crate) use place::find;
 pub(crate) use skipped::is_skipped;

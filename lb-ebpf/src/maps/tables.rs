@@ -5,8 +5,8 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
-    AFFINITIES, Affinity, AgentSocket, BLOOM_WORDS, BloomWord, Client, Control, Epoch, Frontend4, Frontend6,
-    HostAddress, HostKey, MMAPABLE, MOST_SKIPPED, NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6,
+    AFFINITIES, Affinity, AgentSocket, BLOOM_WORDS, BloomWord, Cell, Client, Connections, Control, Counted, Epoch, Frontend4, Frontend6,
+    HostAddress, HostKey, MMAPABLE, MOST_CELLS, MOST_COUNTED, MOST_SKIPPED, NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6,
     Service4, Service6, ServiceName, SkippedPod, Translation,
 };
 
@@ -60,6 +60,14 @@ pub(super) static SKIPPED: HashMap<u64, SkippedPod, { MOST_SKIPPED as usize }, {
 
 #[btf_map]
 pub(super) static AFFINITY: HashMap<Client, Affinity, { AFFINITIES as usize }, { NO_PREALLOC as usize }> =
+    HashMap::new();
+
+/// No program reads it.
+#[btf_map]
+static CELLS: HashMap<u32, Cell, { MOST_CELLS as usize }, { NO_PREALLOC as usize }> = HashMap::new();
+
+#[btf_map]
+pub(super) static LOOP: HashMap<Counted, Connections, { MOST_COUNTED as usize }, { NO_PREALLOC as usize }> =
     HashMap::new();
 
 /// Only for the fence between loads.
@@ -174,6 +182,13 @@ extern "C" fn is_node_port4(key: u64, may_be_exact: u64, client: u64) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn is_node_port6(first: u64, second: u64, third: u64, may_be_exact: u64, client: u64) -> u32 {
     u32::from(super::place::is_node_port::<V6>([first, second, third], may_be_exact != 0, client))
+}
+
+/// As above: [`count`](super::cells::count) for both families.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn count_connection(service: u64, cell: u64) -> u32 {
+    super::cells::count(service as u32, cell as u16)
 }
 
 /// As above.

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod explain;
+pub mod loops;
 pub mod plan;
 pub mod services;
 pub mod sockets;

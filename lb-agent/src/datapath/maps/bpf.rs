@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use lb_common::family::{Family as _, V4, V6};
-use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch};
+use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch, LOOP};
 use lb_common::node_port::Range;
 
 use crate::datapath::codec::{self, Codec};
 use crate::datapath::memory::Left;
 use crate::model::{Family, Frontend};
+use crate::plan::cells::Cell;
 use crate::plan::{
     Backend, Capacity, Element, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError,
 };
@@ -22,6 +23,7 @@ use super::affinities;
 use super::bloom::Filter;
 use super::budget::Budget;
 use super::hosts::Hosts;
+use super::loops;
 use super::map::Page;
 use super::pinned::{Counters, FamilyMaps, OpenError, PinnedMaps};
 
@@ -51,6 +53,7 @@ impl Bpf {
         let epoch = EpochPage(maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?);
         epoch.settle();
         let control = ControlPage(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
+        loops::make_places(&maps).map_err(|error| failed(LOOP.pin, std::io::Error::other(error)))?;
         Ok(Self { maps, filter4, filter6, budget: Budget::new(), epoch, control, hosts: Hosts::default() })
     }
 
@@ -113,6 +116,23 @@ impl Bpf {
         Ok(left)
     }
 
+    /// The cells of the loop that have a number.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn cells(&self) -> Result<Vec<(u16, Cell)>, ReadError> {
+        self.maps.cells()
+    }
+
+    /// Counts the connections of service ports that are not among the ids `in_use` in sum alone: what was counted stays,
+    /// and their places are free.
+    ///
+    /// # Errors
+    /// When the map cannot be read or written. What is left is for the next round.
+    pub fn sum_up_all_but(&self, in_use: &BTreeSet<u32>) -> Result<(), RepairError> {
+        loops::sum_up_all_but(&self.maps, in_use)
+    }
+
     fn carry_out(&mut self, op: &MapOp) -> Result<(), WriteError> {
         match op {
             MapOp::NextId(id) => {
@@ -121,6 +141,7 @@ impl Bpf {
             }
             MapOp::Name { id, key } => self.maps.names.put(id, &codec::name(key)),
             MapOp::Unname { id } => self.maps.names.remove(id),
+            MapOp::Cell { number, cell } => loops::name(&self.maps, *number, cell),
             MapOp::Fill { at, owner, backends } => match backends.first().map(|first| Family::of(first.ip)) {
                 None => Ok(()),
                 Some(Family::V4) => fill(&self.maps.v4, *at, *owner, backends),

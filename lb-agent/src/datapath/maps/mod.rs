@@ -7,6 +7,7 @@ pub mod bpf;
 mod budget;
 pub mod counters;
 mod hosts;
+mod loops;
 pub(super) mod map;
 pub mod pinned;
 pub mod skipped;

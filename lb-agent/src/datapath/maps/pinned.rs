@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use lb_common::family::{Family as _, V4, V6};
 use lb_common::hook::Hook;
 use lb_common::layout::{
-    AFFINITY, AGENT_SOCKETS, Affinity, AgentSocket, BloomWord, CONNECTED, CONTROL, Client, Control, EPOCH,
-    Epoch, HOST_ADDRESSES, HostAddress, HostKey, LAYOUT_VERSION, MapSpec, NAMES, OUTCOMES, Outcomes, RECENT,
-    Recent, SKIPPED, ServiceName, SkippedPod, Translation,
+    self, AFFINITY, AGENT_SOCKETS, Affinity, AgentSocket, BloomWord, CELLS, CONNECTED, CONTROL, Client,
+    Connections, Control, Counted, EPOCH, Epoch, HOST_ADDRESSES, HostAddress, HostKey, LAYOUT_VERSION, LOOP,
+    MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, SKIPPED, ServiceName, SkippedPod, Translation,
 };
 use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::datapath::codec::{self, Codec};
-use crate::model::{Frontend, PerFamily};
+use crate::model::{Frontend, PerFamily, ServicePortKey};
+use crate::plan::cells::Cell;
 use crate::plan::takeover::GenerationName;
 use crate::plan::{Capacity, Held, Observed, ReadError};
 
@@ -86,6 +87,8 @@ pub struct PinnedMaps {
     _connected: Map<u32, Translation>,
     _recent: Map<u32, Recent>,
     pub(super) skipped: Map<u64, SkippedPod>,
+    pub(super) cells: Map<u32, layout::Cell>,
+    pub(super) counted: Map<Counted, Connections>,
 }
 
 /// The maps of one IP family.
@@ -152,6 +155,8 @@ impl PinnedMaps {
             _connected: open(folder, &CONNECTED)?,
             _recent: open(folder, &RECENT)?,
             skipped: open(folder, &SKIPPED)?,
+            cells: open(folder, &CELLS)?,
+            counted: open(folder, &LOOP)?,
         };
         let room = maps.v4.services.max_entries();
         if maps.names.max_entries() < room {
@@ -196,6 +201,35 @@ impl PinnedMaps {
     /// When the map cannot be read.
     pub fn skipped_pods(&self) -> Result<usize, ReadError> {
         Ok(self.skipped.all()?.len())
+    }
+
+    /// What service ids mean, as far as the names can be read.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn keys(&self) -> Result<BTreeMap<u32, ServicePortKey>, ReadError> {
+        let names = self.names.all()?;
+        Ok(names.iter().filter_map(|(id, name)| Some((*id, codec::key(name)?))).collect())
+    }
+
+    /// The cells of the loop that have a number.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn cells(&self) -> Result<Vec<(u16, Cell)>, ReadError> {
+        let all = self.cells.all()?;
+        let known = |(number, cell): &(u32, layout::Cell)| {
+            Some((u16::try_from(*number).ok()?, codec::known_cell(cell)?))
+        };
+        Ok(all.iter().filter_map(known).collect())
+    }
+
+    /// How many connections were counted, by service port and cell.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn counted(&self) -> Result<Vec<(Counted, u64)>, ReadError> {
+        Ok(self.counted.all()?.into_iter().map(|(key, value)| (key, value.connections)).collect())
     }
 
     /// Reads the programs' counters.

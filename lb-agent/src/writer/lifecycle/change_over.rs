@@ -111,7 +111,9 @@ impl Lifecycle {
                 let inherit = |mut opened: Opened| {
                     let old = &set.kernel.mirror;
                     if !old.is_out_of_ids() {
+                        let cells = std::mem::take(&mut opened.mirror.cells);
                         opened.mirror = old.successor(opened.mirror.capacity());
+                        opened.mirror.cells = cells;
                     }
                     opened
                 };

@@ -1,0 +1,68 @@
+//! `lb-agent loop`.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::cli::print::loops::text;
+use crate::serve::request::{Reply, Request};
+use crate::view::loops::{LoopView, loop_view};
+
+use super::Output;
+use super::explain::Place;
+use super::output::unless_closed;
+
+/// From one picture to the next with `--watch`.
+const EVERY: Duration = Duration::from_secs(2);
+/// Clears a terminal, and goes to its first line.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: the loop of this node, anew every 2 s
+  lb-agent loop --watch
+
+Example: exit code 0 only while no connection left the pool that its topology keeps to
+  lb-agent loop -o json | jq -e '.outside == 0'")]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// Show it anew every 2 s, until it is interrupted
+    #[arg(long)]
+    watch: bool,
+    #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Prints from which pool to which the connections of this node went.
+///
+/// # Errors
+/// No agent replies, or nothing is pinned.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Args { place, watch, output } = args;
+    loop {
+        let view = look(place)?;
+        if *watch && *output == Output::Table && io::stdout().is_terminal() {
+            unless_closed(io::stdout().write_all(CLEAR.as_bytes()))
+                .context("could not clear the terminal")?;
+        }
+        output.print(&view, || text(&view)).context("could not write the loop")?;
+        if !watch {
+            return Ok(ExitCode::SUCCESS);
+        }
+        std::thread::sleep(EVERY);
+    }
+}
+
+fn look(place: &Place) -> anyhow::Result<LoopView> {
+    let counts = place.counts()?;
+    if place.is_pinned() {
+        return Ok(loop_view(None, &counts));
+    }
+    let Reply::Services(services) = place.ask(&Request::Services)? else {
+        bail!("the agent replied with something else than its Services: is it of this version?");
+    };
+    Ok(loop_view(Some(&services), &counts))
+}

@@ -1,0 +1,128 @@
+//! The cells of the loop: from which pool to which, numbered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lb_common::layout::{CELL_UNNUMBERED, MOST_CELLS};
+
+use crate::select::topology::Level;
+
+/// Connections of the clients of one pool to the backends of one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cell {
+    /// The pool of the node that dials; `None` for a node without one.
+    pub client_pool: Option<Arc<str>>,
+    /// The pool of the backend's node; `None` for a node without one, and for a backend on no known node.
+    pub backend_pool: Option<Arc<str>>,
+    pub within: Within,
+}
+
+/// How far a topology let connections go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Within {
+    /// To every node.
+    Any,
+    /// To the client's node.
+    Node,
+    /// To the nodes of the client's pool.
+    Pool,
+    /// To the nodes that have another label's value in common with the client's.
+    Label,
+}
+
+impl From<&Level> for Within {
+    fn from(level: &Level) -> Self {
+        match level {
+            Level::All | Level::None => Self::Any,
+            Level::Host => Self::Node,
+            Level::Pool(_) => Self::Pool,
+            Level::Label { .. } => Self::Label,
+        }
+    }
+}
+
+/// Which number each cell has. A number that was given out keeps its meaning for as long as the maps live.
+#[derive(Clone, Debug, Default)]
+pub struct Cells {
+    numbers: BTreeMap<Cell, u16>,
+    /// The highest number in use.
+    last: u16,
+    /// What the maps do not say yet.
+    unwritten: Vec<(u16, Cell)>,
+}
+
+impl Cells {
+    /// What the maps say. Of a cell that is there twice the first number counts.
+    pub fn of(known: impl IntoIterator<Item = (u16, Cell)>) -> Self {
+        let mut cells = Self::default();
+        for (number, cell) in known {
+            cells.last = cells.last.max(number);
+            cells.numbers.entry(cell).or_insert(number);
+        }
+        cells
+    }
+
+    /// The number of `cell`, which is a new one where it has none; [`CELL_UNNUMBERED`] where there are no more numbers.
+    pub fn number(&mut self, cell: &Cell) -> u16 {
+        if let Some(number) = self.numbers.get(cell) {
+            return *number;
+        }
+        if u32::from(self.last) + 1 >= MOST_CELLS {
+            return CELL_UNNUMBERED;
+        }
+        self.last += 1;
+        self.numbers.insert(cell.clone(), self.last);
+        self.unwritten.push((self.last, cell.clone()));
+        self.last
+    }
+
+    /// What the maps are to say.
+    #[must_use]
+    pub fn unwritten(&self) -> &[(u16, Cell)] {
+        &self.unwritten
+    }
+
+    /// The maps say all of it.
+    pub fn wrote(&mut self) {
+        self.unwritten.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(client: &str, backend: &str, within: Within) -> Cell {
+        let pool = |name: &str| (!name.is_empty()).then(|| name.into());
+        Cell { client_pool: pool(client), backend_pool: pool(backend), within }
+    }
+
+    #[test]
+    fn a_cell_keeps_its_number_and_no_other_gets_it() {
+        let [own, any, none] = [
+            cell("hangzhou", "hangzhou", Within::Pool),
+            cell("hangzhou", "hangzhou", Within::Any),
+            cell("hangzhou", "", Within::Any),
+        ];
+        let mut cells = Cells::default();
+        assert_eq!([&own, &any, &own, &none].map(|cell| cells.number(cell)), [1, 2, 1, 3]);
+        assert_eq!(cells.unwritten(), [(1, own.clone()), (2, any.clone()), (3, none.clone())]);
+        cells.wrote();
+        assert_eq!(cells.unwritten(), []);
+
+        let mut next = Cells::of([(7, own.clone()), (3, any.clone()), (9, own.clone())]);
+        assert_eq!([&own, &any, &none].map(|cell| next.number(cell)), [7, 3, 10]);
+        assert_eq!(next.unwritten(), [(10, none)]);
+    }
+
+    #[test]
+    fn past_the_last_number_a_cell_has_none() {
+        let mut cells = Cells::default();
+        let pools: Vec<Cell> =
+            (0..MOST_CELLS + 5).map(|pool| cell("here", &format!("p{pool}"), Within::Any)).collect();
+        let numbers: Vec<u16> = pools.iter().map(|cell| cells.number(cell)).collect();
+        assert_eq!(numbers[4094..4097], [4095, CELL_UNNUMBERED, CELL_UNNUMBERED]);
+        assert_eq!(cells.unwritten().len(), 4095);
+        assert_eq!(cells.number(&pools[0]), 1);
+    }
+}
