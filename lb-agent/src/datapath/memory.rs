@@ -46,7 +46,8 @@ impl Demand {
 /// What hashes of a fixed size take before they hold anything.
 fn fixed_buckets() -> u64 {
     let buckets = |map: &MapSpec| {
-        let elements = map.size.fixed().filter(|_| map.kind == MapKind::Hash)?;
+        let elements =
+            map.size.fixed().filter(|_| matches!(map.kind, MapKind::Hash | MapKind::PerCpuHash))?;
         Some(BUCKET * u64::from(elements.next_power_of_two()))
     };
     CATALOGUE.iter().filter_map(buckets).sum()
@@ -247,8 +248,8 @@ mod tests {
     fn maps_take_so_much() {
         let demand = Demand::of(Capacity::of(16_384, 65_536));
         // 16 and 32 bytes a backend, three buckets of 16 a service port, an element of 256 bytes and one of 512; buckets of
-        // clients with affinity, of skipped pods and of the host's addresses.
-        let at_once = 65_536 * (16 + 32) + 16_384 * 48 + 16 * (131_072 + 4096 + 4096) + REST;
+        // clients with affinity, of skipped pods, of the host's addresses, of cells and of what is counted in them.
+        let at_once = 65_536 * (16 + 32) + 16_384 * 48 + 16 * (131_072 + 4096 + 4096 + 4096 + 16_384) + REST;
         assert_eq!(demand, Demand { at_once, full: at_once + 16_384 * 768 });
     }
 }

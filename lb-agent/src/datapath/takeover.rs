@@ -184,8 +184,7 @@ impl Datapath {
         if let Err(error) = maps.repair(&held) {
             tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
         }
-        let mut mirror = Mirror::adopt(&held, maps.capacity());
-        mirror.cells = Cells::of(maps.cells()?);
+        let mirror = Mirror::adopt(&held, maps.capacity());
         Ok(Opened { generation: Generation { programs, pins }, maps, mirror })
     }
 
@@ -234,7 +233,7 @@ impl Datapath {
         promise(&mut maps, first_id)?;
         maps.allow(self.max_stale, from.is_some_and(staleness::is_kept_by));
         let mut mirror = Mirror::new(maps.capacity(), first_id);
-        mirror.cells = Cells::of(maps.cells()?);
+        mirror.cells = Cells::of(&maps.cells()?);
         Ok(Opened { generation: Generation { programs, pins }, maps, mirror })
     }
 

@@ -6,6 +6,7 @@ use crate::model::{Family, Frontend, ObjectName, ServicePortKey};
 use crate::plants::{self, Plant};
 
 use super::capacity::Capacity;
+use super::cells::{Cell, Cells};
 use super::element::Element;
 use super::maps::MapOp;
 use super::mirror::{Entry, Hint, Mirror};
@@ -33,6 +34,8 @@ pub struct Observed {
     pub names: BTreeMap<u32, Option<ServicePortKey>>,
     /// The lowest service id that was never used within this boot.
     pub next_id: u32,
+    /// What the numbers of cells mean.
+    pub cells: BTreeMap<u16, Cell>,
 }
 
 impl Observed {
@@ -63,6 +66,7 @@ impl Mirror {
     pub fn adopt(observed: &Observed, capacity: Capacity) -> Self {
         let first_id = if plants::has(Plant::IdsRestart) { 1 } else { observed.first_unused_id() };
         let mut mirror = Self::new(capacity, first_id);
+        mirror.cells = Cells::of(&observed.cells);
         for (frontend, held) in &observed.services {
             let entry = mirror.adopted(observed, frontend.family(), held);
             mirror.set(*frontend, Some(entry));
@@ -124,6 +128,7 @@ impl Mirror {
             missing.map(|(id, key)| MapOp::Name { id: *id, key: (*key).clone() }).collect();
         let extra = observed.names.keys().filter(|id| !ours.contains_key(id));
         ops.extend(extra.map(|id| MapOp::Unname { id: *id }));
+        ops.extend(self.cells.missing(&observed.cells));
         ops
     }
 

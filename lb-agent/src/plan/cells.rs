@@ -7,6 +7,9 @@ use lb_common::layout::{CELL_UNNUMBERED, MOST_CELLS};
 
 use crate::select::topology::Level;
 
+use super::adopt;
+use super::maps::MapOp;
+
 /// Connections of the clients of one pool to the backends of one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
@@ -53,13 +56,20 @@ pub struct Cells {
 
 impl Cells {
     /// What the maps say. Of a cell that is there twice the first number counts.
-    pub fn of(known: impl IntoIterator<Item = (u16, Cell)>) -> Self {
+    #[must_use]
+    pub fn of(known: &BTreeMap<u16, Cell>) -> Self {
         let mut cells = Self::default();
         for (number, cell) in known {
-            cells.last = cells.last.max(number);
-            cells.numbers.entry(cell).or_insert(number);
+            cells.last = cells.last.max(*number);
+            cells.numbers.entry(cell.clone()).or_insert(*number);
         }
         cells
+    }
+
+    /// The writes that make `known` say what the maps are to say.
+    pub(super) fn missing(&self, known: &BTreeMap<u16, Cell>) -> impl Iterator<Item = MapOp> {
+        let missing = self.numbers.iter().filter(|(cell, number)| known.get(number) != Some(&cut(cell)));
+        missing.map(|(cell, number)| MapOp::Cell { number: *number, cell: cell.clone() })
     }
 
     /// The number of `cell`, which is a new one where it has none; [`CELL_UNNUMBERED`] where there are no more numbers.
@@ -88,6 +98,12 @@ impl Cells {
     }
 }
 
+/// `cell` as it reads back from the maps.
+fn cut(cell: &Cell) -> Cell {
+    let pool = |pool: &Option<Arc<str>>| pool.as_deref().map(|name| Arc::from(adopt::cut(name)));
+    Cell { client_pool: pool(&cell.client_pool), backend_pool: pool(&cell.backend_pool), within: cell.within }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,9 +126,12 @@ mod tests {
         cells.wrote();
         assert_eq!(cells.unwritten(), []);
 
-        let mut next = Cells::of([(7, own.clone()), (3, any.clone()), (9, own.clone())]);
+        let held = [(7, own.clone()), (3, any.clone()), (9, own.clone())].into();
+        let mut next = Cells::of(&held);
         assert_eq!([&own, &any, &none].map(|cell| next.number(cell)), [7, 3, 10]);
-        assert_eq!(next.unwritten(), [(10, none)]);
+        assert_eq!(next.unwritten(), [(10, none.clone())]);
+        let missing: Vec<MapOp> = next.missing(&held).collect();
+        assert_eq!(missing, [MapOp::Cell { number: 10, cell: none }]);
     }
 
     #[test]

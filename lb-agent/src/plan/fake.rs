@@ -9,6 +9,7 @@ use crate::model::{Family, Frontend, PerFamily, ServicePortKey};
 
 use super::adopt::{Held, Observed, Proof, cut};
 use super::capacity::Capacity;
+use super::cells::Cell;
 use super::element::{Backend, Backends, Element, INLINE, Owner};
 use super::maps::{MapOp, Maps, Op, ReadError, RepairError, WriteError};
 
@@ -24,18 +25,20 @@ pub struct Stored {
 }
 
 /// A backends map.
-pub type Cells = Vec<(Owner, Option<Backend>)>;
+pub type Entries = Vec<(Owner, Option<Backend>)>;
 
 /// What lies in the maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     pub services: BTreeMap<Frontend, Stored>,
     /// The backends maps, by index.
-    pub cells: PerFamily<Cells>,
+    pub entries: PerFamily<Entries>,
     pub names: BTreeMap<u32, ServicePortKey>,
     /// The keys that the Bloom filter lets pass.
     pub admitted: BTreeSet<Frontend>,
     pub next_id: u32,
+    /// What the numbers of cells mean.
+    pub cells: BTreeMap<u16, Cell>,
     /// The addresses at which node ports are served.
     pub hosts: BTreeSet<IpAddr>,
 }
@@ -67,9 +70,9 @@ enum Faults {
 impl Fake {
     #[must_use]
     pub fn new(capacity: Capacity) -> Self {
-        let cells =
+        let entries =
             PerFamily::each(|family| vec![(Owner::default(), None); *capacity.backends.of(family) as usize]);
-        let memory = Memory { cells, ..Memory::default() };
+        let memory = Memory { entries, ..Memory::default() };
         Self { memory, capacity, faults: Faults::None, elements: usize::MAX, writes: 0, failed: 0 }
     }
 
@@ -128,19 +131,20 @@ impl Memory {
             services: services.collect(),
             names: self.names.iter().map(|(id, key)| (*id, Some(key.clone()))).collect(),
             next_id: self.next_id,
+            cells: self.cells.clone(),
         }
     }
 
     fn held(&self, family: Family, stored: &Stored) -> Held {
-        let cells = self.cells.of(family);
+        let entries = self.entries.of(family);
         let Stored { inline, count, proof } = stored;
         let from = inline.region as usize;
         let length = count.saturating_sub(INLINE);
-        let cells = from.checked_add(length).and_then(|to| cells.get(from..to)).filter(|_| length > 0);
+        let entries = from.checked_add(length).and_then(|to| entries.get(from..to)).filter(|_| length > 0);
         let owned =
             |(owner, backend): &(Owner, Option<Backend>)| (*owner == inline.owner).then_some(*backend)?;
-        let tail: Option<Vec<Backend>> = match cells {
-            Some(cells) => cells.iter().map(owned).collect(),
+        let tail: Option<Vec<Backend>> = match entries {
+            Some(entries) => entries.iter().map(owned).collect(),
             None => (length == 0).then(Vec::new),
         };
         let proof = if tail.is_some() { *proof } else { Proof::Unproven };
@@ -166,14 +170,14 @@ impl Maps for Fake {
                 memory.names.insert(*id, cut_key(key));
             }
             MapOp::Unname { id } => _ = memory.names.remove(id),
-            MapOp::Cell { .. } => {}
+            MapOp::Cell { number, cell } => _ = memory.cells.insert(*number, cell.clone()),
             MapOp::Fill { at, owner, backends } => {
                 let Some(first) = backends.first() else { return Ok(()) };
-                let (from, cells) = (*at as usize, memory.cells.of_mut(Family::of(first.ip)));
+                let (from, entries) = (*at as usize, memory.entries.of_mut(Family::of(first.ip)));
                 // An array refuses an index past its end with E2BIG.
-                let place = cells.get_mut(from..from + backends.len()).ok_or_else(full)?;
-                for (cell, backend) in place.iter_mut().zip(backends) {
-                    *cell = (*owner, Some(*backend));
+                let place = entries.get_mut(from..from + backends.len()).ok_or_else(full)?;
+                for (entry, backend) in place.iter_mut().zip(backends) {
+                    *entry = (*owner, Some(*backend));
                 }
             }
             MapOp::Admit { frontend } => _ = memory.admitted.insert(*frontend),

@@ -59,8 +59,14 @@ impl NodeIndex {
     /// The pool of `node`; `None` for a node without one and for an unknown node.
     #[must_use]
     pub fn pool(&self, node: &str) -> Option<&Arc<str>> {
-        self.label(node, &self.pool_keys.preferred)
-            .or_else(|| self.label(node, self.pool_keys.fallback.as_deref()?))
+        self.pool_of(self.labels(node)?)
+    }
+
+    /// The pool that these labels name.
+    #[must_use]
+    pub fn pool_of<'l>(&self, labels: &'l Labels) -> Option<&'l Arc<str>> {
+        let label = |key: &str| labels.get(key).filter(|value| !value.is_empty());
+        label(&self.pool_keys.preferred).or_else(|| label(self.pool_keys.fallback.as_deref()?))
     }
 
     /// The pool of the client node.

@@ -62,7 +62,7 @@ fn count_once(pin_root: &Path) -> Result<Counts, ObserveError> {
         Takeover::Make | Takeover::Replace(_) => folder(pin_root),
     };
     let maps = PinnedMaps::open(&folder)?;
-    Ok(Counts { cells: maps.cells()?.into_iter().collect(), counted: maps.counted()?, names: maps.keys()? })
+    Ok(Counts { cells: maps.cells()?, counted: maps.counted()?, names: maps.keys()? })
 }
 
 /// An agent may give generations other names while they are looked at, or remove them.

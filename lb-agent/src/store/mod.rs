@@ -87,6 +87,8 @@ pub struct Store {
     dirty: BTreeSet<ObjectName>,
     /// Cluster IPs that came, went or changed hands since dirty Services were taken last.
     moved: BTreeSet<IpAddr>,
+    /// Nodes that went to another pool: those with endpoints there count in another cell of the loop.
+    of_another_pool: BTreeSet<Arc<str>>,
     /// What the kernel holds for Services that are not here is to be looked at again.
     sweep: bool,
     /// When the changes of slices came about that no pass has followed yet.
@@ -114,6 +116,7 @@ impl Store {
             unread_forms: OrdSet::new(),
             dirty: BTreeSet::new(),
             moved: BTreeSet::new(),
+            of_another_pool: BTreeSet::new(),
             sweep: false,
             changes: LastChanges::default(),
         };
@@ -219,6 +222,7 @@ impl Store {
     /// Hands out the dirty Services and forgets them: a caller that fails one marks it again.
     pub fn take_dirty(&mut self) -> BTreeSet<ObjectName> {
         self.mark_moved();
+        self.mark_of_another_pool();
         std::mem::take(&mut self.dirty)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use imbl::OrdSet;
 
-use crate::model::{Labels, Node, ObjectName};
+use crate::model::{Labels, Node, ObjectName, Slice};
 use crate::select::topology::ZONE_LABEL;
 
 use super::Store;
@@ -54,12 +54,15 @@ impl Store {
         Before { labels: self.nodes.labels(node).cloned(), is_unknown: self.is_unknown_node(node) }
     }
 
-    /// Marks the Services that read a label of `node` which is not as it was `before`.
+    /// Marks the Services that read a label of `node` which is not as it was `before`, and where the pool is another one, those
+    /// whose connections count in another cell of the loop from now on.
     fn node_changed(&mut self, node: &str, before: &Before) {
         let Before { labels: before, is_unknown } = before;
         let (before, was_unknown) = (before.as_ref(), *is_unknown);
         let now = self.nodes.labels(node);
         let is_here = self.nodes.is_here(node);
+        let pool = |labels: Option<&Labels>| labels.and_then(|labels| self.nodes.pool_of(labels)).cloned();
+        let is_of_another_pool = pool(before) != pool(now);
         if is_here && before.is_none() && now.is_some() {
             self.mark_all_dirty();
             return;
@@ -76,6 +79,35 @@ impl Store {
             touched.extend(self.services.keys().cloned());
         }
         self.dirty.append(&mut touched);
+        // Before that, everything is looked at anyway.
+        if is_of_another_pool && self.is_synced() {
+            self.of_another_pool.insert(node.into());
+        }
+    }
+
+    /// Marks the Services that have an endpoint on a node that went to another pool, and where it is the client's, all that
+    /// have endpoints. One look at all endpoints, however many
+    /// nodes there are.
+    pub(super) fn mark_of_another_pool(&mut self) {
+        let nodes = std::mem::take(&mut self.of_another_pool);
+        if nodes.is_empty() {
+            return;
+        }
+        let reaches = |slice: &Arc<Slice>| {
+            slice
+                .endpoints
+                .iter()
+                .filter_map(|endpoint| endpoint.node.as_ref())
+                .any(|node| nodes.contains(node))
+        };
+        let is_all = nodes.contains(&self.nodes.here);
+        let counts = |service: &ObjectName| {
+            self.services.get(service).is_some_and(|entry| !self.is_left_alone(&entry.service))
+        };
+        let touched = self.slices.iter().filter(|(_, slices)| is_all || slices.iter().any(reaches));
+        let touched = touched.map(|(service, _)| service).filter(|service| counts(service));
+        let touched: Vec<ObjectName> = touched.cloned().collect();
+        self.dirty.extend(touched);
     }
 
     /// Whether `service` has an endpoint on `node`.

@@ -29,6 +29,7 @@ impl Store {
             unread_forms: self.unread_forms.clone(),
             dirty: BTreeSet::new(),
             moved: BTreeSet::new(),
+            of_another_pool: BTreeSet::new(),
             sweep: false,
             changes: LastChanges::default(),
         })

@@ -4,6 +4,7 @@ use lb_agent::check::Finding;
 use lb_agent::cli::print::status::Status;
 use lb_agent::view::decisions::Decisions;
 use lb_agent::view::explain::Explanation;
+use lb_agent::view::loops::LoopView;
 use lb_agent::view::services::Services;
 use lb_agent::view::sockets::SocketsView;
 use schemars::{JsonSchema, schema_for};
@@ -20,6 +21,7 @@ fn every_command_that_prints_json_has_one_schema() {
     schema::<Status>("status");
     schema::<Explanation>("explain");
     schema::<Services>("services");
+    schema::<LoopView>("loop");
     schema::<SocketsView>("sockets");
     schema::<Decisions>("plan");
     schema::<Vec<Finding>>("check");

@@ -50,14 +50,14 @@ pub const CELL_REFUSED: u16 = u16::MAX;
 pub const CELL_UNNUMBERED: u16 = 0;
 
 /// So many pairs of a service port and a cell are counted each by itself; what is past that is counted under service id 0
-/// alone. A place takes 16 bytes, and 64 more while it is used.
+/// alone. A place takes 16 bytes, and while it is used 64 more and 8 for each CPU that the machine can have.
 pub const MOST_COUNTED: u32 = 16_384;
 
-/// [`Counted`] to [`Connections`].
+/// [`Counted`] to [`Connections`], a copy of it on each CPU.
 pub const LOOP: MapSpec = MapSpec {
     pin: "loop",
     symbol: "LOOP",
-    kind: MapKind::Hash,
+    kind: MapKind::PerCpuHash,
     key_size: size_of::<Counted>() as u32,
     value_size: size_of::<Connections>() as u32,
     flags: NO_PREALLOC,
@@ -79,7 +79,8 @@ pub struct Counted {
 }
 wire!(Counted, 8);
 
-/// How many connections: a TCP connect, a UDP connect, or the first datagram of a socket to a backend. Value of [`LOOP`].
+/// How many connections: a TCP connect, a UDP connect, or the first datagram of a socket to a backend. Value of [`LOOP`], a
+/// copy of it on each CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Connections {

@@ -44,6 +44,7 @@ const RECORDED: u32 = 6;
 pub enum MapKind {
     Hash = 1,
     Array = 2,
+    PerCpuHash = 5,
     PerCpuArray = 6,
     /// A value for each socket that has one; freed with the socket.
     SocketStorage = 24,

@@ -1,13 +1,11 @@
 //! The loop, counted.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use lb_common::element::Element;
 use lb_common::layout::{CELL_REFUSED, Connections, Counted};
 use lb_common::outcome::Event;
 
 use super::tables::{self, LOOP, Maps};
-use crate::maps::count_event;
+use crate::maps::{add_one, count_event};
 
 /// `BPF_NOEXIST` of the kernel's `linux/bpf.h`.
 const ONLY_NEW: u64 = 1;
@@ -43,10 +41,8 @@ pub(super) fn count(service: u32, cell: u16) -> u32 {
 
 #[inline(always)]
 fn add(key: &Counted) -> bool {
+    // Its memory stays one of this map's, also where the agent has taken the place back.
     let Some(counted) = LOOP.get_ptr_mut(key) else { return false };
-    // SAFETY: the element's memory stays one of this map's, also where the agent has taken it back; the word is aligned, and
-    // everyone changes it by an atomic add.
-    let connections = unsafe { AtomicU64::from_ptr(counted.cast()) };
-    connections.fetch_add(1, Ordering::Relaxed);
+    add_one(counted.cast());
     true
 }

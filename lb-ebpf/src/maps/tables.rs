@@ -1,7 +1,7 @@
 //! The maps themselves. The sizes written here are the smallest; the agent sets its own when it
 //! creates a map.
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
@@ -67,8 +67,8 @@ pub(super) static AFFINITY: HashMap<Client, Affinity, { AFFINITIES as usize }, {
 static CELLS: HashMap<u32, Cell, { MOST_CELLS as usize }, { NO_PREALLOC as usize }> = HashMap::new();
 
 #[btf_map]
-pub(super) static LOOP: HashMap<Counted, Connections, { MOST_COUNTED as usize }, { NO_PREALLOC as usize }> =
-    HashMap::new();
+pub(super) static LOOP: PerCpuHashMap<Counted, Connections, { MOST_COUNTED as usize }, { NO_PREALLOC as usize }> =
+    PerCpuHashMap::new();
 
 /// Only for the fence between loads.
 #[btf_map]

@@ -238,9 +238,9 @@ impl Elements {
 /// The same with what is under its addresses.
 pub(super) fn narrow(held: &Service6) -> Service4 {
     let Service6 { id, revision, count, flags, affinity, inline, region, check } = *held;
-    let inline = inline.map(|Backend6 { address, port, pool, .. }| {
+    let inline = inline.map(|Backend6 { address, port, cell, .. }| {
         let [.., a, b, c, d] = address;
-        Backend4 { address: [a, b, c, d], port, pool }
+        Backend4 { address: [a, b, c, d], port, cell }
     });
     Service4 { id, revision, count, flags, affinity, inline, region, check }
 }

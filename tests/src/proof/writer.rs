@@ -202,6 +202,7 @@ fn published<'o>(frontend: Frontend, mut ops: impl Iterator<Item = &'o MapOp>) -
         | MapOp::Fill { .. }
         | MapOp::Admit { .. }
         | MapOp::Remove { .. }
+        | MapOp::Cell { .. }
         | MapOp::Unname { .. } => None,
     })
 }

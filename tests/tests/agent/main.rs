@@ -18,6 +18,7 @@ mod generations;
 mod hold;
 mod life;
 mod links;
+mod loops;
 mod modes;
 mod node_ports;
 mod out_of_memory;

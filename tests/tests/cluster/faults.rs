@@ -16,12 +16,10 @@ use crate::stage::{
 /// A Service that is made while the agent cannot hear of it.
 const LATER: &str = "service later 10.96.0.12:80\nslice later-1 of later 9376 10.244.1.2@n1";
 const BEHIND: [&str; 3] = ["behind"; 3];
-/// From the end of a fault that came soon after another to what changed meanwhile: lists come further and further
-/// apart, lest thousands of agents make an outage worse; the fourth within seconds waits for up to 8 s.
-const CAUGHT_UP_AGAIN: Duration = Duration::from_secs(10);
+/// Connections of an agent that a proxy cuts at most when a fault is planted: one for each kind.
+const MOST_CUT: u64 = 5;
 
 /// What stands in between is alive and acknowledges every packet, so that only silence shows it.
-
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
 fn a_link_that_falls_silent_is_noticed_within_30_s_and_caught_up_with_within_2() {
@@ -90,16 +88,21 @@ fn whatever_an_api_server_in_trouble_says_the_last_good_state_holds() {
         proxy.plant(fault.clone());
         let lines = format!("service s{number} {made}\nslice s{number}-1 of s{number} 9376 10.244.1.2");
         stage.cluster.apply_lines(&lines).unwrap();
-        within(SOON, says, || {
-            let view = agent.view()?;
-            Ok(states(&view) == BEHIND && of_services(&view).1.starts_with(says))
+        // A response that breaks off takes something to be sent: nothing is said of nodes, whose watch soon lasts. The
+        // words are the same where a connection is cut, so that one more is waited for.
+        let is_half = matches!(fault, Fault::HalfBody(_));
+        let (kinds, least) = if is_half { (2, MOST_CUT + 1) } else { (3, 1) };
+        within(IN_PEACE, says, || {
+            let is_behind = |view: &AgentView| {
+                states(view)[..kinds] == BEHIND[..kinds]
+                    && of_services(view).1.starts_with(says)
+                    && !(view.ready && view.is_up_to_date())
+            };
+            Ok(proxy.report().planted >= least && agent.view().is_ok_and(|view| is_behind(&view)))
         })
-        .unwrap_or_else(|error| panic!("{error}: {:?}", agent.view()));
-        let view = agent.view().unwrap();
-        assert!(!view.ready || !view.is_up_to_date(), "{says}");
+        .unwrap_or_else(|error| panic!("{error}: {:?}\n{:?}", agent.view(), proxy.report()));
         assert_eq!(stage.holds(WEB).unwrap(), "10.244.1.1:9376", "{says}");
         assert_eq!(stage.holds(&made).unwrap(), "untouched", "{says}");
-        assert!(proxy.report().planted >= 3, "{fault:?}: {:?}", proxy.report());
 
         proxy.plant(Fault::Pass);
         // One trouble after another: waits grow until a watch has lasted.
@@ -161,15 +164,14 @@ fn an_api_server_that_is_killed_and_comes_back_costs_no_connection() {
         agent.wait_until("it says so", |view| states(view) == BEHIND).unwrap();
         stage.cluster.start(Part::ApiServer).unwrap();
         stage.cluster.wait_until_ready().unwrap();
-        let limit = if round == 30 { CAUGHT_UP } else { CAUGHT_UP_AGAIN };
-        assert_change_arrives_within(limit, &stage, round).unwrap();
+        assert_change_arrives(&stage, round).unwrap();
         agent.wait_until("in sync", |view| view.is_up_to_date()).unwrap();
     }
     stage.cluster.kill(Part::Etcd).unwrap();
     sleep(Duration::from_secs(1));
     stage.cluster.start(Part::Etcd).unwrap();
     stage.cluster.wait_until_ready().unwrap();
-    assert_change_arrives_within(CAUGHT_UP_AGAIN, &stage, 40).unwrap();
+    assert_change_arrives(&stage, 40).unwrap();
     assert_eq!(stage.holds(WEB).unwrap(), "10.244.1.1:9376");
     assert_all_answered(load).unwrap();
 }
@@ -242,16 +244,13 @@ fn assert_is_caught_up(stage: &Stage, agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-/// A Service that is made now is in the kernel within the time that is promised.
+/// A Service that is made now is in the kernel once a server that responded with errors, as one does that starts, was left
+/// in peace: the 2 s are promised for a link.
 fn assert_change_arrives(stage: &Stage, number: u8) -> Result<()> {
-    assert_change_arrives_within(CAUGHT_UP, stage, number)
-}
-
-fn assert_change_arrives_within(limit: Duration, stage: &Stage, number: u8) -> Result<()> {
     let made = format!("10.96.0.{number}:80");
     let lines = format!("service s{number} {made}\nslice s{number}-1 of s{number} 9376 10.244.1.2");
     stage.cluster.apply_lines(&lines)?;
-    within(limit, &lines, || Ok(stage.holds(&made)? == "10.244.1.2:9376"))?;
+    within(IN_PEACE, &lines, || Ok(stage.holds(&made)? == "10.244.1.2:9376"))?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use edgeloop_tests::cluster::{Cluster, Release, patiently};
 use edgeloop_tests::{Node, Site, checkout};
 use serde_json::{Value, json};
 
-use crate::stage::{SOON, within};
+use crate::stage::{IN_PEACE, STARTED, within};
 
 const WITH_TOPOLOGY: &str = "10.96.0.11:80";
 const WITHOUT: &str = "10.96.0.12:80";
@@ -58,7 +58,7 @@ fn followed(release: Release) -> Result<Stage> {
     let agents = nodes.iter().map(|node| Agent::follow(&cluster, node, &flags)).collect::<Result<_>>()?;
     let stage = Stage { cluster, nodes, agents, _site: site };
     for agent in &stage.agents {
-        within(SOON, "in sync", || Ok(agent.view().is_ok_and(|view| view.ready && view.is_up_to_date())))
+        within(STARTED, "in sync", || Ok(agent.view().is_ok_and(|view| view.ready && view.is_up_to_date())))
             .with_context(|| format!("the agent's log:\n{}", agent.log()))?;
     }
     for (node, own) in NODES {
@@ -73,7 +73,7 @@ impl Stage {
         let place = NODES.iter().position(|(name, _)| *name == node).context("no such node")?;
         let what = format!("{address} on {node} is {backends:?}");
         let mut last = None;
-        let held = within(SOON, &what, || {
+        let held = within(IN_PEACE, &what, || {
             last = element(&self.nodes[place], address)?.map(|element| {
                 let mut backends = element.backends;
                 backends.sort();

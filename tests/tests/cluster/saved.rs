@@ -11,7 +11,7 @@ use lb_agent::view::published::WaitsFor;
 use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
-use crate::stage::{CAUGHT_UP, SOON, Stage, WEB, assert_all_answered, within};
+use crate::stage::{CAUGHT_UP, SOON, STARTED, Stage, WEB, assert_all_answered, within};
 
 const GONE: &str = "10.96.0.12:80";
 const LATER: &str = "10.96.0.13:80";
@@ -35,7 +35,7 @@ fn a_node_that_boots_without_an_api_server_serves_what_was_saved_and_moves_over_
 
     let begun = Instant::now();
     let agent = drill.start().unwrap();
-    within(SOON, "served from what was saved", || Ok(stage.client.dial(WEB, 1)?[0].is_from("a"))).unwrap();
+    within(STARTED, "served from what was saved", || Ok(stage.client.dial(WEB, 1)?[0].is_from("a"))).unwrap();
     println!("the first connection was answered {} ms after the start", begun.elapsed().as_millis());
     let held = |address| stage.holds(address).unwrap();
     assert_eq!(
@@ -80,7 +80,7 @@ fn maps_that_survived_win_over_what_was_saved_before() {
     drill.boot().unwrap();
     let _agent = drill.start().unwrap();
     let holds = || stage.holds(WEB).unwrap_or_default();
-    within(SOON, "the older state", || Ok(holds() == "10.244.1.1:9376")).unwrap();
+    within(STARTED, "the older state", || Ok(holds() == "10.244.1.1:9376")).unwrap();
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_file_that_is_half_or_of_another_node_is_kept_aside_and_saved_anew() {
         let server = drill.proxy.address();
         let flags = ["--kubeconfig", kubeconfig.to_str().context("not a path")?, "--api-server", &server];
         let agent = Agent::follow(&stage.cluster, &other, &flags)?;
-        within(SOON, "it is saved", || Ok(saved_state(&other).exists()))?;
+        within(STARTED, "it is saved", || Ok(saved_state(&other).exists()))?;
         agent.end_by(Signal::SIGTERM)?;
         Ok(fs::read(saved_state(&other))?)
     };
@@ -112,7 +112,7 @@ fn a_file_that_is_half_or_of_another_node_is_kept_aside_and_saved_anew() {
         fs::write(&file, &bytes).unwrap();
         let agent = drill.start().unwrap();
         let is_aside = || fs::read(&aside).is_ok_and(|found| found == bytes);
-        within(SOON, why, || Ok(agent.log().contains(why) && is_aside()))
+        within(STARTED, why, || Ok(agent.log().contains(why) && is_aside()))
             .unwrap_or_else(|error| panic!("{error}: {}", agent.log()));
         assert!(stage.holds(WEB).is_err(), "nothing of it was used");
 

@@ -23,12 +23,15 @@ pub(crate) const WEB: &str = "10.96.0.11:80";
 
 /// For what takes no more than an agent's usual way.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// For an agent that starts: as long as the harness waits for one.
+pub(crate) const STARTED: Duration = Duration::from_secs(60);
 /// The promise for a link that died.
 pub(crate) const NOTICED: Duration = Duration::from_secs(30);
 /// The promise for a link that is back.
 pub(crate) const CAUGHT_UP: Duration = Duration::from_secs(2);
-/// So long a server that answers with errors is left alone at most, with half of it by chance.
-pub(crate) const IN_PEACE: Duration = Duration::from_secs(25);
+/// A server that answers with errors is left alone for 15 s, half of it more by chance, and what it asks for besides; then
+/// the attempt takes its time.
+pub(crate) const IN_PEACE: Duration = Duration::from_secs(40);
 
 impl Stage {
     pub(crate) fn new() -> Result<Self> {

@@ -28,11 +28,11 @@ const NODES: [(&str, &str); 3] =
 const DIALS: usize = 100;
 
 /// Of yurthub's answers while it is not ready for them, each asks for a second of patience.
-const FIRST_SYNC: Duration = Duration::from_secs(5);
+const FIRST_SYNC: Duration = Duration::from_secs(15);
 
 /// From the API server's return to a change that a connection shows: yurthub looks every second, twice, and
-/// then fills its caches anew.
-const BACK: Duration = Duration::from_secs(15);
+/// then fills its caches anew. Where it responded with errors meanwhile, the agent leaves it in peace for up to 22.5 s.
+const BACK: Duration = Duration::from_secs(40);
 
 #[test]
 #[ignore = "needs root and the programs of a control plane"]

@@ -177,7 +177,7 @@ fn at(number: u32) -> Frontend {
 }
 
 fn backend(number: u8) -> Backend {
-    Backend { ip: [10, 244, 0, number].into(), port: 9376 }
+    Backend { ip: [10, 244, 0, number].into(), port: 9376, cell: 0 }
 }
 
 fn named(id: u32) -> MapOp {

@@ -140,8 +140,9 @@ fn text_is_encoded_as_characters_and_nothing_else_is() {
             texts.extend(of_text.map(|member| format!("{name}.{}", member.name)));
         }
     }
-    let expected = ["namespace", "port", "service"].map(|field| format!("ServiceName.{field}"));
-    assert_eq!(texts, expected.into());
+    let names = ["namespace", "port", "service"].map(|field| format!("ServiceName.{field}"));
+    let pools = ["backend_pool", "client_pool"].map(|field| format!("Cell.{field}"));
+    assert_eq!(texts, names.into_iter().chain(pools).collect());
 }
 
 #[test]

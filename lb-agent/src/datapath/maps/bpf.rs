@@ -120,7 +120,7 @@ impl Bpf {
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn cells(&self) -> Result<Vec<(u16, Cell)>, ReadError> {
+    pub fn cells(&self) -> Result<BTreeMap<u16, Cell>, ReadError> {
         self.maps.cells()
     }
 

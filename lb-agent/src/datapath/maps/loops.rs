@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::layout::{CELL_REFUSED, CELL_UNNUMBERED, Connections, Counted, LOOP};
+use lb_common::layout::{CELL_REFUSED, CELL_UNNUMBERED, Connections, Counted};
 
 use crate::datapath::codec;
 use crate::plan::cells::Cell;
-use crate::plan::{Op, ReadError, RepairError, WriteError};
+use crate::plan::{RepairError, WriteError};
 
 use super::pinned::PinnedMaps;
 
@@ -29,12 +29,8 @@ pub(super) fn name(maps: &PinnedMaps, number: u16, cell: &Cell) -> Result<(), Wr
 
 fn make_place(maps: &PinnedMaps, cell: u16) -> Result<(), WriteError> {
     let key = sum_of(cell);
-    match maps.counted.get(&key) {
-        Ok(Some(_)) => Ok(()),
-        // No program makes one of service id 0.
-        Ok(None) => maps.counted.put(&key, &Connections::default()),
-        Err(source) => Err(WriteError::Syscall { op: Op::Read, map: LOOP.pin, source }),
-    }
+    // No program makes one of service id 0.
+    if maps.counted.has(&key)? { Ok(()) } else { maps.counted.put_once(&key, &Connections::default()) }
 }
 
 /// As [`Bpf::sum_up_all_but`](super::bpf::Bpf::sum_up_all_but). No element leads to what is summed up, so that no program
@@ -50,9 +46,8 @@ pub(super) fn sum_up_all_but(maps: &PinnedMaps, in_use: &BTreeSet<u32>) -> Resul
     }
     for (cell, more) in sums {
         let key = sum_of(cell);
-        let now = maps.counted.get(&key).map_err(|source| ReadError { map: LOOP.pin, source })?;
-        let connections = now.unwrap_or_default().connections + more;
-        maps.counted.put(&key, &Connections { connections })?;
+        let now: u64 = counted.iter().filter(|(at, _)| *at == key).map(|(_, connections)| connections).sum();
+        maps.counted.put_once(&key, &Connections { connections: now + more })?;
     }
     Ok(())
 }

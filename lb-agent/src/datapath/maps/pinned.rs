@@ -184,7 +184,7 @@ impl PinnedMaps {
         let next_id = self.control.first()?.next_service_id;
         let mut services = held::<V4>(&self.v4.services, &self.v4.backends)?;
         services.extend(held::<V6>(&self.v6.services, &self.v6.backends)?);
-        observed(services, &self.names, next_id)
+        Ok(Observed { cells: self.cells()?, ..observed(services, &self.names, next_id)? })
     }
 
     /// How many clients of Services with session affinity are remembered.
@@ -216,7 +216,7 @@ impl PinnedMaps {
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn cells(&self) -> Result<Vec<(u16, Cell)>, ReadError> {
+    pub fn cells(&self) -> Result<BTreeMap<u16, Cell>, ReadError> {
         let all = self.cells.all()?;
         let known = |(number, cell): &(u32, layout::Cell)| {
             Some((u16::try_from(*number).ok()?, codec::known_cell(cell)?))
@@ -229,7 +229,7 @@ impl PinnedMaps {
     /// # Errors
     /// When the map cannot be read.
     pub fn counted(&self) -> Result<Vec<(Counted, u64)>, ReadError> {
-        Ok(self.counted.all()?.into_iter().map(|(key, value)| (key, value.connections)).collect())
+        self.counted.all_copies(|copies| copies.iter().map(|copy| copy.connections).sum())
     }
 
     /// Reads the programs' counters.
@@ -262,7 +262,7 @@ fn observed(
     next_id: u32,
 ) -> Result<Observed, ReadError> {
     let names = names.all()?.into_iter().map(|(id, name)| (id, codec::key(&name)));
-    Ok(Observed { services, names: names.collect(), next_id })
+    Ok(Observed { services, names: names.collect(), next_id, ..Observed::default() })
 }
 
 /// What a generation of any layout version holds, as far as its maps are as ours are. `next_id` is

@@ -75,21 +75,21 @@ fn what_does_not_prove_itself_is_written_anew() {
     type Harm = fn(&mut Memory);
     let harms: [(&str, Harm); 7] = [
         ("an older revision's region", |memory| {
-            memory.cells.v4.iter_mut().for_each(|(owner, _)| owner.revision += 1)
+            memory.entries.v4.iter_mut().for_each(|(owner, _)| owner.revision += 1)
         }),
         ("a torn value", |memory| stored(memory).proof = Proof::Unproven),
-        ("another's region", |memory| memory.cells.v4.iter_mut().for_each(|(owner, _)| owner.id += 1)),
+        ("another's region", |memory| memory.entries.v4.iter_mut().for_each(|(owner, _)| owner.id += 1)),
         ("a region past the end", |memory| stored(memory).inline.region = u32::MAX - 1),
         ("a region that is not well placed", |memory| {
             let from = stored(memory).inline.region as usize;
-            let cells = memory.cells.v4[from..from + 4].to_vec();
-            memory.cells.v4[33..37].clone_from_slice(&cells);
+            let entries = memory.entries.v4[from..from + 4].to_vec();
+            memory.entries.v4[33..37].clone_from_slice(&entries);
             stored(memory).inline.region = 33;
         }),
         ("no name", |memory| memory.names.clear()),
         ("an id that no agent gives", |memory| {
             stored(memory).inline.owner.id = 0;
-            memory.cells.v4.iter_mut().for_each(|(owner, _)| owner.id = 0);
+            memory.entries.v4.iter_mut().for_each(|(owner, _)| owner.id = 0);
         }),
     ];
     for (shows, harm) in harms {
@@ -129,7 +129,7 @@ fn the_audit_finds_what_another_program_changed() {
     let harms: [(&str, Harm, &[&str]); 5] = [
         ("nothing", |_| {}, &[]),
         ("a value", |memory| memory.services.get_mut(&frontend(2)).unwrap().count = 9, &["b"]),
-        ("a region", |memory| memory.cells.v4.fill(Default::default()), &["a"]),
+        ("a region", |memory| memory.entries.v4.fill(Default::default()), &["a"]),
         ("an element is gone", |memory| _ = memory.services.remove(&frontend(2)), &["b"]),
         ("all are gone", |memory| memory.services.clear(), &["a", "b", "c"]),
     ];

@@ -42,7 +42,7 @@ fn with_topology(want: Desired) -> Desired {
 
 fn backend(number: u16) -> Backend {
     let [high, low] = number.to_be_bytes();
-    Backend { ip: [10, 244, high, low].into(), port: 9376 }
+    Backend { ip: [10, 244, high, low].into(), port: 9376, cell: 0 }
 }
 
 /// The plan over maps in memory, both kept in step.

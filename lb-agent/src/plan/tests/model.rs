@@ -239,9 +239,9 @@ impl Model {
         for ((at, element), _) in &self.readers {
             let from = element.region as usize;
             let tail = element.backends.iter().skip(element.backends.len() - element.tail());
-            for (cell, backend) in self.maps.memory().cells.of(at.family()).iter().skip(from).zip(tail) {
+            for (entry, backend) in self.maps.memory().entries.of(at.family()).iter().skip(from).zip(tail) {
                 prop_assert_eq!(
-                    cell,
+                    entry,
                     &(element.owner, Some(backend)),
                     "a reader of {}, after {:?}",
                     at.address,

@@ -207,5 +207,6 @@ fn kind(op: &MapOp) -> &'static str {
         MapOp::Put { .. } => "put",
         MapOp::Remove { .. } => "remove",
         MapOp::Unname { .. } => "unname",
+        MapOp::Cell { .. } => "cell",
     }
 }

@@ -234,8 +234,11 @@ fn what_grows_leaves_the_last_free_region_to_what_shrinks() {
 #[test]
 fn an_element_counts_up_to_65535_backends_and_says_that_there_are_more() {
     let all = |count: u32| -> Desired {
-        let backend =
-            |number: u32| Backend { ip: std::net::Ipv4Addr::from(0x0a00_0000 + number).into(), port: 80 };
+        let backend = |number: u32| Backend {
+            ip: std::net::Ipv4Addr::from(0x0a00_0000 + number).into(),
+            port: 80,
+            cell: 0,
+        };
         Desired { backends: (1..=count.min(65_535)).map(backend).collect(), ..want("a", []) }
     };
     let mut bench = Bench::new(2, 1 << 18);

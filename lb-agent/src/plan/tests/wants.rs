@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::store::{Rules, Store};
 
+use super::super::cells::Cells;
 use super::super::{need, topology_first, wanted};
 use super::*;
 
@@ -70,7 +71,7 @@ fn holding() -> Bench {
 fn all_wanted(store: &Store, mirror: &Mirror) -> Vec<(u8, Option<usize>)> {
     let mut dirty: BTreeSet<ObjectName> = store.services().map(|(service, _)| service.name.clone()).collect();
     dirty.extend(mirror.services().cloned());
-    let wants = wanted(store, mirror, &dirty);
+    let wants = wanted(store, mirror, &mut Cells::default(), &dirty);
     wants.into_iter().map(|(at, want)| (last_byte(&at), want.map(|want| want.backends.len()))).collect()
 }
 
@@ -189,7 +190,7 @@ fn what_a_service_asks_for_is_desired_of_its_element() {
     ] {
         let asks = Service { topology: topology.map(Into::into), affinity, ..service("a", 1) };
         let store = store([Object::Service(asks), Object::Slice(slice("a", [1]))]);
-        let wants = wanted(&store, &Bench::new(8, 8).mirror, &[name("a")].into());
+        let wants = wanted(&store, &Bench::new(8, 8).mirror, &mut Cells::default(), &[name("a")].into());
         let want = wants[&frontend(1)].as_ref().unwrap();
         assert_eq!((want.has_topology, want.affinity), (has_topology, affinity), "{shows}");
     }
@@ -233,7 +234,7 @@ fn both_families_are_desired_and_sctp_is_not() {
     let of_v6 =
         Slice { family: Some(Family::V6), name: name("a-v6"), endpoints: Vec::new(), ..slice("a", [1]) };
     let store = store([Object::Service(odd), Object::Slice(slice("a", [1])), Object::Slice(of_v6)]);
-    let wants = wanted(&store, &Bench::new(8, 8).mirror, &[name("a")].into());
+    let wants = wanted(&store, &Bench::new(8, 8).mirror, &mut Cells::default(), &[name("a")].into());
     let wants: Vec<_> =
         wants.iter().map(|(at, want)| (*at, want.as_ref().map(|want| want.backends.len()))).collect();
     let dialled = |address| Frontend { address: SocketAddr::new(address, 80), protocol: Protocol::Tcp };
@@ -283,7 +284,7 @@ fn without_kube_proxy_an_address_refuses_its_other_ports() {
     let others = Frontend::other_ports([10, 96, 0, 1].into());
     let dirty = BTreeSet::from([name("a")]);
 
-    let wants = topology_first(wanted(&store(Mode::Replace), &bench.mirror, &dirty));
+    let wants = topology_first(wanted(&store(Mode::Replace), &bench.mirror, &mut Cells::default(), &dirty));
     let order: Vec<Frontend> = wants.iter().map(|(frontend, _)| *frontend).collect();
     assert_eq!(order, [frontend(1), others]);
     for (frontend, want) in &wants {
@@ -292,6 +293,6 @@ fn without_kube_proxy_an_address_refuses_its_other_ports() {
     assert_eq!(need(&wants.into_iter().collect()).frontends, 2);
     assert!(bench.mirror.holds_any_at(&others));
 
-    let wants = wanted(&store(Mode::Beside), &bench.mirror, &dirty);
+    let wants = wanted(&store(Mode::Beside), &bench.mirror, &mut Cells::default(), &dirty);
     assert_eq!(wants.get(&others), Some(&None));
 }

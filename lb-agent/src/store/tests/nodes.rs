@@ -32,19 +32,19 @@ fn site() -> Store {
 fn a_label_touches_those_that_read_it_and_have_an_endpoint_on_the_node() {
     for (shows, change, touches) in [
         ("as it was", now(node("n2", "pool=p1 zone=z1 rack=r1")), ""),
-        ("another pool", now(node("n2", "pool=p2 zone=z1 rack=r1")), "a"),
-        ("no pool", now(node("n2", "zone=z1 rack=r1")), "a"),
+        ("another pool, in which all count", now(node("n2", "pool=p2 zone=z1 rack=r1")), "a h o r w z"),
+        ("no pool", now(node("n2", "zone=z1 rack=r1")), "a h o r w z"),
         ("the fallback pool label", now(node("n2", "pool=p1 desired=p1 zone=z1 rack=r1")), "a"),
         ("the other pool's node", now(node("n3", "pool=p1 zone=z1 rack=r1")), "b"),
         ("another zone: hints compare the client's alone", now(node("n2", "pool=p1 zone=z2 rack=r1")), "z"),
         ("another rack", now(node("n2", "pool=p1 zone=z1 rack=r2")), "r"),
         ("a label that no topology reads", now(node("n2", "pool=p1 zone=z1 rack=r1 row=w1")), ""),
-        ("two labels", now(node("n2", "zone=z2 rack=r1")), "a z"),
-        ("the node goes", gone(node("n2", "")), "a r z"),
+        ("two labels", now(node("n2", "pool=p1 zone=z2 rack=r2")), "r z"),
+        ("the node goes", gone(node("n2", "")), "a h o r w z"),
         ("a node without endpoints", now(node("n4", "pool=p1 zone=z1 rack=r1")), ""),
         ("a node that was not there goes", gone(node("n4", "")), ""),
         ("the client's node as it was", now(node("n1", "pool=p1 zone=z1 rack=r1")), ""),
-        ("the client's pool", now(node("n1", "pool=p2 zone=z1 rack=r1")), "a b"),
+        ("the client's pool", now(node("n1", "pool=p2 zone=z1 rack=r1")), "a b h o r w z"),
         ("the client's rack", now(node("n1", "pool=p1 zone=z1")), "r"),
         (
             "the client's zone, which hints of any Service may name",
@@ -70,9 +70,9 @@ fn who_reads_a_label_follows_the_annotation() {
     store.apply(now(with_topology("o", POOL)));
     store.apply(gone(service("b")));
     dirty(&mut store);
-    assert_eq!(touched(&mut store, now(node("n2", "pool=p2 zone=z1 rack=r1"))), "o");
+    assert_eq!(touched(&mut store, now(node("n2", "pool=p1 desired=p2 zone=z1 rack=r1"))), "o");
     assert_eq!(touched(&mut store, now(node("n3", "pool=p1 zone=z1 rack=r1"))), "");
-    assert_eq!(touched(&mut store, now(node("n2", "pool=p2 zone=z2 rack=r1"))), "a z");
+    assert_eq!(touched(&mut store, now(node("n2", "pool=p1 desired=p2 zone=z2 rack=r1"))), "a z");
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn an_endpoint_on_an_unknown_node_joins_when_the_node_is_known() {
     ]);
     for (shows, change, touches, says) in [
         ("known, in no pool: nothing to do", now(node("n2", "")), "", "x"),
-        ("it gains its pool", now(node("n2", "pool=p1")), "a", "x y"),
-        ("it goes to another pool", now(node("n2", "pool=p2")), "a", "x"),
-        ("it comes home by the fallback label", now(node("n2", "desired=p1")), "a", "x y"),
-        ("unknown again", gone(node("n2", "")), "a", "x"),
-        ("known with its pool at once", now(node("n2", "pool=p1")), "a", "x y"),
+        ("it gains its pool", now(node("n2", "pool=p1")), "a o", "x y"),
+        ("it goes to another pool", now(node("n2", "pool=p2")), "a o", "x"),
+        ("it comes home by the fallback label", now(node("n2", "desired=p1")), "a o", "x y"),
+        ("unknown again", gone(node("n2", "")), "a o", "x"),
+        ("known with its pool at once", now(node("n2", "pool=p1")), "a o", "x y"),
     ] {
         assert_eq!(touched(&mut store, change), touches, "{shows}");
         assert_eq!(said(&store, "a"), says, "{shows}");

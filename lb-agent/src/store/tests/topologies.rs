@@ -51,10 +51,10 @@ fn it_holds_from_the_first_sight_of_its_service_and_follows_annotation_and_label
     assert_eq!(touched(&mut store, now(service("a"))), "a");
     assert_eq!(said(&store, "a"), "x");
     assert_eq!(touched(&mut store, now(with_topology("a", HOST))), "a");
-    assert_eq!(touched(&mut store, now(node("n2", "pool=p1"))), "", "the annotation reads no label");
+    assert_eq!(touched(&mut store, now(node("n2", "pool=p1"))), "a b", "they count in another pool");
     assert_eq!(touched(&mut store, now(service("a"))), "a");
     assert_eq!(said(&store, "a"), "x y");
-    assert_eq!(touched(&mut store, now(node("n2", "pool=p2"))), "a");
+    assert_eq!(touched(&mut store, now(node("n2", "pool=p2"))), "a b");
     assert_eq!(said(&store, "a"), "x");
     store.apply(gone(service("a")));
     assert_eq!(store.topologies_by_flag().next().map(|given| given.effect), Some(Effect::Absent));

@@ -12,6 +12,7 @@ use crate::datapath::memory::{Demand, megabytes};
 use crate::datapath::probe::program;
 use crate::datapath::takeover::{Datapath, Generation, Opened, TakeoverError, Trouble};
 use crate::model::{First, Staleness};
+use crate::plan::cells::Cells;
 use crate::plan::takeover::{GenerationName, Takeover};
 use crate::plan::{Capacity, Mirror, Sizes, need, wanted};
 use crate::shown::chain;
@@ -375,5 +376,5 @@ impl InUse {
 fn room(store: &Store) -> Capacity {
     let all = store.services().map(|(service, _)| service.name.clone()).collect();
     let empty = Mirror::new(Capacity::of(0, 0), 1);
-    need(&wanted(store, &empty, &all))
+    need(&wanted(store, &empty, &mut Cells::default(), &all))
 }

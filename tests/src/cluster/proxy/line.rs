@@ -26,9 +26,11 @@ pub(super) async fn carry(near: TcpStream, front: Front, shared: Arc<Shared>) {
         }
     };
     tokio::select! {
+        // First the fault: what comes after it does not pass.
+        biased;
+        () = cut(fault) => shared.count_planted(),
         // Whatever it was: both ends find out by themselves.
         _ended = line => {}
-        () = cut(fault) => shared.count_planted(),
     }
 }
 

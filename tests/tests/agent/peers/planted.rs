@@ -39,7 +39,10 @@ fn planted_bug_sockets_end_by_their_address_alone() {
 #[ignore = "needs root"]
 fn planted_bug_sockets_are_not_asked_again_before_they_end() {
     for by in [EndBy::Iterator, EndBy::SockDiag] {
-        let wrong = wrongly_ended(by, Asks::Early);
+        // The sockets have to move on in a third of a second, between the asking and the end: not each run of a busy machine
+        // is so lucky.
+        let mut runs = (0..5).map(|_| wrongly_ended(by, Asks::Early));
+        let wrong = runs.find(|wrong| !wrong.is_empty()).unwrap_or_default();
         assert!(wrong.iter().all(|shows| *shows == MEANWHILE) && !wrong.is_empty(), "{by:?}: {wrong:?}");
     }
 }
