@@ -1,6 +1,7 @@
 //! `lb-agent loop`.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use anyhow::{Context as _, bail};
 
 use crate::cli::print::loops::text;
 use crate::serve::request::{Reply, Request};
+use crate::view::loop_page::page;
 use crate::view::loops::{LoopView, loop_view};
 
 use super::Output;
@@ -24,6 +26,9 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 Example: the loop of this node, anew every 2 s
   lb-agent loop --watch
 
+Example: the same as a page for a browser, which the agent also serves at /loop of its HTTP address
+  lb-agent loop --html loop.html
+
 Example: exit code 0 only while no connection left the pool that its topology keeps to
   lb-agent loop -o json | jq -e '.outside == 0'")]
 pub struct Args {
@@ -32,6 +37,9 @@ pub struct Args {
     /// Show it anew every 2 s, until it is interrupted
     #[arg(long)]
     watch: bool,
+    /// Write it as one page that needs nothing else into this file, instead of printing it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["watch", "output"])]
+    html: Option<PathBuf>,
     #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
     output: Output,
 }
@@ -41,7 +49,12 @@ pub struct Args {
 /// # Errors
 /// No agent replies, or nothing is pinned.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Args { place, watch, output } = args;
+    let Args { place, watch, html, output } = args;
+    if let Some(file) = html {
+        std::fs::write(file, page(&look(place)?))
+            .with_context(|| format!("could not write the page to {}", file.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     loop {
         let view = look(place)?;
         if *watch && *output == Output::Table && io::stdout().is_terminal() {

@@ -1,7 +1,7 @@
 //! Health and metrics over HTTP, for probes and for Prometheus.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,11 @@ use super::clients::Clients;
 use super::exposition::Form;
 use super::{HTTP_CLIENTS, Newest, metrics};
 use crate::datapath::maps::counters::CounterReader;
+use crate::serve::observe::count;
+use crate::view::loop_page::{POLICY, page};
+use crate::view::loops::loop_view;
 use crate::view::published::Published;
+use crate::view::services::services;
 
 /// What a connection may count on where others wait for its place: far more than one request takes.
 const STAY: Duration = Duration::from_millis(20);
@@ -52,6 +56,8 @@ pub struct HttpDoor(TcpListener);
 pub(super) struct Known {
     pub(super) newest: Newest,
     pub(super) counters: CounterReader,
+    /// Held by whoever makes a page.
+    pages: tokio::sync::Mutex<()>,
 }
 
 /// Takes the address.
@@ -72,7 +78,7 @@ pub fn listen(address: SocketAddr) -> Result<HttpDoor, HttpError> {
 
 impl HttpDoor {
     /// Serves for ever: `/healthz` says whether the writer is alive, `/readyz` whether source and
-    /// kernel are in sync, `/metrics` both and what is counted. At most `room` connections at one time.
+    /// kernel are in sync, `/metrics` both and what is counted, `/loop` the loop as a page. At most `room` connections at one time.
     ///
     /// # Errors
     /// When the listener cannot be used.
@@ -131,6 +137,7 @@ fn router(known: Arc<Known>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/loop", get(loops))
         .with_state(known)
 }
 
@@ -162,6 +169,47 @@ async fn metrics(State(known): State<Arc<Known>>, headers: HeaderMap) -> Respons
     ([(header::CONTENT_TYPE, form.content_type())], form.of_text(text)).into_response()
 }
 
+/// The loop as a page. A name in `Host` that is not this machine's is a name that somebody else made point here, to have a
+/// browser read what is for this machine alone.
+async fn loops(State(known): State<Arc<Known>>, headers: HeaderMap) -> Response {
+    if !headers.get(header::HOST).is_some_and(|host| is_ours(host.as_bytes())) {
+        let says = "ask by an address or by localhost, not by another name\n";
+        return (StatusCode::MISDIRECTED_REQUEST, says).into_response();
+    }
+    // One at a time: each reads all that is counted and decided.
+    let _turn = known.pages.lock().await;
+    let of = Arc::clone(&known);
+    let page = tokio::task::spawn_blocking(move || {
+        let published = Arc::clone(&of.newest.borrow());
+        Some(page(&loop_view(Some(&services(&published)), &count(of.counters.pin_root()).ok()?)))
+    });
+    match page.await {
+        Ok(Some(page)) => {
+            let head = [
+                (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+                (header::CONTENT_SECURITY_POLICY, POLICY),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            (head, page).into_response()
+        }
+        Ok(None) | Err(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the maps cannot be read yet\n").into_response()
+        }
+    }
+}
+
+/// Whether `Host` names an address, or this machine by the name that each has.
+fn is_ours(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<Ipv4Addr>().is_ok()
+        || v6.is_some_and(|name| name.parse::<Ipv6Addr>().is_ok())
+}
+
 fn ok() -> (StatusCode, String) {
     (StatusCode::OK, "ok\n".to_owned())
 }
@@ -171,6 +219,10 @@ fn stuck() -> (StatusCode, String) {
 }
 
 impl Known {
+    pub(super) fn new(newest: Newest, counters: CounterReader) -> Self {
+        Self { newest, counters, pages: tokio::sync::Mutex::default() }
+    }
+
     /// `None` when the writer is stuck.
     fn published(&self) -> Option<Arc<Published>> {
         let published = Arc::clone(&self.newest.borrow());
@@ -189,7 +241,7 @@ pub(crate) mod fuzzing {
     /// What a client receives that sends these bytes and closes its end.
     pub(crate) fn responses(data: &[u8], published: Published) -> Vec<u8> {
         let (_writer, newest) = tokio::sync::watch::channel(Arc::new(published));
-        let router = router(Arc::new(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) }));
+        let router = router(Arc::new(Known::new(newest, CounterReader::new("/nowhere".as_ref()))));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let Ok(runtime) = runtime else { return Vec::new() };
         let mut received = Vec::new();
@@ -244,6 +296,25 @@ mod tests {
         assert_eq!(response("/metrics", stuck()).await.0, StatusCode::OK);
     }
 
+    #[test]
+    fn only_addresses_and_localhost_are_ours() {
+        for (host, ours) in [
+            ("127.0.0.1:10270", true),
+            ("127.0.0.1", true),
+            ("[::1]:10270", true),
+            ("[fd00::1]", true),
+            ("LocalHost:80", true),
+            ("localhost.evil.example:10270", false),
+            ("evil.example", false),
+            ("127.0.0.1.evil.example:80", false),
+            ("::1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_ours(host.as_bytes()), ours, "{host}");
+        }
+        assert!(!is_ours(&[0xff]));
+    }
+
     #[tokio::test]
     async fn there_are_metrics_also_while_nothing_is_pinned() {
         let (status, text) = response("/metrics", published()).await;
@@ -262,7 +333,7 @@ mod tests {
     /// The same for a client that accepts this alone.
     async fn accepted(path: &str, accept: &str, published: Published) -> (StatusCode, String) {
         let (_writer, newest) = tokio::sync::watch::channel(Arc::new(published));
-        let router = router(Arc::new(Known { newest, counters: CounterReader::new("/nowhere".as_ref()) }));
+        let router = router(Arc::new(Known::new(newest, CounterReader::new("/nowhere".as_ref()))));
         let response = router
             .oneshot(Request::get(path).header(header::ACCEPT, accept).body(Body::empty()).unwrap())
             .await

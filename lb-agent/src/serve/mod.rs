@@ -67,7 +67,7 @@ pub fn open(
     let (end, ended) = oneshot::channel();
     let thread = std::thread::Builder::new().name("doors".to_owned()).spawn(move || {
         runtime.block_on(async move {
-            let known = Arc::new(Known { newest: newest.clone(), counters });
+            let known = Arc::new(Known::new(newest.clone(), counters));
             let room_of_http = room(HTTP_CLIENTS, descriptors);
             let over_http = async {
                 match http {

@@ -10,6 +10,7 @@ pub mod held;
 pub mod histogram;
 pub mod json;
 pub mod kernel;
+pub mod loop_page;
 pub mod loops;
 mod of_agent;
 pub mod of_service;

@@ -2,10 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Output;
+use std::time::Duration;
+
 use edgeloop_tests::agent::{lb_agent_says, wait_for};
-use edgeloop_tests::{Datagrams, Pair, Pod};
+use edgeloop_tests::{Datagrams, Pair, Pod, checkout};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+
+use super::doors;
 
 const NEAR: &str = "10.96.0.21:80";
 const NONE: &str = "10.96.0.22:80";
@@ -52,12 +59,17 @@ impl World {
         );
     }
 
-    fn look(&self, flags: &[&str]) -> Value {
+    fn says(&self, flags: &[&str]) -> Output {
         let node = self.pair.client.node();
         let socket = node.file("agent.sock");
-        let place = ["-o", "json", "--socket", socket.to_str().unwrap()];
-        let said = lb_agent_says(node, "loop", &[flags, &place].concat()).unwrap();
+        let said =
+            lb_agent_says(node, "loop", &[flags, &["--socket", socket.to_str().unwrap()]].concat()).unwrap();
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        said
+    }
+
+    fn look(&self, flags: &[&str]) -> Value {
+        let said = self.says(&[flags, &["-o", "json"]].concat());
         serde_json::from_slice(&said.stdout).unwrap()
     }
 }
@@ -100,6 +112,11 @@ fn connections_are_counted_by_service_and_pool_as_they_were_decided() {
         (&of_service(&view, "none")["cells"], &of_service(&view, "none")["refused"]),
         (&json!([]), &json!(3))
     );
+
+    // The same for people, as the page of operations shows it.
+    let text = String::from_utf8(world.says(&[]).stdout).unwrap();
+    let page = std::fs::read_to_string(checkout::folder().unwrap().join("docs/operations.md")).unwrap();
+    assert!(page.contains(&text), "docs/operations.md does not show this:\n{text}");
 
     // The node moves: what was counted stays where it was.
     world.pair.folder.put("nodes.yaml", "node n1 pool=p3\nnode n3 pool=p3").unwrap();
@@ -157,6 +174,40 @@ fn counts_go_on_over_restarts_when_maps_grow_and_when_a_service_goes() {
         Ok(world.look(&["--pinned"])["services"].as_array().is_some_and(|all| all.len() == 1))
     })
     .unwrap();
+}
+
+/// By an address or by localhost alone, lest a page of somebody else has a browser read it by a name of its own.
+#[test]
+#[ignore = "needs root"]
+fn the_page_is_served_to_whoever_asks_by_an_address_and_written_by_the_command() {
+    let world = World::new();
+    let (_agent, address) = doors::agent(&world.pair);
+    world.dial(NEAR, 5);
+    let ask = |host: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET /loop HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+    };
+    for (host, status) in [
+        (&*address.to_string(), "200"),
+        ("localhost:80", "200"),
+        ("[::1]", "200"),
+        ("edgeloop.attacker.example", "421"),
+        ("", "421"),
+    ] {
+        assert!(ask(host).starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {}", ask(host));
+    }
+    let reply = ask("localhost");
+    let (head, page) = reply.split_once("\r\n\r\n").unwrap();
+    assert!(head.to_lowercase().contains("content-security-policy: default-src 'none'"), "{head}");
+    assert!(page.contains("The loop is closed:</strong> of 5 connections"), "{page}");
+
+    let file = world.pair.client.node().file("loop.html");
+    world.says(&["--html", file.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), page);
 }
 
 /// A connect counts each time, and a datagram where it begins something.

@@ -10,7 +10,7 @@ use lb_agent::view::status::AgentView;
 use nix::sys::signal::Signal;
 
 use crate::stage::{
-    CAUGHT_UP, IN_PEACE, NOTICED, SOON, Stage, WEB, assert_all_answered, of_services, states, within,
+    CAUGHT_UP, IN_PEACE, NOTICED, Stage, WEB, assert_all_answered, of_services, states, within,
 };
 
 /// A Service that is made while the agent cannot hear of it.

@@ -11,6 +11,7 @@ use super::pinned::{Counters, folder};
 /// Reads the counters of the pinned maps, whichever are in use.
 #[derive(Debug)]
 pub struct CounterReader {
+    pin_root: PathBuf,
     folder: PathBuf,
     /// The map that was read last: its name is gone for a moment while other maps take its place.
     last: Mutex<Option<Map<u32, Outcomes>>>,
@@ -19,7 +20,13 @@ pub struct CounterReader {
 impl CounterReader {
     #[must_use]
     pub fn new(pin_root: &Path) -> Self {
-        Self { folder: folder(pin_root), last: Mutex::default() }
+        Self { pin_root: pin_root.to_owned(), folder: folder(pin_root), last: Mutex::default() }
+    }
+
+    /// Where the maps are pinned.
+    #[must_use]
+    pub fn pin_root(&self) -> &Path {
+        &self.pin_root
     }
 
     /// The counters now; `None` where there are none yet, or they cannot be read. It takes five
