@@ -43,6 +43,8 @@ pub(super) fn program(arch: Arch) -> Result<PathBuf> {
     cargo
         .args(["build", "--release", "--locked", "-p", "lb-agent", "--target", target, "--target-dir"])
         .arg(folder())
+        // Half a megabyte less than by thin LTO, which all other builds have for its speed.
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     if let Some(rustc) = rustc {
         cargo
