@@ -2,6 +2,7 @@
 
 mod change;
 mod client;
+mod dialect;
 mod frontend;
 mod host;
 mod kind;
@@ -27,6 +28,7 @@ use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
 pub use client::{Memory, Process, Translation, UdpEnd};
+pub use dialect::{Dialect, Foreign};
 pub use frontend::Frontend;
 pub use host::{HostAddresses, Network, NotANetwork};
 pub use kind::Kind;
@@ -186,6 +188,9 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// The annotation `openyurt.io/topologyKeys` as written.
     pub topology: Option<Arc<str>>,
+    /// Boxed, for few Services have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Box<Foreign>>,
     /// `metadata.uid`, kept only with a topology: an Event about it needs the uid.
     pub uid: Option<Arc<str>>,
     /// `internalTrafficPolicy: Local`.

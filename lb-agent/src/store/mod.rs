@@ -22,8 +22,8 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::model::{
-    Change, HostAddresses, Kind, Mode, Object, ObjectKey, ObjectName, SelfTestPorts, Service, Slice, Unread,
-    self_test,
+    Change, Dialect, HostAddresses, Kind, Mode, Object, ObjectKey, ObjectName, SelfTestPorts, Service, Slice,
+    Unread, self_test,
 };
 use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
@@ -37,7 +37,7 @@ pub use node_ports::{Localhost, NodePorts};
 pub use ports::{Disposition, LeaveWhy, Port};
 pub use skips::SkipLabelled;
 use skips::Skips;
-pub use topologies::{ByFlag, Effect};
+pub use topologies::{ByFlag, Differing, Effect, Origin, Written};
 
 /// What the operator settled.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +46,8 @@ pub struct Rules {
     pub excluded: BTreeSet<ObjectName>,
     /// Node label keys that ordered topologies may name besides the known ones.
     pub topology_labels: Vec<Arc<str>>,
+    /// Whose annotations count besides OpenYurt's.
+    pub dialects: BTreeSet<Dialect>,
     pub on_invalid: OnInvalid,
     pub pool_keys: PoolKeys,
     /// Topologies that Services have without an annotation of their own, as written.

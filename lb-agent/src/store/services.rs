@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{ObjectName, Service, Slice};
-use crate::select::topology::Topology;
 
 use super::{Entry, Store};
 
@@ -18,8 +17,7 @@ impl Store {
         let new = service.addresses.clone();
         let owners = self.owners(self.addresses(&name).into_iter().chain(new));
         self.forget_service(&name);
-        let written = self.by_flag(&service).or(service.topology.as_ref());
-        let topology = Topology::parse(written.map(|keys| &**keys), &self.rules.topology_labels);
+        let topology = self.topology(&service);
         let entry = Entry { service, topology };
         for key in self.label_keys(&entry) {
             self.readers.entry(key).or_default().insert(name.clone());

@@ -341,6 +341,7 @@ mod tests {
             uid: None,
             internal_local: false,
             affinity: None,
+            foreign: None,
             further: None,
         }
     }

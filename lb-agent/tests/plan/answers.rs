@@ -282,6 +282,46 @@ Ignored:
     );
 }
 
+#[test]
+fn a_topology_of_another_project_is_shown_with_its_annotation() {
+    let services = "
+apiVersion: v1
+kind: Service
+metadata: {name: group, annotations: {apps.kubeedge.io/service-topology: range-nodegroup, topologyKeys: '[\"site\"]'}}
+spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: odd, annotations: {topologyKeys: site}}
+spec: {clusterIP: 10.96.0.2, ports: [{port: 80}]}
+";
+    let folder = Folder::new(&[("nodes.yaml", NODES), ("objects.yaml", services)]);
+    let flags = ["--node", "n1", "--dialect", "kubeedge", "--dialect", "superedge"];
+    let json = folder.plan(&[&flags[..], &["-o", "json"]].concat()).json();
+    let two = "apps.kubeedge.io/service-topology \"range-nodegroup\" counts, and topologyKeys \"[\\\"site\\\"]\" asks for something else: leave one of them";
+    assert_eq!(
+        ports(&json)[0],
+        json!({
+            "namespace": "default", "service": "group", "portName": "", "protocol": "TCP",
+            "clusterIP": "10.96.0.1", "port": 80, "topology": "range-nodegroup",
+            "topologyAnnotation": "apps.kubeedge.io/service-topology", "twoTopologies": two,
+            "outcome": "refuse", "level": "nodes in no node group", "why": "no EndpointSlice names it",
+            "backends": [], "excluded": [],
+        })
+    );
+    let text = folder.plan(&flags).stdout;
+    for line in [
+        "range-nodegroup (by apps.kubeedge.io/service-topology)",
+        "site (by topologyKeys)",
+        two,
+        "default/odd:80 TCP 10.96.0.2:80: the topology is not understood: \"site\" is not a JSON list of node label keys",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let without = folder.plan(&["--node", "n1", "-o", "json"]).json();
+    assert_eq!(ports(&without)[0]["topology"], Value::Null, "not asked for");
+}
+
 fn answer(objects: &str) -> Value {
     let answer = Folder::new(&[("nodes.yaml", NODES), ("objects.yaml", objects)])
         .plan(&["--node", "n1", "-o", "json"]);

@@ -7,6 +7,7 @@
 
 mod admitted;
 mod claims;
+mod dialects;
 mod dials;
 mod dirty;
 mod nodes;
@@ -65,6 +66,7 @@ fn service(name: &str) -> Service {
         uid: None,
         internal_local: false,
         affinity: None,
+        foreign: None,
         further: None,
     }
 }
