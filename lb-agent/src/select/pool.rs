@@ -347,7 +347,7 @@ mod tests {
                 "nodes in no node group",
             ),
             (
-                "an empty label is none",
+                "an empty label counts as lacking",
                 groups("group=", "group=", "group=g1"),
                 EVERYWHERE,
                 "a b c",
