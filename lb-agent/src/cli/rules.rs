@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::model::{Dialect, Mode, Network, NotANetwork, ObjectName, SelfTestPorts};
+use crate::model::{Dialect, Mode, NamespaceTopology, Network, NotANetwork, ObjectName, SelfTestPorts};
 use crate::select::nodes::PoolKeys;
 use crate::select::topology::{Invalid, OnInvalid, Topology};
 use crate::store::{ExternalIps, Localhost, NodePorts, Rules, SkipLabelled};
@@ -27,6 +27,11 @@ pub struct RuleArgs {
     /// Heed the topology annotation of this project, too, next to OpenYurt's, which goes first; may be repeated
     #[arg(long, value_name = "PROJECT", value_enum, value_delimiter = ',', env = "EDGELOOP_DIALECT")]
     dialect: Vec<DialectArg>,
+
+    /// Let the annotation edgeloop.io/topology of a Namespace give a topology, in OpenYurt's words, to its Services that have
+    /// none of their own and none by flag; of an API server this takes the right to list and watch Namespaces
+    #[arg(long, env = "EDGELOOP_NAMESPACE_TOPOLOGY")]
+    namespace_topology: bool,
 
     /// Let ordered topologies name this node label; may be repeated
     #[arg(long, value_name = "KEY", value_delimiter = ',', env = "EDGELOOP_TOPOLOGY_LABEL")]
@@ -155,6 +160,7 @@ impl RuleArgs {
             exclude_service,
             topology,
             dialect,
+            namespace_topology,
             topology_label,
             pool_label,
             on_invalid_topology,
@@ -178,6 +184,11 @@ impl RuleArgs {
             topology_labels: labels,
             topologies,
             dialects: dialect.into_iter().map(Dialect::from).collect(),
+            namespace_topology: if namespace_topology {
+                NamespaceTopology::On
+            } else {
+                NamespaceTopology::Off
+            },
             on_invalid: match on_invalid_topology {
                 OnInvalidTopology::Unfiltered => OnInvalid::Unfiltered,
                 OnInvalidTopology::Refuse => OnInvalid::Refuse,
@@ -268,6 +279,7 @@ mod tests {
         let rules = settle(&[]).unwrap();
         assert_eq!((rules.excluded, rules.topology_labels), (BTreeSet::new(), Vec::new()));
         assert_eq!((rules.on_invalid, rules.dialects), (OnInvalid::Unfiltered, BTreeSet::new()));
+        assert_eq!(rules.namespace_topology, NamespaceTopology::Off);
         assert_eq!(rules.pool_keys, PoolKeys::default());
     }
 
@@ -315,6 +327,12 @@ mod tests {
         ] {
             assert_eq!(settle(flags).unwrap().dialects, expected.iter().copied().collect(), "{flags:?}");
         }
+    }
+
+    #[test]
+    fn namespaces_have_a_say_where_asked_for() {
+        let rules = settle(&["--namespace-topology"]).unwrap();
+        assert_eq!(rules.namespace_topology, NamespaceTopology::On);
     }
 
     #[test]

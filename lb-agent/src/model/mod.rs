@@ -35,7 +35,7 @@ pub use kind::Kind;
 pub use mode::{First, Mode, TcpPeername};
 pub use moment::{Age, Moment};
 pub use peers::{Cause, EndBy, Ended, Left, Obstacle, PeersReport, Pods};
-pub use pod::{Namespace, Pod, PodState, SkipLabel};
+pub use pod::{Namespace, NamespaceTopology, Pod, PodState, SkipLabel};
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,
     SourceReport, SourceState, path,

@@ -26,6 +26,8 @@ pub enum Unknown {
     OwnNode,
     /// The labels of a Node that an endpoint is on.
     Node(Arc<str>),
+    /// What the Namespace of the Service says of topology.
+    Namespace(Arc<str>),
     /// This slice of the Service.
     Slice(ObjectName),
     /// The Service has no slice among those that were read, and a part of the source was not.
@@ -38,6 +40,9 @@ impl fmt::Display for Unknown {
         match self {
             Self::OwnNode => f.write_str("this node's labels were never known"),
             Self::Node(node) => write!(f, "the labels of Node {} were never read", Shown(node)),
+            Self::Namespace(name) => {
+                write!(f, "its Namespace {} was never read, and may give it a topology", Shown(name))
+            }
             Self::Slice(slice) => write!(f, "its EndpointSlice {slice} was never read"),
             Self::AnySlice => {
                 f.write_str("it has no EndpointSlice among those that were read, and others were not")

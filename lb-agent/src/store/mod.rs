@@ -6,6 +6,7 @@ mod changes;
 mod claims;
 mod dials;
 mod known;
+mod namespaces;
 mod node_ports;
 mod nodes;
 mod ports;
@@ -22,8 +23,8 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::model::{
-    Change, Dialect, HostAddresses, Kind, Mode, Object, ObjectKey, ObjectName, SelfTestPorts, Service, Slice,
-    Unread, self_test,
+    Change, Dialect, HostAddresses, Kind, Mode, NamespaceTopology, Object, ObjectKey, ObjectName,
+    SelfTestPorts, Service, Slice, Unread, self_test,
 };
 use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
@@ -33,6 +34,7 @@ use changes::LastChanges;
 use claims::Claims;
 pub use dials::ExternalIps;
 pub use known::{Known, Unknown};
+use namespaces::Namespaces;
 pub use node_ports::{Localhost, NodePorts};
 pub use ports::{Disposition, LeaveWhy, Port};
 pub use skips::SkipLabelled;
@@ -48,6 +50,8 @@ pub struct Rules {
     pub topology_labels: Vec<Arc<str>>,
     /// Whose annotations count besides OpenYurt's.
     pub dialects: BTreeSet<Dialect>,
+    /// Whether Namespaces give their Services a topology.
+    pub namespace_topology: NamespaceTopology,
     pub on_invalid: OnInvalid,
     pub pool_keys: PoolKeys,
     /// Topologies that Services have without an annotation of their own, as written.
@@ -79,6 +83,7 @@ pub struct Store {
     nodes: NodeIndex,
     /// The Services that are not left alone and whose topology reads a node label.
     readers: OrdMap<Arc<str>, OrdSet<ObjectName>>,
+    namespaces: Namespaces,
     claims: Claims,
     host: HostAddresses,
     skips: Skips,
@@ -108,6 +113,7 @@ impl Store {
             slice_service: HashMap::new(),
             nodes,
             readers: OrdMap::new(),
+            namespaces: Namespaces::default(),
             claims: Claims::default(),
             host: HostAddresses::default(),
             skips: Skips::default(),
@@ -148,13 +154,23 @@ impl Store {
             Change::Apply(Object::Pod(pod)) => self.skips.apply_pod(pod, &self.nodes.here),
             Change::Delete(ObjectKey { kind: Kind::Pod, name }) => self.skips.delete_pod(&name),
             Change::Unread(Unread::Pod(name)) => self.skips.unread_pod(name),
-            Change::Apply(Object::Namespace(namespace)) => self.skips.apply_namespace(namespace),
+            Change::Apply(Object::Namespace(namespace)) => {
+                self.apply_namespace_topology(&namespace.name, namespace.topology.clone());
+                self.skips.apply_namespace(namespace);
+            }
             Change::Delete(ObjectKey { kind: Kind::Namespace, name }) => {
+                self.delete_namespace_topology(&name.name);
                 self.skips.delete_namespace(&name.name);
             }
-            Change::Unread(Unread::Namespace(name)) => self.skips.unread_namespace(name),
+            Change::Unread(Unread::Namespace(name)) => {
+                self.unread_namespace_topology(&name);
+                self.skips.unread_namespace(name);
+            }
             Change::Synced(kind) if !kind.is_deciding() => {
-                self.synced.insert(kind);
+                if self.synced.insert(kind) && kind == Kind::Namespace && self.namespaces.has_heirs() {
+                    self.mark_all_dirty();
+                    self.sweep = true;
+                }
                 self.skips.look_again();
             }
             Change::Synced(kind) => {
@@ -252,22 +268,29 @@ impl Store {
         self.synced.contains(&kind)
     }
 
-    /// Whether no Service waits for this node's labels: what readiness waits for.
+    /// Whether no Service waits for this node's labels, or for Namespaces: what readiness waits for.
     ///
     /// An object that was never read does not make a node unready. What hangs on it is kept, or
     /// decided no wider than asked, and one object must not take every node out.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.is_synced() && (self.readers.is_empty() || self.knows_nodes())
+        self.is_synced() && self.knows_labels() && self.knows_namespaces()
+    }
+
+    /// Whether no Service waits for this node's labels.
+    #[must_use]
+    pub fn knows_labels(&self) -> bool {
+        self.readers.is_empty() || self.knows_nodes()
     }
 
     /// How much is known of all that decides.
     #[must_use]
     pub fn known(&self) -> Known {
         let node_unread = !self.readers.is_empty() && self.unread.any_node();
+        let unread = !self.unread.is_empty() || node_unread || self.namespaces.any_unread();
         if !self.is_synced() {
             Known::Nothing
-        } else if self.is_ready() && self.unread.is_empty() && !node_unread {
+        } else if self.is_ready() && !unread {
             Known::All
         } else {
             Known::Part

@@ -19,9 +19,8 @@ impl Store {
         self.forget_service(&name);
         let topology = self.topology(&service);
         let entry = Entry { service, topology };
-        for key in self.label_keys(&entry) {
-            self.readers.entry(key).or_default().insert(name.clone());
-        }
+        self.insert_reader(&entry);
+        self.count_heir(&entry.service);
         self.dirty.extend(self.claims.add(&entry.service, &self.rules));
         self.services.insert(name.clone(), Arc::new(entry));
         self.dirty.insert(name);
@@ -48,15 +47,26 @@ impl Store {
     fn forget_service(&mut self, name: &ObjectName) -> bool {
         let Some(entry) = self.services.remove(name) else { return false };
         self.dirty.extend(self.claims.remove(&entry.service, &self.rules));
-        for key in self.label_keys(&entry) {
+        self.remove_reader(&entry);
+        self.forget_heir(&entry.service);
+        true
+    }
+
+    pub(super) fn insert_reader(&mut self, entry: &Entry) {
+        for key in self.label_keys(entry) {
+            self.readers.entry(key).or_default().insert(entry.service.name.clone());
+        }
+    }
+
+    pub(super) fn remove_reader(&mut self, entry: &Entry) {
+        for key in self.label_keys(entry) {
             if let Some(readers) = self.readers.get_mut(&key) {
-                readers.remove(name);
+                readers.remove(&entry.service.name);
                 if readers.is_empty() {
                     self.readers.remove(&key);
                 }
             }
         }
-        true
     }
 
     /// The cluster IPs of a Service; none when it does not exist.

@@ -1,4 +1,4 @@
-//! Who says the topology of a Service: its annotations, in whichever dialect, or the operator by flag.
+//! Who says the topology of a Service: its annotations, in whichever dialect, the operator by flag, or its Namespace.
 
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub enum Origin {
     Annotation(Dialect),
     /// `--topology`.
     Flag,
+    /// The annotation `edgeloop.io/topology` of its Namespace.
+    Namespace,
 }
 
 /// Two annotations of one Service that do not ask for the same.
@@ -59,13 +61,17 @@ impl Store {
     /// 1. The Service's own annotation, whether or not it is understood. An empty one is as none. Of several, OpenYurt's,
     ///    then KubeEdge's, then SuperEdge's, as far as the operator wants those.
     /// 2. What the operator gives it by flag.
+    /// 3. What its Namespace says, where the operator lets that count.
     #[must_use]
     pub fn written<'a>(&'a self, service: &'a Service) -> Option<Written<'a>> {
         let annotation = self.annotations(service).next();
         let annotation =
             annotation.map(|(dialect, text)| Written { text, origin: Origin::Annotation(dialect) });
         let flag = || self.rules.topologies.get(&service.name);
-        annotation.or_else(|| flag().map(|text| Written { text, origin: Origin::Flag }))
+        let inherited = || self.inherited(service);
+        annotation
+            .or_else(|| flag().map(|text| Written { text, origin: Origin::Flag }))
+            .or_else(|| inherited().map(|text| Written { text, origin: Origin::Namespace }))
     }
 
     /// The annotations of `service` that do not ask for what the one does that counts.
@@ -84,7 +90,7 @@ impl Store {
         let Some(Written { text, origin }) = self.written(service) else { return Topology::None };
         let dialect = match origin {
             Origin::Annotation(dialect) => dialect,
-            Origin::Flag => Dialect::OpenYurt,
+            Origin::Flag | Origin::Namespace => Dialect::OpenYurt,
         };
         Topology::read(dialect, text, &self.rules.topology_labels)
     }
@@ -92,6 +98,11 @@ impl Store {
     fn annotations<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = (Dialect, &'a Arc<str>)> {
         let wanted = [Dialect::OpenYurt].into_iter().chain(self.rules.dialects.iter().copied());
         wanted.filter_map(|dialect| Some((dialect, service.annotation(dialect)?)))
+    }
+
+    /// Whether its own annotation or a flag says its topology.
+    pub(super) fn has_topology_of_its_own(&self, service: &Service) -> bool {
+        self.annotations(service).next().is_some() || self.rules.topologies.contains_key(&service.name)
     }
 
     fn has_by_flag(&self, service: &Service) -> bool {

@@ -50,6 +50,9 @@ pub struct ServicePort {
     /// The topology that it has by flag instead, as far as it is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topology_by_flag: Option<String>,
+    /// The topology that its Namespace gives it instead, as far as it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topology_by_namespace: Option<String>,
     pub outcome: Action,
     /// How far from the node its connections go; `None` where nothing is decided.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,11 +194,13 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
     let Said { outcome, why, decision } = said(port, store);
     let (backends, excluded) = decision.map(|decision| sets(decision, store.nodes())).unwrap_or_default();
     let written = WrittenView::of(store.written(service));
-    let (annotation, by_flag) = match written.origin {
-        Some(Origin::Annotation) => (written.text, None),
-        // An empty annotation is shown, and says nothing.
-        Some(Origin::Flag) => (service.topology.as_deref().map(shown), written.text),
-        None => (service.topology.as_deref().map(shown), None),
+    // An empty annotation is shown, and says nothing.
+    let empty = service.topology.as_deref().map(shown);
+    let (annotation, by_flag, by_namespace) = match written.origin {
+        Some(Origin::Annotation) => (written.text, None, None),
+        Some(Origin::Flag) => (empty, written.text, None),
+        Some(Origin::Namespace) => (empty, None, written.text),
+        None => (empty, None, None),
     };
     let differing: Vec<String> = store.differing(service).iter().map(topologies::two).collect();
     let dns = match disposition {
@@ -212,6 +217,7 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         topology: annotation,
         topology_annotation: written.annotation,
         topology_by_flag: by_flag,
+        topology_by_namespace: by_namespace,
         outcome,
         level: decision.map(|decision| decision.level.to_string()),
         why,

@@ -67,10 +67,12 @@ pub fn services(published: &Published) -> Services {
 
 fn of_port(port: ServicePort) -> ServiceLine {
     let address = port.address();
-    let (topology, origin) = match (port.topology_by_flag, port.topology.filter(|text| !text.is_empty())) {
-        (Some(keys), _) => (Some(keys), Some(Origin::Flag)),
-        (None, Some(text)) => (Some(text), Some(Origin::Annotation)),
-        (None, None) => (None, None),
+    let annotation = port.topology.filter(|text| !text.is_empty());
+    let (topology, origin) = match (port.topology_by_flag, port.topology_by_namespace, annotation) {
+        (Some(keys), _, _) => (Some(keys), Some(Origin::Flag)),
+        (None, Some(keys), _) => (Some(keys), Some(Origin::Namespace)),
+        (None, None, Some(text)) => (Some(text), Some(Origin::Annotation)),
+        (None, None, None) => (None, None),
     };
     ServiceLine {
         namespace: port.namespace,

@@ -14,6 +14,8 @@ pub enum Origin {
     Annotation,
     /// `--topology`.
     Flag,
+    /// `edgeloop.io/topology` of its Namespace.
+    Namespace,
 }
 
 /// What is written of a topology, as far as it is shown.
@@ -32,6 +34,7 @@ impl WrittenView {
             store::Origin::Annotation(Dialect::OpenYurt) => (Origin::Annotation, None),
             store::Origin::Annotation(dialect) => (Origin::Annotation, Some(dialect.annotation())),
             store::Origin::Flag => (Origin::Flag, None),
+            store::Origin::Namespace => (Origin::Namespace, None),
         };
         Self { text: Some(shown(text)), origin: Some(origin), annotation: annotation.map(str::to_owned) }
     }
@@ -42,6 +45,7 @@ pub(super) fn name(written: Option<Written<'_>>) -> &'static str {
     match written.map(|written| written.origin) {
         Some(store::Origin::Annotation(dialect)) => dialect.annotation(),
         Some(store::Origin::Flag) => "--topology",
+        Some(store::Origin::Namespace) => "edgeloop.io/topology of its Namespace",
         None => "the topology",
     }
 }
@@ -52,6 +56,21 @@ pub(super) fn two(differing: &Differing<'_>) -> String {
     let (first, second) = (first.annotation(), second.annotation());
     let (text, ignored) = (Quoted(text), Quoted(ignored));
     format!("{first} {text} counts, and {second} {ignored} asks for something else: leave one of them")
+}
+
+/// A topology that a Namespace gives its Services.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct OfNamespace {
+    pub namespace: String,
+    /// As written, as far as it is shown.
+    pub keys: String,
+}
+
+/// All of them, by Namespace.
+#[must_use]
+pub fn of_namespaces(store: &Store) -> Vec<OfNamespace> {
+    let all = store.topologies_of_namespaces().into_iter();
+    all.map(|(namespace, keys)| OfNamespace { namespace: shown(namespace), keys: shown(keys) }).collect()
 }
 
 /// A topology that was given by flag.

@@ -53,6 +53,7 @@ const fn by(origin: Origin) -> &'static str {
     match origin {
         Origin::Annotation => "by annotation",
         Origin::Flag => "by flag",
+        Origin::Namespace => "by namespace",
     }
 }
 

@@ -73,10 +73,11 @@ fn ports(service_ports: &[ServicePort]) -> String {
 
 /// What decides: as written, or by flag.
 fn topology(port: &ServicePort) -> String {
-    match (&port.topology_by_flag, port.topology.as_deref()) {
-        (Some(keys), _) => format!("{keys} (by flag)"),
-        (None, Some("") | None) => "-".to_owned(),
-        (None, Some(written)) => match &port.topology_annotation {
+    match (&port.topology_by_flag, &port.topology_by_namespace, port.topology.as_deref()) {
+        (Some(keys), _, _) => format!("{keys} (by flag)"),
+        (None, Some(keys), _) => format!("{keys} (by namespace)"),
+        (None, None, Some("") | None) => "-".to_owned(),
+        (None, None, Some(written)) => match &port.topology_annotation {
             Some(annotation) => format!("{written} (by {annotation})"),
             None => written.to_owned(),
         },

@@ -45,6 +45,7 @@ fn row(port: &ServiceLine) -> [String; 8] {
     let name = if port_name.is_empty() { number } else { port_name };
     let topology = match (topology, origin) {
         (Some(keys), Some(Origin::Flag)) => format!("{keys} (by flag)"),
+        (Some(keys), Some(Origin::Namespace)) => format!("{keys} (by namespace)"),
         (Some(keys), _) => match &port.annotation {
             Some(annotation) => format!("{keys} (by {annotation})"),
             None => keys.clone(),

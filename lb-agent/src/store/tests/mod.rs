@@ -10,6 +10,7 @@ mod claims;
 mod dialects;
 mod dials;
 mod dirty;
+mod namespaces;
 mod nodes;
 mod ports;
 mod skips;
