@@ -268,35 +268,6 @@ impl Store {
         self.synced.contains(&kind)
     }
 
-    /// Whether no Service waits for this node's labels, or for Namespaces: what readiness waits for.
-    ///
-    /// An object that was never read does not make a node unready. What hangs on it is kept, or
-    /// decided no wider than asked, and one object must not take every node out.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.is_synced() && self.knows_labels() && self.knows_namespaces()
-    }
-
-    /// Whether no Service waits for this node's labels.
-    #[must_use]
-    pub fn knows_labels(&self) -> bool {
-        self.readers.is_empty() || self.knows_nodes()
-    }
-
-    /// How much is known of all that decides.
-    #[must_use]
-    pub fn known(&self) -> Known {
-        let node_unread = !self.readers.is_empty() && self.unread.any_node();
-        let unread = !self.unread.is_empty() || node_unread || self.namespaces.any_unread();
-        if !self.is_synced() {
-            Known::Nothing
-        } else if self.is_ready() && !unread {
-            Known::All
-        } else {
-            Known::Part
-        }
-    }
-
     /// Whether it is known that there is no such Service, so that nothing of it is to stay.
     #[must_use]
     pub fn is_absent(&self, service: &ObjectName) -> bool {
@@ -385,12 +356,6 @@ impl Store {
     /// Every slice that exists, also those that do not count, and those of the self-test.
     pub fn slices(&self) -> impl Iterator<Item = &Slice> {
         self.slices.values().flatten().map(|slice| &**slice)
-    }
-
-    /// Node labels can be read: the client node's were known at least once, and the others are
-    /// complete.
-    fn knows_nodes(&self) -> bool {
-        self.synced.contains(&Kind::Node) && self.nodes.own.is_some()
     }
 }
 

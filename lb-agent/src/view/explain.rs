@@ -243,7 +243,7 @@ fn slice_view(slice: &Slice) -> SliceView {
 mod tests {
     use crate::convert::Interner;
     use crate::manifest::read;
-    use crate::model::{Change, Dialect, Kind, SliceOwner, Unread};
+    use crate::model::{Change, Dialect, Kind, NamespaceTopology, SliceOwner, Unread};
     use crate::store::Rules;
 
     use super::super::held::{HeldState, beside};
@@ -355,6 +355,38 @@ mod tests {
             };
             assert_eq!((found.topology, found.ports[0].level.as_deref()), (expected, Some(reaches)));
         }
+    }
+
+    #[test]
+    fn a_topology_of_its_namespace_is_shown_as_one() {
+        let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: default, annotations: {edgeloop.io/topology: kubernetes.io/hostname}}}";
+        let plain = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: 10.0.0.9, ports: [{port: 80}]}}";
+        let rules = Rules { namespace_topology: NamespaceTopology::On, ..Rules::default() };
+        let mut store = cluster_of(&format!("{CLUSTER}---\n{plain}\n---\n{namespace}"), rules.clone());
+        let found = |store: &Store, service: &str| {
+            explain(&Published::first(store, "file:/x", std::time::Instant::now()), service).unwrap()
+        };
+        let heir = found(&store, "s");
+        assert_eq!(
+            (heir.topology.written.as_deref(), heir.topology.origin),
+            (Some("kubernetes.io/hostname"), Some(Origin::Namespace))
+        );
+        assert_eq!(
+            (heir.topology.means.as_str(), heir.ports[0].level.as_deref()),
+            ("this node and no other", Some("this node"))
+        );
+        assert_eq!(found(&store, "strict").topology.origin, Some(Origin::Annotation));
+
+        store = Store::new("n1", rules);
+        let objects = read(plain, &mut Interner::default()).objects;
+        let objects = objects.into_iter().map(|defined| Change::Apply(defined.object));
+        objects.chain(Kind::DECIDING.map(Change::Synced)).for_each(|change| store.apply(change));
+        let waits = found(&store, "s");
+        assert_eq!((waits.topology.origin, waits.ports[0].outcome), (None, Action::Wait));
+        assert_eq!(
+            waits.ports[0].why.as_deref(),
+            Some("its Namespace default was never read, and may give it a topology")
+        );
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn those_without_one_of_their_own_wait_until_namespaces_are_known() {
     assert_eq!(said(&first, "a"), "x y", "an object that has come is known");
 
     assert_eq!(touched(&mut store, Change::Synced(Kind::Namespace)), "a b c");
-    assert_eq!(all(&store), "x y z | x | x z", "there is none");
+    assert_eq!(all(&store), "x y z | x | x z", "it does not exist");
     assert_eq!((store.is_ready(), store.known()), (true, Known::All));
 
     assert_eq!(touched(&mut store, Change::Unread(Unread::Namespace("default".into()))), "a");
