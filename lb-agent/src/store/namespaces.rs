@@ -19,8 +19,8 @@ pub(super) struct Namespaces {
     topologies: OrdMap<Arc<str>, Arc<str>>,
     /// Those that exist and were never read.
     unread: OrdSet<Arc<str>>,
-    /// How many Services have the topology of their Namespace, whatever that is.
-    heirs: usize,
+    /// How many Services have the topology of their Namespace, whatever that is, by Namespace.
+    heirs: OrdMap<Arc<str>, usize>,
 }
 
 impl Namespaces {
@@ -33,8 +33,8 @@ impl Namespaces {
         self.unread.iter()
     }
 
-    pub(super) const fn has_heirs(&self) -> bool {
-        self.heirs > 0
+    pub(super) fn has_heirs(&self) -> bool {
+        !self.heirs.is_empty()
     }
 
     pub(super) fn any_unread(&self) -> bool {
@@ -101,18 +101,23 @@ impl Store {
     /// Whether no Service waits for what Namespaces say.
     #[must_use]
     pub fn knows_namespaces(&self) -> bool {
-        !self.namespaces.has_heirs() || self.synced.contains(&Kind::Namespace)
+        let Namespaces { known, heirs, .. } = &self.namespaces;
+        self.synced.contains(&Kind::Namespace) || heirs.keys().all(|name| known.contains(name))
     }
 
     pub(super) fn count_heir(&mut self, service: &Service) {
         if self.inherits(service) {
-            self.namespaces.heirs += 1;
+            *self.namespaces.heirs.entry(Arc::clone(&service.name.namespace)).or_default() += 1;
         }
     }
 
     pub(super) fn forget_heir(&mut self, service: &Service) {
-        if self.inherits(service) {
-            self.namespaces.heirs -= 1;
+        let inherits = self.inherits(service);
+        if let Some(count) = self.namespaces.heirs.get_mut(&service.name.namespace).filter(|_| inherits) {
+            *count -= 1;
+            if *count == 0 {
+                self.namespaces.heirs.remove(&service.name.namespace);
+            }
         }
     }
 

@@ -304,8 +304,26 @@ impl MapFill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ApiReport, Change, FileReport, Kind, KindState};
+    use crate::convert::Interner;
+    use crate::manifest::read;
+    use crate::model::{ApiReport, Change, FileReport, Kind, KindState, NamespaceTopology};
     use crate::store::Rules;
+
+    #[test]
+    fn it_waits_for_namespaces_where_a_service_may_have_its_topology_from_one() {
+        let service = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}}";
+        let files = reported(SourceReport::Files(FileReport::default()));
+        for (namespace_topology, waits_for) in
+            [(NamespaceTopology::Off, &[][..]), (NamespaceTopology::On, &[WaitsFor::Namespaces])]
+        {
+            let mut store = Store::new("n1", Rules { namespace_topology, ..Rules::default() });
+            let read = read(service, &mut Interner::default()).objects;
+            read.into_iter().for_each(|defined| store.apply(Change::Apply(defined.object)));
+            Kind::DECIDING.into_iter().for_each(|kind| store.apply(Change::Synced(kind)));
+            let state = AgentState::of(&store, &files, Standing::Attached, &SelfTest::Off);
+            assert_eq!(state.waits_for(), waits_for, "{namespace_topology:?}");
+        }
+    }
 
     #[test]
     fn an_agent_is_ready_when_nothing_is_missing() {

@@ -105,7 +105,11 @@ fn those_without_one_of_their_own_wait_until_namespaces_are_known() {
 
     let mut first = filled(with(NamespaceTopology::On), &Kind::DECIDING);
     assert_eq!(touched(&mut first, Change::Apply(namespace(Some(POOL)))), "a");
-    assert_eq!(said(&first, "a"), "x y", "an object that has come is known");
+    assert_eq!(
+        (said(&first, "a").as_str(), first.is_ready()),
+        ("x y", true),
+        "an object that has come is known"
+    );
 
     assert_eq!(touched(&mut store, Change::Synced(Kind::Namespace)), "a b c");
     assert_eq!(all(&store), "x y z | x | x z", "it does not exist");
