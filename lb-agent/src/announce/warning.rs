@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::ObjectName;
 use crate::select::topology::{Invalid, InvalidWhy, KEYS, OnInvalid, Topology};
-use crate::store::Store;
+use crate::store::{Origin, Store, Written};
 use crate::suggest::suggest;
 
 /// A topology that is not understood.
@@ -29,6 +29,7 @@ pub struct TopologyWarning {
 pub fn topology_warning(store: &Store, service: &ObjectName) -> Option<TopologyWarning> {
     let (service, topology) = store.service(service)?;
     let Topology::Invalid(invalid) = topology else { return None };
+    let Written { text, origin: Origin::Annotation(dialect) } = store.written(service)? else { return None };
     if store.is_left_alone(service) {
         return None;
     }
@@ -43,9 +44,10 @@ pub fn topology_warning(store: &Store, service: &ObjectName) -> Option<TopologyW
     Some(TopologyWarning {
         service: service.name.clone(),
         uid: service.uid.clone(),
-        written: service.topology.clone().unwrap_or_default(),
+        written: Arc::clone(text),
         text: format!(
-            "The annotation openyurt.io/topologyKeys is not understood: {invalid}. {meanwhile} {instead}"
+            "The annotation {} is not understood: {invalid}. {meanwhile} {instead}",
+            dialect.annotation()
         ),
     })
 }
@@ -67,6 +69,11 @@ fn instead(invalid: &Invalid) -> String {
         InvalidWhy::Repeated => {
             "Name each key once; openyurt.io/nodepool and kubernetes.io/zone are the same key.".to_owned()
         }
+        InvalidWhy::NotTheRange => "Remove the annotation, or write range-nodegroup.".to_owned(),
+        InvalidWhy::NotAList => {
+            "Write node label keys as a JSON list, such as [\"kubernetes.io/hostname\"].".to_owned()
+        }
+        InvalidWhy::TooManyKeys => "Name only the labels that matter.".to_owned(),
     }
 }
 
@@ -87,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::convert::{self, Interner};
-    use crate::model::{Change, Object};
+    use crate::model::{Change, Dialect, Object};
     use crate::store::Rules;
 
     #[test]
@@ -146,6 +153,39 @@ mod tests {
     }
 
     #[test]
+    fn what_another_project_does_not_understand_is_a_warning_where_its_annotation_counts() {
+        for (annotation, written, expected) in [
+            (
+                Dialect::KubeEdge,
+                "range",
+                "The annotation apps.kubeedge.io/service-topology is not understood: \"range\" is not range-nodegroup, the only \
+                 value that is known. Until it is corrected, this Service is not filtered: connections may leave their node pool. \
+                 Remove the annotation, or write range-nodegroup.",
+            ),
+            (
+                Dialect::SuperEdge,
+                "zone1",
+                "The annotation topologyKeys is not understood: \"zone1\" is not a JSON list of node label keys. Until it is \
+                 corrected, this Service is not filtered: connections may leave their node pool. Write node label keys as a \
+                 JSON list, such as [\"kubernetes.io/hostname\"].",
+            ),
+        ] {
+            let object = json!({
+                "metadata": {"name": "web", "uid": "u-1", "annotations": {annotation.annotation(): written}},
+                "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]},
+            });
+            let text = |dialects: &[Dialect]| {
+                let rules = Rules { dialects: dialects.iter().copied().collect(), ..Rules::default() };
+                topology_warning(&store_of(object.clone(), rules), &name())
+            };
+            let warning = text(&[annotation]).unwrap();
+            assert_eq!((warning.text.as_str(), &*warning.written), (expected, written));
+            assert_eq!(warning.uid.as_deref(), Some("u-1"));
+            assert_eq!(text(&[]), None, "not asked for");
+        }
+    }
+
+    #[test]
     fn however_long_an_annotation_is_the_text_fits_an_event() {
         for item in ["x".repeat(5000), "\u{10ffff}".repeat(5000), "\"".repeat(5000)] {
             let text = text(&item, &json!({}), Rules::default());
@@ -181,6 +221,10 @@ mod tests {
         for (field, value) in spec.as_object().unwrap() {
             object["spec"][field] = value.clone();
         }
+        store_of(object, rules)
+    }
+
+    fn store_of(object: Value, rules: Rules) -> Store {
         let object = serde_json::from_value(object).unwrap();
         let object = convert::service(&object, &mut Interner::default()).unwrap().object;
         let mut store = Store::new("n1", rules);

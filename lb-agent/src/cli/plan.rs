@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::api::KubeConfig;
 use crate::cli::print;
-use crate::model::{Change, FileReport, Kind, Object, path};
+use crate::model::{Change, FileReport, Kind, NamespaceTopology, Object, path};
 use crate::shown::{line, shown};
 use crate::source::file;
 use crate::source::kube::load;
@@ -61,7 +61,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let rules = rules.settle()?;
     let api = api.settle((!manifests.is_empty()).then_some("--manifests"))?;
     let manifests: Vec<PathBuf> = manifests.into_iter().map(folder).collect();
-    let picture = if manifests.is_empty() { from_api(api)? } else { from_files(&manifests)? };
+    let picture =
+        if manifests.is_empty() { from_api(api, rules.namespace_topology)? } else { from_files(&manifests)? };
     let is_complete = picture.is_complete;
     let nodes = if all_nodes { picture.nodes() } else { vec![picture.know(node.unwrap_or_default())?] };
     let shape = Shape { output, many: all_nodes };
@@ -108,8 +109,8 @@ fn from_files(folders: &[PathBuf]) -> anyhow::Result<Picture> {
     })
 }
 
-fn from_api(config: KubeConfig) -> anyhow::Result<Picture> {
-    let loaded = load(config)?;
+fn from_api(config: KubeConfig, namespaces: NamespaceTopology) -> anyhow::Result<Picture> {
+    let loaded = load(config, namespaces)?;
     let mut to = io::stderr().lock();
     for (object, problem) in &loaded.problems {
         writeln!(to, "warning: {object}: {}", line(problem)).context("could not write the warnings")?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::model::{Mode, Network, NotANetwork, ObjectName, SelfTestPorts};
+use crate::model::{Dialect, Mode, NamespaceTopology, Network, NotANetwork, ObjectName, SelfTestPorts};
 use crate::select::nodes::PoolKeys;
 use crate::select::topology::{Invalid, OnInvalid, Topology};
 use crate::store::{ExternalIps, Localhost, NodePorts, Rules, SkipLabelled};
@@ -23,6 +23,15 @@ pub struct RuleArgs {
     /// repeated, in the variable with semicolons between
     #[arg(long, value_name = "NAMESPACE/NAME=KEYS", value_delimiter = ';', env = "EDGELOOP_TOPOLOGY")]
     topology: Vec<String>,
+
+    /// Heed the topology annotation of this project, too, next to OpenYurt's, which goes first; may be repeated
+    #[arg(long, value_name = "PROJECT", value_enum, value_delimiter = ',', env = "EDGELOOP_DIALECT")]
+    dialect: Vec<DialectArg>,
+
+    /// Let the annotation edgeloop.io/topology of a Namespace give a topology, in OpenYurt's words, to its Services that have
+    /// none of their own and none by flag; of an API server this takes the right to list and watch Namespaces
+    #[arg(long, env = "EDGELOOP_NAMESPACE_TOPOLOGY")]
+    namespace_topology: bool,
 
     /// Let ordered topologies name this node label; may be repeated
     #[arg(long, value_name = "KEY", value_delimiter = ',', env = "EDGELOOP_TOPOLOGY_LABEL")]
@@ -58,6 +67,26 @@ pub struct RuleArgs {
     /// Serve node ports on 127.0.0.0/8 and ::1, too, for processes in the host's network
     #[arg(long, env = "EDGELOOP_NODEPORT_LOCALHOST")]
     nodeport_localhost: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DialectArg {
+    /// apps.kubeedge.io/service-topology: range-nodegroup keeps connections among the nodes of one node group, those with the
+    /// same label apps.kubeedge.io/belonging-to
+    #[value(name = "kubeedge")]
+    KubeEdge,
+    /// topologyKeys: a JSON list of node label keys; connections go to nodes that share the value of at least one of them
+    #[value(name = "superedge")]
+    SuperEdge,
+}
+
+impl From<DialectArg> for Dialect {
+    fn from(dialect: DialectArg) -> Self {
+        match dialect {
+            DialectArg::KubeEdge => Self::KubeEdge,
+            DialectArg::SuperEdge => Self::SuperEdge,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -130,6 +159,8 @@ impl RuleArgs {
         let Self {
             exclude_service,
             topology,
+            dialect,
+            namespace_topology,
             topology_label,
             pool_label,
             on_invalid_topology,
@@ -152,6 +183,12 @@ impl RuleArgs {
             excluded,
             topology_labels: labels,
             topologies,
+            dialects: dialect.into_iter().map(Dialect::from).collect(),
+            namespace_topology: if namespace_topology {
+                NamespaceTopology::On
+            } else {
+                NamespaceTopology::Off
+            },
             on_invalid: match on_invalid_topology {
                 OnInvalidTopology::Unfiltered => OnInvalid::Unfiltered,
                 OnInvalidTopology::Refuse => OnInvalid::Refuse,
@@ -209,7 +246,7 @@ fn topology(written: &str, labels: &[Arc<str>]) -> Result<(ObjectName, Arc<str>)
     match Topology::parse(Some(keys), labels) {
         Topology::None => Err(not_one()),
         Topology::Invalid(invalid) => Err(RuleError::Topology { written: written.to_owned(), invalid }),
-        Topology::Hard(_) | Topology::Ordered(_) => Ok((name, keys.into())),
+        Topology::Hard(_) | Topology::Ordered(_) | Topology::Union(_) => Ok((name, keys.into())),
     }
 }
 
@@ -241,7 +278,8 @@ mod tests {
     fn without_flags_the_rules_are_openyurts() {
         let rules = settle(&[]).unwrap();
         assert_eq!((rules.excluded, rules.topology_labels), (BTreeSet::new(), Vec::new()));
-        assert_eq!(rules.on_invalid, OnInvalid::Unfiltered);
+        assert_eq!((rules.on_invalid, rules.dialects), (OnInvalid::Unfiltered, BTreeSet::new()));
+        assert_eq!(rules.namespace_topology, NamespaceTopology::Off);
         assert_eq!(rules.pool_keys, PoolKeys::default());
     }
 
@@ -277,6 +315,24 @@ mod tests {
                 "kube-system/kube-dns=kubernetes.io/hostname, openyurt.io/nodepool, *",
             ]
         );
+    }
+
+    #[test]
+    fn the_annotations_of_other_projects_count_only_where_asked_for() {
+        use Dialect::{KubeEdge, SuperEdge};
+        for (flags, expected) in [
+            (&["--dialect=kubeedge"][..], &[KubeEdge][..]),
+            (&["--dialect=superedge", "--dialect=kubeedge"], &[KubeEdge, SuperEdge]),
+            (&["--dialect=superedge,kubeedge,superedge"], &[KubeEdge, SuperEdge]),
+        ] {
+            assert_eq!(settle(flags).unwrap().dialects, expected.iter().copied().collect(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn namespaces_have_a_say_where_asked_for() {
+        let rules = settle(&["--namespace-topology"]).unwrap();
+        assert_eq!(rules.namespace_topology, NamespaceTopology::On);
     }
 
     #[test]

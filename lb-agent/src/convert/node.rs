@@ -7,9 +7,10 @@ use super::written::Text;
 use super::{Converted, Interner, Unusable, bare_name, label, written};
 
 /// The labels that place a Node wherever nothing else is configured.
-const PLACE: [&str; 5] = [
+const PLACE: [&str; 6] = [
     "apps.openyurt.io/nodepool",
     "apps.openyurt.io/desired-nodepool",
+    "apps.kubeedge.io/belonging-to",
     "kubernetes.io/hostname",
     "topology.kubernetes.io/zone",
     "topology.kubernetes.io/region",

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use crate::model::{Family, Further, Kind, Service, ServicePort, Skipped, Sources};
+use crate::model::{Dialect, Family, Foreign, Further, Kind, Service, ServicePort, Skipped, Sources};
 
 use super::ip::address;
-use super::written::Text;
-use super::{Converted, Interner, Unusable, annotation, label, object_name, port, protocol, written};
+use super::written::{Labels, Text};
+use super::{
+    Converted, Interner, NOT_TEXT, Unusable, annotation, label, object_name, port, protocol, written,
+};
 
-const TOPOLOGY_KEYS: &str = "openyurt.io/topologyKeys";
 const DISCARD: &str = "svc.openyurt.io/discard";
 const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 
@@ -26,6 +27,7 @@ const AFFINITY_SECONDS: u32 = 10_800;
 /// 3. It is discarded only as a `LoadBalancer`.
 /// 4. What cannot be read (an address, a port) is left out and named; the rest stays.
 /// 5. Load balancer addresses count where nodes answer them themselves: `ipMode` VIP or none.
+/// 6. An annotation of another project than OpenYurt that is no text is left out and named: it may not be meant for us.
 ///
 /// # Errors
 /// The object has no name, or a label or annotation that is read is no text.
@@ -41,9 +43,11 @@ pub fn service(object: &written::Service, names: &mut Interner) -> Result<Conver
     let skipped = skipped(metadata, spec, &addresses)?;
     let ports = ports(spec, names, &mut problems);
     let further = if skipped.is_none() { further(object, spec, &mut problems) } else { None };
-    let topology = annotation(annotations, TOPOLOGY_KEYS)?.map(|keys| names.share(keys));
+    let topology = annotation(annotations, Dialect::OpenYurt.annotation())?.map(|keys| names.share(keys));
+    let foreign = foreign(annotations, names, &mut problems);
+    let has_topology = topology.is_some() || foreign.is_some();
     let uid = match &metadata.uid {
-        Some(Text::Read(uid)) if topology.is_some() && !uid.is_empty() => Some(uid.as_str()),
+        Some(Text::Read(uid)) if has_topology && !uid.is_empty() => Some(uid.as_str()),
         Some(Text::Read(_) | Text::Odd) | None => None,
     };
     let converted = Service {
@@ -52,6 +56,7 @@ pub fn service(object: &written::Service, names: &mut Interner) -> Result<Conver
         discarded: is_type(spec, "LoadBalancer") && annotation(annotations, DISCARD)? == Some("true"),
         uid: uid.map(Arc::from),
         topology,
+        foreign,
         internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
         affinity: affinity(spec, &mut problems),
         further,
@@ -60,6 +65,24 @@ pub fn service(object: &written::Service, names: &mut Interner) -> Result<Conver
         skipped,
     };
     Ok(Converted { object: converted, problems })
+}
+
+/// The annotations of other projects that say a topology.
+fn foreign(
+    annotations: Option<&Labels>,
+    names: &mut Interner,
+    problems: &mut Vec<String>,
+) -> Option<Box<Foreign>> {
+    let mut read = |dialect: Dialect| match annotations?.get(dialect.annotation())? {
+        Text::Read(written) => Some(names.share(written)),
+        Text::Odd => {
+            let key = dialect.annotation();
+            problems.push(format!("metadata.annotations[\"{key}\"]: {NOT_TEXT}; it is left out"));
+            None
+        }
+    };
+    let foreign = Foreign { kubeedge: read(Dialect::KubeEdge), superedge: read(Dialect::SuperEdge) };
+    (foreign != Foreign::default()).then(|| Box::new(foreign))
 }
 
 /// `type: ExternalName` and headless Services have no address of their own to dial.

@@ -1,4 +1,4 @@
-//! Pods and Namespaces: which of them are to be skipped.
+//! Pods and Namespaces: which of them are to be skipped, and what a Namespace says of topology.
 
 use crate::model::{Kind, Namespace, Pod, PodState, SkipLabel};
 use crate::shown::Quoted;
@@ -8,6 +8,8 @@ use super::{Converted, Interner, Unusable, annotation, bare_name, label, object_
 
 /// The label of a Pod or a Namespace whose connections are left alone.
 const SKIP: &str = "edgeloop.io/skip";
+/// The annotation of a Namespace that says the topology of its Services.
+const TOPOLOGY: &str = "edgeloop.io/topology";
 /// On the mirror of a static pod: the uid that the kubelet gave the pod itself.
 const MIRRORS: &str = "kubernetes.io/config.mirror";
 
@@ -45,7 +47,7 @@ pub fn pod(object: &written::Pod, names: &mut Interner) -> Result<Converted<Pod>
 /// A Namespace, as far as it matters here.
 ///
 /// # Errors
-/// The object has no name, or the label is no text.
+/// The object has no name, or the label or the topology is no text.
 pub fn namespace(
     object: &written::Namespace,
     names: &mut Interner,
@@ -53,7 +55,9 @@ pub fn namespace(
     let name = names.share(bare_name(Kind::Namespace, object.metadata.name.as_deref())?);
     let mut problems = Vec::new();
     let label = skip_label(object.metadata.labels.as_ref(), &mut problems)?;
-    Ok(Converted { object: Namespace { name, label }, problems })
+    let topology = annotation(object.metadata.annotations.as_ref(), TOPOLOGY)?;
+    let topology = topology.map(|keys| names.share(keys));
+    Ok(Converted { object: Namespace { name, label, topology }, problems })
 }
 
 fn skip_label(labels: Option<&Labels>, problems: &mut Vec<String>) -> Result<SkipLabel, Unusable> {

@@ -57,6 +57,14 @@ pub struct NodeMetadata {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, expecting = "an object")]
+pub struct NamespaceMetadata {
+    pub name: Option<String>,
+    pub labels: Option<Labels>,
+    pub annotations: Option<Labels>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "an object")]
 pub struct PodMetadata {
     pub name: Option<String>,
     pub namespace: Option<String>,
@@ -164,7 +172,7 @@ pub struct PodStatus {
 #[serde(default, expecting = "an object")]
 pub struct Namespace {
     #[serde(deserialize_with = "null_is_absent")]
-    pub metadata: NodeMetadata,
+    pub metadata: NamespaceMetadata,
 }
 
 #[derive(Debug, Default, Deserialize)]

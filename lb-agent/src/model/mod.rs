@@ -2,6 +2,7 @@
 
 mod change;
 mod client;
+mod dialect;
 mod frontend;
 mod host;
 mod kind;
@@ -27,13 +28,14 @@ use crate::shown::Shown;
 
 pub use change::{Change, SliceOwner, Unread};
 pub use client::{Memory, Process, Translation, UdpEnd};
+pub use dialect::{Dialect, Foreign};
 pub use frontend::Frontend;
 pub use host::{HostAddresses, Network, NotANetwork};
 pub use kind::Kind;
 pub use mode::{First, Mode, TcpPeername};
 pub use moment::{Age, Moment};
 pub use peers::{Cause, EndBy, Ended, Left, Obstacle, PeersReport, Pods};
-pub use pod::{Namespace, Pod, PodState, SkipLabel};
+pub use pod::{Namespace, NamespaceTopology, Pod, PodState, SkipLabel};
 pub use report::{
     ApiReport, Duplicate, Failure, FileNote, FileProblem, FileReport, KindState, KnownFile, OfFile,
     SourceReport, SourceState, path,
@@ -186,6 +188,9 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// The annotation `openyurt.io/topologyKeys` as written.
     pub topology: Option<Arc<str>>,
+    /// Boxed, for few Services have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Box<Foreign>>,
     /// `metadata.uid`, kept only with a topology: an Event about it needs the uid.
     pub uid: Option<Arc<str>>,
     /// `internalTrafficPolicy: Local`.

@@ -22,6 +22,17 @@ pub struct Pod {
 pub struct Namespace {
     pub name: Arc<str>,
     pub label: SkipLabel,
+    /// The annotation `edgeloop.io/topology` as written: the topology of Services that have none of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<Arc<str>>,
+}
+
+/// Whether the annotation `edgeloop.io/topology` of Namespaces counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NamespaceTopology {
+    #[default]
+    Off,
+    On,
 }
 
 /// What the label `edgeloop.io/skip` says.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Kind, ObjectKey, Shards};
+use super::{Kind, NamespaceTopology, ObjectKey, Shards};
 use crate::shown::{line, shown};
 
 /// The report of any source.
@@ -28,7 +28,7 @@ impl SourceReport {
         match self {
             Self::Files(report) => report.folder.is_empty(),
             Self::Api(report) => {
-                let mut kinds = report.kinds.iter().filter(|kind| kind.kind.is_deciding()).peekable();
+                let mut kinds = report.deciding().peekable();
                 kinds.peek().is_some() && kinds.all(|kind| kind.state == SourceState::InSync)
             }
         }
@@ -257,6 +257,17 @@ pub struct ApiReport {
     pub objects: Vec<(ObjectKey, String)>,
     /// What an operator should know of the connection.
     pub notes: Vec<String>,
+    /// Whether Namespaces decide, too.
+    pub namespaces: NamespaceTopology,
+}
+
+impl ApiReport {
+    /// The kinds that say where a connection goes.
+    pub fn deciding(&self) -> impl Iterator<Item = &KindState> {
+        let of_namespaces = self.namespaces == NamespaceTopology::On;
+        let decides = move |kind: Kind| kind.is_deciding() || (of_namespaces && kind == Kind::Namespace);
+        self.kinds.iter().filter(move |of| decides(of.kind))
+    }
 }
 
 /// One kind of objects.

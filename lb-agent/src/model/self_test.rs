@@ -109,6 +109,7 @@ pub fn objects(ports: &SelfTestPorts) -> (Service, Vec<Slice>) {
         uid: None,
         internal_local: false,
         affinity: None,
+        foreign: None,
         further: None,
     };
     let slice = |(family, port): (Family, NonZeroU16)| Slice {

@@ -29,7 +29,7 @@ pub enum Within {
     Node,
     /// To the nodes of the client's pool.
     Pool,
-    /// To the nodes that have another label's value in common with the client's.
+    /// To the nodes that have the value of another label in common with the client's, or of one of several.
     Label,
 }
 
@@ -39,7 +39,7 @@ impl From<&Level> for Within {
             Level::All | Level::None => Self::Any,
             Level::Host => Self::Node,
             Level::Pool(_) => Self::Pool,
-            Level::Label { .. } => Self::Label,
+            Level::Label { .. } | Level::AnyOf(_) | Level::Group(_) => Self::Label,
         }
     }
 }

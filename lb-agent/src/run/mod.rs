@@ -27,7 +27,7 @@ use crate::model::EndBy;
 use crate::peers::{self, Asks, PeersConfig, PeersQueue};
 use crate::serve::{self, http, socket};
 use crate::source::saved::{Owner, Place, Saver};
-use crate::source::{Source, SourceConfig};
+use crate::source::{Besides, Source, SourceConfig};
 use crate::store::{Rules, SkipLabelled, Store};
 use crate::writer::{SavedConfig, SelfTestConfig, Wake, Writer, WriterConfig};
 
@@ -65,7 +65,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         runtime.shutdown_background();
         return Ok(());
     };
-    let pods_of = (rules.skip_labelled == SkipLabelled::On).then(|| node.as_str().into());
+    let besides = Besides {
+        pods_of: (rules.skip_labelled == SkipLabelled::On).then(|| node.as_str().into()),
+        namespaces: rules.namespace_topology,
+    };
     let events = source.api().map(|_| EventQueue::default());
     let socket = socket::listen(&socket)?;
     let (http, metrics) = (listen(http)?, listen(metrics)?);
@@ -83,7 +86,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let entered = runtime.enter();
     let to_writer = wake.clone();
-    let mut follower = source.follow(pods_of, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
+    let mut follower = source.follow(besides, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
     let mut publisher =
         source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
     drop(entered);

@@ -32,7 +32,7 @@ pub fn admitted(
 #[cfg(test)]
 mod tests {
     use super::super::decide::decide;
-    use super::super::notation::{all, cast, conditions, names, slice, topology};
+    use super::super::notation::{all, any_of, cast, conditions, group, names, slice, topology};
     use super::*;
     use crate::model::Family;
 
@@ -86,6 +86,19 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn another_dialect_admits_what_it_reaches() {
+        let slice = slice(Family::V4, "a@here b@near~ c@far d@loose! e@ghost f");
+        let candidates = all(&slice);
+        for (topology, kept) in
+            [(group(), "a b c"), (any_of(r#"["zone","region"]"#), "a b c"), (any_of(r#"["rack"]"#), "a c")]
+        {
+            let backends = admitted(&topology, OnInvalid::Refuse, &cast(), &candidates);
+            let found = candidates.iter().filter(|one| backends.contains(&one.backend));
+            assert_eq!(names(found), kept, "{topology:?}");
         }
     }
 

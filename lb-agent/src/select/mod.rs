@@ -3,6 +3,7 @@
 pub mod admitted;
 pub mod candidate;
 pub mod decide;
+mod dialect;
 pub mod nodes;
 mod policy;
 mod pool;

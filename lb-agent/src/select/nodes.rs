@@ -6,6 +6,8 @@ use imbl::OrdMap;
 
 use crate::model::Labels;
 
+use super::topology::{GROUP_LABEL, HOST_KEY};
+
 /// The label keys that name a node's pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolKeys {
@@ -54,6 +56,22 @@ impl NodeIndex {
     #[must_use]
     pub fn label(&self, node: &str, key: &str) -> Option<&Arc<str>> {
         self.labels(node)?.get(key).filter(|value| !value.is_empty())
+    }
+
+    /// The same, where a known node that lacks `kubernetes.io/hostname` has its name instead.
+    #[must_use]
+    pub fn label_or_name(&self, node: &str, key: &str) -> Option<&Arc<str>> {
+        let name = || match self.is_here(node) {
+            true => self.own.as_ref().map(|_| &self.here),
+            false => self.by_name.get_key_value(node).map(|(name, _)| name),
+        };
+        self.label(node, key).or_else(|| name().filter(|_| *key == *HOST_KEY))
+    }
+
+    /// The node group of `node` as KubeEdge has it; `None` where its label lacks, and for an unknown node.
+    #[must_use]
+    pub fn group(&self, node: &str) -> Option<&Arc<str>> {
+        self.label(node, GROUP_LABEL)
     }
 
     /// The pool of `node`; `None` for a node without one and for an unknown node.

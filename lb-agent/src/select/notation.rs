@@ -13,8 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::model::{
-    Changed, Conditions, Endpoint, Family, Hints, Labels, ObjectName, Protocol, ServicePortKey, Slice,
-    SlicePort,
+    Changed, Conditions, Dialect, Endpoint, Family, Hints, Labels, ObjectName, Protocol, ServicePortKey,
+    Slice, SlicePort,
 };
 
 use super::candidate::{Candidate, candidates};
@@ -56,6 +56,8 @@ fn label_key(name: &str) -> &str {
         "zone" => "topology.kubernetes.io/zone",
         "region" => "topology.kubernetes.io/region",
         "rack" => "example.com/rack",
+        "group" => "apps.kubeedge.io/belonging-to",
+        "hostname" => "kubernetes.io/hostname",
         other => other,
     }
 }
@@ -64,6 +66,18 @@ fn label_key(name: &str) -> &str {
 pub(super) fn topology(short: &str) -> Topology {
     let items: Vec<String> = short.split(',').map(long_key).collect();
     Topology::parse(Some(&items.join(",")), &["example.com/rack".into()])
+}
+
+/// KubeEdge's node group.
+pub(super) fn group() -> Topology {
+    Topology::read(Dialect::KubeEdge, "range-nodegroup", &[])
+}
+
+/// SuperEdge's annotation with its keys written short, as in `["zone","rack"]`.
+pub(super) fn any_of(list: &str) -> Topology {
+    let keys = list.trim_matches(['[', ']']).split(',').map(|key| label_key(key.trim_matches('"')));
+    let list: Vec<String> = keys.map(|key| format!("\"{key}\"")).collect();
+    Topology::read(Dialect::SuperEdge, &format!("[{}]", list.join(",")), &[])
 }
 
 /// Blanks around the item stay: they make it a list of one instead of a hard key.

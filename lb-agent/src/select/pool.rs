@@ -15,6 +15,8 @@ pub(super) enum Filter<'a> {
     Everything,
     /// The endpoints that this key reaches.
     Within(Reach<'a>),
+    /// The endpoints that any of these keys reaches.
+    AnyOf(Vec<Reach<'a>>),
     /// None of these keys reaches an endpoint that could be used: nothing stays.
     Nothing(Vec<Reach<'a>>),
     /// The topology was not understood: nothing stays.
@@ -29,6 +31,7 @@ impl<'a> Filter<'a> {
     /// 2. A hard key keeps what it reaches, ready or not, and nothing else: possibly nothing.
     /// 3. Of ordered keys, the first that reaches a ready endpoint wins; when none does, the
     ///    first that reaches a draining one; when none does, nothing stays.
+    /// 4. Of a union, everything stays that any key reaches, ready or not, and nothing else: possibly nothing.
     pub(super) fn new(
         topology: &'a Topology,
         on_invalid: OnInvalid,
@@ -40,6 +43,9 @@ impl<'a> Filter<'a> {
             (Topology::Invalid(_), OnInvalid::Refuse) => Self::Refused,
             (Topology::Hard(key), _) => Self::Within(Reach::new(key, nodes)),
             (Topology::Ordered(keys), _) => Self::nearest(keys, nodes, candidates),
+            (Topology::Union(keys), _) => {
+                Self::AnyOf(keys.iter().map(|key| Reach::new(key, nodes)).collect())
+            }
         }
     }
 
@@ -63,6 +69,7 @@ impl<'a> Filter<'a> {
         match self {
             Self::Everything => Level::All,
             Self::Within(reach) => reach.level(),
+            Self::AnyOf(reaches) => any_level(reaches),
             Self::Nothing(_) | Self::Refused => Level::None,
         }
     }
@@ -72,6 +79,13 @@ impl<'a> Filter<'a> {
         match self {
             Self::Everything => None,
             Self::Within(reach) => reach.excludes(candidate, nodes),
+            Self::AnyOf(reaches) => match reaches.as_slice() {
+                [reach] => reach.excludes(candidate, nodes),
+                reaches => {
+                    let is_out = reaches.iter().all(|reach| reach.excludes(candidate, nodes).is_some());
+                    is_out.then_some(Why::NoSharedLabel)
+                }
+            },
             Self::Nothing(reaches) => {
                 // An endpoint that some key does reach is out for its health alone.
                 let mut widest = Why::NotReady;
@@ -88,6 +102,23 @@ impl<'a> Filter<'a> {
     }
 }
 
+fn any_level(reaches: &[Reach<'_>]) -> Level {
+    let mut labels = Vec::new();
+    for reach in reaches {
+        match reach {
+            Reach::Label { key, value } => labels.push((Arc::clone(key), Arc::clone(value))),
+            Reach::Lacking(_) => {}
+            // Not in a union.
+            Reach::Host | Reach::Pool(_) | Reach::Group(_) | Reach::Any => return reach.level(),
+        }
+    }
+    match (labels.len(), labels.first()) {
+        (_, None) => Level::None,
+        (1, Some((key, value))) => Level::Label { key: Arc::clone(key), value: Arc::clone(value) },
+        (_, Some(_)) => Level::AnyOf(labels),
+    }
+}
+
 /// A key as the client node sees it.
 #[derive(Debug)]
 pub(super) enum Reach<'a> {
@@ -98,6 +129,8 @@ pub(super) enum Reach<'a> {
         key: &'a Arc<str>,
         value: &'a Arc<str>,
     },
+    /// The client node, and the known nodes of its node group: `None` is the group of those without the label.
+    Group(Option<&'a Arc<str>>),
     /// The client node lacks this label: no node can be said to share it.
     Lacking(&'a Arc<str>),
     Any,
@@ -108,10 +141,13 @@ impl<'a> Reach<'a> {
         match key {
             Key::Host => Self::Host,
             Key::Pool => Self::Pool(nodes.own_pool()),
-            Key::Label(key) => match nodes.label(&nodes.here, key) {
+            Key::Label(key) => match nodes.label_or_name(&nodes.here, key) {
                 Some(value) => Self::Label { key, value },
                 None => Self::Lacking(key),
             },
+            // Before its labels were ever known, a node is not one without a label.
+            Key::Group if nodes.own.is_none() => Self::Host,
+            Key::Group => Self::Group(nodes.group(&nodes.here)),
             Key::Any => Self::Any,
         }
     }
@@ -123,6 +159,7 @@ impl<'a> Reach<'a> {
             Self::Host | Self::Pool(None) => Level::Host,
             Self::Pool(Some(pool)) => Level::Pool(Arc::clone(pool)),
             Self::Label { key, value } => Level::Label { key: Arc::clone(key), value: Arc::clone(value) },
+            Self::Group(group) => Level::Group(group.cloned()),
             Self::Lacking(_) => Level::None,
         }
     }
@@ -138,8 +175,13 @@ impl<'a> Reach<'a> {
                 (!is_here && !shares).then_some(Why::OtherPool)
             }
             Self::Label { key, value } => {
-                let found = node.and_then(|node| nodes.label(node, key));
+                let found = node.and_then(|node| nodes.label_or_name(node, key));
                 (found != Some(*value)).then(|| Why::OtherLabel(Arc::clone(key)))
+            }
+            Self::Group(own) => {
+                let known = node.filter(|node| nodes.labels(node).is_some());
+                let shares = known.is_some_and(|node| nodes.group(node) == *own);
+                (!is_here && !shares).then_some(Why::OtherGroup)
             }
             Self::Lacking(key) => Some(Why::NoLabelHere(Arc::clone(key))),
         }
@@ -150,7 +192,7 @@ impl<'a> Reach<'a> {
 mod tests {
     use crate::model::Family;
 
-    use super::super::notation::{all, cast, cast_with, labels, names, slice, topology};
+    use super::super::notation::{all, any_of, cast, cast_with, group, labels, names, slice, topology};
     use super::*;
 
     /// Everywhere at once: here, near (same pool), far (other pool), loose (no pool), on an
@@ -284,6 +326,149 @@ mod tests {
             let filter = Filter::new(&topology, OnInvalid::Refuse, &nodes, &all(&slice));
             assert_eq!(left_by(&filter, &nodes, &all(&slice)), stay, "{keys:?}");
         }
+    }
+
+    #[test]
+    fn a_node_group_is_the_known_nodes_with_this_nodes_label_or_without_one_as_this_node() {
+        let groups = |own: &str, near: &str, loose: &str| {
+            let mut nodes = cast_with(own);
+            nodes.by_name.insert("near".into(), labels(near));
+            nodes.by_name.insert("loose".into(), labels(loose));
+            nodes
+        };
+        for (shows, nodes, endpoints, stay, level) in [
+            ("the same label", groups("group=g1", "group=g1", ""), EVERYWHERE, "a b", "node group g1"),
+            ("another label", groups("group=g1", "group=g2", ""), EVERYWHERE, "a", "node group g1"),
+            (
+                "without one as this node",
+                groups("", "", "group=g1"),
+                EVERYWHERE,
+                "a b c",
+                "nodes in no node group",
+            ),
+            (
+                "an empty label counts as lacking",
+                groups("group=", "group=", "group=g1"),
+                EVERYWHERE,
+                "a b c",
+                "nodes in no node group",
+            ),
+            (
+                "hard: nothing nearby",
+                groups("group=g1", "", ""),
+                "b@near c@far d@loose e@ghost f",
+                "",
+                "node group g1",
+            ),
+            (
+                "readiness has no say",
+                groups("group=g1", "group=g1", ""),
+                "a@here! b@near! c@far",
+                "a b",
+                "node group g1",
+            ),
+            (
+                "pools are something else",
+                groups("group=g1 pool=p1", "pool=p1", ""),
+                EVERYWHERE,
+                "a",
+                "node group g1",
+            ),
+        ] {
+            assert_eq!(stays_by(&group(), &nodes, endpoints), (stay.to_owned(), level.to_owned()), "{shows}");
+        }
+        let mut nodes = cast_with("");
+        nodes.own = None;
+        assert_eq!(stays_by(&group(), &nodes, EVERYWHERE).0, "a", "this node's labels were never known");
+    }
+
+    #[test]
+    fn a_union_reaches_what_shares_any_label_and_nothing_else() {
+        let lone = || cast_with("");
+        for (shows, list, nodes, endpoints, stay, level) in [
+            (
+                "one label",
+                r#"["zone"]"#,
+                cast(),
+                EVERYWHERE,
+                "a c",
+                "nodes with topology.kubernetes.io/zone=z1",
+            ),
+            (
+                "any of two, whatever their order",
+                r#"["zone","region"]"#,
+                cast(),
+                EVERYWHERE,
+                "a b c",
+                "nodes with topology.kubernetes.io/region=east or topology.kubernetes.io/zone=z1",
+            ),
+            (
+                "no fallback: what is far stays though what is near is ready",
+                r#"["hostname","zone"]"#,
+                cast(),
+                "a@here c@far d@loose",
+                "a c",
+                "nodes with kubernetes.io/hostname=here or topology.kubernetes.io/zone=z1",
+            ),
+            (
+                "readiness has no say",
+                r#"["zone"]"#,
+                cast(),
+                "a@here! c@far~ b@near",
+                "a c",
+                "nodes with topology.kubernetes.io/zone=z1",
+            ),
+            (
+                "hostname is the name where no label says it",
+                r#"["hostname"]"#,
+                cast(),
+                EVERYWHERE,
+                "a",
+                "nodes with kubernetes.io/hostname=here",
+            ),
+            (
+                "and the label where one does",
+                r#"["hostname"]"#,
+                cast_with("hostname=near"),
+                EVERYWHERE,
+                "a b",
+                "nodes with kubernetes.io/hostname=near",
+            ),
+            (
+                "this node lacks one of them",
+                r#"["none","zone"]"#,
+                cast(),
+                EVERYWHERE,
+                "a c",
+                "nodes with topology.kubernetes.io/zone=z1",
+            ),
+            (
+                "this node lacks all: its own endpoints are out, too",
+                r#"["zone","region"]"#,
+                lone(),
+                EVERYWHERE,
+                "",
+                "no node",
+            ),
+            ("a key that no node has", r#"["*"]"#, cast(), EVERYWHERE, "", "no node"),
+            (
+                "nothing left is refused",
+                r#"["hostname"]"#,
+                cast(),
+                "b@near e@ghost f",
+                "",
+                "nodes with kubernetes.io/hostname=here",
+            ),
+        ] {
+            let said = stays_by(&any_of(list), &nodes, endpoints);
+            assert_eq!(said, (stay.to_owned(), level.to_owned()), "{shows}");
+        }
+    }
+
+    fn stays_by(topology: &Topology, nodes: &NodeIndex, endpoints: &str) -> (String, String) {
+        let slice = slice(Family::V4, endpoints);
+        let filter = Filter::new(topology, OnInvalid::Unfiltered, nodes, &all(&slice));
+        (left_by(&filter, nodes, &all(&slice)), filter.level().to_string())
     }
 
     fn stays(keys: &str, nodes: &NodeIndex, endpoints: &str) -> String {

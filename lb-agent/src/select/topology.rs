@@ -1,17 +1,22 @@
-//! The annotation `openyurt.io/topologyKeys`, read.
+//! What is written of a topology, read: the annotation `openyurt.io/topologyKeys`, and what all dialects are read into.
 
 use std::fmt;
 use std::sync::Arc;
 
+use crate::model::Dialect;
 use crate::shown::{Quoted, Shown};
 
+use super::dialect::{MOST_KEYS, RANGE, range, union};
 use super::nodes::PoolKeys;
 
 /// The node label that zone hints are compared with; also a key of its own.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
 
-const HOST_KEY: &str = "kubernetes.io/hostname";
+/// OpenYurt's name for the node itself; to SuperEdge the node label of this name.
+pub(super) const HOST_KEY: &str = "kubernetes.io/hostname";
+/// The node label of KubeEdge's node groups.
+pub(super) const GROUP_LABEL: &str = "apps.kubeedge.io/belonging-to";
 const POOL_KEY: &str = "openyurt.io/nodepool";
 /// OpenYurt's other name for the pool: it reads no zone label.
 const POOL_KEY_AS_ZONE: &str = "kubernetes.io/zone";
@@ -23,12 +28,14 @@ pub const KEYS: &[&str] = &[HOST_KEY, POOL_KEY, POOL_KEY_AS_ZONE, ZONE_LABEL, RE
 /// Step one of a Service, as its annotation asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
-    /// No annotation, or an empty one.
+    /// No annotation, or one that asks for nothing.
     None,
-    /// One of OpenYurt's three values, as a whole string: [`Key::Host`] or [`Key::Pool`].
+    /// One of OpenYurt's three values, as a whole string: [`Key::Host`] or [`Key::Pool`]; or KubeEdge's [`Key::Group`].
     Hard(Key),
     /// A list, nearest first.
     Ordered(Vec<Key>),
+    /// SuperEdge's list of labels, each once: what any of them reaches, whatever its health.
+    Union(Vec<Key>),
     /// Not understood.
     Invalid(Invalid),
 }
@@ -41,6 +48,8 @@ pub enum Key {
     Pool,
     /// A node label whose value must equal the client node's.
     Label(Arc<str>),
+    /// KubeEdge's node group, as its label says it. The nodes that lack the label are a group as well.
+    Group,
     /// `*`.
     Any,
 }
@@ -57,6 +66,10 @@ pub enum Level {
         key: Arc<str>,
         value: Arc<str>,
     },
+    /// To the nodes that have any of these labels with its value: at least two.
+    AnyOf(Vec<(Arc<str>, Arc<str>)>),
+    /// To this node group; `None` is that of the nodes without a label.
+    Group(Option<Arc<str>>),
     /// To none.
     None,
 }
@@ -68,6 +81,12 @@ impl fmt::Display for Level {
             Self::Host => f.write_str("this node"),
             Self::Pool(pool) => write!(f, "pool {}", Shown(pool)),
             Self::Label { key, value } => write!(f, "nodes with {}={}", Shown(key), Shown(value)),
+            Self::AnyOf(labels) => {
+                let labels = labels.iter().map(|(key, value)| format!("{}={}", Shown(key), Shown(value)));
+                write!(f, "nodes with {}", labels.collect::<Vec<_>>().join(" or "))
+            }
+            Self::Group(Some(group)) => write!(f, "node group {}", Shown(group)),
+            Self::Group(None) => f.write_str("nodes in no node group"),
             Self::None => f.write_str("no node"),
         }
     }
@@ -79,6 +98,7 @@ impl fmt::Display for Key {
             Self::Host => f.write_str("this node"),
             Self::Pool => f.write_str("this node's pool"),
             Self::Label(key) => write!(f, "nodes with this node's {}", Shown(key)),
+            Self::Group => f.write_str("this node's node group"),
             Self::Any => f.write_str("any node"),
         }
     }
@@ -100,6 +120,12 @@ pub enum InvalidWhy {
     EmptyItem,
     AnyNotLast,
     Repeated,
+    /// Of KubeEdge: only one value has a meaning.
+    NotTheRange,
+    /// Of SuperEdge.
+    NotAList,
+    /// Of SuperEdge: more keys than anyone means.
+    TooManyKeys,
 }
 
 /// What a topology that is not understood does to its Service.
@@ -113,7 +139,18 @@ pub enum OnInvalid {
 }
 
 impl Topology {
-    /// Reads the annotation. `allowed` are the node label keys that the operator lets lists name.
+    /// Reads what an annotation of `dialect` says. `allowed` are the node label keys that the operator lets lists of
+    /// OpenYurt's name.
+    #[must_use]
+    pub fn read(dialect: Dialect, written: &str, allowed: &[Arc<str>]) -> Self {
+        match dialect {
+            Dialect::OpenYurt => Self::parse(Some(written), allowed),
+            Dialect::KubeEdge => range(written),
+            Dialect::SuperEdge => union(written),
+        }
+    }
+
+    /// Reads the annotation of OpenYurt. `allowed` are the node label keys that the operator lets lists name.
     ///
     /// 1. Absent or empty: no topology.
     /// 2. One of OpenYurt's three values to the letter: a hard key.
@@ -139,6 +176,10 @@ impl Topology {
                 let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
                 format!("the first of these that has an endpoint to use: {}", keys.join(", "))
             }
+            (Self::Union(keys), _) => {
+                let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+                format!("{} and no other", keys.join(", or "))
+            }
             (Self::Invalid(invalid), OnInvalid::Unfiltered) => {
                 format!("not understood, so all nodes: {invalid}")
             }
@@ -149,7 +190,7 @@ impl Topology {
     /// Whether the client node's own labels must be known before this can be decided.
     #[must_use]
     pub fn reads_labels(&self) -> bool {
-        self.keys().iter().any(|key| matches!(key, Key::Pool | Key::Label(_)))
+        self.keys().iter().any(|key| matches!(key, Key::Pool | Key::Label(_) | Key::Group))
     }
 
     /// Whether there are nodes that this never goes to, however much is missing nearby.
@@ -169,6 +210,7 @@ impl Topology {
                     read.extend(pool_keys.fallback.clone());
                 }
                 Key::Label(label) => read.push(Arc::clone(label)),
+                Key::Group => read.push(GROUP_LABEL.into()),
                 Key::Host | Key::Any => {}
             }
         }
@@ -181,9 +223,16 @@ impl Topology {
         match self {
             Self::None | Self::Invalid(_) => &[],
             Self::Hard(key) => std::slice::from_ref(key),
-            Self::Ordered(keys) => keys,
+            Self::Ordered(keys) | Self::Union(keys) => keys,
         }
     }
+}
+
+/// Whether a node that lacks this label is somewhere all the same, for some topology that reads it: then it makes a
+/// difference whether a node without it is known.
+#[must_use]
+pub fn counts_without(label: &str) -> bool {
+    matches!(label, GROUP_LABEL | HOST_KEY)
 }
 
 fn ordered(list: &str, allowed: &[Arc<str>]) -> Result<Vec<Key>, Invalid> {
@@ -234,6 +283,9 @@ impl fmt::Display for Invalid {
             InvalidWhy::EmptyItem => write!(f, "item {position} is empty"),
             InvalidWhy::AnyNotLast => write!(f, "{item} (item {position}) may only stand last"),
             InvalidWhy::Repeated => write!(f, "{item} (item {position}) names a key that stands before it"),
+            InvalidWhy::NotTheRange => write!(f, "{item} is not {RANGE}, the only value that is known"),
+            InvalidWhy::NotAList => write!(f, "{item} is not a JSON list of node label keys"),
+            InvalidWhy::TooManyKeys => write!(f, "{item} has more than {MOST_KEYS} keys"),
         }
     }
 }

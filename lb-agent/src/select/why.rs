@@ -20,6 +20,10 @@ pub enum Why {
     OtherPool,
     /// Step one admits the nodes that share this label's value with the client node.
     OtherLabel(Arc<str>),
+    /// Step one admits the client node's node group alone.
+    OtherGroup,
+    /// Step one admits the nodes that share one label or more of several with the client node.
+    NoSharedLabel,
     /// Step one goes by this label and the client node lacks it.
     NoLabelHere(Arc<str>),
     /// The topology was not understood, and such Services are to be refused.
@@ -44,11 +48,21 @@ impl Why {
                 Some(pool) => format!("node {} is in pool {}", Shown(node), Shown(pool)),
                 None => format!("node {} is in no pool", Shown(node)),
             }),
-            Self::OtherLabel(key) => on_a_known_node(candidate, nodes, |node| match nodes.label(node, key) {
-                Some(value) => format!("node {} has {key}={}", Shown(node), Shown(value)),
-                None => format!("node {} has no label {key}", Shown(node)),
+            Self::OtherLabel(key) => on_a_known_node(candidate, nodes, |node| {
+                let (name, key, value) = (Shown(node), Shown(key), nodes.label_or_name(node, key));
+                match value {
+                    Some(value) => format!("node {name} has {key}={}", Shown(value)),
+                    None => format!("node {name} has no label {key}"),
+                }
             }),
-            Self::NoLabelHere(key) => format!("this node has no label {key}"),
+            Self::OtherGroup => on_a_known_node(candidate, nodes, |node| match nodes.group(node) {
+                Some(group) => format!("node {} is in node group {}", Shown(node), Shown(group)),
+                None => format!("node {} is in no node group", Shown(node)),
+            }),
+            Self::NoSharedLabel => on_a_known_node(candidate, nodes, |node| {
+                format!("node {} has none of the labels with this node's value", Shown(node))
+            }),
+            Self::NoLabelHere(key) => format!("this node has no label {}", Shown(key)),
             Self::NotUnderstood => "the topology is not understood".to_owned(),
             Self::NotReady => "it is not ready".to_owned(),
             Self::Draining => "it is draining while others are ready".to_owned(),
@@ -94,7 +108,7 @@ mod tests {
     use crate::model::Family;
 
     use super::super::decide::decide;
-    use super::super::notation::{all, cast, cast_with, slice, topology};
+    use super::super::notation::{all, any_of, cast, cast_with, group, labels, slice, topology};
     use super::super::topology::OnInvalid;
     use super::*;
 
@@ -155,6 +169,38 @@ mod tests {
         ] {
             assert_eq!(sentence(keys, false, &cast_with(own), "c@far"), says, "{keys:?}");
         }
+    }
+
+    #[test]
+    fn a_reason_of_another_dialect_names_what_the_node_has() {
+        let in_group = || cast_with("group=g1");
+        for (topology, nodes, endpoints, says) in [
+            (group(), in_group(), "a@here b@near", "node near is in no node group"),
+            (group(), in_group(), "a@here e@ghost", "node ghost is not known"),
+            (group(), in_group(), "a@here f", "it names no node"),
+            (any_of(r#"["zone"]"#), cast(), "a@here b@near", "node near has topology.kubernetes.io/zone=z2"),
+            (any_of(r#"["hostname"]"#), cast(), "a@here b@near", "node near has kubernetes.io/hostname=near"),
+            (any_of(r#"["none"]"#), cast(), "a@here", "this node has no label none"),
+            (
+                any_of(r#"["zone","rack"]"#),
+                cast(),
+                "a@here b@near",
+                "node near has none of the labels with this node's value",
+            ),
+            (any_of(r#"["zone","rack"]"#), cast(), "a@here e@ghost", "node ghost is not known"),
+            (any_of(r#"["zone","rack"]"#), cast(), "a@here f", "it names no node"),
+        ] {
+            let slice = slice(Family::V4, endpoints);
+            let decision = decide(&topology, OnInvalid::Refuse, false, &nodes, all(&slice));
+            let (candidate, why) = &decision.excluded[0];
+            assert_eq!(why.describe(candidate, &nodes), says, "{endpoints}");
+        }
+        let mut nodes = cast_with("");
+        nodes.by_name.insert("near".into(), labels("group=g2"));
+        let slice = slice(Family::V4, "a@here b@near");
+        let decision = decide(&group(), OnInvalid::Refuse, false, &nodes, all(&slice));
+        let (candidate, why) = &decision.excluded[0];
+        assert_eq!(why.describe(candidate, &nodes), "node near is in node group g2");
     }
 
     fn sentence(keys: &str, local: bool, nodes: &NodeIndex, endpoints: &str) -> String {

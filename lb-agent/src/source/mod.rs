@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::{ApiClient, Claim, ConnectError, KubeConfig};
-use crate::model::{Change, SourceReport};
+use crate::model::{Change, Kind, NamespaceTopology, SourceReport};
 
 /// Where objects are to come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,27 @@ pub enum SourceConfig {
 pub enum Source {
     Files(PathBuf),
     Api(Box<ApiClient>),
+}
+
+/// What is asked of an API server besides what decides for everyone. Files say it all.
+#[derive(Clone, Debug, Default)]
+pub struct Besides {
+    /// The Node whose pods are followed, and Namespaces, to know who is skipped; no one without one.
+    pub pods_of: Option<Arc<str>>,
+    /// Whether Namespaces are followed since they decide.
+    pub namespaces: NamespaceTopology,
+}
+
+impl Besides {
+    fn kinds(&self) -> Vec<Kind> {
+        let (pods, decide) = (self.pods_of.is_some(), self.namespaces == NamespaceTopology::On);
+        let is_followed = |kind: &Kind| match kind {
+            Kind::Service | Kind::EndpointSlice | Kind::Node => true,
+            Kind::Pod => pods,
+            Kind::Namespace => pods || decide,
+        };
+        Kind::ALL.into_iter().filter(is_followed).collect()
+    }
 }
 
 /// Ends the source when dropped.
@@ -75,14 +96,13 @@ impl Source {
     }
 
     /// Calls `send` first with everything, then with each change, until it returns false. What goes
-    /// wrong later is in the batches' reports. An API server is followed on the runtime of the caller; it is asked for
-    /// the pods of the Node `pods_of`, and for Namespaces, where one is named.
+    /// wrong later is in the batches' reports. An API server is followed on the runtime of the caller.
     ///
     /// # Errors
     /// When a folder cannot be listed or watched.
     pub fn follow(
         &self,
-        pods_of: Option<Arc<str>>,
+        besides: Besides,
         mut send: impl FnMut(Batch) -> bool + Send + 'static,
     ) -> Result<Follower, file::FollowError> {
         Ok(match self {
@@ -90,7 +110,7 @@ impl Source {
                 let folder = folder.clone();
                 Follower::Files(file::follow(folder, move |batch| send(batch.into()))?)
             }
-            Self::Api(client) => Follower::Api(kube::follow(client, kube::Timing::default(), pods_of, send)),
+            Self::Api(client) => Follower::Api(kube::follow(client, kube::Timing::default(), besides, send)),
         })
     }
 }

@@ -42,7 +42,8 @@ impl Store {
             Some(_) => return Some(Admitted::Any),
             None => {}
         }
-        let waits = entry.topology.reads_labels() && !self.knows_nodes();
+        let waits_for_node = entry.topology.reads_labels() && !self.knows_nodes();
+        let waits = waits_for_node || self.waits_for_namespace(&entry.service);
         if waits || self.unknown(entry).is_some() {
             return Some(Admitted::Any);
         }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::model::{self, ObjectName, SliceOwner};
+use crate::model::{self, Kind, ObjectName, SliceOwner};
 use crate::shown::Shown;
+
+use super::Store;
 
 /// How much of a source is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +28,8 @@ pub enum Unknown {
     OwnNode,
     /// The labels of a Node that an endpoint is on.
     Node(Arc<str>),
+    /// What the Namespace of the Service says of topology.
+    Namespace(Arc<str>),
     /// This slice of the Service.
     Slice(ObjectName),
     /// The Service has no slice among those that were read, and a part of the source was not.
@@ -38,11 +42,51 @@ impl fmt::Display for Unknown {
         match self {
             Self::OwnNode => f.write_str("this node's labels were never known"),
             Self::Node(node) => write!(f, "the labels of Node {} were never read", Shown(node)),
+            Self::Namespace(name) => {
+                write!(f, "its Namespace {} was never read, and may give it a topology", Shown(name))
+            }
             Self::Slice(slice) => write!(f, "its EndpointSlice {slice} was never read"),
             Self::AnySlice => {
                 f.write_str("it has no EndpointSlice among those that were read, and others were not")
             }
         }
+    }
+}
+
+impl Store {
+    /// Whether no Service waits for this node's labels, or for Namespaces: what readiness waits for.
+    ///
+    /// An object that was never read does not make a node unready. What hangs on it is kept, or
+    /// decided no wider than asked, and one object must not take every node out.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_synced() && self.knows_labels() && self.knows_namespaces()
+    }
+
+    /// Whether no Service waits for this node's labels.
+    #[must_use]
+    pub fn knows_labels(&self) -> bool {
+        self.readers.is_empty() || self.knows_nodes()
+    }
+
+    /// How much is known of all that decides.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let node_unread = !self.readers.is_empty() && self.unread.any_node();
+        let unread = !self.unread.is_empty() || node_unread || self.namespaces.any_unread();
+        if !self.is_synced() {
+            Known::Nothing
+        } else if self.is_ready() && !unread {
+            Known::All
+        } else {
+            Known::Part
+        }
+    }
+
+    /// Node labels can be read: the client node's were known at least once, and the others are
+    /// complete.
+    pub(super) fn knows_nodes(&self) -> bool {
+        self.synced.contains(&Kind::Node) && self.nodes.own.is_some()
     }
 }
 

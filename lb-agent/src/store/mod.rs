@@ -6,6 +6,7 @@ mod changes;
 mod claims;
 mod dials;
 mod known;
+mod namespaces;
 mod node_ports;
 mod nodes;
 mod ports;
@@ -22,8 +23,8 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::model::{
-    Change, HostAddresses, Kind, Mode, Object, ObjectKey, ObjectName, SelfTestPorts, Service, Slice, Unread,
-    self_test,
+    Change, Dialect, HostAddresses, Kind, Mode, NamespaceTopology, Object, ObjectKey, ObjectName,
+    SelfTestPorts, Service, Slice, Unread, self_test,
 };
 use crate::select::nodes::{NodeIndex, PoolKeys};
 use crate::select::topology::{OnInvalid, Topology};
@@ -33,11 +34,12 @@ use changes::LastChanges;
 use claims::Claims;
 pub use dials::ExternalIps;
 pub use known::{Known, Unknown};
+use namespaces::Namespaces;
 pub use node_ports::{Localhost, NodePorts};
 pub use ports::{Disposition, LeaveWhy, Port};
 pub use skips::SkipLabelled;
 use skips::Skips;
-pub use topologies::{ByFlag, Effect};
+pub use topologies::{ByFlag, Differing, Effect, Origin, Written};
 
 /// What the operator settled.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,10 @@ pub struct Rules {
     pub excluded: BTreeSet<ObjectName>,
     /// Node label keys that ordered topologies may name besides the known ones.
     pub topology_labels: Vec<Arc<str>>,
+    /// Whose annotations count besides OpenYurt's.
+    pub dialects: BTreeSet<Dialect>,
+    /// Whether Namespaces give their Services a topology.
+    pub namespace_topology: NamespaceTopology,
     pub on_invalid: OnInvalid,
     pub pool_keys: PoolKeys,
     /// Topologies that Services have without an annotation of their own, as written.
@@ -77,6 +83,7 @@ pub struct Store {
     nodes: NodeIndex,
     /// The Services that are not left alone and whose topology reads a node label.
     readers: OrdMap<Arc<str>, OrdSet<ObjectName>>,
+    namespaces: Namespaces,
     claims: Claims,
     host: HostAddresses,
     skips: Skips,
@@ -108,6 +115,7 @@ impl Store {
             slice_service: HashMap::new(),
             nodes,
             readers: OrdMap::new(),
+            namespaces: Namespaces::default(),
             claims: Claims::default(),
             host: HostAddresses::default(),
             skips: Skips::default(),
@@ -149,13 +157,23 @@ impl Store {
             Change::Apply(Object::Pod(pod)) => self.skips.apply_pod(pod, &self.nodes.here),
             Change::Delete(ObjectKey { kind: Kind::Pod, name }) => self.skips.delete_pod(&name),
             Change::Unread(Unread::Pod(name)) => self.skips.unread_pod(name),
-            Change::Apply(Object::Namespace(namespace)) => self.skips.apply_namespace(namespace),
+            Change::Apply(Object::Namespace(namespace)) => {
+                self.apply_namespace_topology(&namespace.name, namespace.topology.clone());
+                self.skips.apply_namespace(namespace);
+            }
             Change::Delete(ObjectKey { kind: Kind::Namespace, name }) => {
+                self.delete_namespace_topology(&name.name);
                 self.skips.delete_namespace(&name.name);
             }
-            Change::Unread(Unread::Namespace(name)) => self.skips.unread_namespace(name),
+            Change::Unread(Unread::Namespace(name)) => {
+                self.unread_namespace_topology(&name);
+                self.skips.unread_namespace(name);
+            }
             Change::Synced(kind) if !kind.is_deciding() => {
-                self.synced.insert(kind);
+                if self.synced.insert(kind) && kind == Kind::Namespace && self.namespaces.has_heirs() {
+                    self.mark_all_dirty();
+                    self.sweep = true;
+                }
                 self.skips.look_again();
             }
             Change::Synced(kind) => {
@@ -254,28 +272,6 @@ impl Store {
         self.synced.contains(&kind)
     }
 
-    /// Whether no Service waits for this node's labels: what readiness waits for.
-    ///
-    /// An object that was never read does not make a node unready. What hangs on it is kept, or
-    /// decided no wider than asked, and one object must not take every node out.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.is_synced() && (self.readers.is_empty() || self.knows_nodes())
-    }
-
-    /// How much is known of all that decides.
-    #[must_use]
-    pub fn known(&self) -> Known {
-        let node_unread = !self.readers.is_empty() && self.unread.any_node();
-        if !self.is_synced() {
-            Known::Nothing
-        } else if self.is_ready() && self.unread.is_empty() && !node_unread {
-            Known::All
-        } else {
-            Known::Part
-        }
-    }
-
     /// Whether it is known that there is no such Service, so that nothing of it is to stay.
     #[must_use]
     pub fn is_absent(&self, service: &ObjectName) -> bool {
@@ -364,12 +360,6 @@ impl Store {
     /// Every slice that exists, also those that do not count, and those of the self-test.
     pub fn slices(&self) -> impl Iterator<Item = &Slice> {
         self.slices.values().flatten().map(|slice| &**slice)
-    }
-
-    /// Node labels can be read: the client node's were known at least once, and the others are
-    /// complete.
-    fn knows_nodes(&self) -> bool {
-        self.synced.contains(&Kind::Node) && self.nodes.own.is_some()
     }
 }
 

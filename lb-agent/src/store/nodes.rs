@@ -6,7 +6,7 @@ use std::sync::Arc;
 use imbl::OrdSet;
 
 use crate::model::{Labels, Node, ObjectName, Slice};
-use crate::select::topology::ZONE_LABEL;
+use crate::select::topology::{ZONE_LABEL, counts_without};
 
 use super::Store;
 
@@ -68,8 +68,11 @@ impl Store {
             return;
         }
         let is_other = was_unknown != self.is_unknown_node(node);
+        let came_or_went = before.is_some() != now.is_some();
         let differs = |key: &str| {
-            is_other || before.and_then(|labels| labels.get(key)) != now.and_then(|labels| labels.get(key))
+            is_other
+                || (came_or_went && counts_without(key))
+                || before.and_then(|labels| labels.get(key)) != now.and_then(|labels| labels.get(key))
         };
         let changed: Vec<&OrdSet<ObjectName>> =
             self.readers.iter().filter(|(key, _)| differs(key)).map(|(_, readers)| readers).collect();

@@ -180,11 +180,16 @@ impl Store {
         owner.cloned().map(LeaveWhy::Conflict).or(repeated)
     }
 
-    /// 1. A topology that reads labels waits for this node's, and is left to kube-proxy until then.
-    /// 2. What hangs on a slice or Node that was never read is kept. Where the kernel holds nothing
+    /// 1. What may have a topology by its Namespace waits until that is known, and is left to kube-proxy until then.
+    /// 2. A topology that reads labels waits for this node's, and is left to kube-proxy until then.
+    /// 3. What hangs on a slice or Node that was never read is kept. Where the kernel holds nothing
     ///    for it, what was read decides, which is never wider than asked. But a Service without a
     ///    topology is not refused for that: kube-proxy serves it, which loses no connection.
     fn decide<'a>(&'a self, entry: &'a Entry, key: &ServicePortKey, kind: AddressKind) -> Disposition<'a> {
+        if self.waits_for_namespace(&entry.service) {
+            let unknown = Unknown::Namespace(Arc::clone(&entry.service.name.namespace));
+            return Disposition::Keep { unknown, otherwise: None };
+        }
         if entry.topology.reads_labels() && !self.knows_nodes() {
             return Disposition::Keep { unknown: Unknown::OwnNode, otherwise: None };
         }

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{ObjectName, Service, Slice};
-use crate::select::topology::Topology;
 
 use super::{Entry, Store};
 
@@ -18,12 +17,10 @@ impl Store {
         let new = service.addresses.clone();
         let owners = self.owners(self.addresses(&name).into_iter().chain(new));
         self.forget_service(&name);
-        let written = self.by_flag(&service).or(service.topology.as_ref());
-        let topology = Topology::parse(written.map(|keys| &**keys), &self.rules.topology_labels);
+        let topology = self.topology(&service);
         let entry = Entry { service, topology };
-        for key in self.label_keys(&entry) {
-            self.readers.entry(key).or_default().insert(name.clone());
-        }
+        self.insert_reader(&entry);
+        self.count_heir(&entry.service);
         self.dirty.extend(self.claims.add(&entry.service, &self.rules));
         self.services.insert(name.clone(), Arc::new(entry));
         self.dirty.insert(name);
@@ -50,15 +47,26 @@ impl Store {
     fn forget_service(&mut self, name: &ObjectName) -> bool {
         let Some(entry) = self.services.remove(name) else { return false };
         self.dirty.extend(self.claims.remove(&entry.service, &self.rules));
-        for key in self.label_keys(&entry) {
+        self.remove_reader(&entry);
+        self.forget_heir(&entry.service);
+        true
+    }
+
+    pub(super) fn insert_reader(&mut self, entry: &Entry) {
+        for key in self.label_keys(entry) {
+            self.readers.entry(key).or_default().insert(entry.service.name.clone());
+        }
+    }
+
+    pub(super) fn remove_reader(&mut self, entry: &Entry) {
+        for key in self.label_keys(entry) {
             if let Some(readers) = self.readers.get_mut(&key) {
-                readers.remove(name);
+                readers.remove(&entry.service.name);
                 if readers.is_empty() {
                     self.readers.remove(&key);
                 }
             }
         }
-        true
     }
 
     /// The cluster IPs of a Service; none when it does not exist.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{Change, Kind, Namespace, Object, ObjectName, Pod, PodState, SkipLabel, Unread};
 
-use super::Store;
+use super::{Namespaces, Store};
 
 /// Whether the label `edgeloop.io/skip` of Pods and Namespaces counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Skips {
     }
 
     pub(super) fn apply_namespace(&mut self, namespace: Namespace) {
-        let Namespace { name, label } = namespace;
+        let Namespace { name, label, topology: _ } = namespace;
         self.is_news |= self.unread_namespaces.remove(&name);
         self.is_news |= match label {
             SkipLabel::Skip => self.namespaces.insert(name),
@@ -83,11 +83,21 @@ impl Skips {
         self.is_news = true;
     }
 
-    /// The changes that make it again, for the Node `here`.
-    pub(super) fn changes(&self, here: &Arc<str>) -> impl Iterator<Item = Change> {
-        let namespaces = self.namespaces.iter().map(|name| {
-            Change::Apply(Object::Namespace(Namespace { name: Arc::clone(name), label: SkipLabel::Skip }))
+    /// The changes that make it again, and with it what Namespaces say of `topologies`, for the Node `here`.
+    pub(super) fn changes<'a>(
+        &'a self,
+        here: &'a Arc<str>,
+        topologies: &'a Namespaces,
+    ) -> impl Iterator<Item = Change> + 'a {
+        let mut namespaces: BTreeMap<&Arc<str>, Option<&Arc<str>>> =
+            self.namespaces.iter().map(|name| (name, None)).collect();
+        namespaces.extend(topologies.topologies().iter().map(|(name, text)| (name, Some(text))));
+        let namespaces = namespaces.into_iter().map(|(name, topology)| {
+            let label = if self.namespaces.contains(name) { SkipLabel::Skip } else { SkipLabel::Absent };
+            let (name, topology) = (Arc::clone(name), topology.cloned());
+            Change::Apply(Object::Namespace(Namespace { name, label, topology }))
         });
+        let namespaces: Vec<Change> = namespaces.collect();
         let pods = self.pods.iter().map(|(name, known)| {
             Change::Apply(Object::Pod(Pod {
                 name: name.clone(),
@@ -98,9 +108,11 @@ impl Skips {
             }))
         });
         let unread_pods = self.unread_pods.iter().cloned().map(Unread::Pod);
-        let unread_namespaces = self.unread_namespaces.iter().cloned().map(Unread::Namespace);
+        let unread_namespaces: BTreeSet<&Arc<str>> =
+            self.unread_namespaces.iter().chain(topologies.unread()).collect();
+        let unread_namespaces = unread_namespaces.into_iter().cloned().map(Unread::Namespace);
         let unread = unread_pods.chain(unread_namespaces).map(Change::Unread);
-        namespaces.chain(pods).chain(unread)
+        namespaces.into_iter().chain(pods).chain(unread)
     }
 
     fn skips(&self, name: &ObjectName) -> bool {

@@ -21,6 +21,7 @@ impl Store {
             slice_service: HashMap::new(),
             nodes: self.nodes.clone(),
             readers: self.readers.clone(),
+            namespaces: self.namespaces.clone(),
             claims: self.claims.clone(),
             host: self.host.clone(),
             skips: Skips::default(),
@@ -49,7 +50,7 @@ impl Store {
         all.extend(slices.into_iter().map(|slice| Change::Apply(Object::Slice(slice.clone()))));
         all.extend(self.unread.all().map(Change::Unread));
         all.extend(self.unread_forms.iter().cloned().map(Change::Endpoints));
-        all.extend(self.skips.changes(&self.nodes.here));
+        all.extend(self.skips.changes(&self.nodes.here, &self.namespaces));
         all.extend(self.synced.iter().copied().map(Change::Synced));
         all
     }

@@ -15,6 +15,7 @@ use crate::select::topology::Topology;
 use crate::shown::{Quoted, shown};
 use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
 
+use super::topologies::{Origin, WrittenView};
 use super::{dns, refused, topologies};
 
 /// Everything that a node decides. Its JSON is an interface: fields may be added, none may go.
@@ -43,9 +44,15 @@ pub struct ServicePort {
     pub port: u16,
     /// The annotation as written, as far as it is shown.
     pub topology: Option<String>,
+    /// Which annotation that is, where it is not openyurt.io/topologyKeys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topology_annotation: Option<String>,
     /// The topology that it has by flag instead, as far as it is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topology_by_flag: Option<String>,
+    /// The topology that its Namespace gives it instead, as far as it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topology_by_namespace: Option<String>,
     pub outcome: Action,
     /// How far from the node its connections go; `None` where nothing is decided.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +73,9 @@ pub struct ServicePort {
     /// What of the topology is not understood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invalid: Option<String>,
+    /// Which annotations ask for something else than the one that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub two_topologies: Option<String>,
     /// How connections can get past the topology.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub around: Option<&'static str>,
@@ -183,6 +193,16 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
     let Port { key, dialled, kind: _, service, topology, disposition } = port;
     let Said { outcome, why, decision } = said(port, store);
     let (backends, excluded) = decision.map(|decision| sets(decision, store.nodes())).unwrap_or_default();
+    let written = WrittenView::of(store.written(service));
+    // An empty annotation is shown, and says nothing.
+    let empty = service.topology.as_deref().map(shown);
+    let (annotation, by_flag, by_namespace) = match written.origin {
+        Some(Origin::Annotation) => (written.text, None, None),
+        Some(Origin::Flag) => (empty, written.text, None),
+        Some(Origin::Namespace) => (empty, None, written.text),
+        None => (empty, None, None),
+    };
+    let differing: Vec<String> = store.differing(service).iter().map(topologies::two).collect();
     let dns = match disposition {
         Disposition::Serve(decision) => dns::is_out_of_reach(port, decision),
         Disposition::Leave(_) | Disposition::Keep { .. } => false,
@@ -194,8 +214,10 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         protocol: key.protocol.label(),
         cluster_ip: dialled.address.ip().to_string(),
         port: dialled.address.port(),
-        topology: service.topology.as_deref().map(shown),
-        topology_by_flag: store.by_flag(service).map(|keys| shown(keys)),
+        topology: annotation,
+        topology_annotation: written.annotation,
+        topology_by_flag: by_flag,
+        topology_by_namespace: by_namespace,
         outcome,
         level: decision.map(|decision| decision.level.to_string()),
         why,
@@ -205,8 +227,9 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         further: Vec::new(),
         invalid: match topology {
             Topology::Invalid(invalid) => Some(invalid.to_string()),
-            Topology::None | Topology::Hard(_) | Topology::Ordered(_) => None,
+            Topology::None | Topology::Hard(_) | Topology::Ordered(_) | Topology::Union(_) => None,
         },
+        two_topologies: (!differing.is_empty()).then(|| differing.join("; ")),
         around: None,
         dns: dns.then_some(dns::OUT_OF_REACH),
     }

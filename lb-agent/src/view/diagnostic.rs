@@ -60,6 +60,8 @@ impl Severity {
 pub enum Reason {
     /// The topology annotation is not understood.
     InvalidTopology,
+    /// Annotations of several projects say a topology, and not the same.
+    TwoTopologies,
     /// The Service has a topology and does not count, so that the topology has no effect.
     CannotBeFiltered,
     /// Another Service owns the address.
@@ -109,8 +111,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidTopology,
+        Self::TwoTopologies,
         Self::CannotBeFiltered,
         Self::Conflict,
         Self::WaitsForNode,
@@ -141,6 +144,7 @@ impl Reason {
     pub const fn label(self) -> &'static str {
         match self {
             Self::InvalidTopology => "invalid-topology",
+            Self::TwoTopologies => "two-topologies",
             Self::CannotBeFiltered => "cannot-be-filtered",
             Self::Conflict => "conflict",
             Self::WaitsForNode => "waits-for-node",
@@ -179,6 +183,7 @@ impl Reason {
             | Self::Unusable
             | Self::Unknown => Severity::Error,
             Self::InvalidTopology
+            | Self::TwoTopologies
             | Self::CannotBeFiltered
             | Self::Conflict
             | Self::WaitsForNode

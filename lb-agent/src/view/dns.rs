@@ -14,7 +14,12 @@ pub(super) const OUT_OF_REACH: &str = "all endpoints of this DNS Service are whe
 /// Whether `port` is DNS, its topology ends before `*`, and no endpoint is left for that reason.
 pub(super) fn is_out_of_reach(port: &Port<'_>, decision: &Decision<'_>) -> bool {
     let by_topology = |why: &Why| match why {
-        Why::OtherHost | Why::OtherPool | Why::OtherLabel(_) | Why::NoLabelHere(_) => true,
+        Why::OtherHost
+        | Why::OtherPool
+        | Why::OtherLabel(_)
+        | Why::OtherGroup
+        | Why::NoSharedLabel
+        | Why::NoLabelHere(_) => true,
         Why::ClusterIp(_)
         | Why::NotUnderstood
         | Why::NotReady

@@ -20,6 +20,7 @@ use super::diagnostic::Diagnostic;
 use super::held::Held;
 use super::published::Published;
 use super::state::StateView;
+use super::topologies::{Origin, WrittenView};
 
 /// All that this node knows and decides of one Service. Its JSON is an interface: fields may be added, none may go.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -50,17 +51,11 @@ pub struct TopologyView {
     pub written: Option<String>,
     /// Where it is written; `null` without one.
     pub origin: Option<Origin>,
+    /// The annotation, where it is not openyurt.io/topologyKeys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotation: Option<String>,
     /// What it asks for, as a sentence.
     pub means: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// `openyurt.io/topologyKeys` of the Service.
-    Annotation,
-    /// `--topology`.
-    Flag,
 }
 
 /// One service port.
@@ -137,8 +132,8 @@ pub fn explain(published: &Published, asked: &str) -> Result<Explanation, String
     if let Some(port) = port {
         ports = ports_of(ports, &service, &port)?;
     }
-    let by_flag = store.by_flag(object).map(|keys| shown(keys));
-    let (written, origin) = written(by_flag, object.topology.as_deref().map(shown));
+    let WrittenView { text: written, origin, annotation } = WrittenView::of(store.written(object));
+    let means = line(&topology.describe(store.on_invalid()));
     let mut slices: Vec<SliceView> = store.slices_of(&service).map(slice_view).collect();
     slices.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Explanation {
@@ -147,24 +142,12 @@ pub fn explain(published: &Published, asked: &str) -> Result<Explanation, String
         namespace: shown(&service.namespace),
         service: shown(&service.name),
         state: StateView::of(published),
-        topology: TopologyView { written, origin, means: line(&topology.describe(store.on_invalid())) },
+        topology: TopologyView { written, origin, annotation, means },
         ignored: object.skipped.as_ref().map(why_skipped),
         ports,
         slices,
         diagnostics: published.diagnostics.of(&service).to_vec(),
     })
-}
-
-/// What is written of a topology, and where: the flag has one only where there is no annotation.
-pub(super) fn written(
-    by_flag: Option<String>,
-    annotation: Option<String>,
-) -> (Option<String>, Option<Origin>) {
-    match (by_flag, annotation.filter(|keys| !keys.is_empty())) {
-        (Some(keys), _) => (Some(keys), Some(Origin::Flag)),
-        (None, Some(keys)) => (Some(keys), Some(Origin::Annotation)),
-        (None, None) => (None, None),
-    }
 }
 
 /// Those of the ports that have this name, or this number at one of their addresses.
@@ -260,7 +243,7 @@ fn slice_view(slice: &Slice) -> SliceView {
 mod tests {
     use crate::convert::Interner;
     use crate::manifest::read;
-    use crate::model::{Change, Kind, SliceOwner, Unread};
+    use crate::model::{Change, Dialect, Kind, NamespaceTopology, SliceOwner, Unread};
     use crate::store::Rules;
 
     use super::super::held::{HeldState, beside};
@@ -294,8 +277,12 @@ mod tests {
 "#;
 
     fn cluster() -> Store {
-        let mut store = Store::new("n1", Rules::default());
-        let objects = read(CLUSTER, &mut Interner::default()).objects;
+        cluster_of(CLUSTER, Rules::default())
+    }
+
+    fn cluster_of(text: &str, rules: Rules) -> Store {
+        let mut store = Store::new("n1", rules);
+        let objects = read(text, &mut Interner::default()).objects;
         let objects = objects.into_iter().map(|defined| Change::Apply(defined.object));
         objects.chain(Kind::ALL.map(Change::Synced)).for_each(|change| store.apply(change));
         store.set_host([("192.0.2.1".parse().unwrap(), "eth0".into())].into_iter().collect());
@@ -323,6 +310,83 @@ mod tests {
             assert_eq!(found.ports[0].level.as_deref(), Some(reaches), "{service}");
         }
         assert_eq!(explained("none").ignored.as_deref(), Some("headless"));
+    }
+
+    #[test]
+    fn a_topology_of_another_project_is_shown_with_its_annotation() {
+        let object = |annotations: &str| {
+            format!(
+                "{CLUSTER}---\n{{apiVersion: v1, kind: Service, metadata: {{name: s, annotations: {{{annotations}}}}}, \
+                 spec: {{clusterIP: 10.0.0.9, ports: [{{port: 80}}]}}}}"
+            )
+        };
+        let rules = || Rules { dialects: [Dialect::KubeEdge, Dialect::SuperEdge].into(), ..Rules::default() };
+        for (annotations, written, annotation, means, reaches) in [
+            (
+                "apps.kubeedge.io/service-topology: range-nodegroup",
+                "range-nodegroup",
+                "apps.kubeedge.io/service-topology",
+                "this node's node group and no other",
+                "nodes in no node group",
+            ),
+            (
+                "topologyKeys: '[\"rack\", \"row\"]'",
+                "[\"rack\", \"row\"]",
+                "topologyKeys",
+                "nodes with this node's rack, or nodes with this node's row and no other",
+                "nodes with rack=r1",
+            ),
+            (
+                "topologyKeys: rack",
+                "rack",
+                "topologyKeys",
+                "not understood, so all nodes: \"rack\" is not a JSON list of node label keys",
+                "all nodes",
+            ),
+        ] {
+            let store = cluster_of(&object(annotations), rules());
+            let found =
+                explain(&Published::first(&store, "file:/x", std::time::Instant::now()), "s").unwrap();
+            let expected = TopologyView {
+                written: Some(written.to_owned()),
+                origin: Some(Origin::Annotation),
+                annotation: Some(annotation.to_owned()),
+                means: means.to_owned(),
+            };
+            assert_eq!((found.topology, found.ports[0].level.as_deref()), (expected, Some(reaches)));
+        }
+    }
+
+    #[test]
+    fn a_topology_of_its_namespace_is_shown_as_one() {
+        let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: default, annotations: {edgeloop.io/topology: kubernetes.io/hostname}}}";
+        let plain = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: 10.0.0.9, ports: [{port: 80}]}}";
+        let rules = Rules { namespace_topology: NamespaceTopology::On, ..Rules::default() };
+        let mut store = cluster_of(&format!("{CLUSTER}---\n{plain}\n---\n{namespace}"), rules.clone());
+        let found = |store: &Store, service: &str| {
+            explain(&Published::first(store, "file:/x", std::time::Instant::now()), service).unwrap()
+        };
+        let heir = found(&store, "s");
+        assert_eq!(
+            (heir.topology.written.as_deref(), heir.topology.origin),
+            (Some("kubernetes.io/hostname"), Some(Origin::Namespace))
+        );
+        assert_eq!(
+            (heir.topology.means.as_str(), heir.ports[0].level.as_deref()),
+            ("this node and no other", Some("this node"))
+        );
+        assert_eq!(found(&store, "strict").topology.origin, Some(Origin::Annotation));
+
+        store = Store::new("n1", rules);
+        let objects = read(plain, &mut Interner::default()).objects;
+        let objects = objects.into_iter().map(|defined| Change::Apply(defined.object));
+        objects.chain(Kind::DECIDING.map(Change::Synced)).for_each(|change| store.apply(change));
+        let waits = found(&store, "s");
+        assert_eq!((waits.topology.origin, waits.ports[0].outcome), (None, Action::Wait));
+        assert_eq!(
+            waits.ports[0].why.as_deref(),
+            Some("its Namespace default was never read, and may give it a topology")
+        );
     }
 
     #[test]

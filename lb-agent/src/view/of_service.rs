@@ -8,7 +8,7 @@ use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
 
 use super::decisions::why_skipped;
 use super::diagnostic::{Diagnostic, Reason};
-use super::dns;
+use super::{dns, topologies};
 
 /// The diagnostics of one Service, each once. `mirror` is what the kernel holds, as soon as maps
 /// are open; `failed` is why the Service could not be written, if so.
@@ -33,7 +33,7 @@ pub fn of_service(
         found.push((Reason::Unread, format!("it was never read: {STAYS}")));
     }
     if let Some((service, topology)) = store.service(name) {
-        found.extend(of_object(service, topology));
+        found.extend(of_object(store, service, topology));
         let not_read = store.not_read(name).into_iter().filter(|_| service.skipped.is_none());
         found.extend(not_read.map(|why| (Reason::EndpointsNotRead, why)));
     }
@@ -56,14 +56,16 @@ pub fn of_service(
     diagnostics
 }
 
-fn of_object(service: &Service, topology: &Topology) -> Vec<(Reason, String)> {
-    let mut found = Vec::new();
+fn of_object(store: &Store, service: &Service, topology: &Topology) -> Vec<(Reason, String)> {
+    let differing = store.differing(service).into_iter();
+    let mut found: Vec<(Reason, String)> =
+        differing.map(|two| (Reason::TwoTopologies, topologies::two(&two))).collect();
     if *topology == Topology::None {
         return found;
     }
     if let Topology::Invalid(invalid) = topology {
-        let text = format!("openyurt.io/topologyKeys is not understood: {invalid}");
-        found.push((Reason::InvalidTopology, text));
+        let written = topologies::name(store.written(service));
+        found.push((Reason::InvalidTopology, format!("{written} is not understood: {invalid}")));
     }
     if let Some(skipped) = &service.skipped {
         found.push((Reason::CannotBeFiltered, format!("cannot be filtered: {}", why_skipped(skipped))));
@@ -132,7 +134,7 @@ mod tests {
 
     use super::*;
     use crate::convert::{Interner, service};
-    use crate::model::{Change, Kind, Object};
+    use crate::model::{Change, Dialect, Kind, Object};
     use crate::store::{ExternalIps, Rules};
 
     const POOL: &str = "openyurt.io/nodepool";
@@ -176,6 +178,49 @@ mod tests {
             ("discarded", json!({"svc.openyurt.io/discard": "true"}), "left-alone"),
         ] {
             assert_eq!(reasons(annotations, &spec, &[]), reason, "{shows}");
+        }
+    }
+
+    #[test]
+    fn annotations_of_several_projects_that_differ_are_named_and_so_is_what_is_not_understood() {
+        let spec = json!({"clusterIP": "10.0.0.1", "ports": [{"port": 80}]});
+        let rules = || Rules { dialects: [Dialect::KubeEdge, Dialect::SuperEdge].into(), ..Rules::default() };
+        let kubeedge = "apps.kubeedge.io/service-topology";
+        for (annotations, said) in [
+            (json!({kubeedge: "range-nodegroup"}), vec![]),
+            (
+                json!({kubeedge: "range"}),
+                vec![
+                    "apps.kubeedge.io/service-topology is not understood: \"range\" is not range-nodegroup, the only value that is known",
+                ],
+            ),
+            (
+                json!({"openyurt.io/topologyKeys": POOL, kubeedge: "range-nodegroup\n"}),
+                vec![
+                    "openyurt.io/topologyKeys \"openyurt.io/nodepool\" counts, and apps.kubeedge.io/service-topology \"range-nodegroup\\n\" asks for something else: leave one of them",
+                ],
+            ),
+            (
+                json!({"openyurt.io/topologyKeys": "kubernetes.io/hostname", "topologyKeys": "[\"kubernetes.io/hostname\"]"}),
+                vec![],
+            ),
+            (
+                json!({kubeedge: "range-nodegroup", "topologyKeys": "[]"}),
+                vec![
+                    "apps.kubeedge.io/service-topology \"range-nodegroup\" counts, and topologyKeys \"[]\" asks for something else: leave one of them",
+                ],
+            ),
+        ] {
+            let found = diagnostics(rules(), annotations.clone(), &spec, &[Kind::Node]);
+            let is_other = |found: &&Diagnostic| found.reason != Reason::WaitsForNode;
+            let found: Vec<&str> =
+                found.iter().filter(is_other).map(|found| found.message.as_str()).collect();
+            assert_eq!(found, said, "{annotations}");
+            assert_eq!(
+                diagnostics(Rules::default(), json!({kubeedge: "range"}), &spec, &[]),
+                [],
+                "not asked for"
+            );
         }
     }
 

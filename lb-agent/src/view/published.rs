@@ -129,6 +129,8 @@ pub enum WaitsFor {
     Programs,
     /// This node's labels were never known, and a topology reads them.
     NodeLabels,
+    /// Namespaces were never known, and may give Services a topology (`--namespace-topology`).
+    Namespaces,
     /// Another program decides first, and none may (`--require-first`).
     First,
     /// The self-test: a connection of the agent's own does not arrive where the maps say.
@@ -146,6 +148,7 @@ impl WaitsFor {
             Self::SelfTest => {
                 "a connection of the agent's own does not arrive where the maps say, or has not yet"
             }
+            Self::Namespaces => "Namespaces were never known, and may give Services a topology",
             Self::NodeLabels => "this node's labels were never known, and a topology reads them",
         }
     }
@@ -239,7 +242,8 @@ impl AgentState {
             (standing == Standing::Detached, WaitsFor::Programs),
             (standing == Standing::NotFirst, WaitsFor::First),
             (standing != Standing::Detached && self_test.is_waited_for(), WaitsFor::SelfTest),
-            (!store.is_ready(), WaitsFor::NodeLabels),
+            (!store.knows_labels(), WaitsFor::NodeLabels),
+            (!store.knows_namespaces(), WaitsFor::Namespaces),
         ];
         let waits: Vec<WaitsFor> = waits.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
         if waits.is_empty() { Self::Ready } else { Self::NotReady(waits) }
@@ -267,7 +271,7 @@ fn follows(report: &SourceReport) -> bool {
     match report {
         SourceReport::Files(_) => true,
         SourceReport::Api(report) => {
-            let mut kinds = report.kinds.iter().filter(|kind| kind.kind.is_deciding());
+            let mut kinds = report.deciding();
             kinds.all(|kind| kind.state == SourceState::InSync)
         }
     }
@@ -300,8 +304,26 @@ impl MapFill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ApiReport, Change, FileReport, Kind, KindState};
+    use crate::convert::Interner;
+    use crate::manifest::read;
+    use crate::model::{ApiReport, Change, FileReport, Kind, KindState, NamespaceTopology};
     use crate::store::Rules;
+
+    #[test]
+    fn it_waits_for_namespaces_where_a_service_may_have_its_topology_from_one() {
+        let service = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}}";
+        let files = reported(SourceReport::Files(FileReport::default()));
+        for (namespace_topology, waits_for) in
+            [(NamespaceTopology::Off, &[][..]), (NamespaceTopology::On, &[WaitsFor::Namespaces])]
+        {
+            let mut store = Store::new("n1", Rules { namespace_topology, ..Rules::default() });
+            let read = read(service, &mut Interner::default()).objects;
+            read.into_iter().for_each(|defined| store.apply(Change::Apply(defined.object)));
+            Kind::DECIDING.into_iter().for_each(|kind| store.apply(Change::Synced(kind)));
+            let state = AgentState::of(&store, &files, Standing::Attached, &SelfTest::Off);
+            assert_eq!(state.waits_for(), waits_for, "{namespace_topology:?}");
+        }
+    }
 
     #[test]
     fn an_agent_is_ready_when_nothing_is_missing() {

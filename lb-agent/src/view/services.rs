@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::shown::line;
 
 use super::decisions::{Action, Decisions, Ignored, ServicePort, decisions};
-use super::explain::{Origin, written};
 use super::held::Held;
 use super::published::Published;
 use super::state::StateView;
+use super::topologies::Origin;
 
 /// Every service port of a node. Its JSON is an interface: fields may be added, none may go.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct ServiceLine {
     pub topology: Option<String>,
     /// Where that is written; `null` without one.
     pub origin: Option<Origin>,
+    /// The annotation, where it is not openyurt.io/topologyKeys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotation: Option<String>,
     pub outcome: Action,
     /// How far from the node its connections go; `null` where nothing is decided.
     pub level: Option<String>,
@@ -64,7 +67,13 @@ pub fn services(published: &Published) -> Services {
 
 fn of_port(port: ServicePort) -> ServiceLine {
     let address = port.address();
-    let (topology, origin) = written(port.topology_by_flag, port.topology);
+    let annotation = port.topology.filter(|text| !text.is_empty());
+    let (topology, origin) = match (port.topology_by_flag, port.topology_by_namespace, annotation) {
+        (Some(keys), _, _) => (Some(keys), Some(Origin::Flag)),
+        (None, Some(keys), _) => (Some(keys), Some(Origin::Namespace)),
+        (None, None, Some(text)) => (Some(text), Some(Origin::Annotation)),
+        (None, None, None) => (None, None),
+    };
     ServiceLine {
         namespace: port.namespace,
         service: port.service,
@@ -73,6 +82,7 @@ fn of_port(port: ServicePort) -> ServiceLine {
         address,
         topology,
         origin,
+        annotation: port.topology_annotation,
         outcome: port.outcome,
         level: port.level,
         why: port.why.as_deref().map(line),

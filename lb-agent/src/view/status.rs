@@ -12,7 +12,7 @@ use super::diagnostic::{Diagnostic, Reason};
 use super::published::{NodeLabels, Published, WaitsFor};
 use super::skips::SkippedPod;
 use super::state::StateView;
-use super::topologies::Topology;
+use super::topologies::{OfNamespace, Topology, of_namespaces};
 
 /// What a running agent knows beyond what the maps show.
 ///
@@ -39,6 +39,9 @@ pub struct AgentView {
     pub passes: u64,
     /// Those that were given by flag.
     pub topologies: Vec<Topology>,
+    /// Those that Namespaces give their Services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespace_topologies: Vec<OfNamespace>,
     /// The pods of this node that are left out.
     pub skipped_pods: Vec<SkippedPod>,
     /// What became of UDP sockets whose backend is gone.
@@ -94,6 +97,7 @@ impl AgentView {
             refuses_by: refuses_by.map(str::to_owned),
             passes: *passes,
             topologies: published.topologies.clone(),
+            namespace_topologies: of_namespaces(&published.store),
             skipped_pods: published.skips.pods.clone(),
             peers: (*published.peers).clone(),
             self_test: self_test(published),
@@ -147,7 +151,7 @@ fn diagnostics(published: &Published) -> Vec<Diagnostic> {
 
 impl From<&ApiReport> for Api {
     fn from(report: &ApiReport) -> Self {
-        let ApiReport { server, kinds, objects: _, notes: _ } = report;
+        let ApiReport { server, kinds, objects: _, notes: _, namespaces: _ } = report;
         let kinds = kinds.iter().map(|of| {
             let KindState { kind, state, since, last_failure } = of;
             ApiKind {

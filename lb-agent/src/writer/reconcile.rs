@@ -355,6 +355,7 @@ mod tests {
             uid: None,
             internal_local: false,
             affinity: None,
+            foreign: None,
             further: None,
         }
     }

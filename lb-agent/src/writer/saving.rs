@@ -123,7 +123,7 @@ impl Saving {
         let now = since_boot();
         let is_due = self.behind == Behind::Yes && self.pace.next().is_none_or(|next| now >= next);
         let has_waited = now.saturating_sub(self.begun) >= ALL_KINDS;
-        let is_whole = Kind::DECIDING.iter().all(|kind| store.has_synced(*kind));
+        let is_whole = Kind::DECIDING.iter().all(|kind| store.has_synced(*kind)) && store.knows_namespaces();
         if !is_due || !store.is_synced() || !(is_whole || has_waited) {
             return;
         }

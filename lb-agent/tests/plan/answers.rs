@@ -282,6 +282,91 @@ Ignored:
     );
 }
 
+#[test]
+fn a_topology_of_another_project_is_shown_with_its_annotation() {
+    let services = "
+apiVersion: v1
+kind: Service
+metadata: {name: group, annotations: {apps.kubeedge.io/service-topology: range-nodegroup, topologyKeys: '[\"site\"]'}}
+spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: odd, annotations: {topologyKeys: site}}
+spec: {clusterIP: 10.96.0.2, ports: [{port: 80}]}
+";
+    let folder = Folder::new(&[("nodes.yaml", NODES), ("objects.yaml", services)]);
+    let flags = ["--node", "n1", "--dialect", "kubeedge", "--dialect", "superedge"];
+    let json = folder.plan(&[&flags[..], &["-o", "json"]].concat()).json();
+    let two = "apps.kubeedge.io/service-topology \"range-nodegroup\" counts, and topologyKeys \"[\\\"site\\\"]\" asks for something else: leave one of them";
+    assert_eq!(
+        ports(&json)[0],
+        json!({
+            "namespace": "default", "service": "group", "portName": "", "protocol": "TCP",
+            "clusterIP": "10.96.0.1", "port": 80, "topology": "range-nodegroup",
+            "topologyAnnotation": "apps.kubeedge.io/service-topology", "twoTopologies": two,
+            "outcome": "refuse", "level": "nodes in no node group", "why": "no EndpointSlice names it",
+            "backends": [], "excluded": [],
+        })
+    );
+    let text = folder.plan(&flags).stdout;
+    for line in [
+        "range-nodegroup (by apps.kubeedge.io/service-topology)",
+        "site (by topologyKeys)",
+        two,
+        "default/odd:80 TCP 10.96.0.2:80: the topology is not understood: \"site\" is not a JSON list of node label keys",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let without = folder.plan(&["--node", "n1", "-o", "json"]).json();
+    assert_eq!(ports(&without)[0]["topology"], Value::Null, "not asked for");
+}
+
+#[test]
+fn a_topology_of_a_namespace_is_shown_as_one() {
+    let objects = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: default, annotations: {edgeloop.io/topology: openyurt.io/nodepool}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: heir}
+spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: own, annotations: {openyurt.io/topologyKeys: kubernetes.io/hostname}}
+spec: {clusterIP: 10.96.0.2, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: heir, namespace: other}
+spec: {clusterIP: 10.96.0.3, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: other, annotations: {edgeloop.io/topology: rack}}
+";
+    let folder = Folder::new(&[("nodes.yaml", NODES), ("objects.yaml", objects)]);
+    let flags = ["--node", "n1", "--namespace-topology"];
+    let json = folder.plan(&[&flags[..], &["-o", "json"]].concat()).json();
+    let said =
+        |port: &Value| json!([port["topology"], port["topologyByNamespace"], port["level"], port["invalid"]]);
+    let pool = json!([null, "openyurt.io/nodepool", "pool p1", null]);
+    let own = json!(["kubernetes.io/hostname", null, "this node", null]);
+    let odd = "\"rack\" (item 1) is neither a known key nor a node label allowed by --topology-label";
+    assert_eq!(
+        ports(&json).iter().map(said).collect::<Vec<_>>(),
+        [pool, own, json!([null, "rack", "all nodes", odd])]
+    );
+    let text = folder.plan(&flags).stdout;
+    assert!(text.contains("openyurt.io/nodepool (by namespace)"), "{text}");
+    let without = folder.plan(&["--node", "n1", "-o", "json"]).json();
+    let levels = ports(&without).iter().map(|port| &port["level"]).collect::<Vec<_>>();
+    assert_eq!(levels, ["all nodes", "this node", "all nodes"], "not asked for");
+}
+
 fn answer(objects: &str) -> Value {
     let answer = Folder::new(&[("nodes.yaml", NODES), ("objects.yaml", objects)])
         .plan(&["--node", "n1", "-o", "json"]);

@@ -129,6 +129,12 @@ fn a_part_that_is_left_out_is_a_warning() {
 #[test]
 fn the_rules_of_the_agent_are_flags_or_variables() {
     let ordered = WEB.replace("openyurt.io/nodepool", "site");
+    let kubeedge = "apps.kubeedge.io/service-topology: range-nodegroup";
+    let kubeedge = WEB.replace("openyurt.io/topologyKeys: openyurt.io/nodepool", kubeedge);
+    let superedge = WEB.replace(
+        "openyurt.io/topologyKeys: openyurt.io/nodepool",
+        "topologyKeys: '[\"row\", \"kubernetes.io/hostname\"]'",
+    );
     let (one, both, none) = (json!(["10.0.0.1:8080"]), json!(["10.0.0.1:8080", "10.0.0.2:8080"]), json!([]));
     for (shows, web, flag, variable, value, outcome, backends) in [
         (
@@ -143,6 +149,33 @@ fn the_rules_of_the_agent_are_flags_or_variables() {
         ("excluded", WEB, "--exclude-service", "EDGELOOP_EXCLUDE_SERVICE", "a/b,default/web", "leave", &none),
         ("another pool label", WEB, "--pool-label", "EDGELOOP_POOL_LABEL", "site", "forward", &both),
         ("a pool label that no node has", WEB, "--pool-label", "EDGELOOP_POOL_LABEL", "row", "forward", &one),
+        (
+            "KubeEdge's group of nodes without a label",
+            &kubeedge,
+            "--dialect",
+            "EDGELOOP_DIALECT",
+            "kubeedge",
+            "forward",
+            &both,
+        ),
+        (
+            "SuperEdge's labels",
+            &superedge,
+            "--dialect",
+            "EDGELOOP_DIALECT",
+            "kubeedge,superedge",
+            "forward",
+            &one,
+        ),
+        (
+            "another project's annotation",
+            &superedge,
+            "--dialect",
+            "EDGELOOP_DIALECT",
+            "kubeedge",
+            "forward",
+            &both,
+        ),
         (
             "a label of ours",
             &ordered,

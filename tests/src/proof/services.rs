@@ -180,6 +180,7 @@ pub(super) fn objects(address: u8, holder: Option<Holder>) -> impl Iterator<Item
             uid: None,
             internal_local: false,
             affinity: keeps_clients(address).then_some(AFFINITY),
+            foreign: None,
             further: None,
         };
         let [v4, v6] = [Family::V4, Family::V6].map(slice);

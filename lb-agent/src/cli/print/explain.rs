@@ -7,8 +7,9 @@ use comfy_table::{Table, presets};
 use super::lines;
 use super::plan::outcome;
 use crate::view::decisions::{Action, FurtherAddress};
-use crate::view::explain::{EndpointView, Explanation, Origin, PortView, SliceView};
+use crate::view::explain::{EndpointView, Explanation, PortView, SliceView};
 use crate::view::held::{Held, HeldState};
+use crate::view::topologies::Origin;
 
 /// The Service, then each of its ports with all endpoints, then what else there is to know.
 #[must_use]
@@ -19,7 +20,10 @@ pub fn text(explanation: &Explanation) -> String {
     let mut out = format!("Service {namespace}/{service}, seen from node {node}, {place}\n");
     field(&mut out, "state", &state.describe());
     let written = match (&topology.written, topology.origin) {
-        (Some(written), Some(origin)) => format!("{written} ({})", by(origin)),
+        (Some(written), Some(origin)) => match &topology.annotation {
+            Some(annotation) => format!("{written} ({} {annotation})", by(origin)),
+            None => format!("{written} ({})", by(origin)),
+        },
         (Some(written), None) => written.clone(),
         (None, _) => "none".to_owned(),
     };
@@ -49,6 +53,7 @@ const fn by(origin: Origin) -> &'static str {
     match origin {
         Origin::Annotation => "by annotation",
         Origin::Flag => "by flag",
+        Origin::Namespace => "by namespace",
     }
 }
 

@@ -73,10 +73,14 @@ fn ports(service_ports: &[ServicePort]) -> String {
 
 /// What decides: as written, or by flag.
 fn topology(port: &ServicePort) -> String {
-    match (&port.topology_by_flag, port.topology.as_deref()) {
-        (Some(keys), _) => format!("{keys} (by flag)"),
-        (None, Some("") | None) => "-".to_owned(),
-        (None, Some(written)) => written.to_owned(),
+    match (&port.topology_by_flag, &port.topology_by_namespace, port.topology.as_deref()) {
+        (Some(keys), _, _) => format!("{keys} (by flag)"),
+        (None, Some(keys), _) => format!("{keys} (by namespace)"),
+        (None, None, Some("") | None) => "-".to_owned(),
+        (None, None, Some(written)) => match &port.topology_annotation {
+            Some(annotation) => format!("{written} (by {annotation})"),
+            None => written.to_owned(),
+        },
     }
 }
 
@@ -145,9 +149,9 @@ fn excluded(port: &ServicePort) -> Vec<String> {
 }
 
 fn remarks(port: &ServicePort) -> Vec<String> {
-    let ServicePort { why, invalid, around, dns, .. } = port;
+    let ServicePort { why, invalid, two_topologies: two, around, dns, .. } = port;
     let invalid = invalid.as_ref().map(|item| format!("the topology is not understood: {item}"));
-    let sentences = [why.as_deref(), invalid.as_deref(), *around, *dns];
+    let sentences = [why.as_deref(), invalid.as_deref(), two.as_deref(), *around, *dns];
     sentences.into_iter().flatten().map(|sentence| format!("  {}: {sentence}", subject(port))).collect()
 }
 

@@ -5,9 +5,9 @@ use comfy_table::{Table, presets};
 use super::lines;
 use super::plan::{MOST_SHOWN, outcome};
 use crate::view::decisions::Action;
-use crate::view::explain::Origin;
 use crate::view::kernel::KernelView;
 use crate::view::services::{ServiceLine, Services};
+use crate::view::topologies::Origin;
 
 /// A table, then what has no say.
 #[must_use]
@@ -45,7 +45,11 @@ fn row(port: &ServiceLine) -> [String; 8] {
     let name = if port_name.is_empty() { number } else { port_name };
     let topology = match (topology, origin) {
         (Some(keys), Some(Origin::Flag)) => format!("{keys} (by flag)"),
-        (Some(keys), _) => keys.clone(),
+        (Some(keys), Some(Origin::Namespace)) => format!("{keys} (by namespace)"),
+        (Some(keys), _) => match &port.annotation {
+            Some(annotation) => format!("{keys} (by {annotation})"),
+            None => keys.clone(),
+        },
         (None, _) => "-".to_owned(),
     };
     let kernel = port.kernel.as_ref().map_or("?", |held| held.state.label());

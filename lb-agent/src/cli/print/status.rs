@@ -15,7 +15,7 @@ use crate::view::diagnostic::Diagnostic;
 use crate::view::kernel::{AgeView, KernelView};
 use crate::view::published::NodeLabels;
 use crate::view::status::{AgentView, ApiKind};
-use crate::view::topologies::{ByFlag, Topology};
+use crate::view::topologies::{ByFlag, OfNamespace, Topology};
 
 /// Everything that `lb-agent status` knows.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
@@ -85,6 +85,9 @@ fn agent_text(agent: &AgentView) -> String {
     for Topology { service, keys, effect } in &agent.topologies {
         let but = effect.why_not().map(|why| format!(", without effect: {why}")).unwrap_or_default();
         line(&mut out, "topology", &format!("{service}: {keys} (by flag{but})"));
+    }
+    for OfNamespace { namespace, keys } in &agent.namespace_topologies {
+        line(&mut out, "topology", &format!("Namespace {namespace}: {keys} (by namespace)"));
     }
     if !agent.skipped_pods.is_empty() {
         let pods = agent.skipped_pods.iter().map(|pod| match pod.cgroup {

@@ -150,6 +150,7 @@ fn only_labels_and_annotations_that_are_read_have_to_be_texts() {
             (Kind::Service, "labels", "a", None),
             (Kind::Service, "annotations", "a", None),
             (Kind::Service, "annotations", KEYS, wrong("annotations", KEYS)),
+            (Kind::Service, "annotations", "topologyKeys", None),
             (Kind::Service, "labels", PROXY, wrong("labels", PROXY)),
             (Kind::Service, "labels", NAME, None),
             (Kind::EndpointSlice, "labels", "a", None),
@@ -160,6 +161,12 @@ fn only_labels_and_annotations_that_are_read_have_to_be_texts() {
             (Kind::Node, "labels", "a", None),
             (Kind::Node, "annotations", POOL, None),
             (Kind::Node, "labels", POOL, wrong("labels", POOL)),
+            (
+                Kind::Node,
+                "labels",
+                "apps.kubeedge.io/belonging-to",
+                wrong("labels", "apps.kubeedge.io/belonging-to"),
+            ),
             (
                 Kind::Node,
                 "labels",

@@ -115,6 +115,39 @@ fn the_topology_is_kept_as_it_is_written() {
 }
 
 #[test]
+fn the_annotations_of_other_projects_are_kept_as_they_are_written() {
+    use crate::model::{Dialect, Foreign};
+    let object =
+        |annotations: Value| json!({"metadata": {"name": "s", "uid": "u", "annotations": annotations}});
+    let read = |written: &Value| {
+        let written = serde_json::from_value(written.clone()).unwrap();
+        super::service(&written, &mut Interner::default()).unwrap()
+    };
+    for (annotations, foreign) in [
+        (json!({"other": "range-nodegroup"}), None),
+        (json!({"apps.kubeedge.io/service-topology": " x"}), Some((Some(" x"), None))),
+        (json!({"topologyKeys": "[\"a\"]"}), Some((None, Some("[\"a\"]")))),
+        (json!({"topologyKeys": "", "apps.kubeedge.io/service-topology": null}), Some((Some(""), Some("")))),
+    ] {
+        let found = read(&object(annotations.clone()));
+        let foreign = foreign.map(|(kubeedge, superedge): (Option<&str>, Option<&str>)| {
+            Box::new(Foreign { kubeedge: kubeedge.map(Into::into), superedge: superedge.map(Into::into) })
+        });
+        assert_eq!(
+            (&found.object.foreign, found.object.uid.is_some()),
+            (&foreign, foreign.is_some()),
+            "{annotations}"
+        );
+        assert_eq!(found.problems, Vec::<String>::new(), "{annotations}");
+    }
+    let odd =
+        read(&object(json!({"topologyKeys": 5, "apps.kubeedge.io/service-topology": "range-nodegroup"})));
+    assert_eq!(odd.problems, ["metadata.annotations[\"topologyKeys\"]: is not a text; it is left out"]);
+    assert_eq!(odd.object.annotation(Dialect::KubeEdge).map(|text| &**text), Some("range-nodegroup"));
+    assert_eq!(odd.object.annotation(Dialect::SuperEdge), None);
+}
+
+#[test]
 fn names_times_and_policies_are_taken_over() {
     let metadata = json!({"name": "s", "namespace": "shop", "creationTimestamp": "1970-01-02T00:00:01Z"});
     let converted = with_metadata(metadata);

@@ -32,6 +32,23 @@ fn the_label_skips_if_it_is_true_and_is_named_if_it_is_neither() {
 }
 
 #[test]
+fn the_topology_of_a_namespace_is_kept_as_it_is_written() {
+    for (annotations, expected) in [
+        (json!(null), Some(None)),
+        (json!({"openyurt.io/topologyKeys": "a"}), Some(None)),
+        (json!({"edgeloop.io/topology": " a, *"}), Some(Some(" a, *"))),
+        (json!({"edgeloop.io/topology": ""}), Some(Some(""))),
+        (json!({"edgeloop.io/topology": 5}), None),
+    ] {
+        let object = json!({"metadata": {"name": "n", "annotations": annotations}});
+        let object = serde_json::from_value(object).unwrap();
+        let found = namespace(&object, &mut Interner::default()).ok();
+        let topology = found.as_ref().map(|found| found.object.topology.as_deref());
+        assert_eq!(topology, expected, "{annotations}");
+    }
+}
+
+#[test]
 fn a_pod_is_known_by_the_uid_that_its_cgroup_has() {
     let mirror = json!({"kubernetes.io/config.mirror": "0f1e"});
     for (shows, metadata, uid) in [

@@ -25,6 +25,7 @@ fn service(service: &str, number: u8) -> Service {
         uid: None,
         internal_local: false,
         affinity: None,
+        foreign: None,
         further: None,
     }
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::{JoinError, JoinSet};
 
-use crate::model::Kind;
-use crate::source::Batch;
+use crate::source::{Batch, Besides};
 
 use super::sink::{ChangeSink, Timing};
 use super::watch::Watch;
@@ -27,20 +26,20 @@ impl Follower {
 
 /// Follows the API server on the runtime that this is called on, and calls `send` first with
 /// everything, then with each change. It ends when `send` returns false. What fails is in the
-/// batches' reports, and is tried again for ever. The pods of `pods_of` are followed, and the Namespaces, where a Node
-/// is named.
+/// batches' reports, and is tried again for ever.
 pub fn follow(
     client: &ApiClient,
     timing: Timing,
-    pods_of: Option<Arc<str>>,
+    besides: Besides,
     send: impl FnMut(Batch) -> bool + Send + 'static,
 ) -> Follower {
-    let kinds: &[Kind] = if pods_of.is_some() { &Kind::ALL } else { &Kind::DECIDING };
+    let kinds = besides.kinds();
+    let Besides { pods_of, namespaces } = besides;
     let here = pods_of.unwrap_or_default();
-    let sink = Arc::new(ChangeSink::new(client.server(), kinds, send));
+    let sink = Arc::new(ChangeSink::new(client.server(), &kinds, namespaces, send));
     let mut tasks = JoinSet::new();
     for kind in kinds {
-        let watch = Watch::new(*kind, Arc::clone(&here), client.clone(), timing, Arc::clone(&sink));
+        let watch = Watch::new(kind, Arc::clone(&here), client.clone(), timing, Arc::clone(&sink));
         tasks.spawn(watch.run());
     }
     Follower { tasks }

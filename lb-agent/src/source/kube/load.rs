@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::model::{Change, Kind, ObjectKey};
+use crate::model::{Change, Kind, NamespaceTopology, ObjectKey};
+use crate::source::Besides;
 
 use super::list::{Next, Page, Parts, Whole};
 use super::tracker::{Extent, Tracker};
@@ -45,20 +46,20 @@ pub struct Loaded {
     pub is_complete: bool,
 }
 
-/// Lists Services, slices and Nodes once. It takes the right to list them, and no other.
+/// Lists Services, slices and Nodes once, and Namespaces where they decide. It takes the right to list them, and no other.
 ///
 /// # Errors
 /// There is nothing to connect to, or a list does not come.
-pub fn load(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
+pub fn load(config: KubeConfig, namespaces: NamespaceTopology) -> Result<Loaded, ApiLoadError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(ApiLoadError::Runtime)?.block_on(load_all(config))
+    runtime.map_err(ApiLoadError::Runtime)?.block_on(load_all(config, namespaces))
 }
 
-async fn load_all(config: KubeConfig) -> Result<Loaded, ApiLoadError> {
+async fn load_all(config: KubeConfig, namespaces: NamespaceTopology) -> Result<Loaded, ApiLoadError> {
     let client = ApiClient::new(config, None).await?;
     let server = client.server();
     let mut loaded = Loaded { server, changes: Vec::new(), problems: Vec::new(), is_complete: true };
-    for kind in Kind::DECIDING {
+    for kind in (Besides { pods_of: None, namespaces }).kinds() {
         let failed = |source| ApiLoadError::List { kind, server: client.server(), source };
         let mut tracker = load_kind(&client, kind).await.map_err(failed)?;
         loaded.is_complete &= tracker.unread() == 0 && tracker.extent() == Extent::Complete;

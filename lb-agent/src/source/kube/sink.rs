@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use crate::model::{ApiReport, Change, Kind, ObjectKey, SourceReport, SourceState};
+use crate::model::{ApiReport, Change, Kind, NamespaceTopology, ObjectKey, SourceReport, SourceState};
 use crate::source::{Backlog, Batch};
 
 use crate::api::ApiClient;
@@ -69,13 +69,14 @@ impl ChangeSink {
     pub(super) fn new(
         server: String,
         kinds: &[Kind],
+        namespaces: NamespaceTopology,
         send: impl FnMut(Batch) -> bool + Send + 'static,
     ) -> Self {
         let inner = Inner {
             send: Box::new(send),
             unlisted: BTreeSet::new(),
             notes: BTreeMap::new(),
-            report: ApiReport::new(server, kinds),
+            report: ApiReport { namespaces, ..ApiReport::new(server, kinds) },
         };
         Self { inner: Mutex::new(inner), room: Arc::new(Semaphore::new(BACKLOG as usize)) }
     }
@@ -141,6 +142,9 @@ impl ChangeSink {
         if kind.is_deciding() {
             return Ok(());
         }
+        if kind == Kind::Namespace && self.lock().report.namespaces == NamespaceTopology::On {
+            return self.notes(kind, vec![NO_NAMESPACES.to_owned()]);
+        }
         let note = format!(
             "refuses {}s to the agent: which pods are labelled edgeloop.io/skip is not known; give it the right to list \
              and watch pods and namespaces, or start it with --skip-labelled-pods=off",
@@ -182,6 +186,10 @@ impl ChangeSink {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+const NO_NAMESPACES: &str = "refuses Namespaces to the agent: which topology they give their Services is not known, and those \
+                             without one of their own wait for it; give it the right to list and watch namespaces, or \
+                             start it without --namespace-topology";
 
 const UNCLAIMED: &str = "the agent's own connections are not known to the kernel programs (that takes CAP_NET_ADMIN and CAP_BPF): name an --api-server that is not a Service's address";
 

@@ -75,10 +75,10 @@ pub fn load(place: &Place) -> Found {
     Found::Refused { why, aside }
 }
 
-/// Whose state the file holds, and its digest; `None` where it cannot be read.
+/// Whose state the file holds, and its digest; `None` where it cannot be read, or lacks what is saved by now.
 pub(super) fn digest(file: &Path) -> Option<Held> {
-    let (Header { node, server, .. }, digest) = format::digest(&read(file).ok()??).ok()?;
-    Some((Owner { node, server }, digest))
+    let (Header { node, server, namespaces, .. }, digest) = format::digest(&read(file).ok()??).ok()?;
+    namespaces.then_some((Owner { node, server }, digest))
 }
 
 /// The header of the file, which may yet turn out to be damaged behind it.

@@ -40,6 +40,9 @@ pub struct Header {
     /// [`Pace::level`](super::Pace::level) after this write.
     #[serde(default)]
     pub level: u32,
+    /// What Namespaces say of topology is among the changes: agents before it did not read that.
+    #[serde(default)]
+    pub namespaces: bool,
     /// How many lines follow.
     pub changes: usize,
 }

@@ -41,14 +41,17 @@ pub struct Saved {
 
 impl Saved {
     /// All but the Service of the API server itself. It is the way to newer state, so that nothing old may stand in
-    /// this way: it is served from a live source alone.
+    /// this way: it is served from a live source alone. Nor that all of Namespaces is known, where what they say of
+    /// topology was not saved.
     pub fn into_decisive(self) -> impl Iterator<Item = Change> {
         let server = ObjectName::new("default", "kubernetes");
+        let namespaces = self.header.namespaces;
         self.changes.into_iter().filter(move |change| {
             let name = match change {
                 Change::Apply(Object::Service(service)) => &service.name,
                 Change::Delete(ObjectKey { kind: Kind::Service, name })
                 | Change::Unread(Unread::Service(name)) => name,
+                Change::Synced(Kind::Namespace) => return namespaces,
                 Change::Apply(_)
                 | Change::Delete(_)
                 | Change::Unread(_)

@@ -72,7 +72,8 @@ pub(super) type Held = (Owner, u64);
 fn save(place: &Place, job: Job, held: Option<&Held>) -> io::Result<Option<Held>> {
     let Job { changes, at, level } = job;
     let Owner { node, server } = place.owner.clone();
-    let header = Header { format: FORMAT, node, server, saved: at, level, changes: changes.len() };
+    let header =
+        Header { format: FORMAT, node, server, saved: at, level, namespaces: true, changes: changes.len() };
     let (file, digest) = pack(&header, changes)?;
     let now = (place.owner.clone(), digest);
     if held == Some(&now) {

@@ -119,6 +119,19 @@ fn the_way_to_the_api_server_is_never_served_from_a_saved_state() {
     assert_eq!(saved.into_decisive().collect::<Vec<_>>(), [named("web")]);
 }
 
+/// An older agent's file says nothing of what Namespaces say: that it is complete must not be taken from it.
+#[test]
+fn that_namespaces_are_known_is_taken_from_a_file_that_has_what_they_say() {
+    for (namespaces, expected) in [(true, vec![Change::Synced(Kind::Namespace)]), (false, vec![])] {
+        let mut saved = read(&file(), &owner()).unwrap();
+        saved.header.namespaces = namespaces;
+        saved.changes = vec![Change::Synced(Kind::Namespace)];
+        assert_eq!(saved.into_decisive().collect::<Vec<_>>(), expected);
+    }
+    let first = read(&packed(FIRST.as_bytes()).unwrap(), &owner()).unwrap();
+    assert!(!first.header.namespaces);
+}
+
 /// A folder, or `/dev/null`, is often given where nothing is to be written.
 #[test]
 fn what_is_no_file_of_its_own_is_neither_renamed_nor_replaced_nor_waited_for() {
@@ -182,7 +195,15 @@ fn moment() -> Moment {
 
 fn header() -> Header {
     let Owner { node, server } = owner();
-    Header { format: FORMAT, node, server, saved: moment(), level: 3, changes: changes().len() }
+    Header {
+        format: FORMAT,
+        node,
+        server,
+        saved: moment(),
+        level: 3,
+        namespaces: true,
+        changes: changes().len(),
+    }
 }
 
 fn changes() -> Vec<Change> {

@@ -7,8 +7,10 @@
 
 mod admitted;
 mod claims;
+mod dialects;
 mod dials;
 mod dirty;
+mod namespaces;
 mod nodes;
 mod ports;
 mod skips;
@@ -65,6 +67,7 @@ fn service(name: &str) -> Service {
         uid: None,
         internal_local: false,
         affinity: None,
+        foreign: None,
         further: None,
     }
 }

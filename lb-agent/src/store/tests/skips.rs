@@ -128,9 +128,11 @@ fn read(written: &str) -> Change {
         let (sign, namespace) = written.split_at(1);
         return match sign {
             "!" => Change::Delete(ObjectKey { kind: Kind::Namespace, name: ObjectName::new("", namespace) }),
-            sign => {
-                Change::Apply(Object::Namespace(Namespace { name: namespace.into(), label: label(sign) }))
-            }
+            sign => Change::Apply(Object::Namespace(Namespace {
+                name: namespace.into(),
+                label: label(sign),
+                topology: None,
+            })),
         };
     }
     match written.split_at(1) {

@@ -69,7 +69,12 @@ fn full() -> Store {
         Object::Node(node("n2", "pool=p2")),
         Object::Pod(pod("p", SkipLabel::Skip)),
         Object::Pod(pod("q", SkipLabel::Absent)),
-        Object::Namespace(Namespace { name: "default".into(), label: SkipLabel::Skip }),
+        Object::Namespace(Namespace { name: "default".into(), label: SkipLabel::Skip, topology: None }),
+        Object::Namespace(Namespace {
+            name: "other".into(),
+            label: SkipLabel::Absent,
+            topology: Some(POOL.into()),
+        }),
     ]);
     store.apply(Change::Delete(ObjectKey::of_cluster(Kind::Node, &"n1".into())));
     store.apply(Change::Unread(Unread::Service(ObjectName::new("default", "u"))));

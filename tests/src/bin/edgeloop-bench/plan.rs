@@ -238,6 +238,7 @@ fn service(names: &Names, number: u32) -> Service {
         uid: None,
         internal_local: false,
         affinity: None,
+        foreign: None,
         further: None,
     }
 }

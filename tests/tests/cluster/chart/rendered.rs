@@ -260,6 +260,30 @@ fn pods_are_read_only_where_they_can_be_skipped() {
     }
 }
 
+#[test]
+#[ignore = "needs the programs of a control plane"]
+fn namespaces_are_read_for_their_topology_only_where_that_is_asked_for() {
+    let without_pods = ["--set", "skip.enabled=false"];
+    for (flags, is_asked_for) in [(&[][..], false), (&["--set", "namespaceTopology=true"], true)] {
+        let flags = [&without_pods[..], flags].concat();
+        let objects = rendered("1.36.0", &flags).unwrap();
+        for (role, verbs) in
+            [("edgeloop-agent", json!(["list", "watch"])), ("edgeloop-viewer", json!(["list"]))]
+        {
+            let role = object(&objects, "ClusterRole", role).unwrap();
+            let rules = role["rules"].as_array().unwrap().iter();
+            let of_namespaces: Vec<&Value> =
+                rules.filter(|rule| words(&rule["resources"]).contains(&"namespaces")).collect();
+            let granted = json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": verbs});
+            assert_eq!(of_namespaces, if is_asked_for { vec![&granted] } else { vec![] }, "{flags:?}");
+        }
+        let pod = agent_pod("1.36.0", &flags).unwrap();
+        let agent =
+            containers(&pod["spec"]).into_iter().find(|container| container["name"] == "agent").unwrap();
+        assert_eq!(words(&agent["args"]).contains(&"--namespace-topology"), is_asked_for, "{flags:?}");
+    }
+}
+
 /// Off unless it is asked for: a node with Cilium would never become ready.
 #[test]
 #[ignore = "needs the programs of a control plane"]

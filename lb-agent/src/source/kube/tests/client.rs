@@ -1,16 +1,17 @@
 //! A source that follows the small API server, and what it sent.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::api::testing::server::{PATIENCE, Server, config};
 use crate::api::{ApiClient, KubeConfig};
-use crate::model::{ApiReport, Change, Kind, KindState, Object, SourceReport, SourceState};
-use crate::source::Batch;
+use crate::model::{
+    ApiReport, Change, Kind, KindState, NamespaceTopology, Object, SourceReport, SourceState,
+};
 use crate::source::kube::{Follower, Timing, follow};
+use crate::source::{Batch, Besides};
 
 /// Longer than any test waits, so that nothing ends by itself.
 const PATIENT: Timing = Timing {
@@ -40,22 +41,29 @@ impl Client {
     }
 
     pub(super) async fn with(address: &str, timing: Timing) -> Self {
-        Self::start(config(address), timing, None).await
+        Self::start(config(address), timing, Besides::default()).await
     }
 
     pub(super) async fn of(config: KubeConfig) -> Self {
-        Self::start(config, PATIENT, None).await
+        Self::start(config, PATIENT, Besides::default()).await
     }
 
     /// The same, with the pods of this Node.
     pub(super) async fn with_pods_of(node: &str, server: &Server) -> Self {
-        Self::start(server.config(), PATIENT, Some(node.into())).await
+        Self::start(server.config(), PATIENT, Besides { pods_of: Some(node.into()), ..Besides::default() })
+            .await
     }
 
-    async fn start(config: KubeConfig, timing: Timing, pods_of: Option<Arc<str>>) -> Self {
+    /// The same, with Namespaces since they decide.
+    pub(super) async fn with_namespaces(server: &Server) -> Self {
+        let besides = Besides { pods_of: None, namespaces: NamespaceTopology::On };
+        Self::start(server.config(), PATIENT, besides).await
+    }
+
+    async fn start(config: KubeConfig, timing: Timing, besides: Besides) -> Self {
         let (send, batches) = unbounded_channel();
         let api = ApiClient::new(config, None).await.unwrap();
-        let follower = follow(&api, timing, pods_of, move |batch| send.send(batch).is_ok());
+        let follower = follow(&api, timing, besides, move |batch| send.send(batch).is_ok());
         Self { batches, _follower: follower, report: ApiReport::default(), waiting: VecDeque::new() }
     }
 

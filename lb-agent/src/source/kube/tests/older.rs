@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::query::Resource;
 use crate::api::testing::server::{Reply, Server, kind_of, service};
-use crate::model::{Change, Kind, Object, SourceState};
+use crate::model::{Change, Kind, NamespaceTopology, Object, SourceState};
 use crate::source::kube::{Timing, load};
 
 use super::client::{Client, of, state};
@@ -161,7 +161,7 @@ async fn slices_of_the_version_before_are_followed_where_a_server_has_no_other()
     assert_eq!(of(&client.report, Kind::EndpointSlice).unwrap().last_failure, None, "this is no trouble");
 
     let config = server.config();
-    let loaded = tokio::task::spawn_blocking(|| load(config)).await.unwrap().unwrap();
+    let loaded = tokio::task::spawn_blocking(|| load(config, NamespaceTopology::Off)).await.unwrap().unwrap();
     let [Change::Apply(Object::Slice(slice))] = &loaded.changes[..] else { panic!("{loaded:?}") };
     assert_eq!(slice.endpoints[0].node.as_deref(), Some("n1"));
 }

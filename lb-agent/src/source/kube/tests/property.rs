@@ -13,8 +13,8 @@ use super::world::{STABLE, World, address};
 use crate::api::ApiClient;
 use crate::api::testing::server::Server;
 use crate::model::{Change, Kind, Object, ObjectName, SourceReport, SourceState};
-use crate::source::Batch;
 use crate::source::kube::{Follower, Timing, follow};
+use crate::source::{Batch, Besides};
 use crate::store::{Rules, Store};
 
 const TIMING: Timing = Timing {
@@ -44,7 +44,7 @@ impl Agent {
     async fn start(server: &Server) -> Self {
         let (send, batches) = unbounded_channel();
         let client = ApiClient::new(server.config(), None).await.unwrap();
-        let follower = follow(&client, TIMING, None, move |batch| send.send(batch).is_ok());
+        let follower = follow(&client, TIMING, Besides::default(), move |batch| send.send(batch).is_ok());
         Self { store: Store::new("n", Rules::default()), batches, _follower: follower, in_sync: false }
     }
 

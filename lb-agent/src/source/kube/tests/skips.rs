@@ -47,6 +47,40 @@ async fn an_agent_that_may_not_read_pods_says_so_and_follows_all_else() {
     client.until(|report| state(report, Kind::Pod) == Some(SourceState::InSync)).await;
 }
 
+#[tokio::test]
+async fn namespaces_are_followed_where_they_decide_and_pods_are_not() {
+    let server = Server::start().await;
+    let named = |version: &str, keys: &str| {
+        json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "metadata": {"name": "shop", "resourceVersion": version, "annotations": {"edgeloop.io/topology": keys}}})
+    };
+    let watch = server.stream(Kind::Namespace, "10", &[named("3", "kubernetes.io/hostname")]);
+    let mut client = Client::with_namespaces(&server).await;
+    assert_eq!(client.changes(Kind::Namespace, 2).await, "+shop synced");
+    watch.send("MODIFIED", &named("11", "openyurt.io/nodepool"));
+    watch.send("DELETED", &named("12", "openyurt.io/nodepool"));
+    assert_eq!(client.changes(Kind::Namespace, 2).await, "+shop -shop");
+    client.until(|report| report.kinds.iter().all(|kind| kind.state == SourceState::InSync)).await;
+    let kinds: Vec<Kind> = client.report.deciding().map(|of| of.kind).collect();
+    assert_eq!(kinds, [Kind::Service, Kind::EndpointSlice, Kind::Node, Kind::Namespace]);
+    assert_eq!(client.report.kinds.len(), kinds.len(), "no pods");
+}
+
+#[tokio::test]
+async fn an_agent_that_may_not_read_namespaces_that_decide_says_who_waits() {
+    let server = Server::start().await;
+    for _ in 0..2 {
+        server.refuse(Kind::Namespace, 403, "");
+    }
+    let mut client = Client::with_namespaces(&server).await;
+    client
+        .until(|report| {
+            report.notes.iter().any(|note| note.contains("start it without --namespace-topology"))
+        })
+        .await;
+    client.until(|report| report.notes.is_empty()).await;
+}
+
 /// What it does not name may exist: nothing counts as gone for that, and no Service either.
 #[tokio::test]
 async fn a_list_of_pods_that_may_lack_some_is_not_all_of_them() {

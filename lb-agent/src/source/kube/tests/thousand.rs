@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::api::ApiClient;
 use crate::api::testing::server::{Reply, Server, config, kind_of, list, service};
 use crate::model::Kind;
+use crate::source::Besides;
 use crate::source::kube::{Follower, Timing, follow};
 
 /// How long there is no server, and for how many seconds requests are counted then.
@@ -109,7 +110,7 @@ async fn start(address: &str, agents: usize) -> Vec<Follower> {
     let mut followers = Vec::new();
     for number in 0..agents {
         let client = ApiClient::new(config(&format!("{address}/agent-{number}")), None).await.unwrap();
-        followers.push(follow(&client, Timing::default(), None, |_batch| true));
+        followers.push(follow(&client, Timing::default(), Besides::default(), |_batch| true));
     }
     followers
 }

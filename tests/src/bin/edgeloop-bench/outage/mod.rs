@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lb_agent::api::{ApiClient, Credentials, KubeConfig};
 use lb_agent::model::{SourceReport, SourceState};
+use lb_agent::source::Besides;
 use lb_agent::source::kube::{Follower, Timing, follow};
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -152,7 +153,7 @@ impl Agent {
         let server = Some(format!("{server}/agents/{number}"));
         let client = ApiClient::new(KubeConfig { credentials: Credentials::Ambient, server }, None).await?;
         let (send, states) = unbounded_channel();
-        let follower = follow(&client, Timing::default(), None, move |batch| {
+        let follower = follow(&client, Timing::default(), Besides::default(), move |batch| {
             send.send(is_in_sync(&batch.report)).is_ok()
         });
         Ok(Self { states, last: false, _follower: follower })
