@@ -65,10 +65,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         runtime.shutdown_background();
         return Ok(());
     };
-    let besides = Besides {
-        pods_of: (rules.skip_labelled == SkipLabelled::On).then(|| node.as_str().into()),
-        namespaces: rules.namespace_topology,
-    };
+    let besides = besides(&node, &rules);
     let events = source.api().map(|_| EventQueue::default());
     let socket = socket::listen(&socket)?;
     let (http, metrics) = (listen(http)?, listen(metrics)?);
@@ -107,6 +104,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
+}
+
+fn besides(node: &str, rules: &Rules) -> Besides {
+    let pods_of = (rules.skip_labelled == SkipLabelled::On).then(|| node.into());
+    Besides { pods_of, namespaces: rules.namespace_topology }
 }
 
 /// Starts the writer's thread; it says as well when it has ended.

@@ -121,9 +121,11 @@ impl Store {
         }
     }
 
+    /// Not a Service that is left alone: nothing is decided about it, and it asked for nothing.
     fn inherits(&self, service: &Service) -> bool {
         self.rules.namespace_topology == NamespaceTopology::On
             && !self.has_topology_of_its_own(service)
+            && !self.is_left_alone(service)
             && !is_self_test(&service.name)
     }
 

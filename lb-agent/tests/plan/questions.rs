@@ -129,12 +129,6 @@ fn a_part_that_is_left_out_is_a_warning() {
 #[test]
 fn the_rules_of_the_agent_are_flags_or_variables() {
     let ordered = WEB.replace("openyurt.io/nodepool", "site");
-    let kubeedge = "apps.kubeedge.io/service-topology: range-nodegroup";
-    let kubeedge = WEB.replace("openyurt.io/topologyKeys: openyurt.io/nodepool", kubeedge);
-    let superedge = WEB.replace(
-        "openyurt.io/topologyKeys: openyurt.io/nodepool",
-        "topologyKeys: '[\"row\", \"kubernetes.io/hostname\"]'",
-    );
     let (one, both, none) = (json!(["10.0.0.1:8080"]), json!(["10.0.0.1:8080", "10.0.0.2:8080"]), json!([]));
     for (shows, web, flag, variable, value, outcome, backends) in [
         (
@@ -149,33 +143,6 @@ fn the_rules_of_the_agent_are_flags_or_variables() {
         ("excluded", WEB, "--exclude-service", "EDGELOOP_EXCLUDE_SERVICE", "a/b,default/web", "leave", &none),
         ("another pool label", WEB, "--pool-label", "EDGELOOP_POOL_LABEL", "site", "forward", &both),
         ("a pool label that no node has", WEB, "--pool-label", "EDGELOOP_POOL_LABEL", "row", "forward", &one),
-        (
-            "KubeEdge's group of nodes without a label",
-            &kubeedge,
-            "--dialect",
-            "EDGELOOP_DIALECT",
-            "kubeedge",
-            "forward",
-            &both,
-        ),
-        (
-            "SuperEdge's labels",
-            &superedge,
-            "--dialect",
-            "EDGELOOP_DIALECT",
-            "kubeedge,superedge",
-            "forward",
-            &one,
-        ),
-        (
-            "another project's annotation",
-            &superedge,
-            "--dialect",
-            "EDGELOOP_DIALECT",
-            "kubeedge",
-            "forward",
-            &both,
-        ),
         (
             "a label of ours",
             &ordered,
@@ -204,14 +171,37 @@ fn the_rules_of_the_agent_are_flags_or_variables() {
             &none,
         ),
     ] {
-        let folder = Folder::new(&[("nodes.yaml", NODES), ("web.yaml", web), ("slice.yaml", WEB_SLICE)]);
-        let asked = ["--node", "n1", "-o", "json"];
-        let by_flag = ["--node", "n1", "-o", "json", flag, value];
-        for answer in [folder.plan(&by_flag), plan(&[folder.path()], &asked, &[(variable, value)])] {
-            let port = &answer.json()["servicePorts"][0];
+        for port in by_flag_and_variable(web, flag, variable, value) {
             assert_eq!((&port["outcome"], &port["backends"]), (&json!(outcome), backends), "{shows}");
         }
     }
+}
+
+/// No node has a label `apps.kubeedge.io/belonging-to` or `row`.
+#[test]
+fn the_dialects_of_the_agent_are_flags_or_variables() {
+    let written =
+        |annotation: &str| WEB.replace("openyurt.io/topologyKeys: openyurt.io/nodepool", annotation);
+    let kubeedge = written("apps.kubeedge.io/service-topology: range-nodegroup");
+    let superedge = written("topologyKeys: '[\"row\", \"kubernetes.io/hostname\"]'");
+    let (one, both) = (json!(["10.0.0.1:8080"]), json!(["10.0.0.1:8080", "10.0.0.2:8080"]));
+    for (shows, web, dialects, backends) in [
+        ("the group of nodes without a label", &kubeedge, "kubeedge", &both),
+        ("this node's name", &superedge, "kubeedge,superedge", &one),
+        ("another project's", &superedge, "kubeedge", &both),
+    ] {
+        for port in by_flag_and_variable(web, "--dialect", "EDGELOOP_DIALECT", dialects) {
+            assert_eq!((&port["outcome"], &port["backends"]), (&json!("forward"), backends), "{shows}");
+        }
+    }
+}
+
+fn by_flag_and_variable(web: &str, flag: &str, variable: &str, value: &str) -> [Value; 2] {
+    let folder = Folder::new(&[("nodes.yaml", NODES), ("web.yaml", web), ("slice.yaml", WEB_SLICE)]);
+    let asked = ["--node", "n1", "-o", "json"];
+    let by_flag = ["--node", "n1", "-o", "json", flag, value];
+    [folder.plan(&by_flag), plan(&[folder.path()], &asked, &[(variable, value)])]
+        .map(|answer| answer.json()["servicePorts"][0].clone())
 }
 
 #[test]

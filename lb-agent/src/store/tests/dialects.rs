@@ -8,6 +8,8 @@ use crate::model::{Dialect, Foreign};
 
 const BOTH: &[Dialect] = &[Dialect::KubeEdge, Dialect::SuperEdge];
 const RANGE: &str = "range-nodegroup";
+const ZONES: &str = r#"["topology.kubernetes.io/zone"]"#;
+const HOSTS: &str = r#"["kubernetes.io/hostname"]"#;
 
 fn store_of(dialects: &[Dialect], objects: impl IntoIterator<Item = Object>) -> Store {
     let dialects = dialects.iter().copied().collect();
@@ -39,102 +41,43 @@ fn site() -> Vec<Object> {
     ]
 }
 
+/// What is decided about `service`, who says so, and the annotations that ask for something else.
+fn judged(dialects: &[Dialect], service: Service) -> [String; 3] {
+    let name = service.name.clone();
+    let store = store_of(dialects, site().into_iter().chain([service.into()]));
+    let (service, _) = store.service(&name).unwrap();
+    let names: BTreeSet<String> = said(&store, &name.name).split(' ').map(str::to_owned).collect();
+    let by = match store.written(service).map(|written| written.origin) {
+        Some(Origin::Annotation(dialect)) => format!("{dialect:?}"),
+        Some(Origin::Flag) => "flag".to_owned(),
+        Some(Origin::Namespace) => "namespace".to_owned(),
+        None => String::new(),
+    };
+    let others = store.differing(service).into_iter().map(|two| format!("{:?}", two.other.0));
+    [names.into_iter().collect::<Vec<_>>().join(" "), by, others.collect::<Vec<_>>().join(" ")]
+}
+
 #[test]
 fn the_first_annotation_that_is_there_and_asked_for_counts() {
-    use Dialect::{KubeEdge, OpenYurt, SuperEdge};
-    const ZONES: &str = r#"["topology.kubernetes.io/zone"]"#;
-    for (shows, dialects, service, decided, by, differing) in [
-        ("none is asked for", &[][..], annotated("a", "-", RANGE, ZONES), "u x y z", None, ""),
-        ("KubeEdge's", BOTH, annotated("a", "-", RANGE, "-"), "x z", Some(Origin::Annotation(KubeEdge)), ""),
-        (
-            "SuperEdge's",
-            BOTH,
-            annotated("a", "-", "-", ZONES),
-            "u x",
-            Some(Origin::Annotation(SuperEdge)),
-            "",
-        ),
-        (
-            "OpenYurt's goes first",
-            BOTH,
-            annotated("a", POOL, RANGE, ZONES),
-            "x y",
-            Some(Origin::Annotation(OpenYurt)),
-            "KubeEdge SuperEdge",
-        ),
-        (
-            "then KubeEdge's",
-            BOTH,
-            annotated("a", "-", RANGE, ZONES),
-            "x z",
-            Some(Origin::Annotation(KubeEdge)),
-            "SuperEdge",
-        ),
-        (
-            "an empty one is as none",
-            BOTH,
-            annotated("a", "", "", ZONES),
-            "u x",
-            Some(Origin::Annotation(SuperEdge)),
-            "",
-        ),
-        (
-            "only what is asked for differs",
-            &[SuperEdge],
-            annotated("a", POOL, RANGE, ZONES),
-            "x y",
-            Some(Origin::Annotation(OpenYurt)),
-            "SuperEdge",
-        ),
-        (
-            "the same in other words",
-            BOTH,
-            annotated("a", HOST, "-", r#"["kubernetes.io/hostname"]"#),
-            "x",
-            Some(Origin::Annotation(OpenYurt)),
-            "",
-        ),
-        (
-            "not understood, it counts all the same",
-            BOTH,
-            annotated("a", "-", "range", ZONES),
-            "u x y z",
-            Some(Origin::Annotation(KubeEdge)),
-            "SuperEdge",
-        ),
-        (
-            "an empty list asks for nothing",
-            BOTH,
-            annotated("a", "-", "-", "[]"),
-            "u x y z",
-            Some(Origin::Annotation(SuperEdge)),
-            "",
-        ),
-        (
-            "before the flag",
-            BOTH,
-            annotated("f", "-", RANGE, "-"),
-            "x z",
-            Some(Origin::Annotation(KubeEdge)),
-            "",
-        ),
-        (
-            "the flag where it is not asked for",
-            &[],
-            annotated("f", "-", RANGE, "-"),
-            "x",
-            Some(Origin::Flag),
-            "",
-        ),
+    const SUPER: &[Dialect] = &[Dialect::SuperEdge];
+    let all = annotated("a", POOL, RANGE, ZONES);
+    let two = annotated("a", "-", RANGE, ZONES);
+    for (shows, dialects, service, judgement) in [
+        ("none is asked for", &[][..], two.clone(), ["u x y z", "", ""]),
+        ("KubeEdge's", BOTH, annotated("a", "-", RANGE, "-"), ["x z", "KubeEdge", ""]),
+        ("SuperEdge's", BOTH, annotated("a", "-", "-", ZONES), ["u x", "SuperEdge", ""]),
+        ("OpenYurt's goes first", BOTH, all.clone(), ["x y", "OpenYurt", "KubeEdge SuperEdge"]),
+        ("then KubeEdge's", BOTH, two, ["x z", "KubeEdge", "SuperEdge"]),
+        ("an empty one is as none", BOTH, annotated("a", "", "", ZONES), ["u x", "SuperEdge", ""]),
+        ("only what is asked for differs", SUPER, all, ["x y", "OpenYurt", "SuperEdge"]),
+        ("the same in other words", BOTH, annotated("a", HOST, "-", HOSTS), ["x", "OpenYurt", ""]),
+        ("not understood", BOTH, annotated("a", "-", "range", "-"), ["u x y z", "KubeEdge", ""]),
+        ("nor passed over", BOTH, annotated("a", "-", "range", ZONES), ["u x y z", "KubeEdge", "SuperEdge"]),
+        ("an empty list", BOTH, annotated("a", "-", "-", "[]"), ["u x y z", "SuperEdge", ""]),
+        ("before the flag", BOTH, annotated("f", "-", RANGE, "-"), ["x z", "KubeEdge", ""]),
+        ("the flag, as it is not asked for", &[], annotated("f", "-", RANGE, "-"), ["x", "flag", ""]),
     ] {
-        let name = service.name.clone();
-        let store = store_of(dialects, site().into_iter().chain([service.into()]));
-        let (service, _) = store.service(&name).unwrap();
-        let names: BTreeSet<String> = said(&store, &name.name).split(' ').map(str::to_owned).collect();
-        assert_eq!(names.into_iter().collect::<Vec<_>>().join(" "), decided, "{shows}");
-        assert_eq!(store.written(service).map(|written| written.origin), by, "{shows}");
-        let others = store.differing(service).into_iter().map(|two| format!("{:?}", two.other.0));
-        assert_eq!(others.collect::<Vec<_>>().join(" "), differing, "{shows}");
+        assert_eq!(judged(dialects, service), judgement, "{shows}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::Origin;
 use super::*;
-use crate::model::{Namespace, NamespaceTopology, ObjectKey, SkipLabel, Unread};
+use crate::model::{Namespace, NamespaceTopology, ObjectKey, SkipLabel, Skipped, Unread};
 use crate::store::Known;
 
 /// `b` has a flag, which admits this node alone.
@@ -134,6 +134,8 @@ fn where_all_have_one_of_their_own_nothing_waits() {
     }
     Kind::DECIDING.into_iter().for_each(|kind| store.apply(Change::Synced(kind)));
     assert_eq!((store.is_ready(), store.known()), (true, Known::All));
+    store.apply(now(Service { skipped: Some(Skipped::Headless), ..service("h") }));
+    assert!(store.is_ready(), "nothing is decided about it");
     store.apply(now(service("a")));
     assert!(!store.is_ready());
     store.apply(gone(service("a")));
