@@ -299,12 +299,7 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend, counts: Counts
 }
 
 #[inline(always)]
-fn choose_kept<F: Maps>(
-    call: &Call<'_>,
-    key: &F::Frontend,
-    remembered: &Pair,
-    counts: Counts,
-) -> Choice<F> {
+fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair, counts: Counts) -> Choice<F> {
     let service = match maps::service::<F>(key) {
         Ok(service) => service,
         Err(way_out) => return Choice::none(way_out),

@@ -263,7 +263,7 @@ mod tests {
             has_topology: true,
             affinity: Some(60),
             backends: (1..=count)
-                .map(|number| Backend { ip: ip(number), port: 9376, cell: number.into() })
+                .map(|number| Backend { ip: ip(number), port: 9376, cell: number })
                 .collect(),
             region: if count > 6 { 2 } else { 0 },
         }

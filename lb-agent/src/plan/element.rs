@@ -17,7 +17,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// What tells two backends of a set apart.
+    /// By which two backends of a set differ.
     pub(super) const fn address(&self) -> (IpAddr, u16) {
         (self.ip, self.port)
     }

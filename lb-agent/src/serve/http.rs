@@ -56,7 +56,7 @@ pub struct HttpDoor(TcpListener);
 pub(super) struct Known {
     pub(super) newest: Newest,
     pub(super) counters: CounterReader,
-    /// Held by whoever makes a page.
+    /// Held while a page is made.
     pages: tokio::sync::Mutex<()>,
 }
 

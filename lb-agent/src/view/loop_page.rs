@@ -1,7 +1,6 @@
 //! The loop as one page that needs nothing else: no network, no script. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use super::loops::{CellView, LoopView};
 
@@ -146,8 +145,7 @@ fn services(view: &LoopView) -> String {
         let name = format!("{}/{}", service.namespace, service.service);
         let port =
             if service.port_name.is_empty() { String::new() } else { format!(":{}", service.port_name) };
-        let _ = write!(
-            out,
+        out += &format!(
             "<tr><th scope=\"row\">{} {} IPv{}</th>",
             Escaped(&(name + &port)),
             Escaped(&service.protocol),
@@ -173,7 +171,7 @@ fn head(caption: &str, first: &str, pools: &BTreeSet<&Option<String>>) -> String
          <thead><tr><th scope=\"col\">{first}</th>"
     );
     for name in pools {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", pool(name));
+        out += &format!("<th scope=\"col\">{}</th>", pool(name));
     }
     out + "</tr></thead>\n<tbody>\n"
 }
@@ -184,7 +182,7 @@ fn not_covered(view: &LoopView) -> String {
     }
     let mut out = String::from("<h2>Not covered</h2>\n<p>They are left as they are dialled.</p>\n<ul>\n");
     for left in &view.not_covered {
-        let _ = writeln!(out, "<li>{}: {}</li>", Escaped(&left.service_port), Escaped(&left.why));
+        out += &format!("<li>{}: {}</li>\n", Escaped(&left.service_port), Escaped(&left.why));
     }
     out + "</ul>\n"
 }
@@ -205,7 +203,7 @@ impl std::fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
+                other => write!(f, "{other}")?,
             }
         }
         Ok(())

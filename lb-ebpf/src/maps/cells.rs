@@ -30,7 +30,7 @@ pub(super) fn count(service: u32, cell: u16) -> u32 {
     if add(&key) {
         return 0;
     }
-    if LOOP.insert(&key, &Connections { connections: 1 }, ONLY_NEW).is_ok() || add(&key) {
+    if LOOP.insert(key, Connections { connections: 1 }, ONLY_NEW).is_ok() || add(&key) {
         return 0;
     }
     count_event(Event::UncountedConnection);

@@ -5,9 +5,10 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
-    AFFINITIES, Affinity, AgentSocket, BLOOM_WORDS, BloomWord, Cell, Client, Connections, Control, Counted, Epoch, Frontend4, Frontend6,
-    HostAddress, HostKey, MMAPABLE, MOST_CELLS, MOST_COUNTED, MOST_SKIPPED, NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6,
-    Service4, Service6, ServiceName, SkippedPod, Translation,
+    AFFINITIES, Affinity, AgentSocket, BLOOM_WORDS, BloomWord, Cell, Client, Connections, Control, Counted,
+    Epoch, Frontend4, Frontend6, HostAddress, HostKey, MMAPABLE, MOST_CELLS, MOST_COUNTED, MOST_SKIPPED,
+    NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, SkippedPod,
+    Translation,
 };
 
 #[btf_map]
@@ -67,8 +68,12 @@ pub(super) static AFFINITY: HashMap<Client, Affinity, { AFFINITIES as usize }, {
 static CELLS: HashMap<u32, Cell, { MOST_CELLS as usize }, { NO_PREALLOC as usize }> = HashMap::new();
 
 #[btf_map]
-pub(super) static LOOP: PerCpuHashMap<Counted, Connections, { MOST_COUNTED as usize }, { NO_PREALLOC as usize }> =
-    PerCpuHashMap::new();
+pub(super) static LOOP: PerCpuHashMap<
+    Counted,
+    Connections,
+    { MOST_COUNTED as usize },
+    { NO_PREALLOC as usize },
+> = PerCpuHashMap::new();
 
 /// Only for the fence between loads.
 #[btf_map]

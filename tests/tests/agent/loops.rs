@@ -179,7 +179,7 @@ fn counts_go_on_over_restarts_when_maps_grow_and_when_a_service_goes() {
 /// By an address or by localhost alone, lest a page of somebody else has a browser read it by a name of its own.
 #[test]
 #[ignore = "needs root"]
-fn the_page_is_served_to_whoever_asks_by_an_address_and_written_by_the_command() {
+fn the_page_is_served_to_clients_that_ask_by_an_address_and_written_by_the_command() {
     let world = World::new();
     let (_agent, address) = doors::agent(&world.pair);
     world.dial(NEAR, 5);
