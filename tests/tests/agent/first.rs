@@ -152,7 +152,7 @@ fn a_link_that_is_detached_is_first_again_when_it_is_repaired() {
 }
 
 /// Programs of another process at every hook, which let all pass.
-fn other_programs(
+pub(super) fn other_programs(
     pair: &Pair,
     attach: fn(&std::path::Path, u32, &std::path::Path) -> anyhow::Result<()>,
 ) -> Vec<PathBuf> {

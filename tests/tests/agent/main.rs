@@ -20,6 +20,7 @@ mod life;
 mod links;
 mod loops;
 mod modes;
+mod named;
 mod node_ports;
 mod out_of_memory;
 mod peers;
