@@ -23,7 +23,7 @@ use super::{HTTP_CLIENTS, Newest, metrics};
 use crate::datapath::maps::counters::CounterReader;
 use crate::serve::observe::count;
 use crate::view::loop_page::{POLICY, page};
-use crate::view::loops::loop_view;
+use crate::view::loops::{Counts, loop_view};
 use crate::view::published::Published;
 use crate::view::services::services;
 
@@ -165,7 +165,10 @@ async fn metrics(State(known): State<Arc<Known>>, headers: HeaderMap) -> Respons
     let form = Form::of(&accept.join(","));
     // Also of a writer that is stuck: what is counted goes on.
     let published = Arc::clone(&known.newest.borrow());
-    let text = metrics::text(&published, known.counters.read().as_ref(), Timestamp::now());
+    let counted = known.counters.read_loop();
+    let of_loop =
+        counted.map(|(cells, counted)| loop_view(None, &Counts { cells, counted, ..Counts::default() }));
+    let text = metrics::text(&published, known.counters.read().as_ref(), of_loop.as_ref(), Timestamp::now());
     ([(header::CONTENT_TYPE, form.content_type())], form.of_text(text)).into_response()
 }
 

@@ -22,12 +22,18 @@ use crate::model::{
 };
 use crate::view::diagnostic::Reason;
 use crate::view::histogram::Histogram;
+use crate::view::loops::{LoopView, Reach};
 use crate::view::published::{Latencies, MapFill, Published, WaitsFor};
 use crate::view::skips::Skips;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WithinLabel {
+    within: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,7 +55,12 @@ type Numbers<L> = Family<L, Gauge<f64, AtomicU64>>;
 
 /// The metrics as OpenMetrics text. Labels come from closed sets, never from names of objects.
 #[must_use]
-pub fn text(published: &Published, counters: Option<&Counters>, now: Timestamp) -> String {
+pub fn text(
+    published: &Published,
+    counters: Option<&Counters>,
+    of_loop: Option<&LoopView>,
+    now: Timestamp,
+) -> String {
     let mut registry = Registry::with_prefix("edgeloop");
     registry.register("build", "This agent", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     of_agent(&mut registry, published);
@@ -65,6 +76,9 @@ pub fn text(published: &Published, counters: Option<&Counters>, now: Timestamp) 
     }
     if let Some(counters) = counters {
         of_programs(&mut registry, counters);
+    }
+    if let Some(view) = of_loop {
+        of_the_loop(&mut registry, view);
     }
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -260,6 +274,31 @@ fn of_programs(registry: &mut Registry, counters: &Counters) {
     );
 }
 
+/// By how far a topology let them go: pools have names, and there can be many.
+fn of_the_loop(registry: &mut Registry, view: &LoopView) {
+    let connections = Family::<WithinLabel, Counter>::default();
+    for within in Reach::ALL {
+        let of = view.cells.iter().filter(|cell| cell.within == within);
+        let counter = connections.get_or_create(&WithinLabel { within: within.label() });
+        counter.inc_by(of.map(|cell| cell.connections).sum());
+    }
+    registry.register(
+        "loop_connections",
+        "Connections to Services by how far their topology let them go",
+        connections,
+    );
+    registry.register(
+        "loop_outside",
+        "Connections that left the pool or the node that their topology keeps them to: more than 0 is a fault",
+        ConstCounter::new(view.outside),
+    );
+    registry.register(
+        "loop_refused",
+        "Connections to Services that were refused for lack of a backend that the topology allows",
+        ConstCounter::new(view.refused),
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
@@ -302,7 +341,7 @@ mod tests {
             outcomes: vec![(Outcome::ALL[0], 41)],
             events: vec![(Event::LookupRetry, 5), (Event::StaleRegionRead, 2)],
         };
-        let text = text(&published, Some(&counters), Timestamp::UNIX_EPOCH);
+        let text = text(&published, Some(&counters), None, Timestamp::UNIX_EPOCH);
         let outcome = Outcome::ALL[0].label();
         for line in [
             concat!("edgeloop_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
@@ -343,7 +382,7 @@ mod tests {
         let skips = Skips { pods: [Some(7), None, Some(8)].map(skipped).to_vec(), trouble: None };
         let published =
             Published { skips: skips.into(), ..Published::first(&store, "file:/x", Instant::now()) };
-        let text = text(&published, None, Timestamp::UNIX_EPOCH);
+        let text = text(&published, None, None, Timestamp::UNIX_EPOCH);
         for line in ["edgeloop_skipped_pods 2.0", "edgeloop_skipped_pods_waiting 1.0"] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
@@ -356,7 +395,7 @@ mod tests {
         let at = passed + Duration::from_secs(4);
         let of = |self_test| {
             let published = Published { self_test, at, ..Published::first(&store, "file:/x", passed) };
-            let text = text(&published, None, Timestamp::UNIX_EPOCH);
+            let text = text(&published, None, None, Timestamp::UNIX_EPOCH);
             let lines = text.lines().filter(|line| line.starts_with("edgeloop_self_test"));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
@@ -382,7 +421,7 @@ mod tests {
         report.take(SourceReport::Api(ApiReport { kinds, ..ApiReport::default() }));
         let store = Store::new("n1", Rules::default());
         let published = Published { report, ..Published::first(&store, "API server x", Instant::now()) };
-        let text = text(&published, None, "2026-01-02T03:04:05Z".parse().unwrap());
+        let text = text(&published, None, None, "2026-01-02T03:04:05Z".parse().unwrap());
         for (kind, seconds) in [("Service", "0.0"), ("EndpointSlice", "60.0"), ("Node", "0.0")] {
             let line = format!("edgeloop_source_behind_seconds{{kind=\"{kind}\"}} {seconds}");
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");

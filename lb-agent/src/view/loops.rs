@@ -74,6 +74,22 @@ pub enum Reach {
     Unknown,
 }
 
+impl Reach {
+    pub const ALL: [Self; 5] = [Self::AnyNode, Self::OwnNode, Self::OwnPool, Self::Label, Self::Unknown];
+
+    /// As in JSON, and as a metric's label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::AnyNode => "any-node",
+            Self::OwnNode => "own-node",
+            Self::OwnPool => "own-pool",
+            Self::Label => "label",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The connections of one service port.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -289,6 +305,13 @@ mod tests {
                 ("web", vec!["east east OwnPool 10".to_owned(), "east west AnyNode 3".to_owned()], 4),
             ]
         );
+    }
+
+    #[test]
+    fn a_reach_has_one_word() {
+        for reach in Reach::ALL {
+            assert_eq!(serde_json::to_value(reach).unwrap(), reach.label());
+        }
     }
 
     #[test]

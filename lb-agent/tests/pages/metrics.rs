@@ -12,6 +12,7 @@ use lb_agent::model::{
 use lb_agent::serve::exposition::Form;
 use lb_agent::serve::metrics::text;
 use lb_agent::store::{Rules, Store};
+use lb_agent::view::loops::LoopView;
 use lb_agent::view::published::{Fill, MapFill, Published, SavedState};
 use lb_agent::view::reported::Reported;
 use lb_common::outcome::{Event, Outcome};
@@ -112,5 +113,5 @@ fn full() -> String {
         outcomes: Outcome::ALL.map(|outcome| (outcome, 1)).to_vec(),
         events: Event::ALL.map(|event| (event, 1)).to_vec(),
     };
-    text(&published, Some(&counters), Timestamp::UNIX_EPOCH)
+    text(&published, Some(&counters), Some(&LoopView::default()), Timestamp::UNIX_EPOCH)
 }

@@ -1,10 +1,14 @@
 //! The programs' counters, read without the other maps.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use lb_common::layout::{OUTCOMES, Outcomes};
+use lb_common::layout::{self, CELLS, Connections, Counted, LOOP, OUTCOMES, Outcomes};
 
+use crate::plan::cells::Cell;
+
+use super::loops;
 use super::map::Map;
 use super::pinned::{Counters, folder};
 
@@ -38,5 +42,14 @@ impl CounterReader {
             *last = Some(map);
         }
         Some(Counters::sum(&last.as_ref()?.per_cpu(&0).ok()?))
+    }
+
+    /// What the numbers of cells mean, and how many connections were counted, by service port and cell; `None` where there
+    /// is nothing yet, or it cannot be read.
+    #[must_use]
+    pub fn read_loop(&self) -> Option<(BTreeMap<u16, Cell>, Vec<(Counted, u64)>)> {
+        let cells: Map<u32, layout::Cell> = Map::open(&self.folder, &CELLS).ok()??;
+        let counted: Map<Counted, Connections> = Map::open(&self.folder, &LOOP).ok()??;
+        Some((loops::cells(&cells).ok()?, loops::counted(&counted).ok()?))
     }
 }

@@ -2,17 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::layout::{CELL_REFUSED, CELL_UNNUMBERED, Connections, Counted};
+use lb_common::layout::{self, CELL_REFUSED, CELL_UNNUMBERED, Connections, Counted};
 
 use crate::datapath::codec;
 use crate::plan::cells::Cell;
-use crate::plan::{RepairError, WriteError};
+use crate::plan::{ReadError, RepairError, WriteError};
 
+use super::map::Map;
 use super::pinned::PinnedMaps;
 
 /// Where the connections of a cell are counted that have no place by their service port.
 const fn sum_of(cell: u16) -> Counted {
     Counted { service: 0, cell, zero: 0 }
+}
+
+/// The cells that have a number.
+pub(super) fn cells(map: &Map<u32, layout::Cell>) -> Result<BTreeMap<u16, Cell>, ReadError> {
+    let known =
+        |(number, cell): &(u32, layout::Cell)| Some((u16::try_from(*number).ok()?, codec::known_cell(cell)?));
+    Ok(map.all()?.iter().filter_map(known).collect())
+}
+
+/// How many connections were counted, on all CPUs together.
+pub(super) fn counted(map: &Map<Counted, Connections>) -> Result<Vec<(Counted, u64)>, ReadError> {
+    map.all_copies(|copies| copies.iter().map(|copy| copy.connections).sum())
 }
 
 /// Makes the places that are there whatever the cells are. Programs only add to them.

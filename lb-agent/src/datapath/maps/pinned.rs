@@ -21,6 +21,7 @@ use crate::plan::cells::Cell;
 use crate::plan::takeover::GenerationName;
 use crate::plan::{Capacity, Held, Observed, ReadError};
 
+use super::loops;
 use super::map::{self, Map};
 
 /// The folder of the pinned maps below `pin_root`.
@@ -217,11 +218,7 @@ impl PinnedMaps {
     /// # Errors
     /// When the map cannot be read.
     pub fn cells(&self) -> Result<BTreeMap<u16, Cell>, ReadError> {
-        let all = self.cells.all()?;
-        let known = |(number, cell): &(u32, layout::Cell)| {
-            Some((u16::try_from(*number).ok()?, codec::known_cell(cell)?))
-        };
-        Ok(all.iter().filter_map(known).collect())
+        loops::cells(&self.cells)
     }
 
     /// How many connections were counted, by service port and cell.
@@ -229,7 +226,7 @@ impl PinnedMaps {
     /// # Errors
     /// When the map cannot be read.
     pub fn counted(&self) -> Result<Vec<(Counted, u64)>, ReadError> {
-        self.counted.all_copies(|copies| copies.iter().map(|copy| copy.connections).sum())
+        loops::counted(&self.counted)
     }
 
     /// Reads the programs' counters.
