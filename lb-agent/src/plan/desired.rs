@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lb_common::layout::CELL_SELF_TEST;
+
+use crate::model::self_test::is_self_test;
 use crate::model::{Frontend, ObjectName, Protocol, ServicePortKey};
 use crate::select::decide::Decision;
 use crate::select::nodes::NodeIndex;
@@ -122,7 +125,12 @@ fn frontend(port: &Port<'_>) -> Option<Frontend> {
 }
 
 fn want(port: &Port<'_>, decision: &Decision<'_>, nodes: &NodeIndex, cells: &mut Cells) -> Desired {
-    let mut backends = counted(decision, nodes, cells);
+    let mut backends = if is_self_test(&port.key.service) {
+        let chosen = decision.chosen.iter().map(|candidate| candidate.backend.into());
+        chosen.map(|backend: Backend| Backend { cell: CELL_SELF_TEST, ..backend }).collect()
+    } else {
+        counted(decision, nodes, cells)
+    };
     backends.sort_unstable();
     backends.dedup();
     let excess = backends.len().saturating_sub(MOST_BACKENDS);

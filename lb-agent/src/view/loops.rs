@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_common::layout::{CELL_REFUSED, Counted};
+use lb_common::layout::{CELL_REFUSED, CELL_SELF_TEST, Counted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +131,7 @@ impl CellView {
 pub fn loop_view(services: Option<&Services>, counts: &Counts) -> LoopView {
     let mut sum = Row::default();
     let mut by_service: BTreeMap<&ServicePortKey, Row> = BTreeMap::new();
-    for (key, connections) in &counts.counted {
+    for (key, connections) in counts.counted.iter().filter(|(key, _)| key.cell != CELL_SELF_TEST) {
         sum.add(key.cell, *connections);
         if let Some(name) = counts.names.get(&key.service) {
             by_service.entry(name).or_default().add(key.cell, *connections);
@@ -304,6 +304,14 @@ mod tests {
                 ("db", vec!["east east OwnPool 5".to_owned()], 0),
                 ("web", vec!["east east OwnPool 10".to_owned(), "east west AnyNode 3".to_owned()], 4),
             ]
+        );
+    }
+
+    #[test]
+    fn the_agents_test_of_itself_is_no_connection() {
+        assert_eq!(
+            loop_view(None, &counts(&[(6, CELL_SELF_TEST, 9), (0, CELL_SELF_TEST, 2)])),
+            LoopView::default()
         );
     }
 

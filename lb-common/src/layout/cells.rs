@@ -46,6 +46,8 @@ pub const WITHIN_LABEL: u8 = 3;
 
 /// Not a number of [`CELLS`]: the connection was refused, since there was no backend.
 pub const CELL_REFUSED: u16 = u16::MAX;
+/// Not a number of [`CELLS`]: the agent's own test of itself, which is no client's connection.
+pub const CELL_SELF_TEST: u16 = u16::MAX - 1;
 /// Not a number of [`CELLS`]: more cells than can be numbered.
 pub const CELL_UNNUMBERED: u16 = 0;
 
@@ -72,7 +74,7 @@ pub struct Counted {
     /// The service port's id, which is never used again within a boot. Zero: of service ports that are gone, and of those
     /// that found no place.
     pub service: u32,
-    /// A number of [`CELLS`], [`CELL_REFUSED`] or [`CELL_UNNUMBERED`].
+    /// A number of [`CELLS`], [`CELL_REFUSED`], [`CELL_SELF_TEST`] or [`CELL_UNNUMBERED`].
     pub cell: u16,
     /// Always zero: part of the hashed key.
     pub zero: u16,

@@ -17,8 +17,8 @@ mod sockets;
 pub use affinity::{AFFINITIES, AFFINITY, Affinity, Client};
 pub use bloom::{BLOOM_WORDS, BLOOM4, BLOOM6, BloomWord};
 pub use cells::{
-    CELL_REFUSED, CELL_UNNUMBERED, CELLS, Cell, Connections, Counted, LOOP, MOST_CELLS, MOST_COUNTED,
-    WITHIN_ANY, WITHIN_LABEL, WITHIN_NODE, WITHIN_POOL,
+    CELL_REFUSED, CELL_SELF_TEST, CELL_UNNUMBERED, CELLS, Cell, Connections, Counted, LOOP, MOST_CELLS,
+    MOST_COUNTED, WITHIN_ANY, WITHIN_LABEL, WITHIN_NODE, WITHIN_POOL,
 };
 pub use control::{CONTROL, Control, EPOCH, Epoch, SKIP_LEVELS};
 pub use hosts::{HOST_ADDRESSES, HostAddress, HostKey, INITIAL_NAMESPACE};

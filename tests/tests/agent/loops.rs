@@ -210,6 +210,20 @@ fn the_page_is_served_to_clients_that_ask_by_an_address_and_written_by_the_comma
     assert_eq!(std::fs::read_to_string(file).unwrap(), page);
 }
 
+#[test]
+#[ignore = "needs root"]
+fn the_agents_test_of_itself_is_no_connection_of_a_client() {
+    let world = World::new();
+    let agent = world.pair.agent(&["--self-test", "on"]).unwrap();
+    agent
+        .wait_until("it has passed", |view| {
+            view.self_test.as_ref().is_some_and(|said| said.starts_with("passed"))
+        })
+        .unwrap();
+    let view = world.look(&[]);
+    assert_eq!((&view["cells"], &view["services"]), (&json!([]), &json!([])));
+}
+
 /// A connect counts each time, and a datagram where it begins something.
 #[test]
 #[ignore = "needs root"]

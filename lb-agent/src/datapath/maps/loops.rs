@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::layout::{self, CELL_REFUSED, CELL_UNNUMBERED, Connections, Counted};
+use lb_common::layout::{self, CELL_REFUSED, CELL_SELF_TEST, CELL_UNNUMBERED, Connections, Counted};
 
 use crate::datapath::codec;
 use crate::plan::cells::Cell;
@@ -31,6 +31,7 @@ pub(super) fn counted(map: &Map<Counted, Connections>) -> Result<Vec<(Counted, u
 /// Makes the places that are there whatever the cells are. Programs only add to them.
 pub(super) fn make_places(maps: &PinnedMaps) -> Result<(), WriteError> {
     make_place(maps, CELL_UNNUMBERED)?;
+    make_place(maps, CELL_SELF_TEST)?;
     make_place(maps, CELL_REFUSED)
 }
 
