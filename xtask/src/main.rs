@@ -1,6 +1,7 @@
 //! The project's own verbs: parse, call, exit code.
 
 mod bench;
+mod browser;
 mod build_ebpf;
 mod builds;
 mod cache;

@@ -192,6 +192,7 @@ async fn loops(State(known): State<Arc<Known>>, headers: HeaderMap) -> Response 
                 (header::CONTENT_TYPE, "text/html; charset=utf-8"),
                 (header::CONTENT_SECURITY_POLICY, POLICY),
                 (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                (header::X_FRAME_OPTIONS, "DENY"),
                 (header::CACHE_CONTROL, "no-store"),
             ];
             (head, page).into_response()

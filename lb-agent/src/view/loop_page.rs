@@ -42,7 +42,7 @@ pub fn page(view: &LoopView) -> String {
 }
 
 /// What a browser may load for the page: nothing.
-pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 fn about(view: &LoopView) -> String {
     let Some(state) = &view.state else {
@@ -90,6 +90,7 @@ fn matrix(view: &LoopView) -> String {
         "Connections, from the pool of the client (rows) to the pool of the backend (columns)",
         "Client pool",
         &backends,
+        &[],
     );
     for client in clients {
         out += &format!("<tr><th scope=\"row\">{}</th>", pool(client));
@@ -133,7 +134,12 @@ fn services(view: &LoopView) -> String {
     }
     let backends: BTreeSet<&Option<String>> = view.cells.iter().map(|cell| &cell.backend_pool).collect();
     let mut out = String::from("<h2>By Service</h2>\n");
-    out += &head("Connections of each service port to the pool of the backend", "Service", &backends);
+    out += &head(
+        "Connections of each service port to the pool of the backend",
+        "Service",
+        &backends,
+        &["Refused"],
+    );
     let most = view
         .services
         .iter()
@@ -159,19 +165,20 @@ fn services(view: &LoopView) -> String {
             let client = to.first().map_or(&None, |cell| &cell.client_pool);
             out += &cell(client, backend, (sum > 0).then_some(&(sum, outside)), most);
         }
-        out += "</tr>\n";
+        let class = if service.refused == 0 { " class=\"none\"" } else { "" };
+        out += &format!("<td{class}>{}</td></tr>\n", service.refused);
     }
     out + "</tbody></table></div>\n"
 }
 
 /// A table that can be scrolled by keys, up to its body.
-fn head(caption: &str, first: &str, pools: &BTreeSet<&Option<String>>) -> String {
+fn head(caption: &str, first: &str, pools: &BTreeSet<&Option<String>>, last: &[&str]) -> String {
     let mut out = format!(
         "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\"><table>\n<caption>{caption}</caption>\n\
          <thead><tr><th scope=\"col\">{first}</th>"
     );
-    for name in pools {
-        out += &format!("<th scope=\"col\">{}</th>", pool(name));
+    for name in pools.iter().map(|name| pool(name)).chain(last.iter().map(|name| (*name).to_owned())) {
+        out += &format!("<th scope=\"col\">{name}</th>");
     }
     out + "</tr></thead>\n<tbody>\n"
 }

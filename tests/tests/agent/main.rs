@@ -1,6 +1,7 @@
 //! The agent as a process on this machine's kernel.
 
 mod affinity;
+mod browser;
 mod by_flag;
 mod calls;
 mod check;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::builds::{self, Builds};
 use crate::test::Counts;
-use crate::{machine, prometheus, schemas, shell, tools};
+use crate::{browser, machine, prometheus, schemas, shell, tools};
 
 /// Says to the harness that it needs to build nothing.
 const BUILT: &str = "EDGELOOP_BUILT";
@@ -98,6 +98,8 @@ impl Binary {
         let of_prometheus = given.prometheus.iter().flat_map(Result::as_ref);
         command.envs(of_prometheus.map(|folder| (prometheus::VARIABLE, folder)));
         let no_prometheus = given.prometheus.as_ref().and_then(|tools| tools.as_ref().err());
+        command.envs(given.browser.iter().flat_map(Result::as_ref).map(|root| (browser::VARIABLE, root)));
+        let no_browser = given.browser.as_ref().and_then(|root| root.as_ref().err());
         let no_schemas = given.schemas.as_ref().and_then(|schemas| schemas.as_ref().err());
         let no_memory = machine::limits_memory().err().map(|error| error.to_string());
         let no_clients = machine::CLIENT_TESTS
@@ -106,6 +108,7 @@ impl Binary {
             (builds::PREVIOUS_TESTS, given.builds.no_previous.as_ref()),
             (schemas::TESTS, no_schemas),
             (prometheus::TESTS, no_prometheus),
+            (browser::TESTS, no_browser),
             (machine::MEMORY_TESTS, no_memory.as_ref()),
         ];
         let lacking = lacking.into_iter().chain(no_clients.iter().map(|(part, why)| (*part, why.as_ref())));
@@ -138,6 +141,8 @@ pub(crate) struct Given {
     pub(crate) schemas: Option<Result<PathBuf, String>>,
     /// promtool and a parser of OpenMetrics, or why they cannot be had.
     pub(crate) prometheus: Option<Result<PathBuf, String>>,
+    /// The root of a browser, or why it cannot be had; for the tier that has pages.
+    pub(crate) browser: Option<Result<PathBuf, String>>,
     pub(crate) builds: Builds,
 }
 

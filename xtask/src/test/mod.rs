@@ -11,7 +11,7 @@ use anyhow::{Error, Result};
 
 use crate::build_ebpf;
 use crate::builds::Builds;
-use crate::{fuzz, image, machine, model, prometheus, schemas, signals, tools, vm};
+use crate::{browser, fuzz, image, machine, model, prometheus, schemas, signals, tools, vm};
 pub(crate) use binaries::{Binary, build, lines_of};
 use binaries::{Given, Selection};
 
@@ -196,6 +196,7 @@ fn run_tier(
     };
     given.schemas = (tier == Tier::Cluster).then(schemas::get);
     given.prometheus = (tier == Tier::Cluster).then(prometheus::get);
+    given.browser = (tier == Tier::Agent).then(browser::get);
     if tier == Tier::Cluster {
         match image::build() {
             Ok(file) => given.builds.environment.push((image::VARIABLE, file)),

@@ -12,8 +12,9 @@ use lb_common::layout::{MapKind, MapSpec};
 use crate::datapath::sys::{self, Object};
 use crate::plan::{Op, ReadError, WriteError};
 
-/// Elements read in one round, at first.
+/// Elements read in one round, at first, and of those that have many copies at least.
 const ROUND: u32 = 4096;
+const LEAST: u32 = 128;
 
 /// Opens what is pinned in `folder` under the name of `spec`, with its size. `Ok(None)`: it is not
 /// that map.
@@ -180,7 +181,8 @@ impl<K: Pod, V: Pod> Map<K, V> {
     /// All keys, and the values one after the other, of which each element has so many copies.
     fn read(&self, copies: usize) -> io::Result<(Vec<K>, Vec<V>)> {
         let (mut all_keys, mut all_values) = (Vec::new(), Vec::new());
-        let mut room = ROUND;
+        // Of machines with hundreds of CPUs no round takes hundreds of times the memory.
+        let mut room = (ROUND / u32::try_from(copies).unwrap_or(ROUND).max(1)).max(LEAST);
         let mut cursor = None;
         loop {
             let mut keys = vec![K::zeroed(); room as usize];
