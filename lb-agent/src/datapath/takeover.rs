@@ -9,7 +9,6 @@ use std::time::Duration;
 use lb_common::hook::Hook;
 use lb_common::layout::LAYOUT_VERSION;
 
-use crate::plan::cells::Cells;
 use crate::plan::takeover::{GenerationName, Place, first_unused_id};
 use crate::plan::{Capacity, MapOp, Maps, Mirror, Observed, ReadError, WriteError};
 
@@ -184,7 +183,8 @@ impl Datapath {
         if let Err(error) = maps.repair(&held) {
             tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
         }
-        let mirror = Mirror::adopt(&held, maps.capacity());
+        let mut mirror = Mirror::adopt(&held, maps.capacity());
+        mirror.cells = maps.cells()?;
         Ok(Opened { generation: Generation { programs, pins }, maps, mirror })
     }
 
@@ -233,7 +233,7 @@ impl Datapath {
         promise(&mut maps, first_id)?;
         maps.allow(self.max_stale, from.is_some_and(staleness::is_kept_by));
         let mut mirror = Mirror::new(maps.capacity(), first_id);
-        mirror.cells = Cells::of(&maps.cells()?);
+        mirror.cells = maps.cells()?;
         Ok(Opened { generation: Generation { programs, pins }, maps, mirror })
     }
 

@@ -66,6 +66,11 @@ impl Cells {
         cells
     }
 
+    /// Keeps clear of numbers up to `last`, under which something was counted, whatever they meant.
+    pub fn keep_clear_of(&mut self, last: u16) {
+        self.last = self.last.max(last);
+    }
+
     /// The writes that make `known` say what the maps are to say.
     pub(super) fn missing(&self, known: &BTreeMap<u16, Cell>) -> impl Iterator<Item = MapOp> {
         let missing = self.numbers.iter().filter(|(cell, number)| known.get(number) != Some(&cut(cell)));
@@ -132,6 +137,14 @@ mod tests {
         assert_eq!(next.unwritten(), [(10, none.clone())]);
         let missing: Vec<MapOp> = next.missing(&held).collect();
         assert_eq!(missing, [MapOp::Cell { number: 10, cell: none }]);
+
+        next.keep_clear_of(20);
+        next.keep_clear_of(3);
+        assert_eq!(
+            next.number(&cell("", "", Within::Any)),
+            21,
+            "what was counted under 20 is not this one's"
+        );
     }
 
     #[test]

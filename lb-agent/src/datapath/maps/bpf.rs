@@ -13,7 +13,7 @@ use lb_common::node_port::Range;
 use crate::datapath::codec::{self, Codec};
 use crate::datapath::memory::Left;
 use crate::model::{Family, Frontend};
-use crate::plan::cells::Cell;
+use crate::plan::cells::Cells;
 use crate::plan::{
     Backend, Capacity, Element, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError,
 };
@@ -116,12 +116,15 @@ impl Bpf {
         Ok(left)
     }
 
-    /// The cells of the loop that have a number.
+    /// The numbers of cells. None is given out anew that something was counted under, also where the maps do not say what
+    /// it meant.
     ///
     /// # Errors
-    /// When the map cannot be read.
-    pub fn cells(&self) -> Result<BTreeMap<u16, Cell>, ReadError> {
-        self.maps.cells()
+    /// When a map cannot be read.
+    pub fn cells(&self) -> Result<Cells, ReadError> {
+        let mut cells = Cells::of(&self.maps.cells()?);
+        cells.keep_clear_of(loops::highest(&self.maps)?);
+        Ok(cells)
     }
 
     /// Counts the connections of service ports that are not among the ids `in_use` in sum alone: what was counted stays,

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::layout::{self, CELL_REFUSED, CELL_SELF_TEST, CELL_UNNUMBERED, Connections, Counted};
+use lb_common::layout::{
+    self, CELL_REFUSED, CELL_SELF_TEST, CELL_UNNUMBERED, Connections, Counted, MOST_CELLS,
+};
 
 use crate::datapath::codec;
 use crate::plan::cells::Cell;
@@ -26,6 +28,12 @@ pub(super) fn cells(map: &Map<u32, layout::Cell>) -> Result<BTreeMap<u16, Cell>,
 /// How many connections were counted, on all CPUs together.
 pub(super) fn counted(map: &Map<Counted, Connections>) -> Result<Vec<(Counted, u64)>, ReadError> {
     map.all_copies(|copies| copies.iter().map(|copy| copy.connections).sum())
+}
+
+/// The highest number of a cell that something was counted under; 0 without any.
+pub(super) fn highest(maps: &PinnedMaps) -> Result<u16, ReadError> {
+    let cells = maps.counted()?.into_iter().map(|(key, _)| key.cell);
+    Ok(cells.filter(|cell| u32::from(*cell) < MOST_CELLS).max().unwrap_or_default())
 }
 
 /// Makes the places that are there whatever the cells are. Programs only add to them.

@@ -59,9 +59,14 @@ fn a_namespace_gives_a_topology_to_those_that_have_none_of_their_own_and_none_by
     for (shows, change, touches, of_a) in [
         ("the pool", Change::Apply(namespace(Some(POOL))), "a", "x y"),
         ("as it was", Change::Apply(namespace(Some(POOL))), "", "x y"),
-        ("a node that it reads", now(node("n3", "zone=z1 pool=p1")), "a", "x y z"),
+        (
+            "a node that it reads, and in whose pool all count",
+            now(node("n3", "zone=z1 pool=p1")),
+            "a b c",
+            "x y z",
+        ),
         ("another one", Change::Apply(namespace(Some(HOST))), "a", "x"),
-        ("which reads no label", now(node("n2", "pool=p2")), "", "x"),
+        ("which reads no label; all count in another pool", now(node("n2", "pool=p2")), "a b c", "x"),
         ("not understood", Change::Apply(namespace(Some("rack"))), "a", "x y z"),
         ("this node alone", Change::Apply(namespace(Some(HOST))), "a", "x"),
         ("what was read stays", Change::Unread(Unread::Namespace("default".into())), "", "x"),
