@@ -29,7 +29,7 @@ fn a_first_start_without_memory_for_its_maps_says_how_much_they_take() {
     assert_eq!(status.code(), Some(1), "{}", agent.log());
     for part in [
         "no memory for the maps",
-        "maps for 16384 service ports, 4194304 backends of IPv4 and 4194304 of IPv6 take 205.5 MB when they are made",
+        "maps for 16384 service ports, 4194304 backends of IPv4 and 4194304 of IPv6 take 205.8 MB when they are made",
         "left under the memory limit of 67.1 MB",
         "raise the memory limit of the agent, or lower --max-services and --max-backends",
     ] {
