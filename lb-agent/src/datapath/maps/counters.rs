@@ -12,6 +12,9 @@ use super::loops;
 use super::map::Map;
 use super::pinned::{Counters, folder};
 
+/// What the numbers of cells mean, and how many connections were counted, by service port and cell.
+pub type LoopCounts = (BTreeMap<u16, Cell>, Vec<(Counted, u64)>);
+
 /// Reads the counters of the pinned maps, whichever are in use.
 #[derive(Debug)]
 pub struct CounterReader {
@@ -44,10 +47,9 @@ impl CounterReader {
         Some(Counters::sum(&last.as_ref()?.per_cpu(&0).ok()?))
     }
 
-    /// What the numbers of cells mean, and how many connections were counted, by service port and cell; `None` where there
-    /// is nothing yet, or it cannot be read.
+    /// What was counted of the loop until now; `None` where there is nothing yet, or it cannot be read.
     #[must_use]
-    pub fn read_loop(&self) -> Option<(BTreeMap<u16, Cell>, Vec<(Counted, u64)>)> {
+    pub fn read_loop(&self) -> Option<LoopCounts> {
         let cells: Map<u32, layout::Cell> = Map::open(&self.folder, &CELLS).ok()??;
         let counted: Map<Counted, Connections> = Map::open(&self.folder, &LOOP).ok()??;
         Some((loops::cells(&cells).ok()?, loops::counted(&counted).ok()?))
