@@ -2,10 +2,10 @@
 
 use lb_common::element::Element;
 use lb_common::layout::{CELL_REFUSED, Connections, Counted};
-use lb_common::outcome::Event;
+use lb_common::outcome::{Counter, Event};
 
 use super::tables::{self, LOOP, Maps};
-use crate::maps::{add_one, count_event};
+use crate::maps::{add_one, count_event, words_from};
 
 /// `BPF_NOEXIST` of the kernel's `linux/bpf.h`.
 const ONLY_NEW: u64 = 1;
@@ -30,13 +30,23 @@ pub(super) fn count(service: u32, cell: u16) -> u32 {
     if add(&key) {
         return 0;
     }
-    if LOOP.insert(key, Connections { connections: 1 }, ONLY_NEW).is_ok() || add(&key) {
+    if may_have_room() && (LOOP.insert(key, Connections { connections: 1 }, ONLY_NEW).is_ok() || add(&key)) {
         return 0;
     }
     count_event(Event::UncountedConnection);
     key.service = 0;
     add(&key);
     0
+}
+
+/// Whether a new place is worth a try: to be refused one by a full map takes as long as ten lookups, so that after a refusal
+/// only one connection in so many asks again.
+#[inline(always)]
+fn may_have_room() -> bool {
+    const ONE_IN: u64 = 1024;
+    let Some(refused) = words_from(Counter::Event(Event::UncountedConnection).word()) else { return false };
+    // SAFETY: the word is one of this CPU's own counters.
+    unsafe { refused.read_volatile() }.is_multiple_of(ONE_IN)
 }
 
 #[inline(always)]
