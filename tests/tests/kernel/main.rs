@@ -4,6 +4,7 @@ mod affinity;
 mod bench;
 mod bloom;
 mod bpftool;
+mod cells;
 mod choice;
 mod connect;
 mod connect6;
