@@ -1,7 +1,5 @@
 //! The loop as the programs count it, where the map has no place left.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
-
 use aya::maps::{Map, MapData, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 use edgeloop_tests::Site;
