@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long)]
     watch: bool,
     /// Write it as one page that needs nothing else into this file, instead of printing it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["watch", "output"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     html: Option<PathBuf>,
     #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
     output: Output,

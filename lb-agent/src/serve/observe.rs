@@ -33,13 +33,7 @@ pub enum ObserveError {
 /// # Errors
 /// When nothing is pinned there and nothing attached, or it cannot be read.
 pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, ObserveError> {
-    for _ in 0..TRIES {
-        match look(pin_root, cgroup) {
-            Err(ObserveError::Open(OpenError::Absent { .. })) => std::thread::sleep(WAIT),
-            done => return done,
-        }
-    }
-    look(pin_root, cgroup)
+    patiently(|| look(pin_root, cgroup))
 }
 
 /// How many connections were counted, by the maps of the generation that is in use below `pin_root`.
@@ -47,13 +41,7 @@ pub fn observe(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, O
 /// # Errors
 /// When there is no generation of this version in use, or it cannot be read.
 pub fn count(pin_root: &Path) -> Result<Counts, ObserveError> {
-    for _ in 0..TRIES {
-        match count_once(pin_root) {
-            Err(ObserveError::Open(OpenError::Absent { .. })) => std::thread::sleep(WAIT),
-            done => return done,
-        }
-    }
-    count_once(pin_root)
+    patiently(|| count_once(pin_root))
 }
 
 fn count_once(pin_root: &Path) -> Result<Counts, ObserveError> {
@@ -68,6 +56,17 @@ fn count_once(pin_root: &Path) -> Result<Counts, ObserveError> {
 /// An agent may give generations other names while they are looked at, or remove them.
 const TRIES: u32 = 5;
 const WAIT: Duration = Duration::from_millis(5);
+
+/// Looks again where nothing is there.
+fn patiently<T>(look: impl Fn() -> Result<T, ObserveError>) -> Result<T, ObserveError> {
+    for _ in 0..TRIES {
+        match look() {
+            Err(ObserveError::Open(OpenError::Absent { .. })) => std::thread::sleep(WAIT),
+            done => return done,
+        }
+    }
+    look()
+}
 
 fn look(pin_root: &Path, cgroup: Option<&Cgroup>) -> Result<KernelView, ObserveError> {
     let takeover = find(pin_root)?.takeover();

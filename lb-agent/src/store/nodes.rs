@@ -89,8 +89,7 @@ impl Store {
     }
 
     /// Marks the Services that have an endpoint on a node that went to another pool, and where it is the client's, all that
-    /// have endpoints. One look at all endpoints, however many
-    /// nodes there are.
+    /// have endpoints. One look at all endpoints, however many nodes there are.
     pub(super) fn mark_of_another_pool(&mut self) {
         let nodes = std::mem::take(&mut self.of_another_pool);
         if nodes.is_empty() {

@@ -27,7 +27,11 @@ const UDP: &str = r"
 apiVersion: v1
 kind: Service
 metadata: {name: dns, namespace: kube-system}
-spec: {clusterIP: 10.96.0.10, ports: [{name: dns, port: 53, protocol: UDP}]}
+spec:
+  clusterIPs: [10.96.0.10, 'fd00:96::10']
+  ipFamilies: [IPv4, IPv6]
+  clusterIP: 10.96.0.10
+  ports: [{name: dns, port: 53, protocol: UDP}, {name: none, port: 54, protocol: UDP}]
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -35,6 +39,13 @@ metadata: {name: dns-4, namespace: kube-system, labels: {kubernetes.io/service-n
 addressType: IPv4
 ports: [{name: dns, port: 5353, protocol: UDP}]
 endpoints: [{addresses: ['10.244.1.3'], nodeName: n3}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: dns-6, namespace: kube-system, labels: {kubernetes.io/service-name: dns}}
+addressType: IPv6
+ports: [{name: dns, port: 5353, protocol: UDP}]
+endpoints: [{addresses: ['fd00:244::3'], nodeName: n3}]
 ";
 
 struct World {
@@ -231,6 +242,8 @@ fn a_udp_socket_counts_when_it_connects_and_when_it_first_sends_to_a_backend() {
     let world = World::new();
     world.pair.folder.put_text("dns.yaml", UDP).unwrap();
     let _agent = world.pair.agent(&[]).unwrap();
+    world.pair.client.also_at("fd00:244::2").unwrap();
+    world.pair.web.also_at("fd00:244::3").unwrap();
     let counted = || of_service(&world.look(&[]), "dns")["cells"][0]["connections"].as_u64().unwrap_or(0);
     let mut socket = Datagrams::open4(&world.pair.client).unwrap();
     for (call, after) in [
@@ -248,4 +261,21 @@ fn a_udp_socket_counts_when_it_connects_and_when_it_first_sends_to_a_backend() {
     let mut second = Datagrams::open4(&world.pair.client).unwrap();
     second.call(&format!("sendto {DNS} q")).unwrap();
     assert_eq!(counted(), 4, "another socket");
+
+    // The same over IPv6, and where there is no backend.
+    let mut third = Datagrams::open6(&world.pair.client).unwrap();
+    for call in ["sendto [fd00:96::10]:53 q", "sendto [fd00:96::10]:53 q", "connect [fd00:96::10]:53"] {
+        assert_eq!(third.call(call).unwrap(), "ok", "{call}");
+    }
+    for call in ["sendto 10.96.0.10:54 q", "connect 10.96.0.10:54"] {
+        assert_ne!(second.call(call).unwrap(), "ok", "{call}");
+    }
+    let view = world.look(&[]);
+    let of = |port: &str, family: u64| {
+        let all = view["services"].as_array().unwrap().iter();
+        let mut own = all.filter(|of| of["portName"] == port && of["family"] == family);
+        own.next().map(|of| (of["cells"].clone(), of["refused"].as_u64().unwrap())).unwrap()
+    };
+    assert_eq!(of("dns", 6), (json!([cell(Some("p1"), Some("p3"), "any-node", 2)]), 0));
+    assert_eq!(of("none", 4), (json!([]), 2));
 }

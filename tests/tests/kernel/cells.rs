@@ -4,8 +4,11 @@ use aya::maps::{Map, MapData, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 use edgeloop_tests::Site;
 use edgeloop_tests::kernel::Kernel;
+use lb_agent::datapath::maps::bpf::Bpf;
 use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
-use lb_common::layout::{Counted, LOOP, MOST_COUNTED};
+use lb_agent::plan::cells::{Cell, Within};
+use lb_agent::plan::{MapOp, Maps as _};
+use lb_common::layout::{CELL_REFUSED, Counted, LOOP, MOST_COUNTED};
 use lb_common::outcome::Event;
 
 const FIRST: &str = "10.96.0.11:80";
@@ -45,11 +48,21 @@ fn without_a_place_a_connection_is_counted_in_sum_and_a_free_place_is_found_agai
     let filled = (0..MOST_COUNTED).take_while(|number| map.insert(key(*number), zeros(), 0).is_ok()).count();
     assert!(filled + 10 > MOST_COUNTED as usize, "{filled}");
 
+    // A cell that comes now is named, and an agent that starts now goes on, both without a place for a sum.
+    let own = Cell { client_pool: Some("p1".into()), backend_pool: Some("p1".into()), within: Within::Pool };
+    kernel.maps.write(&MapOp::Cell { number: 9, cell: own.clone() }).unwrap();
+    assert_eq!(PinnedMaps::open(&place).unwrap().cells().unwrap().get(&9), Some(&own));
+    let refused: [u8; 8] = bytemuck::cast(Counted { service: 0, cell: CELL_REFUSED, zero: 0 });
+    map.remove(&refused).unwrap();
+    map.insert(key(MOST_COUNTED), zeros(), 0).unwrap();
+    Bpf::open(&place).unwrap();
+
     dial(LATE, 4);
     dial(FIRST, 2);
     assert_eq!((counted(1), counted(2), counted(0), uncounted(&kernel)), (5, 0, 4, 4), "the sum is right");
 
-    (0..filled as u32).for_each(|number| map.remove(&key(number)).unwrap());
+    let fillers = (0..filled as u32).chain([MOST_COUNTED]);
+    fillers.for_each(|number| map.remove(&key(number)).unwrap());
     dial(LATE, 5_000);
     let (own, sum) = (counted(2), counted(0));
     println!("{own} of 5,000 counted for the Service, {sum} in sum alone");

@@ -49,10 +49,20 @@ pub(super) fn name(maps: &PinnedMaps, number: u16, cell: &Cell) -> Result<(), Wr
     make_place(maps, number)
 }
 
+/// Where the map is full, there is none: programs then leave what has no place out of the sum. That keeps no agent from its work.
 fn make_place(maps: &PinnedMaps, cell: u16) -> Result<(), WriteError> {
     let key = sum_of(cell);
     // No program makes one of service id 0.
-    if maps.counted.has(&key)? { Ok(()) } else { maps.counted.put_once(&key, &Connections::default()) }
+    if maps.counted.has(&key)? {
+        return Ok(());
+    }
+    match maps.counted.put_once(&key, &Connections::default()) {
+        Err(WriteError::Full { .. } | WriteError::NoMemory { .. }) => {
+            tracing::debug!(cell, "no place for the sum of a cell of the loop");
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// As [`Bpf::sum_up_all_but`](super::bpf::Bpf::sum_up_all_but). No element leads to what is summed up, so that no program
@@ -60,16 +70,23 @@ fn make_place(maps: &PinnedMaps, cell: u16) -> Result<(), WriteError> {
 pub(super) fn sum_up_all_but(maps: &PinnedMaps, in_use: &BTreeSet<u32>) -> Result<(), RepairError> {
     let counted = maps.counted()?;
     let mut sums: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut failed = Ok(());
     for (key, connections) in &counted {
         if key.service != 0 && !in_use.contains(&key.service) {
+            if let Err(error) = maps.counted.remove(key) {
+                failed = Err(error.into());
+                break;
+            }
             *sums.entry(key.cell).or_default() += connections;
-            maps.counted.remove(key)?;
         }
     }
+    // Also after a failure: what was taken away is in no other place.
     for (cell, more) in sums {
         let key = sum_of(cell);
         let now: u64 = counted.iter().filter(|(at, _)| *at == key).map(|(_, connections)| connections).sum();
-        maps.counted.put_once(&key, &Connections { connections: now + more })?;
+        if let Err(error) = maps.counted.put_once(&key, &Connections { connections: now + more }) {
+            failed = Err(error.into());
+        }
     }
-    Ok(())
+    failed
 }
