@@ -70,12 +70,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn look(place: &Place) -> anyhow::Result<LoopView> {
-    let counts = place.counts()?;
     if place.is_pinned() {
-        return Ok(loop_view(None, &counts));
+        return Ok(loop_view(None, &place.counts()?));
     }
     let Reply::Services(services) = place.ask(&Request::Services)? else {
         bail!("the agent replied with something else than its Services: is it of this version?");
     };
-    Ok(loop_view(Some(&services), &counts))
+    Ok(loop_view(Some(&services), &place.counts()?))
 }
