@@ -13,7 +13,7 @@ use crate::config::{Manifests, PIN_ROOT};
 use crate::plan::{Capacity, Sizes};
 
 use super::Output;
-use super::rules::ModeArg;
+use super::choices::ModeArg;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

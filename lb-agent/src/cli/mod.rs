@@ -1,6 +1,7 @@
 //! The command line: one command a file.
 
 pub mod check;
+pub mod choices;
 pub mod cleanup;
 pub mod completions;
 pub mod duration;

@@ -16,9 +16,10 @@ use crate::plan::Sizes;
 use crate::source::SourceConfig;
 use crate::store::{Rules, SkipLabelled};
 
+use super::choices::Switch;
 use super::environment;
 use super::peers::PeersArgs;
-use super::rules::{RuleArgs, Switch};
+use super::rules::RuleArgs;
 use super::source::ApiArgs;
 
 #[derive(Debug, clap::Args)]

@@ -1,18 +1,20 @@
 //! Bytes and neutral words: the only place in the agent that knows how a map's key or value reads. Pure.
 
+mod cells;
+
+pub(crate) use cells::{cell, known_cell};
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 
 use bytemuck::{Zeroable as _, cast};
 use lb_common::element::{Element as Words, check};
 use lb_common::family::{V4, V6, Words as _};
 use lb_common::layout::{
-    self, Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, HostKey, INLINE_BACKENDS,
-    NAME_BYTES, ServiceName, WITHIN_ANY, WITHIN_LABEL, WITHIN_NODE, WITHIN_POOL,
+    Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, HostKey, INLINE_BACKENDS,
+    NAME_BYTES, ServiceName,
 };
 
 use crate::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
-use crate::plan::cells::{Cell, Within};
 use crate::plan::{Backend, Backends, Element, Held, Owner, Proof, cut};
 
 /// How the words of one IP family lie in its maps.
@@ -193,38 +195,6 @@ pub(crate) fn key(name: &ServiceName) -> Option<ServicePortKey> {
     })
 }
 
-/// What the number of `cell` means. A pool's name that is too long is cut.
-pub(crate) fn cell(cell: &Cell) -> layout::Cell {
-    let pool = |pool: &Option<Arc<str>>| bytes(pool.as_deref().unwrap_or_default());
-    layout::Cell {
-        client_pool: pool(&cell.client_pool),
-        backend_pool: pool(&cell.backend_pool),
-        within: match cell.within {
-            Within::Any => WITHIN_ANY,
-            Within::Node => WITHIN_NODE,
-            Within::Pool => WITHIN_POOL,
-            Within::Label => WITHIN_LABEL,
-        },
-        zero: [0; 3],
-    }
-}
-
-/// The cell that a number of the maps stands for; `None` where no agent writes such a one.
-pub(crate) fn known_cell(value: &layout::Cell) -> Option<Cell> {
-    let pool = |name| text(name).map(|name| (!name.is_empty()).then(|| Arc::from(name)));
-    Some(Cell {
-        client_pool: pool(&value.client_pool)?,
-        backend_pool: pool(&value.backend_pool)?,
-        within: match value.within {
-            WITHIN_ANY => Within::Any,
-            WITHIN_NODE => Within::Node,
-            WITHIN_POOL => Within::Pool,
-            WITHIN_LABEL => Within::Label,
-            _ => return None,
-        },
-    })
-}
-
 fn bytes(name: &str) -> [i8; NAME_BYTES] {
     let mut bytes = [0; NAME_BYTES];
     for (to, from) in bytes.iter_mut().zip(cut(name).bytes()) {
@@ -295,19 +265,6 @@ mod tests {
     fn what_was_written_reads_back_as_it_was() {
         reads_back::<V4>(Family::V4);
         reads_back::<V6>(Family::V6);
-    }
-
-    #[test]
-    fn a_cell_reads_back_as_it_was_and_what_no_agent_writes_does_not() {
-        for within in [Within::Any, Within::Node, Within::Pool, Within::Label] {
-            let own = Cell { client_pool: Some("hangzhou".into()), backend_pool: None, within };
-            assert_eq!(known_cell(&cell(&own)), Some(own));
-        }
-        let long = "p".repeat(70);
-        let cut = Cell { client_pool: None, backend_pool: Some(long.into()), within: Within::Any };
-        let read = known_cell(&cell(&cut)).unwrap();
-        assert_eq!(read.backend_pool.map(|pool| pool.len()), Some(63));
-        assert_eq!(known_cell(&layout::Cell { within: 9, ..layout::Cell::zeroed() }), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod admitted;
 pub mod candidate;
 pub mod decide;
 mod dialect;
+mod invalid;
 pub mod nodes;
 mod policy;
 mod pool;

@@ -49,7 +49,7 @@ pub(super) fn name(maps: &PinnedMaps, number: u16, cell: &Cell) -> Result<(), Wr
     make_place(maps, number)
 }
 
-/// Where the map is full, there is none: programs then leave what has no place out of the sum. That keeps no agent from its work.
+/// A full map has no room for it: programs then leave what has no place out of the sum. That keeps no agent from its work.
 fn make_place(maps: &PinnedMaps, cell: u16) -> Result<(), WriteError> {
     let key = sum_of(cell);
     // No program makes one of service id 0.
