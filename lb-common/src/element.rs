@@ -158,7 +158,7 @@ mod tests {
         let mut value =
             Service4 { id: 7, revision: 9, count: 300, affinity: 60, region: 41, ..Service4::default() };
         for (slot, backend) in value.inline.iter_mut().enumerate() {
-            *backend = Backend4 { address: [10, 0, 0, slot as u8], port: [1, 2], cell: 0xffff };
+            *backend = Backend4 { address: [10, 0, 0, slot as u8], port: [1, 2], place: 0xffff };
         }
         let key = Frontend4::default();
         value.check = check::<V4>(&key, &value);
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn any_changed_bit_of_key_or_value_changes_the_check_word() {
         let key = Frontend4 { address: [10, 96, 0, 11], port: [0, 80], protocol: 6, zero: 0 };
-        let backend = Backend4 { address: [10, 244, 1, 2], port: [0x24, 0xa0], cell: 2 };
+        let backend = Backend4 { address: [10, 244, 1, 2], port: [0x24, 0xa0], place: 2 };
         let value = Service4 { id: 7, revision: 3, count: 6, inline: [backend; 6], ..Service4::default() };
         let expected = check::<V4>(&key, &value);
 

@@ -73,8 +73,8 @@ pub trait Family: 'static {
     fn address_bits(frontend: &Self::Frontend) -> u64;
     /// A backend's address and port, as a socket remembers them.
     fn backend(backend: &Self::Backend) -> End;
-    /// The cell that a connection to it counts in.
-    fn cell(backend: &Self::Backend) -> u16;
+    /// The place that a connection to it counts at.
+    fn place(backend: &Self::Backend) -> u16;
     /// The key that stands for all ports of the same address that are not served: no Service has port 0.
     fn other_ports(frontend: &Self::Frontend) -> Self::Frontend;
 }
@@ -114,8 +114,8 @@ impl Family for V4 {
     }
 
     #[inline(always)]
-    fn cell(backend: &Backend4) -> u16 {
-        backend.cell
+    fn place(backend: &Backend4) -> u16 {
+        backend.place
     }
 
     #[inline(always)]
@@ -165,8 +165,8 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn cell(backend: &Backend6) -> u16 {
-        backend.cell
+    fn place(backend: &Backend6) -> u16 {
+        backend.place
     }
 
     #[inline(always)]

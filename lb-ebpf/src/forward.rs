@@ -227,7 +227,7 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
             if is_new {
                 affinity::remember::<F>(call, &service, &backend, slot);
             }
-            maps::count_connection::<F>(&service, &backend);
+            maps::count_connection::<F>(&backend);
             return Choice { outcome: Outcome::Forwarded, backend, slot };
         }
         maps::count_event(Event::StaleRegionRead);
@@ -323,7 +323,7 @@ fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair, c
                 affinity::remember::<F>(call, &service, &backend, slot);
             }
             if kept.is_none() || counts == Counts::Each {
-                maps::count_connection::<F>(&service, &backend);
+                maps::count_connection::<F>(&backend);
             }
             Choice { outcome: Outcome::Forwarded, backend, slot }
         }

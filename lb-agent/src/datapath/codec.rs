@@ -10,8 +10,8 @@ use bytemuck::{Zeroable as _, cast};
 use lb_common::element::{Element as Words, check};
 use lb_common::family::{V4, V6, Words as _};
 use lb_common::layout::{
-    Backend4, Backend6, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, HostKey, INLINE_BACKENDS,
-    NAME_BYTES, ServiceName,
+    Backend4, Backend6, CELL_REFUSED, FLAG_AFFINITY, FLAG_TOPOLOGY, Frontend4, Frontend6, HostKey,
+    INLINE_BACKENDS, NAME_BYTES, ServiceName,
 };
 
 use crate::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
@@ -23,14 +23,20 @@ pub(crate) trait Codec: lb_common::family::Family {
     fn frontend(frontend: &Frontend) -> Option<Self::Frontend>;
     /// What a key stands for; `None` where no agent writes such a key.
     fn dialled(key: &Self::Frontend) -> Option<Frontend>;
-    /// The bytes of `backend`; `None` where it is not of this family.
-    fn encode(backend: &Backend) -> Option<Self::Backend>;
-    /// What the bytes of a backend stand for.
-    fn decode(backend: &Self::Backend) -> Backend;
+    /// The bytes of `backend`, connections to which count at `place`; `None` where it is not of this family.
+    fn encode(backend: &Backend, place: u16) -> Option<Self::Backend>;
+    /// What the bytes of a backend stand for, which counts in `cell`.
+    fn decode(backend: &Self::Backend, cell: u16) -> Backend;
+    /// The bytes that stand in place of the first backend where there is none: refusals count at `place`.
+    fn no_backend(place: u16) -> Self::Backend;
 }
 
-/// The value of `element` under `key`, with its check word.
-pub(crate) fn service<F: Codec>(key: &F::Frontend, element: &Element) -> F::Service {
+/// The value of `element` under `key`, with its check word. `place_of` says at which place each cell is counted.
+pub(crate) fn service<F: Codec>(
+    key: &F::Frontend,
+    element: &Element,
+    mut place_of: impl FnMut(u16) -> u16,
+) -> F::Service {
     let Element { owner, has_topology, affinity, backends, region } = element;
     let topology = if *has_topology { FLAG_TOPOLOGY } else { 0 };
     let sticky = if affinity.is_some() { FLAG_AFFINITY } else { 0 };
@@ -39,8 +45,10 @@ pub(crate) fn service<F: Codec>(key: &F::Frontend, element: &Element) -> F::Serv
     let mut value = F::Value::ZERO;
     value.set(0, cast([owner.id, owner.revision]));
     value.set(1, cast([u32::from(count) | u32::from(topology | sticky) << 16, affinity.unwrap_or(0)]));
-    let inline = backends.iter().filter_map(|backend| F::encode(&backend)).take(INLINE_BACKENDS);
-    for (slot, backend) in inline.enumerate() {
+    let refused = backends.is_empty().then(|| F::no_backend(place_of(CELL_REFUSED)));
+    let inline = backends.iter().take(INLINE_BACKENDS);
+    let inline = inline.filter_map(|backend| F::encode(&backend, place_of(backend.cell)));
+    for (slot, backend) in refused.into_iter().chain(inline).enumerate() {
         let words: F::BackendWords = cast(backend);
         for word in 0..F::BackendWords::COUNT {
             value.set(2 + slot * F::BackendWords::COUNT + word, words.word(word));
@@ -52,17 +60,24 @@ pub(crate) fn service<F: Codec>(key: &F::Frontend, element: &Element) -> F::Serv
     cast(value)
 }
 
-/// The entry of `backend` in a region of `owner`; `None` where it is not of this family.
-pub(crate) fn region_entry<F: Codec>(owner: Owner, backend: &Backend) -> Option<F::RegionEntry> {
+/// The entry of `backend`, connections to which count at `place`, in a region of `owner`; `None` where it is not of this
+/// family.
+pub(crate) fn region_entry<F: Codec>(owner: Owner, backend: &Backend, place: u16) -> Option<F::RegionEntry> {
     let mut entry = F::RegionEntry::zeroed();
     let (head, rest) = bytemuck::bytes_of_mut(&mut entry).split_at_mut(size_of::<u64>());
     head.copy_from_slice(bytemuck::bytes_of(&[owner.id, owner.revision]));
-    rest.copy_from_slice(bytemuck::bytes_of(&F::encode(backend)?));
+    rest.copy_from_slice(bytemuck::bytes_of(&F::encode(backend, place)?));
     Some(entry)
 }
 
-/// A value as it was read, with the backends in its region, whose entries `region` has by index.
-pub(crate) fn held<F: Codec>(key: &F::Frontend, service: &F::Service, region: &[F::RegionEntry]) -> Held {
+/// A value as it was read, with the backends in its region, whose entries `region` has by index. `cell_of` says what an id
+/// counts at a place.
+pub(crate) fn held<F: Codec>(
+    key: &F::Frontend,
+    service: &F::Service,
+    region: &[F::RegionEntry],
+    cell_of: impl Fn(u32, u16) -> u16,
+) -> Held {
     let words = Words::<F>(cast(*service));
     let ([id, revision], [_, affinity]) = (cast(words.owner()), cast::<u64, [u32; 2]>(words.0.word(1)));
     let owner = Owner { id, revision };
@@ -77,7 +92,7 @@ pub(crate) fn held<F: Codec>(key: &F::Frontend, service: &F::Service, region: &[
         affinity: (flags & FLAG_AFFINITY != 0).then_some(affinity),
         backends: inline
             .chain(tail.into_iter().flatten())
-            .map(|backend| F::decode(&backend))
+            .map(|backend| F::decode(&backend, cell_of(id, F::place(&backend))))
             .collect::<Backends>(),
         region: words.region(),
     };
@@ -131,14 +146,18 @@ impl Codec for V4 {
         Some(Frontend { address, protocol })
     }
 
-    fn encode(backend: &Backend) -> Option<Backend4> {
+    fn encode(backend: &Backend, place: u16) -> Option<Backend4> {
         let IpAddr::V4(ip) = backend.ip else { return None };
-        Some(Backend4 { address: ip.octets(), port: backend.port.to_be_bytes(), cell: backend.cell })
+        Some(Backend4 { address: ip.octets(), port: backend.port.to_be_bytes(), place })
     }
 
-    fn decode(backend: &Backend4) -> Backend {
+    fn no_backend(place: u16) -> Backend4 {
+        Backend4 { place, ..Backend4::zeroed() }
+    }
+
+    fn decode(backend: &Backend4, cell: u16) -> Backend {
         let (ip, port) = (Ipv4Addr::from(backend.address).into(), u16::from_be_bytes(backend.port));
-        Backend { ip, port, cell: backend.cell }
+        Backend { ip, port, cell }
     }
 }
 
@@ -155,14 +174,18 @@ impl Codec for V6 {
         Some(Frontend { address, protocol })
     }
 
-    fn encode(backend: &Backend) -> Option<Backend6> {
+    fn encode(backend: &Backend, place: u16) -> Option<Backend6> {
         let IpAddr::V6(ip) = backend.ip else { return None };
-        Some(Backend6 { address: ip.octets(), port: backend.port.to_be_bytes(), cell: backend.cell, zero: 0 })
+        Some(Backend6 { address: ip.octets(), port: backend.port.to_be_bytes(), place, zero: 0 })
     }
 
-    fn decode(backend: &Backend6) -> Backend {
+    fn no_backend(place: u16) -> Backend6 {
+        Backend6 { place, ..Backend6::zeroed() }
+    }
+
+    fn decode(backend: &Backend6, cell: u16) -> Backend {
         let (ip, port) = (Ipv6Addr::from(backend.address).into(), u16::from_be_bytes(backend.port));
-        Backend { ip, port, cell: backend.cell }
+        Backend { ip, port, cell }
     }
 }
 
@@ -239,6 +262,11 @@ mod tests {
         }
     }
 
+    /// Every place counts the cell of its own number.
+    fn same(_id: u32, place: u16) -> u16 {
+        place
+    }
+
     /// The value and the region of an element, as they are written.
     fn written<F: Codec>(
         family: Family,
@@ -246,16 +274,16 @@ mod tests {
     ) -> (F::Frontend, F::Service, Vec<F::RegionEntry>) {
         let key = F::frontend(&dialled(family)).unwrap();
         let tail = element.backends.iter().skip(INLINE_BACKENDS);
-        let entries = tail.map(|backend| region_entry::<F>(element.owner, &backend).unwrap());
+        let entries = tail.map(|backend| region_entry::<F>(element.owner, &backend, backend.cell).unwrap());
         let region = vec![F::RegionEntry::zeroed(); 2].into_iter().chain(entries).collect();
-        (key, service::<F>(&key, element), region)
+        (key, service::<F>(&key, element, |cell| cell), region)
     }
 
     fn reads_back<F: Codec>(family: Family) {
         for count in [0, 1, 6, 7, 300, u16::MAX] {
             let element = element(family, count);
             let (key, service, region) = written::<F>(family, &element);
-            let read = held::<F>(&key, &service, &region);
+            let read = held::<F>(&key, &service, &region, same);
             assert_eq!(read, Held { element, proof: Proof::Proven }, "{count}, {family:?}");
         }
         assert_eq!(F::dialled(&F::frontend(&dialled(family)).unwrap()), Some(dialled(family)));
@@ -271,7 +299,7 @@ mod tests {
     fn the_words_lie_where_the_layout_has_its_fields() {
         let (_, service, region) = written::<V4>(Family::V4, &element(Family::V4, 7));
         let backend =
-            |number| Backend4 { address: [10, 244, 0, number], port: [0x24, 0xa0], cell: number.into() };
+            |number| Backend4 { address: [10, 244, 0, number], port: [0x24, 0xa0], place: number.into() };
         let expected = Service4 {
             id: 7,
             revision: 3,
@@ -311,7 +339,7 @@ mod tests {
         for (shows, harm) in harms {
             let (key, mut service, mut region) = written::<V4>(Family::V4, &element(Family::V4, 9));
             harm(&mut service, &mut region);
-            assert_eq!(held::<V4>(&key, &service, &region).proof, Proof::Unproven, "{shows}");
+            assert_eq!(held::<V4>(&key, &service, &region, same).proof, Proof::Unproven, "{shows}");
         }
     }
 
@@ -319,12 +347,12 @@ mod tests {
     fn a_torn_value_of_ipv6_is_unproven_wherever_it_is_torn() {
         let (key, old, region) = written::<V6>(Family::V6, &element(Family::V6, 9));
         let newer = Element { owner: Owner { id: 7, revision: 4 }, ..element(Family::V6, 0) };
-        let new = service::<V6>(&key, &newer);
+        let new = service::<V6>(&key, &newer, |cell| cell);
         let (old, new): ([u64; 21], [u64; 21]) = (cast(old), cast(new));
         for cut in 1..21 {
             let mut torn = new;
             torn[..cut].copy_from_slice(&old[..cut]);
-            assert_eq!(held::<V6>(&key, &cast(torn), &region).proof, Proof::Unproven, "{cut}");
+            assert_eq!(held::<V6>(&key, &cast(torn), &region, same).proof, Proof::Unproven, "{cut}");
         }
     }
 

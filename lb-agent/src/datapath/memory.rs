@@ -5,9 +5,14 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lb_common::layout::{BACKENDS4, BACKENDS6, BLOOM_WORDS, CATALOGUE, MapKind, MapSpec, NAMES, SERVICES6};
+use lb_common::layout::{
+    BACKENDS4, BACKENDS6, BLOOM_WORDS, CATALOGUE, LOOP, MOST_PLACES, MapKind, MapSpec, NAMES, PLACES_A_PAGE,
+    SERVICES6,
+};
 
 use crate::plan::Capacity;
+
+use super::maps::map::possible_cpus;
 
 /// What version 1 shows where there is no limit: the largest number of whole pages.
 const NO_LIMIT: u64 = 1 << 62;
@@ -38,16 +43,20 @@ impl Demand {
         let region =
             |map: MapSpec, entries: u32| u64::from(map.value_size.next_multiple_of(8)) * u64::from(entries);
         let regions = region(BACKENDS4, capacity.backends.v4) + region(BACKENDS6, capacity.backends.v6);
-        let at_once = buckets + regions + REST;
+        let at_once = buckets + regions + counters(possible_cpus().unwrap_or(1)) + REST;
         Self { at_once, full: at_once + frontends * per_frontend() }
     }
+}
+
+/// What the counters of the loop take: the programs' other counters are few.
+fn counters(cpus: usize) -> u64 {
+    u64::from(LOOP.value_size) * u64::from(MOST_PLACES / PLACES_A_PAGE) * cpus as u64
 }
 
 /// What hashes of a fixed size take before they hold anything.
 fn fixed_buckets() -> u64 {
     let buckets = |map: &MapSpec| {
-        let elements =
-            map.size.fixed().filter(|_| matches!(map.kind, MapKind::Hash | MapKind::PerCpuHash))?;
+        let elements = map.size.fixed().filter(|_| map.kind == MapKind::Hash)?;
         Some(BUCKET * u64::from(elements.next_power_of_two()))
     };
     CATALOGUE.iter().filter_map(buckets).sum()
@@ -248,8 +257,10 @@ mod tests {
     fn maps_take_so_much() {
         let demand = Demand::of(Capacity::of(16_384, 65_536));
         // 16 and 32 bytes a backend, three buckets of 16 a service port, an element of 256 bytes and one of 512; buckets of
-        // clients with affinity, of skipped pods, of the host's addresses, of cells and of what is counted in them.
-        let at_once = 65_536 * (16 + 32) + 16_384 * 48 + 16 * (131_072 + 4096 + 4096 + 4096 + 16_384) + REST;
+        // clients with affinity, of skipped pods, of the host's addresses, of cells and of places; counters, 128 KB for each CPU.
+        let counters = 131_072 * possible_cpus().unwrap() as u64;
+        let at_once =
+            65_536 * (16 + 32) + 16_384 * 48 + 16 * (131_072 + 4096 + 4096 + 4096 + 16_384) + counters + REST;
         assert_eq!(demand, Demand { at_once, full: at_once + 16_384 * 768 });
     }
 }

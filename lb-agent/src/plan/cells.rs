@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lb_common::layout::{CELL_UNNUMBERED, MOST_CELLS};
+use lb_common::layout::{CELL_SELF_TEST, CELL_UNNUMBERED};
 
 use crate::select::topology::Level;
 
@@ -44,6 +44,15 @@ impl From<&Level> for Within {
     }
 }
 
+/// What connections are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Counted {
+    /// The service port's id. Zero: of service ports that are gone, and of those that found no place.
+    pub service: u32,
+    /// Of [`Cells`], or one of the numbers that are no cell's.
+    pub cell: u16,
+}
+
 /// Which number each cell has. A number that was given out keeps its meaning for as long as the maps live.
 #[derive(Clone, Debug, Default)]
 pub struct Cells {
@@ -82,7 +91,7 @@ impl Cells {
         if let Some(number) = self.numbers.get(cell) {
             return *number;
         }
-        if u32::from(self.last) + 1 >= MOST_CELLS {
+        if self.last + 1 >= CELL_SELF_TEST {
             return CELL_UNNUMBERED;
         }
         self.last += 1;
@@ -150,11 +159,12 @@ mod tests {
     #[test]
     fn past_the_last_number_a_cell_has_none() {
         let mut cells = Cells::default();
-        let pools: Vec<Cell> =
-            (0..MOST_CELLS + 5).map(|pool| cell("here", &format!("p{pool}"), Within::Any)).collect();
+        let pools: Vec<Cell> = (0..u32::from(CELL_SELF_TEST) + 5)
+            .map(|pool| cell("here", &format!("p{pool}"), Within::Any))
+            .collect();
         let numbers: Vec<u16> = pools.iter().map(|cell| cells.number(cell)).collect();
-        assert_eq!(numbers[4094..4097], [4095, CELL_UNNUMBERED, CELL_UNNUMBERED]);
-        assert_eq!(cells.unwritten().len(), 4095);
+        assert_eq!(numbers[4092..4095], [4093, CELL_UNNUMBERED, CELL_UNNUMBERED]);
+        assert_eq!(cells.unwritten().len(), 4093);
         assert_eq!(cells.number(&pools[0]), 1);
     }
 }

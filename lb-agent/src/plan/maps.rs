@@ -71,7 +71,6 @@ pub trait Maps {
 pub enum Op {
     Write,
     Delete,
-    Read,
 }
 
 impl Op {
@@ -80,7 +79,6 @@ impl Op {
         match self {
             Self::Write => "write to",
             Self::Delete => "delete from",
-            Self::Read => "read",
         }
     }
 }

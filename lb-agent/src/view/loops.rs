@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lb_common::layout::{CELL_REFUSED, CELL_SELF_TEST, Counted};
+use lb_common::layout::{CELL_REFUSED, CELL_SELF_TEST};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ServicePortKey;
-use crate::plan::cells::{Cell, Within};
+use crate::plan::cells::{Cell, Counted, Within};
 use crate::shown::shown;
 
 use super::decisions::Action;
@@ -257,7 +257,7 @@ mod tests {
             counted: counted
                 .iter()
                 .map(|(service, cell, connections)| {
-                    (Counted { service: *service, cell: *cell, zero: 0 }, *connections)
+                    (Counted { service: *service, cell: *cell }, *connections)
                 })
                 .collect(),
             names: [(7, key("web")), (8, key("db"))].into(),

@@ -44,48 +44,64 @@ pub const WITHIN_POOL: u8 = 2;
 /// The topology kept to the nodes with the same value of another label.
 pub const WITHIN_LABEL: u8 = 3;
 
-/// Not a number of [`CELLS`]: the connection was refused, since there was no backend.
-pub const CELL_REFUSED: u16 = u16::MAX;
-/// Not a number of [`CELLS`]: the agent's own test of itself, which is no client's connection.
-pub const CELL_SELF_TEST: u16 = u16::MAX - 1;
-/// Not a number of [`CELLS`]: more cells than can be numbered.
+/// Not a number that a cell of [`CELLS`] has: more cells than can be numbered.
 pub const CELL_UNNUMBERED: u16 = 0;
+/// Not a number that a cell of [`CELLS`] has: the connection was refused, since there was no backend.
+pub const CELL_REFUSED: u16 = MOST_CELLS as u16 - 1;
+/// Not a number that a cell of [`CELLS`] has: the agent's own test of itself, which is no client's connection.
+pub const CELL_SELF_TEST: u16 = MOST_CELLS as u16 - 2;
 
-/// So many pairs of a service port and a cell are counted each by itself; what is past that is counted under service id 0
-/// alone. A place takes 16 bytes, and while it is used 64 more and 8 for each CPU that the machine can have.
-pub const MOST_COUNTED: u32 = 16_384;
+/// How many counters there are. The first [`MOST_CELLS`] count what goes to the cell of that number and has no place of its
+/// own; each of the others counts what one service port sends to one cell.
+pub const MOST_PLACES: u32 = 16_384;
+/// How many of them lie in one element of [`LOOP`].
+pub const PLACES_A_PAGE: u32 = 512;
 
-/// [`Counted`] to [`Connections`], a copy of it on each CPU.
-pub const LOOP: MapSpec = MapSpec {
-    pin: "loop",
-    symbol: "LOOP",
-    kind: MapKind::PerCpuHash,
-    key_size: size_of::<Counted>() as u32,
-    value_size: size_of::<Connections>() as u32,
+/// The place's number to [`Place`]. No program reads it. A place takes 16 bytes, and 64 more while it is used.
+pub const PLACES: MapSpec = MapSpec {
+    pin: "places",
+    symbol: "PLACES",
+    kind: MapKind::Hash,
+    key_size: 4,
+    value_size: size_of::<Place>() as u32,
     flags: NO_PREALLOC,
-    size: Size::Fixed(MOST_COUNTED),
+    size: Size::Fixed(MOST_PLACES),
     life: Life::Carried,
 };
 
-/// What is counted. Key of [`LOOP`].
+/// What a place counts. Value of [`PLACES`].
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
-pub struct Counted {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Place {
     /// The service port's id, which is never used again within a boot. Zero: of service ports that are gone, and of those
     /// that found no place.
     pub service: u32,
     /// A number of [`CELLS`], [`CELL_REFUSED`], [`CELL_SELF_TEST`] or [`CELL_UNNUMBERED`].
     pub cell: u16,
-    /// Always zero: part of the hashed key.
     pub zero: u16,
+    /// What the counter showed when this place was given out: what it shows more has been counted since. Where it is more
+    /// than the counter, the difference wraps: so connections are added that were counted elsewhere.
+    pub base: u64,
 }
-wire!(Counted, 8);
+wire!(Place, 16);
 
-/// How many connections: a TCP connect, a UDP connect, or the first datagram of a socket to a backend. Value of [`LOOP`], a
-/// copy of it on each CPU.
+/// The counters, in pages: place number `n` is number `n % 512` of element `n / 512`. A copy of each on each CPU.
+pub const LOOP: MapSpec = MapSpec {
+    pin: "loop",
+    symbol: "LOOP",
+    kind: MapKind::PerCpuArray,
+    key_size: 4,
+    value_size: size_of::<Connections>() as u32,
+    flags: 0,
+    size: Size::Fixed(MOST_PLACES / PLACES_A_PAGE),
+    life: Life::Carried,
+};
+
+/// How many connections each place of a page counted: TCP connects, UDP connects, and first datagrams of a socket to a backend.
+/// Value of [`LOOP`], a copy of it on each CPU. No one sets a counter back, for programs add to it at any time.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Connections {
-    pub connections: u64,
+    pub connections: [u64; PLACES_A_PAGE as usize],
 }
-wire!(Connections, 8);
+wire!(Connections, 4096);

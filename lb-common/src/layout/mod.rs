@@ -17,8 +17,8 @@ mod sockets;
 pub use affinity::{AFFINITIES, AFFINITY, Affinity, Client};
 pub use bloom::{BLOOM_WORDS, BLOOM4, BLOOM6, BloomWord};
 pub use cells::{
-    CELL_REFUSED, CELL_SELF_TEST, CELL_UNNUMBERED, CELLS, Cell, Connections, Counted, LOOP, MOST_CELLS,
-    MOST_COUNTED, WITHIN_ANY, WITHIN_LABEL, WITHIN_NODE, WITHIN_POOL,
+    CELL_REFUSED, CELL_SELF_TEST, CELL_UNNUMBERED, CELLS, Cell, Connections, LOOP, MOST_CELLS, MOST_PLACES,
+    PLACES, PLACES_A_PAGE, Place, WITHIN_ANY, WITHIN_LABEL, WITHIN_NODE, WITHIN_POOL,
 };
 pub use control::{CONTROL, Control, EPOCH, Epoch, SKIP_LEVELS};
 pub use hosts::{HOST_ADDRESSES, HostAddress, HostKey, INITIAL_NAMESPACE};
@@ -36,7 +36,7 @@ pub use sockets::{AGENT_SOCKETS, AgentSocket, CONNECTED, RECENT, RECENT_TRANSLAT
 pub const LAYOUT_VERSION: u32 = RECORDED + cfg!(feature = "next-layout") as u32;
 
 /// The version whose bytes `lb-common/layouts` records. Any change here is a new one.
-const RECORDED: u32 = 6;
+const RECORDED: u32 = 7;
 
 /// The kind of a map, as in `enum bpf_map_type` of the kernel's `linux/bpf.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,6 @@ const RECORDED: u32 = 6;
 pub enum MapKind {
     Hash = 1,
     Array = 2,
-    PerCpuHash = 5,
     PerCpuArray = 6,
     /// A value for each socket that has one; freed with the socket.
     SocketStorage = 24,
@@ -114,7 +113,7 @@ pub struct MapSpec {
 }
 
 /// Every map there is, in the order in which they are created.
-pub const CATALOGUE: [MapSpec; 18] = [
+pub const CATALOGUE: [MapSpec; 19] = [
     SERVICES4,
     BACKENDS4,
     BLOOM4,
@@ -132,5 +131,6 @@ pub const CATALOGUE: [MapSpec; 18] = [
     SKIPPED,
     AFFINITY,
     CELLS,
+    PLACES,
     LOOP,
 ];

@@ -74,8 +74,8 @@ wire!(Frontend4, 8);
 pub struct Backend4 {
     pub address: [u8; 4],
     pub port: [u8; 2],
-    /// In which of [`CELLS`](super::CELLS) a connection to it counts.
-    pub cell: u16,
+    /// At which place of [`LOOP`](super::LOOP) a connection to it counts.
+    pub place: u16,
 }
 wire!(Backend4, 8);
 
@@ -98,7 +98,8 @@ pub struct Service4 {
     pub flags: u16,
     /// Session affinity timeout in seconds; zero without affinity.
     pub affinity: u32,
-    /// The first backends; those past `count` are zero.
+    /// The first backends; those past `count` are zero. Where there is none, the first one has the place at which
+    /// refusals count, and is zero besides.
     pub inline: [Backend4; INLINE_BACKENDS],
     /// Index in [`BACKENDS4`] of the backend after the inline ones. Meaningless without one.
     pub region: u32,
@@ -138,7 +139,7 @@ pub struct Backend6 {
     pub address: [u8; 16],
     pub port: [u8; 2],
     /// As in [`Backend4`].
-    pub cell: u16,
+    pub place: u16,
     pub zero: u32,
 }
 wire!(Backend6, 24);

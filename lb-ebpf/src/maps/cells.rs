@@ -1,58 +1,32 @@
 //! The loop, counted.
 
 use lb_common::element::Element;
-use lb_common::layout::{CELL_REFUSED, Connections, Counted};
-use lb_common::outcome::{Counter, Event};
+use lb_common::layout::{CELL_SELF_TEST, MOST_CELLS, PLACES_A_PAGE};
+use lb_common::outcome::Event;
 
 use super::tables::{self, LOOP, Maps};
-use crate::maps::{add_one, count_event, words_from};
+use crate::maps::{add_one, count_event};
 
-/// `BPF_NOEXIST` of the kernel's `linux/bpf.h`.
-const ONLY_NEW: u64 = 1;
-
-/// A connection of a client to `backend` of `service`.
+/// A connection of a client to `backend`.
 #[inline(always)]
-pub(crate) fn count_connection<F: Maps>(service: &Element<F>, backend: &F::Backend) {
-    tables::count_connection(service.owner(), F::cell(backend).into());
+pub(crate) fn count_connection<F: Maps>(backend: &F::Backend) {
+    tables::count_connection(F::place(backend).into());
 }
 
-/// A connection to `service` is refused: it has no backend.
+/// A connection to `service` is refused: it has no backend. In place of its first one lies where that counts.
 #[inline(always)]
 pub(crate) fn count_refusal<F: Maps>(service: &Element<F>) {
-    tables::count_connection(service.owner(), CELL_REFUSED.into());
+    count_connection::<F>(&service.at(0));
 }
 
-/// Adds one. Two programs can both find nothing and make the first count: the one that comes second finds it then. What has
-/// no place of its own is added to service id 0, which the agent makes a place for.
+/// Adds one at `place`. Where that is one for a whole cell, the Service found no place of its own.
 #[inline(always)]
-pub(super) fn count(service: u32, cell: u16) -> u32 {
-    let mut key = Counted { service, cell, zero: 0 };
-    if add(&key) {
-        return 0;
+pub(super) fn count(place: u16) -> u32 {
+    if u32::from(place) < MOST_CELLS && place != CELL_SELF_TEST {
+        count_event(Event::UncountedConnection);
     }
-    if may_have_room() && (LOOP.insert(key, Connections { connections: 1 }, ONLY_NEW).is_ok() || add(&key)) {
-        return 0;
-    }
-    count_event(Event::UncountedConnection);
-    key.service = 0;
-    add(&key);
+    let Some(page) = LOOP.get_ptr_mut(u32::from(place) / PLACES_A_PAGE) else { return 0 };
+    // SAFETY: a remainder is less than the counters of a page, which is this CPU's own.
+    add_one(unsafe { page.cast::<u64>().add(usize::from(place) % PLACES_A_PAGE as usize) });
     0
-}
-
-/// Whether a new place is worth a try: to be refused one by a full map takes as long as ten lookups, so that after a refusal
-/// only one connection in so many asks again.
-#[inline(always)]
-fn may_have_room() -> bool {
-    const ONE_IN: u64 = 1024;
-    let Some(refused) = words_from(Counter::Event(Event::UncountedConnection).word()) else { return false };
-    // SAFETY: the word is one of this CPU's own counters.
-    unsafe { refused.read_volatile() }.is_multiple_of(ONE_IN)
-}
-
-#[inline(always)]
-fn add(key: &Counted) -> bool {
-    // Its memory stays one of this map's, also where the agent has taken the place back.
-    let Some(counted) = LOOP.get_ptr_mut(key) else { return false };
-    add_one(counted.cast());
-    true
 }

@@ -1,14 +1,14 @@
 //! The maps themselves. The sizes written here are the smallest; the agent sets its own when it
 //! creates a map.
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, SkStorage};
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, SkStorage};
 use aya_ebpf::macros::btf_map;
 use lb_common::family::{Family, V4, V6};
 use lb_common::layout::{
-    AFFINITIES, Affinity, AgentSocket, BLOOM_WORDS, BloomWord, Cell, Client, Connections, Control, Counted,
-    Epoch, Frontend4, Frontend6, HostAddress, HostKey, MMAPABLE, MOST_CELLS, MOST_COUNTED, MOST_SKIPPED,
-    NO_PREALLOC, Outcomes, Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName, SkippedPod,
-    Translation,
+    AFFINITIES, Affinity, AgentSocket, BLOOM_WORDS, BloomWord, Cell, Client, Connections, Control, Epoch,
+    Frontend4, Frontend6, HostAddress, HostKey, MMAPABLE, MOST_CELLS, MOST_PLACES, MOST_SKIPPED, NO_PREALLOC,
+    Outcomes, PLACES_A_PAGE, Place, Recent, RegionEntry4, RegionEntry6, Service4, Service6, ServiceName,
+    SkippedPod, Translation,
 };
 
 #[btf_map]
@@ -67,13 +67,13 @@ pub(super) static AFFINITY: HashMap<Client, Affinity, { AFFINITIES as usize }, {
 #[btf_map]
 static CELLS: HashMap<u32, Cell, { MOST_CELLS as usize }, { NO_PREALLOC as usize }> = HashMap::new();
 
+/// No program reads it.
 #[btf_map]
-pub(super) static LOOP: PerCpuHashMap<
-    Counted,
-    Connections,
-    { MOST_COUNTED as usize },
-    { NO_PREALLOC as usize },
-> = PerCpuHashMap::new();
+static PLACES: HashMap<u32, Place, { MOST_PLACES as usize }, { NO_PREALLOC as usize }> = HashMap::new();
+
+#[btf_map]
+pub(super) static LOOP: PerCpuArray<Connections, { (MOST_PLACES / PLACES_A_PAGE) as usize }> =
+    PerCpuArray::new();
 
 /// Only for the fence between loads.
 #[btf_map]
@@ -192,8 +192,8 @@ extern "C" fn is_node_port6(first: u64, second: u64, third: u64, may_be_exact: u
 /// As above: [`count`](super::cells::count) for both families.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub(super) extern "C" fn count_connection(service: u64, cell: u64) -> u32 {
-    super::cells::count(service as u32, cell as u16)
+pub(super) extern "C" fn count_connection(place: u64) -> u32 {
+    super::cells::count(place as u16)
 }
 
 /// As above.

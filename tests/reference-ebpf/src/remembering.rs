@@ -31,7 +31,7 @@ pub(crate) fn to_backend(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
 pub(crate) fn to_service(ctx: &SockAddrContext) -> Result<Outcome, Outcome> {
     let shown = dial::dialled(ctx);
     let from = dial::datagram(shown)?;
-    let backend = Backend4 { address: from.address, port: from.port, cell: 0 };
+    let backend = Backend4 { address: from.address, port: from.port, place: 0 };
     // SAFETY: the context is the one that the kernel passed.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.sock_addr.cast()) };
     let Some(service) = maps::remembered(cookie, &backend) else { return Err(Outcome::ShownAsItIs) };

@@ -15,7 +15,7 @@ use crate::harness::bpf;
 use crate::harness::node::Node;
 
 /// Maps that no program reads: they are for agents.
-const FOR_AGENTS: [&str; 3] = ["names", "control", "cells"];
+const FOR_AGENTS: [&str; 4] = ["names", "control", "cells", "places"];
 
 /// As [`assert_generation_of`], of this build's layout version.
 pub fn assert_one_generation(node: &Node) -> Result<()> {

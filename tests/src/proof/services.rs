@@ -239,9 +239,9 @@ impl Elements {
 /// The same with what is under its addresses.
 pub(super) fn narrow(held: &Service6) -> Service4 {
     let Service6 { id, revision, count, flags, affinity, inline, region, check } = *held;
-    let inline = inline.map(|Backend6 { address, port, cell, .. }| {
+    let inline = inline.map(|Backend6 { address, port, place, .. }| {
         let [.., a, b, c, d] = address;
-        Backend4 { address: [a, b, c, d], port, cell }
+        Backend4 { address: [a, b, c, d], port, place }
     });
     Service4 { id, revision, count, flags, affinity, inline, region, check }
 }

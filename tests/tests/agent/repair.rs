@@ -34,13 +34,13 @@ fn what_another_process_changed_is_repaired_within_the_audit_interval() {
         ("an element of no Service", |world| {
             let key = key("10.96.66.66:80").unwrap();
             let mut value = Service4 { id: 66_666, revision: 1, count: 1, ..Service4::default() };
-            value.inline[0] = Backend4 { address: [10, 66, 66, 66], port: [0, 80], cell: 0 };
+            value.inline[0] = Backend4 { address: [10, 66, 66, 66], port: [0, 80], place: 0 };
             value.check = check::<V4>(&key, &value);
             bpf::update(&world.map("services4"), &key, &value).unwrap();
         }),
         ("a region entry points elsewhere", |world| {
             let large = world.large();
-            let backend = Backend4 { address: [10, 66, 66, 66], port: [0, 80], cell: 0 };
+            let backend = Backend4 { address: [10, 66, 66, 66], port: [0, 80], place: 0 };
             let entry = RegionEntry4 { id: large.owner.id, revision: large.owner.revision, backend };
             bpf::update(&world.map("backends4"), &large.region, &entry).unwrap();
         }),

@@ -28,7 +28,7 @@ fn the_front_end_reads_as_addresses_and_backends() {
     let expected = ["affinity", "check", "count", "flags", "id", "inline", "region", "revision"];
     assert_eq!(fields, expected);
     assert_eq!(value["count"], 8);
-    assert_eq!(value["inline"][0], json!({"address": [10, 244, 1, 1], "port": [36, 160], "cell": 0}));
+    assert_eq!(value["inline"][0], json!({"address": [10, 244, 1, 1], "port": [36, 160], "place": 4096}));
     assert_eq!(value["inline"].as_array().unwrap().len(), 6);
 }
 
@@ -41,7 +41,7 @@ fn a_region_reads_as_owner_and_backend() {
     let entries = world.dump(&BACKENDS4).unwrap();
 
     let at = usize::try_from(service["region"].as_u64().unwrap()).unwrap();
-    let backend = json!({"address": [10, 244, 1, 7], "port": [36, 160], "cell": 0});
+    let backend = json!({"address": [10, 244, 1, 7], "port": [36, 160], "place": 4096});
     let entry = json!({"id": service["id"], "revision": service["revision"], "backend": backend});
     assert_eq!(entries[at]["value"], entry);
 }

@@ -121,7 +121,7 @@ fn examples() -> [(Frontend4, Service4); 2] {
         ..Service4::default()
     };
     for (slot, backend) in (1..).zip(&mut value.inline) {
-        *backend = Backend4 { address: [10, 244, 1, slot], port: [0x24, 0xa0], cell: u16::from(slot) };
+        *backend = Backend4 { address: [10, 244, 1, slot], port: [0x24, 0xa0], place: u16::from(slot) };
     }
     let other = Frontend4 { address: [172, 30, 200, 7], port: [0x1f, 0x90], protocol: 17, zero: 0 };
     [(key, value), (other, Service4 { id: u32::MAX, revision: u32::MAX, ..value })]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use lb_common::family::{Family as _, V4, V6};
-use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch, LOOP};
+use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch, PLACES};
 use lb_common::node_port::Range;
 
 use crate::datapath::codec::{self, Codec};
@@ -26,6 +26,7 @@ use super::hosts::Hosts;
 use super::loops;
 use super::map::Page;
 use super::pinned::{Counters, FamilyMaps, OpenError, PinnedMaps};
+use super::places::Places;
 
 /// The pinned maps with the words that the writer changes in place. One per pin root: the lock sees to that.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub struct Bpf {
     filter4: Filter<V4>,
     filter6: Filter<V6>,
     budget: Budget,
+    places: Places,
     epoch: EpochPage,
     control: ControlPage,
     hosts: Hosts,
@@ -53,8 +55,9 @@ impl Bpf {
         let epoch = EpochPage(maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?);
         epoch.settle();
         let control = ControlPage(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
-        loops::make_places(&maps).map_err(|error| failed(LOOP.pin, std::io::Error::other(error)))?;
-        Ok(Self { maps, filter4, filter6, budget: Budget::new(), epoch, control, hosts: Hosts::default() })
+        let places = Places::of(&maps).map_err(|error| failed(PLACES.pin, error.source))?;
+        let (budget, hosts) = (Budget::new(), Hosts::default());
+        Ok(Self { maps, filter4, filter6, budget, places, epoch, control, hosts })
     }
 
     #[must_use]
@@ -123,17 +126,17 @@ impl Bpf {
     /// When a map cannot be read.
     pub fn cells(&self) -> Result<Cells, ReadError> {
         let mut cells = Cells::of(&self.maps.cells()?);
-        cells.keep_clear_of(loops::highest(&self.maps)?);
+        cells.keep_clear_of(loops::highest(&self.maps.counted()?));
         Ok(cells)
     }
 
-    /// Counts the connections of service ports that are not among the ids `in_use` in sum alone: what was counted stays,
-    /// and their places are free.
+    /// Counts the connections of service ports that are not among the ids `in_use` in sum alone, the second time that they
+    /// are not: what was counted stays, and their places are free. To be called at most once in each grace period.
     ///
     /// # Errors
     /// When the map cannot be read or written. What is left is for the next round.
-    pub fn sum_up_all_but(&self, in_use: &BTreeSet<u32>) -> Result<(), RepairError> {
-        loops::sum_up_all_but(&self.maps, in_use)
+    pub fn sum_up_all_but(&mut self, in_use: &BTreeSet<u32>) -> Result<(), RepairError> {
+        self.places.sum_up_all_but(&self.maps, in_use)
     }
 
     fn carry_out(&mut self, op: &MapOp) -> Result<(), WriteError> {
@@ -144,12 +147,15 @@ impl Bpf {
             }
             MapOp::Name { id, key } => self.maps.names.put(id, &codec::name(key)),
             MapOp::Unname { id } => self.maps.names.remove(id),
-            MapOp::Cell { number, cell } => loops::name(&self.maps, *number, cell),
-            MapOp::Fill { at, owner, backends } => match backends.first().map(|first| Family::of(first.ip)) {
-                None => Ok(()),
-                Some(Family::V4) => fill(&self.maps.v4, *at, *owner, backends),
-                Some(Family::V6) => fill(&self.maps.v6, *at, *owner, backends),
-            },
+            MapOp::Cell { number, cell } => self.maps.cells.put(&(*number).into(), &codec::cell(cell)),
+            MapOp::Fill { at, owner, backends } => {
+                let place_of = |cell| self.places.place(&self.maps, owner.id, cell);
+                match backends.first().map(|first| Family::of(first.ip)) {
+                    None => Ok(()),
+                    Some(Family::V4) => fill(&self.maps.v4, *at, *owner, (backends, place_of)),
+                    Some(Family::V6) => fill(&self.maps.v6, *at, *owner, (backends, place_of)),
+                }
+            }
             MapOp::Admit { frontend } if !self.budget.allows_another() => {
                 tracing::debug!(?frontend, "no memory for another element");
                 Err(WriteError::NoMemory { map: services_of(frontend) })
@@ -158,10 +164,13 @@ impl Bpf {
                 linger_if(Plant::FilterAfterElement);
                 self.admit(frontend)
             }
-            MapOp::Put { frontend, element } => match frontend.family() {
-                Family::V4 => put(&self.maps.v4, &self.epoch, frontend, element),
-                Family::V6 => put(&self.maps.v6, &self.epoch, frontend, element),
-            },
+            MapOp::Put { frontend, element } => {
+                let place_of = |cell| self.places.place(&self.maps, element.owner.id, cell);
+                match frontend.family() {
+                    Family::V4 => put(&self.maps.v4, &self.epoch, (frontend, element), place_of),
+                    Family::V6 => put(&self.maps.v6, &self.epoch, (frontend, element), place_of),
+                }
+            }
             MapOp::Remove { frontend } => {
                 let removed = match frontend.family() {
                     Family::V4 => remove(&self.maps.v4, &self.epoch, frontend),
@@ -211,11 +220,11 @@ fn write_filter<F: Codec>(
 fn put<F: Codec>(
     maps: &FamilyMaps<F>,
     epoch: &EpochPage,
-    frontend: &Frontend,
-    element: &Element,
+    (frontend, element): (&Frontend, &Element),
+    place_of: impl FnMut(u16) -> u16,
 ) -> Result<(), WriteError> {
     let key = key::<F>(frontend)?;
-    let service = codec::service::<F>(&key, element);
+    let service = codec::service::<F>(&key, element, place_of);
     epoch.while_odd(|| maps.services.put(&key, &service))
 }
 
@@ -228,11 +237,13 @@ fn fill<F: Codec>(
     maps: &FamilyMaps<F>,
     at: u32,
     owner: Owner,
-    backends: &[Backend],
+    (backends, mut place_of): (&[Backend], impl FnMut(u16) -> u16),
 ) -> Result<(), WriteError> {
     // A backend that is left out would move those after it: an element counts them.
-    let entries: Option<Vec<F::RegionEntry>> =
-        backends.iter().map(|backend| codec::region_entry::<F>(owner, backend)).collect();
+    let entries: Option<Vec<F::RegionEntry>> = backends
+        .iter()
+        .map(|backend| codec::region_entry::<F>(owner, backend, place_of(backend.cell)))
+        .collect();
     let entries = entries.ok_or(WriteError::NoKey { map: F::BACKENDS.pin })?;
     let keys: Vec<u32> = (at..).take(entries.len()).collect();
     maps.backends.put_all(&keys, &entries)

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use lb_common::layout::{self, CELLS, Connections, Counted, LOOP, OUTCOMES, Outcomes};
+use lb_common::layout::{self, CELLS, Connections, LOOP, OUTCOMES, Outcomes, PLACES, Place};
 
-use crate::plan::cells::Cell;
+use crate::plan::cells::{Cell, Counted};
 
 use super::loops;
 use super::map::Map;
@@ -51,7 +51,8 @@ impl CounterReader {
     #[must_use]
     pub fn read_loop(&self) -> Option<LoopCounts> {
         let cells: Map<u32, layout::Cell> = Map::open(&self.folder, &CELLS).ok()??;
-        let counted: Map<Counted, Connections> = Map::open(&self.folder, &LOOP).ok()??;
-        Some((loops::cells(&cells).ok()?, loops::counted(&counted).ok()?))
+        let places: Map<u32, Place> = Map::open(&self.folder, &PLACES).ok()??;
+        let counters: Map<u32, Connections> = Map::open(&self.folder, &LOOP).ok()??;
+        Some((loops::cells(&cells).ok()?, loops::counted(&places, &counters).ok()?))
     }
 }

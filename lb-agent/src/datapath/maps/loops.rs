@@ -1,22 +1,16 @@
-//! Where the programs count the loop.
+//! Where the programs count the loop, read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lb_common::layout::{
-    self, CELL_REFUSED, CELL_SELF_TEST, CELL_UNNUMBERED, Connections, Counted, MOST_CELLS,
+    self, CELL_SELF_TEST, CELL_UNNUMBERED, Connections, LOOP, MOST_CELLS, MOST_PLACES, PLACES_A_PAGE, Place,
 };
 
 use crate::datapath::codec;
-use crate::plan::cells::Cell;
-use crate::plan::{ReadError, RepairError, WriteError};
+use crate::plan::ReadError;
+use crate::plan::cells::{Cell, Counted};
 
 use super::map::Map;
-use super::pinned::PinnedMaps;
-
-/// Where the connections of a cell are counted that have no place by their service port.
-const fn sum_of(cell: u16) -> Counted {
-    Counted { service: 0, cell, zero: 0 }
-}
 
 /// The cells that have a number.
 pub(super) fn cells(map: &Map<u32, layout::Cell>) -> Result<BTreeMap<u16, Cell>, ReadError> {
@@ -25,68 +19,104 @@ pub(super) fn cells(map: &Map<u32, layout::Cell>) -> Result<BTreeMap<u16, Cell>,
     Ok(map.all()?.iter().filter_map(known).collect())
 }
 
-/// How many connections were counted, on all CPUs together.
-pub(super) fn counted(map: &Map<Counted, Connections>) -> Result<Vec<(Counted, u64)>, ReadError> {
-    map.all_copies(|copies| copies.iter().map(|copy| copy.connections).sum())
+/// What each place counts. A number that there is no place for is left out.
+pub(super) fn places(map: &Map<u32, Place>) -> Result<BTreeMap<u16, Place>, ReadError> {
+    let known = |(number, place): (u32, Place)| {
+        Some((u16::try_from(number).ok()?, place)).filter(|_| number < MOST_PLACES)
+    };
+    Ok(map.all()?.into_iter().filter_map(known).collect())
+}
+
+/// What the counters show, on all CPUs together, by the number of the place.
+pub(super) fn counters(map: &Map<u32, Connections>) -> Result<Vec<u64>, ReadError> {
+    let mut counters = Vec::with_capacity(MOST_PLACES as usize);
+    for page in 0..MOST_PLACES / PLACES_A_PAGE {
+        let mut sums = [0_u64; PLACES_A_PAGE as usize];
+        for copy in map.per_cpu(&page)? {
+            for (sum, connections) in sums.iter_mut().zip(copy.connections) {
+                *sum = sum.wrapping_add(connections);
+            }
+        }
+        counters.extend(sums);
+    }
+    Ok(counters)
+}
+
+/// How many connections were counted since the places were given out, without those that counted none.
+pub(super) fn counted(
+    places: &Map<u32, Place>,
+    counters: &Map<u32, Connections>,
+) -> Result<Vec<(Counted, u64)>, ReadError> {
+    Ok(since(&self::places(places)?, &self::counters(counters)?))
+}
+
+/// The counters of places that are in use, since these were given out. Pure.
+fn since(places: &BTreeMap<u16, Place>, counters: &[u64]) -> Vec<(Counted, u64)> {
+    let counted = counters.iter().zip(0_u16..).filter_map(|(counter, number)| {
+        let place = places.get(&number).copied().or_else(|| sum_of(number))?;
+        let counted = Counted { service: place.service, cell: place.cell };
+        Some((counted, counter.wrapping_sub(place.base))).filter(|(_, connections)| *connections > 0)
+    });
+    counted.collect()
+}
+
+/// What the place of this number counts, if it is one of a whole cell.
+pub(super) fn sum_of(number: u16) -> Option<Place> {
+    (u32::from(number) < MOST_CELLS).then_some(Place { service: 0, cell: number, zero: 0, base: 0 })
 }
 
 /// The highest number of a cell that something was counted under; 0 without any.
-pub(super) fn highest(maps: &PinnedMaps) -> Result<u16, ReadError> {
-    let cells = maps.counted()?.into_iter().map(|(key, _)| key.cell);
-    Ok(cells.filter(|cell| u32::from(*cell) < MOST_CELLS).max().unwrap_or_default())
+pub(super) fn highest(counted: &[(Counted, u64)]) -> u16 {
+    let cells = counted.iter().map(|(counted, _)| counted.cell);
+    cells.filter(|cell| *cell < CELL_SELF_TEST).max().unwrap_or_default()
 }
 
-/// Makes the places that are there whatever the cells are. Programs only add to them.
-pub(super) fn make_places(maps: &PinnedMaps) -> Result<(), WriteError> {
-    make_place(maps, CELL_UNNUMBERED)?;
-    make_place(maps, CELL_SELF_TEST)?;
-    make_place(maps, CELL_REFUSED)
-}
-
-/// Says what the number means, and makes its place.
-pub(super) fn name(maps: &PinnedMaps, number: u16, cell: &Cell) -> Result<(), WriteError> {
-    maps.cells.put(&number.into(), &codec::cell(cell))?;
-    make_place(maps, number)
-}
-
-/// A full map has no room for it: programs then leave what has no place out of the sum. That keeps no agent from its work.
-fn make_place(maps: &PinnedMaps, cell: u16) -> Result<(), WriteError> {
-    let key = sum_of(cell);
-    // No program makes one of service id 0.
-    if maps.counted.has(&key)? {
-        return Ok(());
+/// The cell of what `id` counts at the place of this number, as far as `places` know it.
+pub(super) fn cell(places: &BTreeMap<u16, Place>, id: u32, number: u16) -> u16 {
+    if u32::from(number) < MOST_CELLS {
+        return number;
     }
-    match maps.counted.put_once(&key, &Connections::default()) {
-        Err(WriteError::Full { .. } | WriteError::NoMemory { .. }) => {
-            tracing::debug!(cell, "no place for the sum of a cell of the loop");
-            Ok(())
+    places.get(&number).filter(|place| place.service == id).map_or(CELL_UNNUMBERED, |place| place.cell)
+}
+
+/// As [`places`], where none can be read, as in maps of other versions.
+pub(super) fn places_or_none(map: Option<&Map<u32, Place>>) -> BTreeMap<u16, Place> {
+    map.and_then(|map| places(map).ok()).unwrap_or_default()
+}
+
+const _: () = assert!(LOOP.value_size as usize == PLACES_A_PAGE as usize * size_of::<u64>());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_counts_since_it_was_given_out_and_a_sum_also_what_others_counted() {
+        let place = |service, cell, base| Place { service, cell, zero: 0, base };
+        let places =
+            [(3, place(0, 3, 5_u64.wrapping_sub(100))), (4097, place(7, 3, 40)), (4098, place(8, 3, 9))];
+        let mut counters = vec![0; MOST_PLACES as usize];
+        for (number, shown) in [(2, 6), (3, 5), (4097, 42), (4098, 9), (4099, 1)] {
+            counters[number] = shown;
         }
-        done => done,
+        let counted = |service, cell| Counted { service, cell };
+        assert_eq!(
+            since(&places.into(), &counters),
+            [(counted(0, 2), 6), (counted(0, 3), 100), (counted(7, 3), 2)],
+            "nothing new at 4098, and 4099 is not in use"
+        );
     }
-}
 
-/// As [`Bpf::sum_up_all_but`](super::bpf::Bpf::sum_up_all_but). No element leads to what is summed up, so that no program
-/// counts there; a connection that finds no place in the same moment can be lost from the sum.
-pub(super) fn sum_up_all_but(maps: &PinnedMaps, in_use: &BTreeSet<u32>) -> Result<(), RepairError> {
-    let counted = maps.counted()?;
-    let mut sums: BTreeMap<u16, u64> = BTreeMap::new();
-    let mut failed = Ok(());
-    for (key, connections) in &counted {
-        if key.service != 0 && !in_use.contains(&key.service) {
-            if let Err(error) = maps.counted.remove(key) {
-                failed = Err(error.into());
-                break;
-            }
-            *sums.entry(key.cell).or_default() += connections;
-        }
-    }
-    // Also after a failure: what was taken away is in no other place.
-    for (cell, more) in sums {
-        let key = sum_of(cell);
-        let now: u64 = counted.iter().filter(|(at, _)| *at == key).map(|(_, connections)| connections).sum();
-        if let Err(error) = maps.counted.put_once(&key, &Connections { connections: now + more }) {
-            failed = Err(error.into());
+    #[test]
+    fn a_place_is_of_the_service_that_it_was_given_to() {
+        let places = [(4097, Place { service: 7, cell: 3, zero: 0, base: 0 })].into();
+        for (shows, id, number, expected) in [
+            ("its own", 7, 4097, 3),
+            ("of another", 8, 4097, CELL_UNNUMBERED),
+            ("of no one", 7, 4098, CELL_UNNUMBERED),
+            ("of a whole cell", 7, 9, 9),
+        ] {
+            assert_eq!(cell(&places, id, number), expected, "{shows}");
         }
     }
-    failed
 }

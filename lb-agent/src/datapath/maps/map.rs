@@ -12,9 +12,8 @@ use lb_common::layout::{MapKind, MapSpec};
 use crate::datapath::sys::{self, Object};
 use crate::plan::{Op, ReadError, WriteError};
 
-/// Elements read in one round, at first, and of those that have many copies at least.
+/// Elements read in one round, at first.
 const ROUND: u32 = 4096;
-const LEAST: u32 = 128;
 
 /// Opens what is pinned in `folder` under the name of `spec`, with its size. `Ok(None)`: it is not
 /// that map.
@@ -117,17 +116,6 @@ impl<K: Pod, V: Pod> Map<K, V> {
         }
     }
 
-    /// Whether a map that has a copy of each element on every CPU has this one.
-    pub(super) fn has(&self, key: &K) -> Result<bool, WriteError> {
-        let failed = |source| self.write_error(Op::Read, source);
-        let mut values = vec![V::zeroed(); possible_cpus().map_err(failed)?];
-        match sys::lookup(self.fd.as_fd(), bytemuck::bytes_of(key), bytemuck::cast_slice_mut(&mut values)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
     /// Everything in the map, in the kernel's order.
     pub(super) fn all(&self) -> Result<Vec<(K, V)>, ReadError> {
         self.read_all().map_err(|source| self.read_error(source))
@@ -158,44 +146,20 @@ impl<K: Pod, V: Pod> Map<K, V> {
     }
 
     fn read_all(&self) -> io::Result<Vec<(K, V)>> {
-        let (keys, values) = self.read(1)?;
-        Ok(keys.into_iter().zip(values).collect())
-    }
-
-    /// Everything in a map that has a copy of each element on every CPU, with what `sum` makes of the copies.
-    pub(super) fn all_copies<T>(&self, sum: impl Fn(&[V]) -> T) -> Result<Vec<(K, T)>, ReadError> {
-        let failed = |source| self.read_error(source);
-        let cpus = possible_cpus().map_err(failed)?;
-        let (keys, values) = self.read(cpus).map_err(failed)?;
-        Ok(keys.into_iter().zip(values.chunks(cpus)).map(|(key, copies)| (key, sum(copies))).collect())
-    }
-
-    /// Writes `value` as the copy of the first CPU, and zeros as the others.
-    pub(super) fn put_once(&self, key: &K, value: &V) -> Result<(), WriteError> {
-        let failed = |source| self.write_error(Op::Write, source);
-        let mut values = vec![V::zeroed(); possible_cpus().map_err(failed)?];
-        values[0] = *value;
-        sys::update(self.fd.as_fd(), bytemuck::bytes_of(key), bytemuck::cast_slice(&values)).map_err(failed)
-    }
-
-    /// All keys, and the values one after the other, of which each element has so many copies.
-    fn read(&self, copies: usize) -> io::Result<(Vec<K>, Vec<V>)> {
-        let (mut all_keys, mut all_values) = (Vec::new(), Vec::new());
-        // Of machines with hundreds of CPUs no round takes hundreds of times the memory.
-        let mut room = (ROUND / u32::try_from(copies).unwrap_or(ROUND).max(1)).max(LEAST);
+        let mut found = Vec::new();
+        let mut room = ROUND;
         let mut cursor = None;
         loop {
             let mut keys = vec![K::zeroed(); room as usize];
-            let mut values = vec![V::zeroed(); room as usize * copies];
+            let mut values = vec![V::zeroed(); room as usize];
             let mut next = [0_u64];
             let (key_bytes, value_bytes) =
                 (bytemuck::cast_slice_mut(&mut keys), bytemuck::cast_slice_mut(&mut values));
             match sys::lookup_batch(self.fd.as_fd(), cursor, &mut next, key_bytes, value_bytes, room) {
                 Ok((count, ended)) => {
-                    all_keys.extend(keys.into_iter().take(count as usize));
-                    all_values.extend(values.into_iter().take(count as usize * copies));
+                    found.extend(keys.into_iter().zip(values).take(count as usize));
                     if ended {
-                        return Ok((all_keys, all_values));
+                        return Ok(found);
                     }
                     cursor = Some(next[0]);
                 }
@@ -264,7 +228,7 @@ impl<V> Drop for Page<V> {
 }
 
 /// The number of CPUs that a per-CPU element has copies for.
-fn possible_cpus() -> io::Result<usize> {
+pub(in crate::datapath) fn possible_cpus() -> io::Result<usize> {
     let list = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
     let highest = list.trim().rsplit([',', '-']).next().and_then(|number| number.parse::<usize>().ok());
     highest.map(|highest| highest + 1).ok_or_else(|| {

@@ -10,5 +10,6 @@ mod hosts;
 mod loops;
 pub(super) mod map;
 pub mod pinned;
+mod places;
 pub mod skipped;
 pub(super) mod staleness;

@@ -10,14 +10,14 @@ use lb_common::family::{Family as _, V4, V6};
 use lb_common::hook::Hook;
 use lb_common::layout::{
     self, AFFINITY, AGENT_SOCKETS, Affinity, AgentSocket, BloomWord, CELLS, CONNECTED, CONTROL, Client,
-    Connections, Control, Counted, EPOCH, Epoch, HOST_ADDRESSES, HostAddress, HostKey, LAYOUT_VERSION, LOOP,
-    MapSpec, NAMES, OUTCOMES, Outcomes, RECENT, Recent, SKIPPED, ServiceName, SkippedPod, Translation,
+    Connections, Control, EPOCH, Epoch, HOST_ADDRESSES, HostAddress, HostKey, LAYOUT_VERSION, LOOP, MapSpec,
+    NAMES, OUTCOMES, Outcomes, PLACES, Place, RECENT, Recent, SKIPPED, ServiceName, SkippedPod, Translation,
 };
 use lb_common::outcome::{Counter, Event, Outcome};
 
 use crate::datapath::codec::{self, Codec};
 use crate::model::{Frontend, PerFamily, ServicePortKey};
-use crate::plan::cells::Cell;
+use crate::plan::cells::{Cell, Counted};
 use crate::plan::takeover::GenerationName;
 use crate::plan::{Capacity, Held, Observed, ReadError};
 
@@ -89,7 +89,8 @@ pub struct PinnedMaps {
     _recent: Map<u32, Recent>,
     pub(super) skipped: Map<u64, SkippedPod>,
     pub(super) cells: Map<u32, layout::Cell>,
-    pub(super) counted: Map<Counted, Connections>,
+    pub(super) places: Map<u32, Place>,
+    connections: Map<u32, Connections>,
 }
 
 /// The maps of one IP family.
@@ -157,7 +158,8 @@ impl PinnedMaps {
             _recent: open(folder, &RECENT)?,
             skipped: open(folder, &SKIPPED)?,
             cells: open(folder, &CELLS)?,
-            counted: open(folder, &LOOP)?,
+            places: open(folder, &PLACES)?,
+            connections: open(folder, &LOOP)?,
         };
         let room = maps.v4.services.max_entries();
         if maps.names.max_entries() < room {
@@ -183,8 +185,9 @@ impl PinnedMaps {
     /// When a map cannot be read.
     pub fn dump(&self) -> Result<Observed, ReadError> {
         let next_id = self.control.first()?.next_service_id;
-        let mut services = held::<V4>(&self.v4.services, &self.v4.backends)?;
-        services.extend(held::<V6>(&self.v6.services, &self.v6.backends)?);
+        let places = self.places()?;
+        let mut services = held::<V4>(&self.v4.services, &self.v4.backends, &places)?;
+        services.extend(held::<V6>(&self.v6.services, &self.v6.backends, &places)?);
         Ok(Observed { cells: self.cells()?, ..observed(services, &self.names, next_id)? })
     }
 
@@ -226,7 +229,17 @@ impl PinnedMaps {
     /// # Errors
     /// When the map cannot be read.
     pub fn counted(&self) -> Result<Vec<(Counted, u64)>, ReadError> {
-        loops::counted(&self.counted)
+        loops::counted(&self.places, &self.connections)
+    }
+
+    /// What each place counts.
+    pub(super) fn places(&self) -> Result<BTreeMap<u16, Place>, ReadError> {
+        loops::places(&self.places)
+    }
+
+    /// What the counter of each place shows.
+    pub(super) fn counters_of_places(&self) -> Result<Vec<u64>, ReadError> {
+        loops::counters(&self.connections)
     }
 
     /// Reads the programs' counters.
@@ -242,13 +255,15 @@ impl PinnedMaps {
 fn held<F: Codec>(
     services: &Map<F::Frontend, F::Service>,
     backends: &Map<u32, F::RegionEntry>,
+    places: &BTreeMap<u16, Place>,
 ) -> Result<BTreeMap<Frontend, Held>, ReadError> {
     let mut backends: Vec<(u32, F::RegionEntry)> = backends.all()?;
     backends.sort_unstable_by_key(|(at, _)| *at);
     let region: Vec<F::RegionEntry> = backends.into_iter().map(|(_, entry)| entry).collect();
     let services = services.all()?.into_iter().filter_map(|(key, service)| {
         // A key that no agent writes is not one that a program asks for.
-        Some((F::dialled(&key)?, codec::held::<F>(&key, &service, &region)))
+        let cell_of = |id, place| loops::cell(places, id, place);
+        Some((F::dialled(&key)?, codec::held::<F>(&key, &service, &region, cell_of)))
     });
     Ok(services.collect())
 }
@@ -274,7 +289,9 @@ pub fn inheritance(folder: &Path) -> Option<Observed> {
 }
 
 fn inherited<F: Codec>(folder: &Path) -> Option<BTreeMap<Frontend, Held>> {
-    held::<F>(&open(folder, &F::SERVICES).ok()?, &open(folder, &F::BACKENDS).ok()?).ok()
+    // Layout versions before 7 have no places: where their backends counted is of no use here.
+    let places = loops::places_or_none(open(folder, &PLACES).ok().as_ref());
+    held::<F>(&open(folder, &F::SERVICES).ok()?, &open(folder, &F::BACKENDS).ok()?, &places).ok()
 }
 
 /// The lowest service id that was never used within this boot, as far as the maps in `folder` say so:

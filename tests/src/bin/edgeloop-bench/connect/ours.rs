@@ -128,5 +128,5 @@ pub(crate) fn frontend(address: SocketAddrV4, protocol: Protocol) -> Frontend4 {
 }
 
 pub(crate) fn backend4(address: SocketAddrV4) -> Backend4 {
-    Backend4 { address: address.ip().octets(), port: address.port().to_be_bytes(), cell: 0 }
+    Backend4 { address: address.ip().octets(), port: address.port().to_be_bytes(), place: 0 }
 }
