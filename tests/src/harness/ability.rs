@@ -25,13 +25,16 @@ pub enum Ability {
     First,
     /// Virtual servers in the kernel, which kube-proxy has in one of its modes; their module can be left unloaded.
     Ipvs,
+    /// Programs look on as the kernel walks over what it has: iterators are of the kind `BPF_PROG_TYPE_TRACING`, which some
+    /// machines forbid.
+    Iterators,
 }
 
 impl Ability {
     /// # Errors
     /// When it cannot be tried.
     pub fn is_here(self) -> Result<bool> {
-        static FOUND: [OnceLock<bool>; 5] = [const { OnceLock::new() }; 5];
+        static FOUND: [OnceLock<bool>; 6] = [const { OnceLock::new() }; 6];
         let place = &FOUND[self as usize];
         if let Some(found) = place.get() {
             return Ok(*found);
@@ -42,6 +45,7 @@ impl Ability {
             Self::PingHook => asks_about_pings()?,
             Self::First => can_be_first()?,
             Self::Ipvs => Path::new("/proc/net/ip_vs").exists(),
+            Self::Iterators => programs::may_iterate()?,
         };
         Ok(*place.get_or_init(|| found))
     }
@@ -65,6 +69,7 @@ impl Ability {
             Self::PingHook => "hook for ping sockets",
             Self::First => "BPF_F_BEFORE for programs at cgroups",
             Self::Ipvs => "IPVS",
+            Self::Iterators => "iterators (BPF_PROG_TYPE_TRACING)",
         }
     }
 }
