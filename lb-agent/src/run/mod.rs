@@ -3,6 +3,7 @@
 mod ending;
 mod limits;
 mod self_test;
+mod signs;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         socket,
         writing,
         end_udp,
+        signs,
         http,
         metrics,
         object,
@@ -77,6 +79,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let rules = Rules { self_test: ports, ..rules };
     let settings = settings(writing, &source, events.clone(), saved, peers, self_test);
     let programs = Features { mode: rules.mode, tcp_peername: writing.tcp_peername, ..Features::THIS };
+    let before = signs::before(&pin_root);
     let datapath = Datapath::new(lock, cgroup, object).on(programs).for_at_most(writing.max_stale);
     let store = store(&node, rules, &wake).context("could not read the addresses of this machine")?;
     let writer = Writer::new(settings, store, datapath, inbox, wake.clone());
@@ -86,16 +89,18 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let mut follower = source.follow(besides, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
     let mut publisher =
         source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
+    let mut signs = signs::start(&source, &node, signs, writer.published(), before);
     drop(entered);
 
     let counters = CounterReader::new(&pin_root);
     let mut doors = serve::open(socket, http, metrics, writer.published(), counters, descriptors)?;
     let (writer, writer_ended) = start(writer)?;
-    let events = events_ended(publisher.as_mut());
-    let end =
-        runtime.block_on(ending::first(&mut asked, writer_ended, follower.ended(), events, doors.ended()));
+    let events = ended(publisher.as_mut());
+    let signs_ended = ended(signs.as_mut());
+    let parts = ending::Parts { source: follower.ended(), events, signs: signs_ended, doors: doors.ended() };
+    let end = runtime.block_on(ending::first(&mut asked, writer_ended, parts));
     ending::fault(&end)?;
-    drop((follower, publisher));
+    drop((follower, publisher, signs));
     // Look-ups of names and the like end with the process.
     runtime.shutdown_background();
     stop(&wake, writer)?;
@@ -207,10 +212,10 @@ fn listen(at: Option<SocketAddr>) -> anyhow::Result<Option<http::HttpDoor>> {
     Ok(Some(http::listen(address)?))
 }
 
-/// Waits until the Event publisher, if there is one, ends by itself; gives how.
-async fn events_ended(publisher: Option<&mut JoinSet<()>>) -> String {
-    let Some(publisher) = publisher else { return std::future::pending().await };
-    match publisher.join_next().await {
+/// Waits until what makes something known at the API server, if it does, ends by itself; gives how.
+async fn ended(tasks: Option<&mut JoinSet<()>>) -> String {
+    let Some(tasks) = tasks else { return std::future::pending().await };
+    match tasks.join_next().await {
         Some(Err(error)) => error.to_string(),
         Some(Ok(())) | None => "without an error".to_owned(),
     }
