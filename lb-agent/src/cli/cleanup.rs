@@ -97,7 +97,9 @@ async fn take_back(node: &str, api: ApiArgs) {
     };
     let removed = tokio::time::timeout(PATIENCE_OF_SERVER, removed).await;
     let error = match removed {
-        Ok(Ok(())) => return drop(writeln!(io::stdout(), "removed the condition of the Node {}", Shown(node))),
+        Ok(Ok(())) => {
+            return drop(writeln!(io::stdout(), "removed the condition of the Node {}", Shown(node)));
+        }
         Ok(Err(error)) => format!("{error:#}"),
         Err(_elapsed) => format!("no answer within {} s", PATIENCE_OF_SERVER.as_secs()),
     };

@@ -137,15 +137,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let rules = Rules { skip_labelled: skip(skip_labelled_pods), ..rules.settle()? };
     let signs = signs.settle(source.is_some())?;
     let api = api.settle(source.as_ref().map(|_| "--source"))?;
-    let source = match source {
-        Some(Manifests(folder)) => SourceConfig::File(folder),
-        None => {
-            if rules.mode == Mode::Replace {
-                api.has_real_address()?;
-            }
-            SourceConfig::Kube(api)
-        }
-    };
+    if source.is_none() && rules.mode == Mode::Replace {
+        api.has_real_address()?;
+    }
+    let source = source.map_or(SourceConfig::Kube(api), |Manifests(folder)| SourceConfig::File(folder));
     let config = Config {
         object: object(program_log)?,
         node,

@@ -90,7 +90,7 @@ pub(super) struct Parts<S, E, N, D> {
     pub(super) source: S,
     pub(super) events: E,
     /// What is made known on the Node.
-    pub(super) signs: N,
+    pub(super) on_node: N,
     pub(super) doors: D,
 }
 
@@ -106,7 +106,7 @@ where
     N: Future<Output = String>,
     D: Future<Output = String>,
 {
-    let Parts { source, events, signs, doors } = parts;
+    let Parts { source, events, on_node, doors } = parts;
     let (part, how) = tokio::select! {
         // What ends because the writer has is no cause.
         biased;
@@ -114,7 +114,7 @@ where
         _ = writer => return End::Writer,
         how = source => ("what follows the source", how),
         how = events => ("what makes Events", how),
-        how = signs => ("what changes the Node", how),
+        how = on_node => ("what changes the Node", how),
         how = doors => ("what serves socket and HTTP", how),
     };
     End::Part(PartEnded { part, how })
@@ -144,9 +144,9 @@ mod tests {
             oneshot::channel(),
             oneshot::channel(),
         );
-        let parts = |source, events, signs, doors| {
+        let parts = |source, events, on_node, doors| {
             let of = |ends: bool| async move { if ends { self::ends().await } else { goes_on().await } };
-            Parts { source: of(source), events: of(events), signs: of(signs), doors: of(doors) }
+            Parts { source: of(source), events: of(events), on_node: of(on_node), doors: of(doors) }
         };
         let ended = [
             first(&mut asked, one.1, parts(true, false, false, false)).await,
@@ -169,7 +169,7 @@ mod tests {
         let (ask, mut asked) = oneshot::channel();
         let (_alive, writer) = oneshot::channel();
         ask.send(()).unwrap();
-        let parts = Parts { source: goes_on(), events: goes_on(), signs: goes_on(), doors: goes_on() };
+        let parts = Parts { source: goes_on(), events: goes_on(), on_node: goes_on(), doors: goes_on() };
         assert_eq!(first(&mut asked, writer, parts).await, End::Asked);
     }
 }

@@ -71,7 +71,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let events = source.api().map(|_| EventQueue::default());
     let socket = socket::listen(&socket)?;
     let (http, metrics) = (listen(http)?, listen(metrics)?);
-
     let (wake, inbox) = channel();
     let saved = saved(saved_state, &node, &source, &wake).context("could not start the thread that saves")?;
     let peers = peers(end_udp, &pin_root, &wake).context("could not start the thread that ends sockets")?;
@@ -79,7 +78,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let rules = Rules { self_test: ports, ..rules };
     let settings = settings(writing, &source, events.clone(), saved, peers, self_test);
     let programs = Features { mode: rules.mode, tcp_peername: writing.tcp_peername, ..Features::THIS };
-    let before = signs::before(&pin_root);
     let datapath = Datapath::new(lock, cgroup, object).on(programs).for_at_most(writing.max_stale);
     let store = store(&node, rules, &wake).context("could not read the addresses of this machine")?;
     let writer = Writer::new(settings, store, datapath, inbox, wake.clone());
@@ -89,15 +87,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let mut follower = source.follow(besides, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
     let mut publisher =
         source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
-    let mut signs = signs::start(&source, &node, signs, writer.published(), before);
+    let mut signs = signs::start(&source, &node, signs, writer.published(), &pin_root);
     drop(entered);
 
     let counters = CounterReader::new(&pin_root);
     let mut doors = serve::open(socket, http, metrics, writer.published(), counters, descriptors)?;
     let (writer, writer_ended) = start(writer)?;
-    let events = ended(publisher.as_mut());
-    let signs_ended = ended(signs.as_mut());
-    let parts = ending::Parts { source: follower.ended(), events, signs: signs_ended, doors: doors.ended() };
+    let (events, on_node) = (ended(publisher.as_mut()), ended(signs.as_mut()));
+    let parts = ending::Parts { source: follower.ended(), events, on_node, doors: doors.ended() };
     let end = runtime.block_on(ending::first(&mut asked, writer_ended, parts));
     ending::fault(&end)?;
     drop((follower, publisher, signs));
