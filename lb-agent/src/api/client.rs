@@ -116,6 +116,16 @@ impl ApiClient {
         self.write(Request::patch(path).header(CONTENT_TYPE, STRATEGIC_MERGE), patch, patience).await
     }
 
+    /// Changes the object at `path` step by step: a JSON patch, which is refused as a whole where a test in it fails.
+    pub(crate) async fn json_patch(
+        &self,
+        path: &str,
+        patch: Vec<u8>,
+        patience: Duration,
+    ) -> Result<(), RequestError> {
+        self.write(Request::patch(path).header(CONTENT_TYPE, JSON_PATCH), patch, patience).await
+    }
+
     async fn write(
         &self,
         request: http::request::Builder,
@@ -167,6 +177,7 @@ impl ApiClient {
 }
 
 const JSON: &str = "application/json";
+const JSON_PATCH: &str = "application/json-patch+json";
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 
 /// What a body is that is not JSON. One without a type may be.

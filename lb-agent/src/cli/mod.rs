@@ -10,6 +10,7 @@ pub mod explain;
 pub mod init;
 mod label_key;
 pub mod loops;
+mod node_signs;
 mod output;
 mod peers;
 pub mod plan;

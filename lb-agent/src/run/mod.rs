@@ -3,6 +3,7 @@
 mod ending;
 mod limits;
 mod self_test;
+mod signs;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         socket,
         writing,
         end_udp,
+        signs,
         http,
         metrics,
         object,
@@ -69,7 +71,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let events = source.api().map(|_| EventQueue::default());
     let socket = socket::listen(&socket)?;
     let (http, metrics) = (listen(http)?, listen(metrics)?);
-
     let (wake, inbox) = channel();
     let saved = saved(saved_state, &node, &source, &wake).context("could not start the thread that saves")?;
     let peers = peers(end_udp, &pin_root, &wake).context("could not start the thread that ends sockets")?;
@@ -86,16 +87,17 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let mut follower = source.follow(besides, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
     let mut publisher =
         source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
+    let mut signs = signs::start(&source, &node, signs, writer.published(), &pin_root);
     drop(entered);
 
     let counters = CounterReader::new(&pin_root);
     let mut doors = serve::open(socket, http, metrics, writer.published(), counters, descriptors)?;
     let (writer, writer_ended) = start(writer)?;
-    let events = events_ended(publisher.as_mut());
-    let end =
-        runtime.block_on(ending::first(&mut asked, writer_ended, follower.ended(), events, doors.ended()));
+    let (events, on_node) = (ended(publisher.as_mut()), ended(signs.as_mut()));
+    let parts = ending::Parts { source: follower.ended(), events, on_node, doors: doors.ended() };
+    let end = runtime.block_on(ending::first(&mut asked, writer_ended, parts));
     ending::fault(&end)?;
-    drop((follower, publisher));
+    drop((follower, publisher, signs));
     // Look-ups of names and the like end with the process.
     runtime.shutdown_background();
     stop(&wake, writer)?;
@@ -207,10 +209,10 @@ fn listen(at: Option<SocketAddr>) -> anyhow::Result<Option<http::HttpDoor>> {
     Ok(Some(http::listen(address)?))
 }
 
-/// Waits until the Event publisher, if there is one, ends by itself; gives how.
-async fn events_ended(publisher: Option<&mut JoinSet<()>>) -> String {
-    let Some(publisher) = publisher else { return std::future::pending().await };
-    match publisher.join_next().await {
+/// Waits until what makes something known at the API server, if it does, ends by itself; gives how.
+async fn ended(tasks: Option<&mut JoinSet<()>>) -> String {
+    let Some(tasks) = tasks else { return std::future::pending().await };
+    match tasks.join_next().await {
         Some(Err(error)) => error.to_string(),
         Some(Ok(())) | None => "without an error".to_owned(),
     }

@@ -138,6 +138,11 @@ impl Cluster {
         Api::new(&self.netns, &format!("https://127.0.0.1:{port}"), self.authority.der(), token)
     }
 
+    /// Asks with this token.
+    pub fn api_with(&self, token: &str) -> Result<Api> {
+        Api::new(&self.netns, &server(), self.authority.der(), token)
+    }
+
     /// Threads in the control plane's network namespace.
     pub fn inside(&self) -> Result<Inside> {
         Inside::new(&self.netns)

@@ -8,6 +8,7 @@ mod image;
 mod in_pod;
 mod install;
 mod kube_proxy;
+mod node_signs;
 mod old_servers;
 mod openyurt;
 mod plan;

@@ -274,8 +274,9 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
             continue;
         }
         if head.starts_with("PATCH ") {
-            assert!(head.contains("content-type: application/strategic-merge-patch+json\r\n"), "{head}");
             let patch = events::body(&mut stream, &head).await;
+            let kind = if patch.is_array() { "json-patch" } else { "strategic-merge-patch" };
+            assert!(head.contains(&format!("content-type: application/{kind}+json\r\n")), "{head}");
             shared.patches.lock().unwrap().push((path.clone(), patch));
         }
         let reply = {
