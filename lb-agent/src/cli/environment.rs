@@ -5,7 +5,7 @@ use std::env;
 
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 use jiff::Timestamp;
 
 use crate::shown::{line, shown};
@@ -43,7 +43,7 @@ fn given(command: &Command, matches: &ArgMatches) -> Vec<String> {
         let name = arg.get_long().map_or_else(|| arg.get_id().to_string(), |long| format!("--{long}"));
         let values: Vec<String> =
             values.map(|value| line(&without_secrets(&value.to_string_lossy()))).collect();
-        if values.is_empty() {
+        if values.is_empty() || matches!(arg.get_action(), ArgAction::SetTrue) {
             vec![name]
         } else {
             values.iter().map(|value| format!("{name}={value}")).collect()

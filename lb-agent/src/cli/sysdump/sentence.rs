@@ -81,7 +81,7 @@ impl<S: BuildHasher> Names<S> {
         if sign == Some('=') && is_label(so_far) && !after.starts_with('/') {
             return (self.one(Kind::Label, whole), length);
         }
-        let ends = whole.char_indices().filter(|(_, one)| matches!(one, '-' | '.')).map(|(at, _)| at);
+        let ends = whole.char_indices().filter(|(_, one)| matches!(one, '-' | '.' | '_')).map(|(at, _)| at);
         let mut ends: Vec<usize> = ends.collect();
         ends.push(length);
         for end in ends.iter().rev() {
