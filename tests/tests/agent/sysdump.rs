@@ -143,11 +143,13 @@ fn no_secret_is_in_a_bundle_wherever_it_was_planted() {
     ];
     for flags in [["--kubeconfig", kubeconfig.as_str()], ["--api-server", "http://me:sEkrit7@127.0.0.1:9"]] {
         let mut command = node.command(program().unwrap());
-        let mut agent = Agent::from_program(&node, command.envs(environment), &flags).unwrap();
+        let agent = Agent::from_program(&node, command.envs(environment), &flags).unwrap();
         // One that refuses an address with a password in it has ended.
-        let has_spoken =
-            |agent: &mut Agent| agent.view().is_ok() && agent.log().contains("no new credentials");
-        drop(wait_for_short(|| has_spoken(&mut agent)));
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until && !(agent.view().is_ok() && agent.log().contains("no new credentials"))
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let bundle = Bundle::make(&node, &flags, &environment);
         if flags[0] == "--kubeconfig" {
             assert!(bundle.0["log.txt"].contains("(left out)"), "{}", bundle.0["log.txt"]);
@@ -158,17 +160,6 @@ fn no_secret_is_in_a_bundle_wherever_it_was_planted() {
         bundle.holds_nowhere("BEGIN");
         drop(agent);
     }
-}
-
-fn wait_for_short(mut is_so: impl FnMut() -> bool) -> Result<(), ()> {
-    let until = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < until {
-        if is_so() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Err(())
 }
 
 /// A kubeconfig with a secret wherever one can be, whose exec plugin says some of them on stderr.
@@ -233,11 +224,13 @@ fn an_anonymous_bundle_holds_no_name_and_no_address() {
     let folder = Folder::of(&node).unwrap();
     folder.put("nodes.yaml", "node acme-node-1 pool=acmepool\nnode acme-node-2 pool=acme-pool-2").unwrap();
     folder.put_text("shop.yaml", SHOP).unwrap();
-    let broken = "apiVersion: v1\nkind: Service\nmetadata: {name: acme-broken, namespace: acme-gone}\nspec: {clusterIP: 10.96.77.9, ports: [{port: x}]}\n";
+    let broken = "apiVersion: v1\nkind: Service\nmetadata: {name: acme-broken, namespace: acme-gone, annotations: \
+                  {openyurt.io/topologyKeys: no key}}\nspec: {clusterIP: 10.96.77.9, ports: [{port: 80}]}\n";
     folder.put_text("gone.yaml", broken).unwrap();
     let agent = Agent::start(&node, &[]).unwrap();
-    wait_for("the log names the broken Service", || Ok(agent.log().contains("acme-gone/acme-broken")))
-        .unwrap();
+    let is_named =
+        wait_for("the log names the broken Service", || Ok(agent.log().contains("acme-gone/acme-broken")));
+    is_named.unwrap_or_else(|error| panic!("{error}: {}", agent.log()));
     folder.remove("gone.yaml").unwrap();
     agent.wait_until("it is gone", |view| !format!("{view:?}").contains("acme-gone")).unwrap();
 

@@ -43,7 +43,7 @@ struct Measured {
 }
 
 pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
-    // An audit comes every 120 s: exactly one is measured.
+    // An audit comes every 120 s: one is measured, but for a quick run.
     let (services, settles, time) = if quick {
         (500, Duration::from_secs(1), Duration::from_secs(5))
     } else {
@@ -146,7 +146,7 @@ fn print(report: &Report, output: Output) -> Result<()> {
     }
     let Report { services, seconds, sources, goals } = report;
     println!(
-        "{services} Services with {} endpoints each; nothing changes for {seconds:.0} s, in which there is one audit\n",
+        "{services} Services with {} endpoints each; nothing changes for {seconds:.0} s\n",
         server::ENDPOINTS
     );
     for Measured { source, percent, cpu_ms, threads_ms } in sources {
