@@ -88,7 +88,7 @@ impl Record {
     fn kept(&self) -> Kept {
         let (lines, earlier) = {
             let tail = self.tail.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            // Pointers alone: whoever logs meanwhile would lose a line.
+            // Pointers alone: a thread that logs meanwhile would lose a line.
             (tail.lines.clone(), tail.earlier)
         };
         Kept {

@@ -86,7 +86,7 @@ impl<S: BuildHasher> Names<S> {
         ends.push(length);
         for end in ends.iter().rev() {
             let name = &whole[..*end];
-            if let Some(made_up) = self.names.get(name).filter(|_| is_telling(name)) {
+            if let Some(made_up) = self.names.get(name).filter(|_| is_distinct(name)) {
                 return (made_up.clone(), *end);
             }
         }
@@ -160,8 +160,8 @@ fn has_digit(text: &str) -> bool {
     text.bytes().any(|one| one.is_ascii_digit()) && !text.bytes().all(|one| one.is_ascii_digit())
 }
 
-/// Whether a name can be told from a number and from a letter in a sentence.
-fn is_telling(name: &str) -> bool {
+/// Whether a name differs from a number and from a letter in a sentence.
+fn is_distinct(name: &str) -> bool {
     name.len() > 1 && !name.bytes().all(|one| one.is_ascii_digit())
 }
 
