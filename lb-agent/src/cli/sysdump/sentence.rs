@@ -42,7 +42,9 @@ impl<S: BuildHasher> Names<S> {
                 out += between;
                 rest = &rest[end..];
                 // A name comes after a blank, or after a field's `=` in the log.
-                if !matches!(between, " " | "=" | "=\"" | " \"") && !(between == ", " && before == "hinted") {
+                let leads_on = matches!(between, " " | "=" | "=\"" | " \"");
+                let is_list = between == ", " && before == "hinted";
+                if !leads_on && !is_list {
                     before = "";
                 }
                 continue;
