@@ -1,6 +1,6 @@
 //! `lb-agent explain`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 /// Where a running agent and its maps are.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Place {
     /// Where maps and links are pinned.
     #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]
@@ -84,7 +84,18 @@ impl Place {
     /// # Errors
     /// As [`request`].
     pub fn ask(&self, asked: &Request) -> anyhow::Result<Reply> {
-        Ok(request(&socket(self.socket.clone(), &self.pin_root), asked)?)
+        Ok(request(&self.socket(), asked)?)
+    }
+
+    #[must_use]
+    pub fn pin_root(&self) -> &Path {
+        &self.pin_root
+    }
+
+    /// The agent's.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        socket(self.socket.clone(), &self.pin_root)
     }
 }
 

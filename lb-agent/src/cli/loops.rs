@@ -69,6 +69,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// The loop by what the maps hold alone, where no agent says more.
+pub(super) fn look_or_pinned(place: &Place) -> anyhow::Result<LoopView> {
+    look(place).or_else(|_silent| Ok(loop_view(None, &place.counts()?)))
+}
+
 fn look(place: &Place) -> anyhow::Result<LoopView> {
     if place.is_pinned() {
         return Ok(loop_view(None, &place.counts()?));

@@ -22,6 +22,7 @@ mod signals;
 pub mod sockets;
 pub mod source;
 pub mod status;
+pub mod sysdump;
 pub mod uninstall;
 
 use std::process::ExitCode;
@@ -64,6 +65,8 @@ pub enum Command {
     Loop(loops::Args),
     /// List the UDP sockets that remember which backend stands for a Service, with their processes.
     Sockets(sockets::Args),
+    /// Make one file with all that a report on this node needs, without secrets.
+    Sysdump(sysdump::Args),
     /// Mount what must be there before an agent without privileges runs: a bpf file system, and cgroup2.
     Init(init::Args),
     /// Look at what this machine has of what the agent needs, and say what follows.
@@ -99,6 +102,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Loop(args) => loops::run(&args),
             Command::Sockets(args) => sockets::run(args),
+            Command::Sysdump(args) => sysdump::run(args),
             Command::Init(args) => init::run(args),
             Command::Check(args) => check::run(args),
             Command::Cleanup(args) => cleanup::run(args),

@@ -48,23 +48,29 @@ pub struct Args {
 /// When the maps cannot be read, or the kernel does not show the sockets of the own namespace.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { pin_root, output } = args;
-    let folder = match find(&pin_root)?.takeover() {
-        Takeover::Adopt(name) | Takeover::Finish(name) => folder_of(&pin_root, name),
-        Takeover::Make => {
-            writeln!(
-                std::io::stderr(),
-                "nothing of Edgeloop is pinned at {}; start `lb-agent run`, or name another folder with --pin-root",
-                pin_root.display()
-            )?;
-            return Ok(ExitCode::FAILURE);
+    let Some(view) = view(&pin_root)? else {
+        writeln!(
+            std::io::stderr(),
+            "nothing of Edgeloop is pinned at {}; start `lb-agent run`, or name another folder with --pin-root",
+            pin_root.display()
+        )?;
+        return Ok(ExitCode::FAILURE);
+    };
+    output.print(&view, || text(&view)).context("could not write the list of sockets")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The sockets; `None` where nothing is pinned.
+pub(super) fn view(pin_root: &Path) -> anyhow::Result<Option<SocketsView>> {
+    match find(pin_root)?.takeover() {
+        Takeover::Adopt(name) | Takeover::Finish(name) => {
+            look(pin_root, &folder_of(pin_root, name)).map(Some)
         }
+        Takeover::Make => Ok(None),
         Takeover::Replace(_) => bail!(
             "programs of another version run over maps that this one cannot read: ask the lb-agent of that version"
         ),
-    };
-    let view = look(&pin_root, &folder)?;
-    output.print(&view, || text(&view)).context("could not write the list of sockets")?;
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn look(pin_root: &Path, folder: &Path) -> anyhow::Result<SocketsView> {

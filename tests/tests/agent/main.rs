@@ -37,6 +37,7 @@ mod shown;
 mod skip;
 mod sockets;
 mod stale;
+mod sysdump;
 mod takeover;
 mod unit;
 mod upgrade;

@@ -47,7 +47,7 @@ const ROOMS: [Row; 25] = [
             "shown",
         ],
     ),
-    ("serve", &["datapath", "view", "plan", "model"]),
+    ("serve", &["datapath", "view", "plan", "telemetry", "model"]),
     ("check", &["datapath", "plan", "api", "model", "shown"]),
     ("uninstall", &["api", "shown"]),
     ("config", &["source", "plan", "store", "select", "model"]),
