@@ -50,6 +50,7 @@ const ROOMS: [Row; 25] = [
     ("serve", &["datapath", "view", "plan", "model"]),
     ("check", &["datapath", "plan", "api", "model", "shown"]),
     ("uninstall", &["api", "shown"]),
+    ("remote", &["api", "shown"]),
     ("config", &["source", "plan", "store", "select", "model"]),
     (
         "run",
