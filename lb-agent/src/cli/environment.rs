@@ -10,7 +10,7 @@ use crate::shown::shown;
 use crate::suggest::suggest;
 use crate::telemetry;
 
-use super::Cli;
+use super::{Cli, plugin};
 
 const OURS: &str = "EDGELOOP_";
 
@@ -19,7 +19,9 @@ const OURS: &str = "EDGELOOP_";
 #[must_use]
 pub fn parse() -> Cli {
     let is_empty = |name: &str| env::var_os(name).is_some_and(|value| value.is_empty());
-    let mut matches = without(Cli::command(), &is_empty).get_matches();
+    let command = without(Cli::command(), &is_empty);
+    let is_plugin = plugin::is_called_so(env::args_os().next().as_deref());
+    let mut matches = if is_plugin { plugin::plugin(command) } else { command }.get_matches();
     Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
 }
 
