@@ -289,7 +289,9 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         let reply = reply.unwrap_or_else(|| nothing(&path));
         let done = match reply {
             Reply::Exec(program) => exec::serve(&mut stream, &head, &program).await,
-            reply => respond(&mut stream, reply).await,
+            reply @ (Reply::Whole(..) | Reply::Half(_) | Reply::Watch(_)) => {
+                respond(&mut stream, reply).await
+            }
         };
         if done.is_none() {
             return;
