@@ -13,8 +13,8 @@ use crate::suggest::suggest;
 use crate::telemetry;
 use crate::telemetry::record::{self, Started};
 
-use super::Cli;
 use super::sysdump::secrets::without_secrets;
+use super::{Cli, plugin};
 
 const OURS: &str = "EDGELOOP_";
 
@@ -24,6 +24,8 @@ const OURS: &str = "EDGELOOP_";
 pub fn parse() -> Cli {
     let is_empty = |name: &str| env::var_os(name).is_some_and(|value| value.is_empty());
     let command = without(Cli::command(), &is_empty);
+    let is_plugin = plugin::is_called_so(env::args_os().next().as_deref());
+    let command = if is_plugin { plugin::plugin(command) } else { command };
     let mut matches = command.clone().get_matches();
     if let Some((name, of_command)) = matches.subcommand() {
         let flags = command.find_subcommand(name).map(|command| given(command, of_command));

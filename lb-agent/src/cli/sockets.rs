@@ -20,6 +20,7 @@ use crate::shown::chain;
 use crate::view::sockets::{LeftOut, NamespacesView, NotAsked, Remembering, SocketsView, sockets};
 
 use super::Output;
+use super::remote::{Asked, RemoteArgs};
 
 /// Network namespaces that are looked into at most: far more than a node has pods.
 const MOST_NAMESPACES: usize = 4096;
@@ -32,13 +33,18 @@ Sockets of pods are in network namespaces of their own, and each is asked by way
 node, in the node's pid namespace.
 
 Example: which backends the sockets of process 4711 stand for
-  lb-agent sockets -o json | jq '.sockets[] | select(.processes[].pid == 4711) | .translations'")]
+  lb-agent sockets -o json | jq '.sockets[] | select(.processes[].pid == 4711) | .translations'
+
+Example: those of the node edge-7, as far as its agent's pod may see them
+  lb-agent sockets --on edge-7")]
 pub struct Args {
     /// Where maps and links are pinned.
     #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]
     pin_root: PathBuf,
     #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 /// Prints the UDP sockets that remember a translation, in all network namespaces that can be entered. Exits with 1 when nothing
@@ -47,7 +53,12 @@ pub struct Args {
 /// # Errors
 /// When the maps cannot be read, or the kernel does not show the sockets of the own namespace.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { pin_root, output } = args;
+    let Args { pin_root, output, remote } = args;
+    match remote.asked() {
+        Asked::Here => {}
+        Asked::One(node) => return remote.print_of_one(&node, &["sockets"], output),
+        Asked::Several(nodes) => return remote.print_in_turn(&nodes, &["sockets"], output),
+    }
     let Some(view) = view(&pin_root)? else {
         writeln!(
             std::io::stderr(),

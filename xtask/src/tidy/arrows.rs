@@ -10,7 +10,7 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 25] = [
+const ROOMS: [Row; 26] = [
     ("plants", &[]),
     ("shown", &[]),
     ("model", &["shown"]),
@@ -50,6 +50,7 @@ const ROOMS: [Row; 25] = [
     ("serve", &["datapath", "view", "plan", "telemetry", "model"]),
     ("check", &["datapath", "plan", "api", "model", "shown"]),
     ("uninstall", &["api", "shown"]),
+    ("remote", &["api", "shown"]),
     ("config", &["source", "plan", "store", "select", "model"]),
     (
         "run",
