@@ -21,6 +21,7 @@ mod signals;
 pub mod sockets;
 pub mod source;
 pub mod status;
+pub mod trace;
 pub mod uninstall;
 
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Show the closed loop: how many connections of this node went from which pool to which, as the kernel counted them.
     Loop(loops::Args),
+    /// Show live what the programs decide: who dials which Service, what it gets, or why it is refused.
+    Trace(trace::Args),
     /// List the UDP sockets that remember which backend stands for a Service, with their processes.
     Sockets(sockets::Args),
     /// Mount what must be there before an agent without privileges runs: a bpf file system, and cgroup2.
@@ -97,6 +100,7 @@ impl Cli {
             Command::Services(args) => services::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Loop(args) => loops::run(&args),
+            Command::Trace(args) => trace::run(args),
             Command::Sockets(args) => sockets::run(args),
             Command::Init(args) => init::run(args),
             Command::Check(args) => check::run(args),

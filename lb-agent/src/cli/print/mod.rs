@@ -7,6 +7,7 @@ pub mod plan;
 pub mod services;
 pub mod sockets;
 pub mod status;
+pub mod trace;
 
 use crate::shown::escaped;
 
