@@ -38,5 +38,6 @@ mod skip;
 mod sockets;
 mod stale;
 mod takeover;
+mod trace;
 mod unit;
 mod upgrade;

@@ -54,7 +54,10 @@ pub enum TraceError {
     Compare(#[source] LoadError),
     #[error("could not load programs that record what they decide (it takes root on the node)")]
     Load(#[source] Box<EbpfError>),
-    #[error("the kernel does not put a program that records in the place of the one at {}: it takes root, and Linux 5.10 on x86-64 or 6.0 on arm64", hook.name())]
+    #[error(
+        "the kernel does not put a program that records in the place of the one at {}: it takes root on the node, Linux 5.10 on x86-64 \
+         or 6.0 on arm64, and a machine whose policy does not forbid extensions of programs", hook.name()
+    )]
     Refused {
         hook: Hook,
         #[source]
