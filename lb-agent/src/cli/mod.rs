@@ -25,6 +25,7 @@ pub mod sockets;
 pub mod source;
 pub mod status;
 pub mod sysdump;
+pub mod trace;
 pub mod uninstall;
 
 use std::process::ExitCode;
@@ -65,6 +66,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Show the closed loop: how many connections of this node went from which pool to which, as the kernel counted them.
     Loop(loops::Args),
+    /// Show live what the programs decide: who dials which Service, what it gets, or why it is refused.
+    Trace(trace::Args),
     /// List the UDP sockets that remember which backend stands for a Service, with their processes.
     Sockets(sockets::Args),
     /// Make one file with all that a report on this node needs, without secrets.
@@ -103,6 +106,7 @@ impl Cli {
             Command::Services(args) => services::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Loop(args) => loops::run(&args),
+            Command::Trace(args) => trace::run(args),
             Command::Sockets(args) => sockets::run(args),
             Command::Sysdump(args) => sysdump::run(args),
             Command::Init(args) => init::run(args),

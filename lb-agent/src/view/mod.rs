@@ -27,3 +27,4 @@ pub mod sockets;
 pub mod state;
 pub mod status;
 pub mod topologies;
+pub mod trace;

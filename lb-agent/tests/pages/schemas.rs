@@ -9,6 +9,7 @@ use lb_agent::view::loops_merged::LoopOfNodes;
 use lb_agent::view::nodes::OfNodes;
 use lb_agent::view::services::Services;
 use lb_agent::view::sockets::SocketsView;
+use lb_agent::view::trace::DecisionView;
 use schemars::{JsonSchema, schema_for};
 
 use super::page::compare;
@@ -25,6 +26,7 @@ fn every_command_that_prints_json_has_one_schema() {
     schema::<Services>("services");
     schema::<LoopView>("loop");
     schema::<SocketsView>("sockets");
+    schema::<DecisionView>("trace");
     schema::<Decisions>("plan");
     schema::<Vec<Finding>>("check");
 }

@@ -39,5 +39,6 @@ mod sockets;
 mod stale;
 mod sysdump;
 mod takeover;
+mod trace;
 mod unit;
 mod upgrade;

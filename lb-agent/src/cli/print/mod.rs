@@ -8,6 +8,7 @@ pub mod plan;
 pub mod services;
 pub mod sockets;
 pub mod status;
+pub mod trace;
 
 use crate::shown::escaped;
 
