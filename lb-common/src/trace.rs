@@ -29,7 +29,7 @@ pub struct Decision {
     /// In network order, as [`dialled_port`](Self::dialled_port).
     pub dials_port: [u8; 2],
     pub dialled_port: [u8; 2],
-    /// In which of [`CELLS`](crate::layout::CELLS) the backend counts.
+    /// At which place of [`LOOP`](crate::layout::LOOP) the backend counts.
     pub place: u16,
     /// As in IP headers.
     pub protocol: u8,

@@ -88,6 +88,7 @@ pub enum HowView {
 #[derive(Clone, Debug, Default)]
 pub struct Meanings {
     pub keys: BTreeMap<u32, ServicePortKey>,
+    /// By the number of the place that counts them.
     pub cells: BTreeMap<u16, Cell>,
 }
 
