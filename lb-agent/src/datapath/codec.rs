@@ -27,7 +27,7 @@ pub(crate) trait Codec: lb_common::family::Family {
     fn encode(backend: &Backend, place: u16) -> Option<Self::Backend>;
     /// What the bytes of a backend stand for, which counts in `cell`.
     fn decode(backend: &Self::Backend, cell: u16) -> Backend;
-    /// The bytes that stand in place of the first backend where there is none: refusals count at `place`.
+    /// The bytes that stand in place of the first backend of a Service without one: refusals count at `place`.
     fn no_backend(place: u16) -> Self::Backend;
 }
 

@@ -98,7 +98,7 @@ pub struct Service4 {
     pub flags: u16,
     /// Session affinity timeout in seconds; zero without affinity.
     pub affinity: u32,
-    /// The first backends; those past `count` are zero. Where there is none, the first one has the place at which
+    /// The first backends; those past `count` are zero. Without a backend, the first one has the place at which
     /// refusals count, and is zero besides.
     pub inline: [Backend4; INLINE_BACKENDS],
     /// Index in [`BACKENDS4`] of the backend after the inline ones. Meaningless without one.

@@ -36,7 +36,7 @@ impl CounterReader {
         &self.pin_root
     }
 
-    /// The counters now; `None` where there are none yet, or they cannot be read. It takes five
+    /// The counters now; `None` where nothing counts yet, or they cannot be read. It takes five
     /// system calls.
     #[must_use]
     pub fn read(&self) -> Option<Counters> {
