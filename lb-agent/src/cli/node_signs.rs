@@ -30,7 +30,7 @@ pub(super) enum NodeSignError {
 
 impl NodeSignArgs {
     /// # Errors
-    /// The source is no API server, or the key is none.
+    /// The source is no API server, or the key is not one of a taint.
     pub(super) fn settle(self, of_files: bool) -> Result<NodeSigns, NodeSignError> {
         let Self { node_condition, startup_taint } = self;
         let given = [("--node-condition", node_condition), ("--startup-taint", startup_taint.is_some())];

@@ -27,7 +27,7 @@ const ROOMS: [Row; 25] = [
     ("source", &["api", "manifest", "convert", "model", "shown"]),
     ("host", &["model"]),
     ("self_test", &["model", "shown"]),
-    ("announce", &["api", "store", "select", "suggest", "model", "shown"]),
+    ("announce", &["api", "view", "store", "select", "suggest", "model", "shown"]),
     ("datapath", &["plan", "model", "shown", "plants"]),
     ("peers", &["datapath", "host", "plan", "store", "model", "shown"]),
     (
@@ -50,7 +50,7 @@ const ROOMS: [Row; 25] = [
     ("serve", &["datapath", "view", "plan", "model"]),
     ("check", &["datapath", "plan", "api", "model", "shown"]),
     ("uninstall", &["api", "shown"]),
-    ("config", &["source", "plan", "store", "select", "model"]),
+    ("config", &["announce", "source", "plan", "store", "select", "model"]),
     (
         "run",
         &[
