@@ -62,8 +62,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let source = runtime.block_on(open(source, &pin_root, &mut asked))?;
-    let Some(source) = source else {
+    let Some(source) = runtime.block_on(open(source, &pin_root, &mut asked))? else {
         runtime.shutdown_background();
         return Ok(());
     };
@@ -85,8 +84,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let entered = runtime.enter();
     let to_writer = wake.clone();
     let mut follower = source.follow(besides, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
-    let mut publisher =
-        source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
+    let mut publisher = publisher(&source, events, &node);
     let mut signs = signs::start(&source, &node, signs, writer.published(), &pin_root);
     drop(entered);
 
@@ -207,6 +205,11 @@ fn listen(at: Option<SocketAddr>) -> anyhow::Result<Option<http::HttpDoor>> {
         tracing::warn!(%address, "what reaches this address is answered, without asking who it is");
     }
     Ok(Some(http::listen(address)?))
+}
+
+fn publisher(source: &Source, events: Option<EventQueue>, node: &str) -> Option<JoinSet<()>> {
+    let (client, events) = source.api().zip(events)?;
+    Some(publish(client, events, node, RateLimit::default()))
 }
 
 /// Waits until what makes something known at the API server, if it does, ends by itself; gives how.

@@ -52,7 +52,7 @@ impl SeenNode {
         Some(Self { uid, taints: list("/spec/taints"), condition })
     }
 
-    /// Removes the taints with this `key`, whatever their effect, by a JSON patch; `None` where there are none. The
+    /// Removes the taints with this `key`, whatever their effect, by a JSON patch; `None` without such taints. The
     /// API server refuses it when by then this is another Node, or any taint is another.
     pub(super) fn without_taint(&self, key: &str) -> Option<Vec<u8>> {
         let places: Vec<usize> = (0..self.taints.len()).filter(|at| self.taints[*at]["key"] == key).collect();
