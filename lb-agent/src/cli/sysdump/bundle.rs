@@ -1,6 +1,7 @@
 //! The file that a bundle is: `.tar.gz`, never longer than a limit.
 
 use std::io;
+use std::time::Instant;
 
 use super::parts::{File, Missing, cut, first, packed};
 
@@ -18,6 +19,8 @@ pub(super) struct About {
     pub(super) lines: Vec<String>,
     /// In seconds since 1970.
     pub(super) at: u64,
+    /// No further file is begun after it.
+    pub(super) until: Instant,
 }
 
 /// `files`, each as `clean` makes it, with a manifest that says what is missing.
@@ -51,6 +54,10 @@ fn members(
 ) -> anyhow::Result<(Vec<Vec<u8>>, Vec<String>)> {
     let (mut members, mut list) = (Vec::new(), Vec::new());
     for file in files {
+        if Instant::now() > about.until {
+            list.push(format!("{:<18} {:>10}  missing: no time was left to write it", file.name, "-"));
+            continue;
+        }
         let content = clean(file, file.content()?);
         let mut kept = content.as_bytes();
         let mut packing = packed(&member(&file.name, kept, about.at)?)?;
@@ -91,6 +98,7 @@ fn member(name: &str, content: &[u8], at: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use std::collections::BTreeMap;
     use std::io::Read as _;
+    use std::time::Duration;
 
     use flate2::read::MultiGzDecoder;
 
@@ -108,7 +116,11 @@ mod tests {
     }
 
     fn made(files: &[File]) -> Vec<u8> {
-        let about = About { lines: vec!["one".to_owned()], at: 7 };
+        made_until(Instant::now() + Duration::from_secs(600), files)
+    }
+
+    fn made_until(until: Instant, files: &[File]) -> Vec<u8> {
+        let about = About { lines: vec!["one".to_owned()], at: 7, until };
         let missing = [Missing { part: "sockets", why: "no root".to_owned() }];
         bundle(&about, files, &missing, |_, text| text.replace('x', "y"), |why| why.replace("root", "r"))
             .unwrap()
@@ -124,6 +136,13 @@ mod tests {
                         a.json                      2  whole\nsockets                     -  missing: no r\n";
         assert_eq!(found["edgeloop-sysdump/MANIFEST"], expected);
         assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn once_it_is_late_the_other_files_are_listed_alone() {
+        let found = unpacked(&made_until(Instant::now(), &[File::text("log.txt", "x").unwrap()]));
+        assert_eq!(found.len(), 1);
+        assert!(found["edgeloop-sysdump/MANIFEST"].contains("-  missing: no time was left to write it\n"));
     }
 
     #[test]

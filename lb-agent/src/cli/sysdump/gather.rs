@@ -24,7 +24,7 @@ use super::maps::maps;
 use super::parts::{File, Gathering, Missing};
 
 /// For all parts together. To write the bundle takes a few seconds more where the cluster is large.
-const PATIENCE: Duration = Duration::from_secs(22);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A file of explanations is about so long, in bytes: they are read one by one.
 const OF_EXPLANATIONS: usize = 4 << 20;
 /// All of them are no longer, in bytes.

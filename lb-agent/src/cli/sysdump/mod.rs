@@ -16,6 +16,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -32,6 +33,9 @@ use super::unless_closed;
 use bundle::About;
 use names::{Names, cleaned};
 use parts::{File, Form, Gathering};
+
+/// For all of it, but for the file that is being written then.
+const PATIENCE: Duration = Duration::from_secs(28);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -70,7 +74,7 @@ pub struct Args {
 /// The file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { output, anonymous, place, cgroup, source, api, mode } = args;
-    let now = Timestamp::now();
+    let (now, until) = (Timestamp::now(), Instant::now() + PATIENCE);
     let server = api.settle(source.as_ref().map(|_| "--source"));
     let question = server.map(|config| Question {
         cgroup: cgroup.clone(),
@@ -87,7 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     // Both closures below clean, one after the other.
     let names = std::cell::RefCell::new(names);
-    let about = about(now, anonymous);
+    let about = about(now, until, anonymous);
     let bundle = bundle::bundle(
         &about,
         &files,
@@ -124,7 +128,7 @@ fn clean(names: &mut Option<Names<RandomState>>, file: &File, text: &str) -> Str
     }
 }
 
-fn about(now: Timestamp, anonymous: bool) -> About {
+fn about(now: Timestamp, until: Instant, anonymous: bool) -> About {
     let build = facts::build();
     let names = if anonymous {
         "made up; the same stands for the same in all files of this bundle"
@@ -138,7 +142,7 @@ fn about(now: Timestamp, anonymous: bool) -> About {
         format!("names    {names}"),
         "secrets  what looks like one is left out".to_owned(),
     ];
-    About { lines, at: u64::try_from(now.as_second()).unwrap_or_default() }
+    About { lines, until, at: u64::try_from(now.as_second()).unwrap_or_default() }
 }
 
 fn write(output: Option<PathBuf>, now: Timestamp, bundle: &[u8], missing: usize) -> anyhow::Result<()> {
