@@ -204,7 +204,7 @@ impl Listener {
     /// Prints what waits, up to a bound, and what was lost. False when all that was asked for is printed.
     fn drain(&mut self, printer: &mut Printer) -> anyhow::Result<bool> {
         for _ in 0..ROUND {
-            let Some(record) = self.source.trace.next() else { break };
+            let Some(record) = self.source.trace.take() else { break };
             let Some(view) = self.view(&record) else { continue };
             if !printer.print(&view)? {
                 return Ok(false);

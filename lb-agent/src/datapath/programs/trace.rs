@@ -10,19 +10,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aya::maps::{MapData, MapError, PerCpuArray, RingBuf};
-use aya::programs::{Extension, ProgramError, ProgramInfo, loaded_programs};
+use aya::programs::{CgroupSockAddr, Extension, ProgramError, ProgramInfo, loaded_programs};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use lb_common::hook::Hook;
 use lb_common::layout::CATALOGUE;
 use lb_common::outcome::Outcome;
 use lb_common::trace::Decision;
 
-use crate::datapath::generation::program_of_id;
-use crate::datapath::sys;
-
 use super::attach::pinned_link;
 use super::constants::Constants;
-use super::load::{Features, LoadError, OBJECT, log_object, try_out};
+use super::load::{OBJECT, log_object};
 
 /// Where something is decided.
 const HOOKS: [Hook; 4] = [Hook::Sendmsg6, Hook::Sendmsg4, Hook::Connect6, Hook::Connect4];
@@ -50,8 +47,12 @@ pub enum TraceError {
          says what it does in its log and cannot be traced besides", hook.name(), env!("CARGO_PKG_VERSION")
     )]
     OfAnotherBuild { hook: Hook },
-    #[error("could not load the programs of this lb-agent to compare")]
-    Compare(#[source] LoadError),
+    #[error("could not load the program at {} of this lb-agent to compare it with the one that runs (it takes root on the node)", hook.name())]
+    Compare {
+        hook: Hook,
+        #[source]
+        source: Box<ProgramError>,
+    },
     #[error("could not load programs that record what they decide (it takes root on the node)")]
     Load(#[source] Box<EbpfError>),
     #[error(
@@ -100,7 +101,7 @@ impl Trace {
             return Err(TraceError::NothingAttached { pin_root: pin_root.to_owned() });
         }
         let running = programs(&behind)?;
-        let names = names(pin_root, &running)?;
+        let names = names(&running)?;
         let Some((hook, first)) = running.first_key_value() else {
             return Err(TraceError::NothingAttached { pin_root: pin_root.to_owned() });
         };
@@ -135,7 +136,7 @@ impl Trace {
     }
 
     /// The next record, if there is one. What is no record is passed over.
-    pub fn next(&mut self) -> Option<(Decision, Hook, Outcome)> {
+    pub fn take(&mut self) -> Option<(Decision, Hook, Outcome)> {
         while let Some(bytes) = self.ring.next() {
             if let Some(record) = Decision::read(&bytes) {
                 return Some(record);
@@ -176,38 +177,33 @@ fn programs(behind: &BTreeMap<Hook, u32>) -> Result<BTreeMap<Hook, ProgramInfo>,
 }
 
 /// What the running programs are called in the object, after a look whether they are those of this build: what records decides in
-/// their place, and must decide as they do.
-fn names(
-    pin_root: &Path,
-    running: &BTreeMap<Hook, ProgramInfo>,
-) -> Result<BTreeMap<Hook, &'static str>, TraceError> {
-    let variants = [true, false].map(|may_set_errno| Features { may_set_errno, ..Features::THIS });
-    let mut own = Vec::new();
-    for features in variants {
-        own.push(try_out(OBJECT, features).map_err(TraceError::Compare)?);
-    }
+/// their place, and must decide as they do. Those of this build are loaded for that, over maps of their own, and go at once.
+fn names(running: &BTreeMap<Hook, ProgramInfo>) -> Result<BTreeMap<Hook, &'static str>, TraceError> {
+    let mut object =
+        EbpfLoader::new().btf(None).load(OBJECT).map_err(|source| TraceError::Load(Box::new(source)))?;
     let mut names = BTreeMap::new();
-    for hook in running.keys() {
-        let failed = |source| TraceError::Info { hook: *hook, source };
-        let missing = || failed(io::ErrorKind::NotFound.into());
-        let program = program_of_id(pin_root, *hook, running[hook].id()).ok_or_else(missing)?;
-        let program = sys::named_program_info(program.as_fd()).map_err(failed)?;
-        let same =
-            own.iter().flat_map(|programs| programs.iter()).filter(|own| own.hook == *hook).find_map(|own| {
-                let own = sys::named_program_info(own.as_fd()).ok()?;
-                (own.tag == program.tag && own.name == program.name).then_some(own.name)
-            });
-        let name =
-            same.and_then(|name| hook.programs().iter().copied().find(|known| is_called(&name, known)));
-        names.insert(*hook, name.ok_or(TraceError::OfAnotherBuild { hook: *hook })?);
+    for (hook, program) in running {
+        let other = TraceError::OfAnotherBuild { hook: *hook };
+        let Some(name) = hook.programs().iter().find(|known| program.name_as_str() == Some(known)) else {
+            return Err(other);
+        };
+        let tag = tag(&mut object, name)
+            .map_err(|source| TraceError::Compare { hook: *hook, source: Box::new(source) })?;
+        if tag != program.tag() {
+            return Err(other);
+        }
+        names.insert(*hook, *name);
     }
     Ok(names)
 }
 
-/// Whether the kernel's name, of which it keeps 15 bytes, is this one.
-fn is_called(name: &[u8; 16], known: &str) -> bool {
-    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    &name[..end] == known.as_bytes().get(..15).unwrap_or(known.as_bytes())
+/// The kernel's hash over the instructions of a program of the object.
+fn tag(object: &mut Ebpf, name: &str) -> Result<u64, ProgramError> {
+    let program: &mut CgroupSockAddr = object.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+    program.load()?;
+    let tag = program.info()?.tag();
+    program.unload()?;
+    Ok(tag)
 }
 
 fn load(

@@ -15,8 +15,7 @@ const PROG_LOAD: i64 = 5;
 pub(in crate::datapath) struct NamedProgramInfo {
     kind: u32,
     pub(in crate::datapath) id: u32,
-    /// A hash of its instructions as they were loaded.
-    pub(in crate::datapath) tag: [u8; 8],
+    tag: [u8; 8],
     lengths: [u32; 2],
     instructions: [u64; 2],
     load_time: u64,
