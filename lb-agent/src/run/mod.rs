@@ -28,7 +28,7 @@ use crate::model::EndBy;
 use crate::peers::{self, Asks, PeersConfig, PeersQueue};
 use crate::serve::{self, http, socket};
 use crate::source::saved::{Owner, Place, Saver};
-use crate::source::{Besides, Source, SourceConfig};
+use crate::source::{Batch, Besides, Source, SourceConfig};
 use crate::store::{Rules, SkipLabelled, Store};
 use crate::writer::{SavedConfig, SelfTestConfig, Wake, Writer, WriterConfig};
 
@@ -82,8 +82,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let writer = Writer::new(settings, store, datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let entered = runtime.enter();
-    let to_writer = wake.clone();
-    let mut follower = source.follow(besides, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
+    let mut follower = source.follow(besides, to_writer(wake.clone()))?;
     let mut publisher = publisher(&source, events, &node);
     let mut signs = signs::start(&source, &node, signs, writer.published(), &pin_root);
     drop(entered);
@@ -104,6 +103,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
+}
+
+/// Sends what a source says to the writer.
+fn to_writer(wake: Sender<Wake>) -> impl FnMut(Batch) -> bool + Send + 'static {
+    move |batch| wake.send(Wake::Source(batch)).is_ok()
 }
 
 fn besides(node: &str, rules: &Rules) -> Besides {

@@ -27,13 +27,15 @@ pub enum Ability {
     Ipvs,
     /// A program can take the place of one that runs (`BPF_PROG_TYPE_EXT`), which some machines forbid.
     Extensions,
+    /// Programs look on as the kernel walks over what it has: iterators are of the kind `BPF_PROG_TYPE_TRACING`, which some machines forbid.
+    Iterators,
 }
 
 impl Ability {
     /// # Errors
     /// When it cannot be tried.
     pub fn is_here(self) -> Result<bool> {
-        static FOUND: [OnceLock<bool>; 6] = [const { OnceLock::new() }; 6];
+        static FOUND: [OnceLock<bool>; 7] = [const { OnceLock::new() }; 7];
         let place = &FOUND[self as usize];
         if let Some(found) = place.get() {
             return Ok(*found);
@@ -44,6 +46,7 @@ impl Ability {
             Self::PingHook => asks_about_pings()?,
             Self::First => can_be_first()?,
             Self::Extensions => programs::may_extend()?,
+            Self::Iterators => programs::may_iterate()?,
             Self::Ipvs => Path::new("/proc/net/ip_vs").exists(),
         };
         Ok(*place.get_or_init(|| found))
@@ -69,6 +72,7 @@ impl Ability {
             Self::First => "BPF_F_BEFORE for programs at cgroups",
             Self::Ipvs => "IPVS",
             Self::Extensions => "programs that take the place of others (BPF_PROG_TYPE_EXT)",
+            Self::Iterators => "iterators (BPF_PROG_TYPE_TRACING)",
         }
     }
 }

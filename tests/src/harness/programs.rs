@@ -20,6 +20,9 @@ const LINK_DETACH: i64 = 34;
 const SOCK_ADDR: u32 = 18;
 /// `BPF_PROG_TYPE_EXT`.
 const EXTENSION: u32 = 28;
+/// `BPF_PROG_TYPE_TRACING`, and what it is attached to.
+const TRACING: u32 = 26;
+const BPF_TRACE_ITER: u32 = 28;
 
 /// `r0 = 1; exit`: lets every call pass as it is.
 const LET_PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
@@ -124,9 +127,20 @@ pub fn may_set_errno() -> Result<bool> {
 
 /// Whether a program may take the place of one that runs. Some machines forbid it to everyone.
 pub fn may_extend() -> Result<bool> {
-    match load_kind(EXTENSION, &LET_PASS, 0) {
+    // It names no program that it could take the place of.
+    is_invalid_at_most(load_kind(EXTENSION, &LET_PASS, 0))
+}
+
+/// Whether a program may be an iterator. Some machines forbid it to everyone.
+pub fn may_iterate() -> Result<bool> {
+    // It names nothing that it could walk over.
+    is_invalid_at_most(load_kind(TRACING, &LET_PASS, BPF_TRACE_ITER))
+}
+
+/// Whether a load that lacks something was refused for that, and not forbidden.
+fn is_invalid_at_most(loaded: Result<OwnedFd>) -> Result<bool> {
+    match loaded {
         Ok(_) => Ok(true),
-        // It names no program that it could take the place of.
         Err(error) if is_invalid(&error) => Ok(true),
         Err(error) => {
             let cause = error.root_cause().downcast_ref::<std::io::Error>();

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use edgeloop_tests::Datagrams;
 use edgeloop_tests::agent::Agent;
+use edgeloop_tests::{Ability, Datagrams};
 use lb_agent::model::{EndBy, Frontend, ObjectName, PeersReport, Protocol};
 use lb_agent::peers::{self, Asks, PeersConfig, PeersQueue};
 use lb_agent::plan::admissions::News;
@@ -19,7 +19,7 @@ const MEANWHILE: &str = "the other Service, meanwhile";
 #[test]
 #[ignore = "needs root"]
 fn a_socket_is_asked_itself_and_just_before_it_is_ended() {
-    for by in [EndBy::Iterator, EndBy::SockDiag] {
+    for by in ways() {
         assert_eq!(wrongly_ended(by, Asks::JustBefore), Vec::<&str>::new(), "{by:?}");
     }
 }
@@ -27,7 +27,7 @@ fn a_socket_is_asked_itself_and_just_before_it_is_ended() {
 #[test]
 #[ignore = "needs root"]
 fn planted_bug_sockets_end_by_their_address_alone() {
-    for by in [EndBy::Iterator, EndBy::SockDiag] {
+    for by in ways() {
         let wrong = wrongly_ended(by, Asks::ItsAddress);
         for shows in ["dialled itself", "another Service with that backend", "dialled itself, IPv4 by IPv6"] {
             assert!(wrong.contains(&shows), "{by:?}: {shows} is not in {wrong:?}");
@@ -38,7 +38,7 @@ fn planted_bug_sockets_end_by_their_address_alone() {
 #[test]
 #[ignore = "needs root"]
 fn planted_bug_sockets_are_not_asked_again_before_they_end() {
-    for by in [EndBy::Iterator, EndBy::SockDiag] {
+    for by in ways() {
         // The sockets have to move on in a third of a second, between the asking and the end: not each run of a busy machine
         // is so lucky.
         let mut runs = (0..5).map(|_| wrongly_ended(by, Asks::Early));
@@ -103,4 +103,10 @@ fn news(last: u8) -> News {
     ];
     let log = [("10.96.0.11:53", "10.244.1.3:5353".to_owned())];
     News { services: BTreeMap::from([of("dns", &dns), of("log", &log)]), known: Known::All }
+}
+
+/// How sockets are found, by all that this kernel takes.
+fn ways() -> Vec<EndBy> {
+    let iterator = Ability::Iterators.is_here().unwrap().then_some(EndBy::Iterator);
+    iterator.into_iter().chain([EndBy::SockDiag]).collect()
 }
