@@ -6,6 +6,7 @@
 mod api;
 mod authority;
 mod etcd;
+mod exec;
 mod forward;
 mod helm;
 mod hub;
@@ -48,6 +49,7 @@ use users::User;
 
 use api::is_unreachable;
 pub use api::{Api, Refused, is_refused};
+pub use exec::{Called, ExecDoor};
 pub use forward::Forward;
 pub use helm::{Helm, NAMESPACE, RELEASE, image};
 pub use hub::Hub;

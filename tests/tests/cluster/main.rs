@@ -14,6 +14,7 @@ mod openyurt;
 mod plan;
 mod playground;
 mod pods;
+mod remote;
 mod rights;
 mod saved;
 mod skip;
