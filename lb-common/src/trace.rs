@@ -72,7 +72,7 @@ pub struct Begun {
 wire!(Begun, 32);
 
 impl Decision {
-    /// A record as it lies in the ring buffer; `None` for bytes that are none.
+    /// A record as it lies in the ring buffer; `None` for other bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<(Self, Hook, Outcome)> {
         let record: Self = bytemuck::try_pod_read_unaligned(bytes).ok()?;
