@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use anyhow::Result;
 use lb_agent::datapath::probe::can_be_first;
+use lb_agent::datapath::sockets::Walker;
 use nix::errno::Errno;
 use nix::libc;
 
@@ -45,7 +46,7 @@ impl Ability {
             Self::PingHook => asks_about_pings()?,
             Self::First => can_be_first()?,
             Self::Ipvs => Path::new("/proc/net/ip_vs").exists(),
-            Self::Iterators => programs::may_iterate()?,
+            Self::Iterators => may_iterate(),
         };
         Ok(*place.get_or_init(|| found))
     }
@@ -118,4 +119,13 @@ fn asks_about_pings() -> Result<bool> {
     let pod = node.pod("pod", "10.244.1.2")?;
     let _link = programs::refuse(node.cgroup(), CONNECT4)?;
     Ok(pod.call(Call::Ping, "10.244.1.2:1")?.failed_with("EPERM"))
+}
+
+/// Not where the kernel forbids the agent's own iterator, although this is root.
+fn may_iterate() -> bool {
+    let is_forbidden = |error: &(dyn std::error::Error + 'static)| {
+        let cause = error.downcast_ref::<std::io::Error>();
+        cause.and_then(std::io::Error::raw_os_error) == Some(libc::EPERM)
+    };
+    Walker::load().err().is_none_or(|error| !std::error::Error::source(&error).is_some_and(is_forbidden))
 }

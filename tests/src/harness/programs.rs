@@ -17,9 +17,6 @@ const LINK_DETACH: i64 = 34;
 
 /// `BPF_PROG_TYPE_CGROUP_SOCK_ADDR`.
 const SOCK_ADDR: u32 = 18;
-/// `BPF_PROG_TYPE_TRACING`, and what it is attached to.
-const TRACING: u32 = 26;
-const BPF_TRACE_ITER: u32 = 28;
 
 /// `r0 = 1; exit`: lets every call pass as it is.
 const LET_PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
@@ -73,13 +70,9 @@ fn load(attach_type: u32) -> Result<OwnedFd> {
 }
 
 fn load_code(code: &[u64], attach_type: u32) -> Result<OwnedFd> {
-    load_kind(SOCK_ADDR, code, attach_type)
-}
-
-fn load_kind(kind: u32, code: &[u64], attach_type: u32) -> Result<OwnedFd> {
     let license = c"GPL";
     let mut attr = Load {
-        kind,
+        kind: SOCK_ADDR,
         instructions: u32::try_from(code.len())?,
         code: code.as_ptr() as u64,
         license: license.as_ptr() as u64,
@@ -119,23 +112,6 @@ pub fn may_set_errno() -> Result<bool> {
         // What a verifier says of a helper that it does not know.
         Err(error) if is_invalid(&error) => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-/// Whether a program may be an iterator. Some machines forbid it to everyone.
-pub fn may_iterate() -> Result<bool> {
-    match load_kind(TRACING, &LET_PASS, BPF_TRACE_ITER) {
-        Ok(_) => Ok(true),
-        // It names nothing that it could walk over.
-        Err(error) if is_invalid(&error) => Ok(true),
-        Err(error) => {
-            let cause = error.root_cause().downcast_ref::<std::io::Error>();
-            if cause.and_then(std::io::Error::raw_os_error) == Some(libc::EPERM) {
-                Ok(false)
-            } else {
-                Err(error)
-            }
-        }
     }
 }
 
