@@ -64,11 +64,12 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// What the maps say. Of a cell that is there twice the first number counts.
+    /// What the maps say. Of a cell that is there twice the first number counts; none that has another meaning, which agents
+    /// of layout 6 gave out.
     #[must_use]
     pub fn of(known: &BTreeMap<u16, Cell>) -> Self {
         let mut cells = Self::default();
-        for (number, cell) in known {
+        for (number, cell) in known.range(CELL_UNNUMBERED + 1..CELL_SELF_TEST) {
             cells.last = cells.last.max(*number);
             cells.numbers.entry(cell.clone()).or_insert(*number);
         }
@@ -146,6 +147,9 @@ mod tests {
         assert_eq!(next.unwritten(), [(10, none.clone())]);
         let missing: Vec<MapOp> = next.missing(&held).collect();
         assert_eq!(missing, [MapOp::Cell { number: 10, cell: none }]);
+
+        let older = [(CELL_SELF_TEST, own.clone()), (CELL_SELF_TEST + 1, any.clone())].into();
+        assert_eq!(Cells::of(&older).number(&own), 1, "of layout 6, where these were numbers");
 
         next.keep_clear_of(20);
         next.keep_clear_of(3);

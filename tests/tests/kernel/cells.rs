@@ -85,3 +85,36 @@ fn without_a_place_a_connection_is_counted_in_sum_and_a_free_place_is_found_agai
     kernel.maps.sum_up_all_but(&BTreeSet::from([2, 3])).unwrap();
     assert_eq!((counted(1), counted(2), counted(0)), (0, 5, 12), "what is gone is in the sum");
 }
+
+/// As maps do that were to take the place of these, where that failed.
+#[test]
+#[ignore = "needs root"]
+fn a_place_that_other_maps_gave_out_counts_what_it_was_given_out_for() {
+    let site = Site::new().unwrap();
+    let node = site.node("n1").unwrap();
+    let client = node.pod("client", "10.244.1.2").unwrap();
+    let backend = site.node("n3").unwrap().pod("web", "10.244.1.3").unwrap();
+    let at = backend.serve_name(9376).unwrap();
+    let mut kernel = Kernel::attach(&node).unwrap();
+    let pins = folder(&node.pin_root());
+    let map = Map::HashMap(MapData::from_pin(pins.join(PLACES.pin)).unwrap());
+    let mut map: HashMap<_, u32, [u8; 16]> = map.try_into().unwrap();
+    for (number, service) in [(MOST_CELLS, 77), (MOST_CELLS + 1, 1)] {
+        let place = Place { service, cell: 0, zero: 0, base: u64::MAX };
+        map.insert(number, bytemuck::cast::<Place, [u8; 16]>(place), 0).unwrap();
+    }
+
+    kernel.publish(FIRST, &[at]).unwrap();
+    client.dial(FIRST, 3).unwrap();
+
+    // A base of one below zero adds one to what is counted.
+    let mut counted: Vec<(u32, u64)> = PinnedMaps::open(&pins)
+        .unwrap()
+        .counted()
+        .unwrap()
+        .iter()
+        .map(|(key, times)| (key.service, *times))
+        .collect();
+    counted.sort_unstable();
+    assert_eq!(counted, [(1, 4), (77, 1)], "of another nothing is counted, and what this one had is kept");
+}

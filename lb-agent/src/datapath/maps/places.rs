@@ -61,13 +61,17 @@ impl Places {
         while let Some((number, base)) = self.next() {
             // Maps that were to take the place of these may have given it out before that failed.
             match maps.places.get(&number.into()) {
-                Ok(Some(other)) if of(&other) != counted => {
-                    self.used.insert(of(&other), number);
+                Ok(Some(given)) => {
+                    self.used.insert(of(&given), number);
+                    if of(&given) == counted {
+                        return number;
+                    }
                     continue;
                 }
-                Ok(_) => {}
+                Ok(None) => {}
                 Err(error) => {
                     tracing::debug!(%error, number, "a place of the loop could not be read");
+                    self.free.push((number, base));
                     break;
                 }
             }
@@ -122,18 +126,19 @@ impl Places {
     }
 }
 
-/// What it has counted goes to the sum of its cell.
+/// What it has counted goes to the sum of its cell: first, for that is the write that can fail.
 fn take_back(maps: &PinnedMaps, number: u16, counter: u64) -> Result<(), RepairError> {
     let unread = |source| ReadError { map: lb_common::layout::PLACES.pin, source };
     let Some(place) = maps.places.get(&number.into()).map_err(unread)? else { return Ok(()) };
     let connections = counter.wrapping_sub(place.base);
-    maps.places.remove(&number.into())?;
-    if connections == 0 {
-        return Ok(());
+    if connections > 0
+        && let Some(whole) = loops::sum_of(place.cell)
+    {
+        let at = place.cell.into();
+        let sum = maps.places.get(&at).map_err(unread)?.unwrap_or(whole);
+        maps.places.put(&at, &Place { base: sum.base.wrapping_sub(connections), ..sum })?;
     }
-    let sum = maps.places.get(&place.cell.into()).map_err(unread)?.or_else(|| loops::sum_of(place.cell));
-    let Some(sum) = sum else { return Ok(()) };
-    Ok(maps.places.put(&place.cell.into(), &Place { base: sum.base.wrapping_sub(connections), ..sum })?)
+    Ok(maps.places.remove(&number.into())?)
 }
 
 const fn of(place: &Place) -> Counted {
