@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::announce::node::NodeSigns;
 use crate::model::{EndBy, First, TcpPeername};
 use crate::plan::Sizes;
 use crate::source::SourceConfig;
@@ -30,6 +31,8 @@ pub struct Config {
     pub socket: PathBuf,
     pub writing: Writing,
     pub end_udp: EndUdp,
+    /// What is made known on the agent's own Node.
+    pub signs: NodeSigns,
     /// The kernel object whose programs are run.
     pub object: &'static [u8],
     /// Where health and metrics answer; nowhere unless given.

@@ -15,6 +15,7 @@ use crate::serve::request::{Reply, Request, reply};
 use crate::shown::line;
 use crate::source;
 use crate::store::{Rules, Store};
+use crate::telemetry::record::kept;
 use crate::view::decisions::decisions;
 use crate::view::explain::explain;
 use crate::view::held::beside;
@@ -143,7 +144,7 @@ fn asked(data: &[u8]) {
     if let Ok(Request::Explain(asked)) = &asked {
         explained(&published, asked);
     }
-    check_json(reply(asked, &published));
+    check_json(reply(asked, &published, kept));
 }
 
 /// A store is made of it, and made again of what that one knows.
@@ -167,6 +168,7 @@ fn socket(data: &[u8]) {
     match serde_json::from_slice::<Reply>(data) {
         Ok(Reply::Explanation(explanation)) => check(&print::explain::text(&explanation)),
         Ok(Reply::Services(services)) => check(&print::services::text(&services)),
+        Ok(Reply::Record(kept)) => check_json(json::pretty(&kept)),
         Ok(Reply::Error(why)) => check(&line(&why)),
         Err(_) => {}
     }

@@ -15,6 +15,7 @@ pub mod model;
 pub mod peers;
 pub mod plan;
 pub mod plants;
+pub mod remote;
 pub mod run;
 pub mod select;
 pub mod self_test;

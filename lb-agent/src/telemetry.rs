@@ -1,5 +1,7 @@
 //! Where the log goes, and how much it holds.
 
+pub mod record;
+
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal as _, stderr};
 
@@ -9,27 +11,31 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, registry};
 
 use crate::shown::{Cut, MOST_OF_A_SENTENCE};
 
+use record::Keeper;
+
 /// What the log shows, in the syntax of `tracing` filters.
 pub(crate) const LOG: &str = "EDGELOOP_LOG";
 const LEVEL: &str = "info";
 
-/// Sends the log to stderr from now on. A filter that is not understood is named there, and
+/// Sends the log to stderr from now on, and keeps its end. A filter that is not understood is named there, and
 /// replaced by the usual one.
 ///
 /// # Panics
 /// When it is called twice.
 pub fn init() {
     let asked = std::env::var(LOG).ok().filter(|asked| !asked.is_empty());
+    let writer = stderr.and(|| Keeper);
     match EnvFilter::try_new(asked.as_deref().map_or(LEVEL.to_owned(), filter)) {
-        Ok(filter) => subscriber(filter, stderr, stderr().is_terminal()).init(),
+        Ok(filter) => subscriber(filter, writer, stderr().is_terminal()).init(),
         Err(error) => {
-            subscriber(EnvFilter::new(LEVEL), stderr, stderr().is_terminal()).init();
+            subscriber(EnvFilter::new(LEVEL), writer, stderr().is_terminal()).init();
             tracing::warn!(%error, "{LOG} is not a log filter, such as info or lb_agent=debug; {LEVEL} is used");
         }
     }

@@ -11,4 +11,5 @@ pub mod layout;
 pub mod node_port;
 pub mod outcome;
 pub mod pick;
+pub mod trace;
 pub mod translation;

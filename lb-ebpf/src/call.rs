@@ -79,6 +79,13 @@ impl<'c> Call<'c> {
         address == call.user_ip4 && port as u16 == call.user_port as u16
     }
 
+    /// As in IP headers, but for those of more than a byte (MPTCP), of which it is the last one.
+    #[cfg(feature = "program-log")]
+    #[inline(always)]
+    pub(crate) fn protocol(&self) -> u8 {
+        self.call().protocol as u8
+    }
+
     /// The service port at the IPv4 address of the call.
     #[inline(always)]
     pub(crate) fn frontend4(&self, protocol: Protocol) -> Frontend4 {

@@ -18,6 +18,7 @@ use crate::log::log;
 use crate::maps::{self, Maps};
 use crate::record;
 use crate::settings::{replaces_kube_proxy, shows_tcp_peers};
+use crate::trace::trace;
 
 /// How often all is read again when a region was rewritten under the program.
 const TRIES: u32 = 3;
@@ -203,6 +204,7 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
     if !maps::find::<F>(call, &mut key) {
         return Choice::none(Outcome::NotAService);
     }
+    trace!(begins(&F::service(frontend)));
     for _ in 0..TRIES {
         // Proven, or looked up again; then Unproven.
         let service = match maps::service::<F>(&key) {
@@ -210,6 +212,7 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
             Err(way_out) => return Choice::none(way_out),
         };
         log!(found(service.owner(), service.count().into()));
+        trace!(found(service.owner()));
         // Before anything is chosen, which may be remembered.
         if let Some(way_out) = left_alone(call) {
             return Choice::none(way_out);
@@ -228,6 +231,7 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
                 affinity::remember::<F>(call, &service, &backend, slot);
             }
             maps::count_connection::<F>(&backend);
+            trace!(chosen(F::place(&backend), false, service.affinity(), is_new));
             return Choice { outcome: Outcome::Forwarded, backend, slot };
         }
         maps::count_event(Event::StaleRegionRead);
@@ -282,6 +286,7 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend, counts: Counts
     if !maps::find::<F>(call, &mut key) {
         return Choice::none(Outcome::NotAService);
     }
+    trace!(begins(&F::service(frontend)));
     let remembered = record::remembered(call, &F::service(frontend));
     let mut choice = Choice::none(Outcome::Unproven);
     for _ in 0..TRIES {
@@ -305,6 +310,7 @@ fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair, c
         Err(way_out) => return Choice::none(way_out),
     };
     log!(found(service.owner(), service.count().into()));
+    trace!(found(service.owner()));
     if let Some(way_out) = left_alone(call) {
         return Choice::none(way_out);
     }
@@ -325,6 +331,7 @@ fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair, c
             if kept.is_none() || counts == Counts::Each {
                 maps::count_connection::<F>(&backend);
             }
+            trace!(chosen(F::place(&backend), kept.is_some(), service.affinity(), is_new));
             Choice { outcome: Outcome::Forwarded, backend, slot }
         }
         Err(way_out) => {

@@ -7,7 +7,11 @@
 macro_rules! log {
     ($line:ident($($argument:expr),*)) => {
         #[cfg(feature = "program-log")]
-        $crate::log::lines::$line($($argument),*);
+        {
+            if $crate::settings::logs() {
+                $crate::log::lines::$line($($argument),*);
+            }
+        }
     };
 }
 pub(crate) use log;

@@ -14,6 +14,7 @@ mod record;
 mod refuse;
 mod reverse;
 mod settings;
+mod trace;
 
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
@@ -21,6 +22,7 @@ use lb_common::hook::Hook;
 
 use call::Call;
 use log::log;
+use trace::trace;
 
 /// One program a line: its name, the hook of the cgroup it is attached at (`cgroup/HOOK`), what it
 /// does with a call, and how it refuses.
@@ -32,6 +34,7 @@ macro_rules! programs {
             let call = Call::new(&ctx);
             let outcome = $does(&call).unwrap_or_else(|way_out| way_out);
             log!(ended(outcome));
+            trace!(ended(&call, Hook::$hook, outcome));
             maps::count_run(Hook::$hook, outcome);
             $refuses(&call, outcome.verdict())
         }

@@ -22,6 +22,8 @@ pub(crate) enum Bench {
     ControlPlane(Arguments),
     /// What it costs to find and end the UDP sockets of a backend that is gone.
     Sockets(Arguments),
+    /// How much processor time an agent takes while nothing changes, with 10,000 Services.
+    Idle(Arguments),
     /// How soon a node serves that boots without an API server, from what was saved.
     Start(Arguments),
     /// What clients of a Service wait for: TCP, UDP and DNS, against the real kube-proxy and no load balancer at all.
@@ -42,12 +44,18 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Outage(arguments) => ("outage", arguments),
         Bench::ControlPlane(arguments) => ("control-plane", arguments),
         Bench::Sockets(arguments) => ("sockets", arguments),
+        Bench::Idle(arguments) => ("idle", arguments),
         Bench::Start(arguments) => ("start", arguments),
         Bench::Traffic(arguments) => ("traffic", arguments),
     };
     let tools = match bench {
         Bench::ControlPlane(_) | Bench::Traffic(_) => Some(programs::of_cluster()?),
-        Bench::Connect(_) | Bench::Plan(_) | Bench::Outage(_) | Bench::Sockets(_) | Bench::Start(_) => None,
+        Bench::Connect(_)
+        | Bench::Plan(_)
+        | Bench::Outage(_)
+        | Bench::Sockets(_)
+        | Bench::Idle(_)
+        | Bench::Start(_) => None,
     };
     if bench.is_on_the_kernel() {
         machine::runs_our_programs()?;
@@ -59,6 +67,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         | Bench::Outage(_)
         | Bench::ControlPlane(_)
         | Bench::Sockets(_)
+        | Bench::Idle(_)
         | Bench::Start(_)
         | Bench::Traffic(_) => Builds::default(),
     };
@@ -86,6 +95,7 @@ impl Bench {
             Bench::Connect(_)
             | Bench::ControlPlane(_)
             | Bench::Sockets(_)
+            | Bench::Idle(_)
             | Bench::Start(_)
             | Bench::Traffic(_) => true,
             Bench::Plan(_) | Bench::Outage(_) => false,
@@ -100,9 +110,11 @@ impl Bench {
         match self {
             Bench::Plan(_) | Bench::Outage(_) => bench.to_vec(),
             Bench::Connect(_) => [&bench[..], &pod].concat(),
-            Bench::ControlPlane(_) | Bench::Sockets(_) | Bench::Start(_) | Bench::Traffic(_) => {
-                [&bench[..], &pod, &agent].concat()
-            }
+            Bench::ControlPlane(_)
+            | Bench::Sockets(_)
+            | Bench::Idle(_)
+            | Bench::Start(_)
+            | Bench::Traffic(_) => [&bench[..], &pod, &agent].concat(),
         }
     }
 }

@@ -3,12 +3,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::packages::Missing;
-use crate::{cache, packages, shell};
+use crate::{cache, pip, shell};
 
 /// Where tests find them: a folder of Python's modules each.
 pub(crate) const VARIABLE: &str = "EDGELOOP_KUBERNETES_VALIDATE";
@@ -29,7 +27,7 @@ pub(crate) fn get() -> Result<PathBuf, String> {
 }
 
 fn install() -> Result<PathBuf> {
-    let python = python()?;
+    let python = pip::python("to fetch the schemas that the chart is checked against")?;
     let mut hasher = DefaultHasher::new();
     (RELEASES, &python).hash(&mut hasher);
     let tools = cache::tools()?;
@@ -42,27 +40,11 @@ fn install() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Its version: what is fetched is compiled for it.
-fn python() -> Result<String> {
-    let has_venv = || shell::output(Command::new("python3").args(["-c", "import ensurepip, venv"]));
-    if has_venv().is_err() {
-        packages::install(&[Missing {
-            packages: &["python3-venv"],
-            why: "to fetch the schemas that the chart is checked against",
-        }])?;
-    }
-    shell::output(Command::new("python3").arg("--version"))
-}
-
-/// By the pip of an environment of its own, which has to stay where it was made and goes again.
+/// By the pip of an environment of its own.
 fn fetch(place: &Path) -> Result<()> {
-    let environment = place.join("pip");
-    shell::output(shell::clean("python3").args(["-m", "venv"]).arg(&environment))?;
-    for (name, release) in RELEASES {
-        let mut pip = shell::clean(environment.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
-        shell::output(pip.args(["--target"]).arg(place.join(name)).arg(release))?;
-    }
-    std::fs::remove_dir_all(&environment)
-        .with_context(|| format!("could not remove {}", environment.display()))
+    pip::with_pip(place, |pip| {
+        RELEASES.iter().try_for_each(|(name, release)| {
+            shell::output(pip().args(["--target"]).arg(place.join(name)).arg(release)).map(drop)
+        })
+    })
 }

@@ -92,3 +92,40 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "http.port and metrics.port are the same, and http.address is not loopback: give metrics another port" }}
 {{- end }}
 {{- end }}
+
+{{/* A pod that does not tolerate the start-up taint never comes to a node to remove it. */}}
+{{- define "edgeloop.checkTaint" -}}
+{{- if .Values.startupTaint.enabled }}
+{{- $tolerated := false }}
+{{- range .Values.tolerations }}
+{{- if and (eq (.operator | default "Equal") "Exists") (not .effect) (or (not .key) (eq .key $.Values.startupTaint.key)) }}
+{{- $tolerated = true }}
+{{- end }}
+{{- end }}
+{{- if not $tolerated }}
+{{- fail (printf "startupTaint.enabled: agents have to run on nodes with the taint: add {key: %s, operator: Exists} to tolerations" .Values.startupTaint.key) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Binds a role of the agents' own. A list of the root and the role's suffix; it ends with what divides documents. */}}
+{{- define "edgeloop.bindingOf" -}}
+{{- $suffix := index . 1 }}
+{{- with index . 0 }}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {{ include "edgeloop.agent" . }}-{{ $suffix }}
+  labels:
+    {{- include "edgeloop.labels" . | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: {{ include "edgeloop.agent" . }}-{{ $suffix }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "edgeloop.agent" . }}
+    namespace: {{ .Release.Namespace }}
+---
+{{- end }}
+{{- end }}

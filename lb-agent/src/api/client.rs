@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use kube::client::Body;
 use tokio::time::timeout;
 
@@ -14,6 +15,7 @@ use super::config::{ConnectError, KubeConfig};
 use super::connection::Connection;
 use super::dial::{Claim, OwnSockets};
 use super::refusal::{RequestError, Status};
+use super::session::Session;
 use super::trust::advice;
 use crate::shown::shown;
 
@@ -116,6 +118,16 @@ impl ApiClient {
         self.write(Request::patch(path).header(CONTENT_TYPE, STRATEGIC_MERGE), patch, patience).await
     }
 
+    /// Changes the object at `path` step by step: a JSON patch, which is refused as a whole where a test in it fails.
+    pub(crate) async fn json_patch(
+        &self,
+        path: &str,
+        patch: Vec<u8>,
+        patience: Duration,
+    ) -> Result<(), RequestError> {
+        self.write(Request::patch(path).header(CONTENT_TYPE, JSON_PATCH), patch, patience).await
+    }
+
     async fn write(
         &self,
         request: http::request::Builder,
@@ -134,6 +146,39 @@ impl ApiClient {
         body: Body,
         patience: Duration,
     ) -> Result<Response, RequestError> {
+        let Exchange { session, head, body } = self.exchange(request, body, patience).await?;
+        let answer = Response { body, patience };
+        if head.status.is_success() {
+            return match other_than_json(head.headers.get(CONTENT_TYPE)) {
+                None => Ok(answer),
+                Some(other) => Err(RequestError::Garbage(format!("{other} instead of JSON"))),
+            };
+        }
+        Err(refusal(&session, &head, answer).await)
+    }
+
+    /// Asks for another protocol at `path`. Returns the connection once it is spoken, and the head that says so.
+    pub(super) async fn upgrade(
+        &self,
+        request: http::request::Builder,
+        patience: Duration,
+    ) -> Result<(http::response::Parts, Upgraded), RequestError> {
+        let Exchange { session, mut head, body } = self.exchange(request, Body::empty(), patience).await?;
+        let upgraded = head.extensions.remove::<OnUpgrade>();
+        let (StatusCode::SWITCHING_PROTOCOLS, Some(upgraded)) = (head.status, upgraded) else {
+            return Err(refusal(&session, &head, Response { body, patience }).await);
+        };
+        let silent = |_elapsed| RequestError::Silent { after: patience };
+        let upgraded = timeout(patience, upgraded).await.map_err(silent)?;
+        Ok((head, upgraded.map_err(|_broken| RequestError::Ended)?))
+    }
+
+    async fn exchange(
+        &self,
+        request: http::request::Builder,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Exchange, RequestError> {
         let session = self.connection.session().await.map_err(RequestError::NoCredentials)?;
         let request = request
             .header(USER_AGENT, concat!("edgeloop/", env!("CARGO_PKG_VERSION")))
@@ -145,28 +190,34 @@ impl ApiClient {
         let response = response.map_err(|error| failure(&error))?;
         let (head, body) = response.into_parts();
         self.connection.judge(&session, head.status == StatusCode::UNAUTHORIZED);
-        let mut answer = Response { body, patience };
-        if head.status.is_success() {
-            return match other_than_json(head.headers.get(CONTENT_TYPE)) {
-                None => Ok(answer),
-                Some(other) => Err(RequestError::Garbage(format!("{other} instead of JSON"))),
-            };
-        }
-        let header = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut status = answer.status().await;
-        status.code = head.status.as_u16();
-        status.message = session.hide_secrets(&status.message);
-        status.reason = session.hide_secrets(&status.reason);
-        if status.message.is_empty() && status.reason.is_empty() {
-            head.status.canonical_reason().unwrap_or("no reason given").clone_into(&mut status.message);
-        }
-        let details = status.details.get_or_insert_default();
-        details.retry_after_seconds = header.or(details.retry_after_seconds);
-        Err(status.into())
+        Ok(Exchange { session, head, body })
     }
 }
 
+/// A response whose body is still to come, and what was asked with.
+struct Exchange {
+    session: Session,
+    head: http::response::Parts,
+    body: Body,
+}
+
+/// What a response says that gives nothing.
+async fn refusal(session: &Session, head: &http::response::Parts, mut answer: Response) -> RequestError {
+    let header = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let mut status = answer.status().await;
+    status.code = head.status.as_u16();
+    status.message = session.hide_secrets(&status.message);
+    status.reason = session.hide_secrets(&status.reason);
+    if status.message.is_empty() && status.reason.is_empty() {
+        head.status.canonical_reason().unwrap_or("no reason given").clone_into(&mut status.message);
+    }
+    let details = status.details.get_or_insert_default();
+    details.retry_after_seconds = header.or(details.retry_after_seconds);
+    status.into()
+}
+
 const JSON: &str = "application/json";
+const JSON_PATCH: &str = "application/json-patch+json";
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 
 /// What a body is that is not JSON. One without a type may be.

@@ -7,6 +7,8 @@ mod config;
 mod connection;
 mod credentials;
 mod dial;
+pub(crate) mod exec;
+mod exec_stream;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -33,6 +35,7 @@ pub use client::ApiClient;
 pub(crate) use client::Response;
 pub use config::{ConnectError, Credentials, KubeConfig};
 pub use dial::Claim;
+pub use exec::ExecError;
 pub use real::NotReal;
 pub(crate) use refusal::Status;
 pub use refusal::{RequestError, Says};

@@ -9,13 +9,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use crate::announce::node::remove_condition;
+use crate::api::ApiClient;
 use crate::config::{PIN_ROOT, socket};
 use crate::datapath::cleanup::remove_all;
 use crate::datapath::lock::{self, Holder, Lock, LockError, acquire_existing};
 use crate::serve::http;
 use crate::serve::socket::{listener, remove_socket};
+use crate::shown::Shown;
 
+use super::source::ApiArgs;
 use super::{signals, unless_closed};
+
+/// How long the API server is asked to remove the condition: a node without one is cleaned up all the same.
+const PATIENCE_OF_SERVER: Duration = Duration::from_secs(10);
 
 /// How long an agent that was asked to leave may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +48,15 @@ pub struct Args {
     /// Where /healthz and /readyz answer with --hold, once everything is removed; nowhere unless given.
     #[arg(long, env = "EDGELOOP_HTTP", value_name = "ADDRESS:PORT")]
     http: Option<SocketAddr>,
+    /// Remove the condition edgeloop.io/Covered from the Node when everything else is removed, as an agent with this flag keeps it.
+    /// Where the API server cannot be asked, it stays, and a warning says so.
+    #[arg(long, env = "EDGELOOP_NODE_CONDITION", requires = "node")]
+    node_condition: bool,
+    /// The name of the Node, for --node-condition.
+    #[arg(long, env = "EDGELOOP_NODE", value_name = "NAME")]
+    node: Option<String>,
+    #[command(flatten)]
+    api: ApiArgs,
 }
 
 /// Detaches, then unpins. Connections that exist go on; new ones are no longer rewritten.
@@ -48,9 +64,10 @@ pub struct Args {
 /// # Errors
 /// When an agent runs and `--stop` was not given, or something cannot be removed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { pin_root, socket: named, stop, hold: stays, http } = args;
+    let Args { pin_root, socket: named, stop, hold: stays, http, node_condition, node, api } = args;
     let socket = socket(named, &pin_root);
-    if !stays {
+    let node = node.filter(|_| node_condition);
+    if !stays && node.is_none() {
         remove(&pin_root, &socket, stop)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -58,12 +75,40 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("could not start a runtime")?;
-    runtime.block_on(async {
+    let end = runtime.block_on(async {
         // From here on: the first process of a container has no other end by a signal.
         let asked = signals::asked().context("could not listen for signals")?;
         remove(&pin_root, &socket, stop)?;
-        hold(http, asked).await
-    })
+        if let Some(node) = node {
+            take_back(&node, api).await;
+        }
+        if stays { hold(http, asked).await } else { Ok(ExitCode::SUCCESS) }
+    });
+    // A name server that hangs holds nothing up.
+    runtime.shutdown_background();
+    end
+}
+
+/// Removes the condition from the Node. What matters is done whether that succeeds or not.
+async fn take_back(node: &str, api: ApiArgs) {
+    let removed = async {
+        let client = ApiClient::new(api.settle(None)?, None).await?;
+        anyhow::Ok(remove_condition(&client, node, PATIENCE_OF_SERVER).await?)
+    };
+    let removed = tokio::time::timeout(PATIENCE_OF_SERVER, removed).await;
+    let error = match removed {
+        Ok(Ok(())) => {
+            return drop(writeln!(io::stdout(), "removed the condition of the Node {}", Shown(node)));
+        }
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_elapsed) => format!("no answer within {} s", PATIENCE_OF_SERVER.as_secs()),
+    };
+    tracing::warn!(
+        node = %Shown(node),
+        error,
+        "everything is removed, but the Node's condition edgeloop.io/Covered stays as it is: remove it by \
+         `kubectl edit node --subresource status`"
+    );
 }
 
 /// Stays until it is asked to leave, and answers probes.

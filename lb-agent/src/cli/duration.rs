@@ -12,8 +12,20 @@ const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
 /// # Errors
 /// When it is no duration, or too short or long a one.
 pub fn max_stale(text: &str) -> Result<Duration, String> {
+    from(SHORTEST, text)
+}
+
+/// A time to wait: from a second on.
+///
+/// # Errors
+/// As [`max_stale`].
+pub fn time(text: &str) -> Result<Duration, String> {
+    from(Duration::from_secs(1), text)
+}
+
+fn from(shortest: Duration, text: &str) -> Result<Duration, String> {
     let wrong = || {
-        format!("write it as a number of s, m, h or d, such as 12h; from {}s to 3650d", SHORTEST.as_secs())
+        format!("write it as a number of s, m, h or d, such as 12h; from {}s to 3650d", shortest.as_secs())
     };
     let unit = match text.chars().last() {
         Some('s') => 1,
@@ -26,7 +38,7 @@ pub fn max_stale(text: &str) -> Result<Duration, String> {
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     let number: Option<u64> = digits.parse().ok().filter(|_| is_number);
     let duration = number.and_then(|number| number.checked_mul(unit)).map(Duration::from_secs);
-    duration.filter(|duration| (SHORTEST..=LONGEST).contains(duration)).ok_or_else(wrong)
+    duration.filter(|duration| (shortest..=LONGEST).contains(duration)).ok_or_else(wrong)
 }
 
 /// As [`max_stale`] reads it, in the largest unit that fits.
@@ -66,6 +78,7 @@ mod tests {
         ] {
             assert_eq!(max_stale(text).ok(), seconds.map(Duration::from_secs), "{text:?}");
         }
+        assert_eq!((time("1s"), time("0s").is_ok()), (Ok(Duration::from_secs(1)), false));
     }
 
     #[test]

@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::env;
 
 use clap::builder::Resettable;
-use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use jiff::Timestamp;
 
-use crate::shown::shown;
+use crate::shown::{line, shown};
 use crate::suggest::suggest;
 use crate::telemetry;
+use crate::telemetry::record::{self, Started};
 
-use super::Cli;
+use super::sysdump::secrets::without_secrets;
+use super::{Cli, plugin};
 
 const OURS: &str = "EDGELOOP_";
 
@@ -19,8 +23,36 @@ const OURS: &str = "EDGELOOP_";
 #[must_use]
 pub fn parse() -> Cli {
     let is_empty = |name: &str| env::var_os(name).is_some_and(|value| value.is_empty());
-    let mut matches = without(Cli::command(), &is_empty).get_matches();
+    let command = without(Cli::command(), &is_empty);
+    let is_plugin = plugin::is_called_so(env::args_os().next().as_deref());
+    let command = if is_plugin { plugin::plugin(command) } else { command };
+    let mut matches = command.clone().get_matches();
+    if let Some((name, of_command)) = matches.subcommand() {
+        let flags = command.find_subcommand(name).map(|command| given(command, of_command));
+        let at = Timestamp::now().to_string();
+        record::started(Started { at, flags: flags.unwrap_or_default() });
+    }
     Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The flags that were given, by flag or variable, without secrets.
+fn given(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    let is_given = |id: &str| {
+        matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+    };
+    let shown = |arg: &Arg| {
+        let values = matches.try_get_raw(arg.get_id().as_str()).ok().flatten().into_iter().flatten();
+        let name = arg.get_long().map_or_else(|| arg.get_id().to_string(), |long| format!("--{long}"));
+        let values: Vec<String> =
+            values.map(|value| line(&without_secrets(&value.to_string_lossy()))).collect();
+        if values.is_empty() || matches!(arg.get_action(), ArgAction::SetTrue) {
+            vec![name]
+        } else {
+            values.iter().map(|value| format!("{name}={value}")).collect()
+        }
+    };
+    let arguments = command.get_arguments().filter(|arg| is_given(arg.get_id().as_str()));
+    arguments.flat_map(shown).collect()
 }
 
 /// Warns, once, of variables that look like ours and are not.
@@ -86,6 +118,36 @@ mod tests {
             assert!(known.contains(name), "{name}");
         }
         assert!(known.iter().all(|name| name.starts_with(OURS)), "{known:?}");
+    }
+
+    #[test]
+    fn the_flags_that_were_given_are_known_without_secrets() {
+        let command = Cli::command();
+        let words = [
+            "lb-agent",
+            "run",
+            "--node",
+            "n1",
+            "--require-first",
+            "--api-server",
+            "https://u:pw@h:1",
+            "--topology",
+            "a/b=*",
+            "--topology",
+            "a/c=*",
+        ];
+        let matches = command.clone().get_matches_from(words);
+        let (name, of_command) = matches.subcommand().unwrap();
+        let mut flags = given(command.find_subcommand(name).unwrap(), of_command);
+        flags.sort();
+        let expected = [
+            "--api-server=https://(left out)@h:1",
+            "--node=n1",
+            "--require-first",
+            "--topology=a/b=*",
+            "--topology=a/c=*",
+        ];
+        assert_eq!(flags, expected);
     }
 
     #[test]

@@ -6,15 +6,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde_json::Value;
 
-use crate::cli::print::loops::text;
+use crate::cli::print::loops::{text, text_of_nodes};
+use crate::cli::print::nodes::counted;
 use crate::serve::request::{Reply, Request};
-use crate::view::loop_page::page;
+use crate::shown::Shown;
+use crate::view::loop_page::{page, page_of_nodes};
 use crate::view::loops::{LoopView, loop_view};
+use crate::view::loops_merged::{LoopOfNodes, merged, refused_by_pool};
+use crate::view::nodes::{OfNodes, answers};
 
 use super::Output;
 use super::explain::Place;
 use super::output::unless_closed;
+use super::remote::{Asked, RemoteArgs, concluded};
 
 /// From one picture to the next with `--watch`.
 const EVERY: Duration = Duration::from_secs(2);
@@ -30,7 +36,10 @@ Example: the same as a page for a browser, which the agent also serves at /loop 
   lb-agent loop --html loop.html
 
 Example: exit code 0 only while no connection left the pool that its topology keeps to
-  lb-agent loop -o json | jq -e '.outside == 0'")]
+  lb-agent loop -o json | jq -e '.outside == 0'
+
+Example: the loop of all nodes as one
+  lb-agent loop --all-nodes")]
 pub struct Args {
     #[command(flatten)]
     place: Place,
@@ -42,6 +51,8 @@ pub struct Args {
     html: Option<PathBuf>,
     #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 /// Prints from which pool to which the connections of this node went.
@@ -49,24 +60,76 @@ pub struct Args {
 /// # Errors
 /// No agent replies, or nothing is pinned.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Args { place, watch, html, output } = args;
-    if let Some(file) = html {
-        std::fs::write(file, page(&look(place)?))
-            .with_context(|| format!("could not write the page to {}", file.display()))?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    let Args { place, watch, html, output, remote } = args;
     loop {
-        let view = look(place)?;
+        let seen = Seen::look(place, remote)?;
+        if let Some(file) = html {
+            std::fs::write(file, seen.page())
+                .with_context(|| format!("could not write the page to {}", file.display()))?;
+            return seen.concluded();
+        }
         if *watch && *output == Output::Table && io::stdout().is_terminal() {
             unless_closed(io::stdout().write_all(CLEAR.as_bytes()))
                 .context("could not clear the terminal")?;
         }
-        output.print(&view, || text(&view)).context("could not write the loop")?;
+        let printed = match &seen {
+            Seen::OfOne(view) => output.print(view, || text(view)),
+            Seen::OfNodes(view) => output.print(view, || text_of_nodes(view)),
+        };
+        printed.context("could not write the loop")?;
         if !watch {
-            return Ok(ExitCode::SUCCESS);
+            return seen.concluded();
         }
         std::thread::sleep(EVERY);
     }
+}
+
+/// The loop of one node, or of several.
+enum Seen {
+    OfOne(Box<LoopView>),
+    OfNodes(Box<LoopOfNodes<Value>>),
+}
+
+impl Seen {
+    fn look(place: &Place, remote: &RemoteArgs) -> anyhow::Result<Self> {
+        let command = [place.command("loop"), vec!["-o", "json"]].concat();
+        match remote.asked() {
+            Asked::Here => Ok(Self::OfOne(Box::new(look(place)?))),
+            Asked::One(node) => {
+                let view = serde_json::from_slice(&remote.run_on(&node, &command)?);
+                let view =
+                    view.with_context(|| format!("could not read the answer of node {}", Shown(&node)))?;
+                Ok(Self::OfOne(Box::new(view)))
+            }
+            Asked::Several(nodes) => {
+                let (OfNodes { nodes }, read) = answers::<LoopView>(remote.run(&nodes, &command)?);
+                let loops: Vec<LoopView> = read.into_iter().flatten().collect();
+                let (sum, refused_by_pool) = (merged(&loops), refused_by_pool(&loops));
+                Ok(Self::OfNodes(Box::new(LoopOfNodes { sum, nodes, refused_by_pool })))
+            }
+        }
+    }
+
+    fn page(&self) -> String {
+        match self {
+            Self::OfOne(view) => page(view),
+            Self::OfNodes(view) => page_of_nodes(&view.sum, &counted(&view.nodes)),
+        }
+    }
+
+    fn concluded(&self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::OfOne(_) => Ok(ExitCode::SUCCESS),
+            Self::OfNodes(view) => {
+                concluded(view.nodes.len(), view.nodes.iter().filter(|of| of.error.is_some()).count())
+            }
+        }
+    }
+}
+
+/// The loop by what the maps hold alone, where no agent says more.
+pub(super) fn look_or_pinned(place: &Place) -> anyhow::Result<LoopView> {
+    look(place).or_else(|_silent| Ok(loop_view(None, &place.counts()?)))
 }
 
 fn look(place: &Place) -> anyhow::Result<LoopView> {

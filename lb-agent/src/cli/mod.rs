@@ -10,10 +10,13 @@ pub mod explain;
 pub mod init;
 mod label_key;
 pub mod loops;
+mod node_signs;
 mod output;
 mod peers;
 pub mod plan;
+mod plugin;
 pub mod print;
+pub mod remote;
 pub mod rules;
 pub mod run;
 pub mod services;
@@ -21,6 +24,8 @@ mod signals;
 pub mod sockets;
 pub mod source;
 pub mod status;
+pub mod sysdump;
+pub mod trace;
 pub mod uninstall;
 
 use std::process::ExitCode;
@@ -61,8 +66,12 @@ pub enum Command {
     Explain(explain::Args),
     /// Show the closed loop: how many connections of this node went from which pool to which, as the kernel counted them.
     Loop(loops::Args),
+    /// Show live what the programs decide: who dials which Service, what it gets, or why it is refused.
+    Trace(trace::Args),
     /// List the UDP sockets that remember which backend stands for a Service, with their processes.
     Sockets(sockets::Args),
+    /// Make one file with all that a report on this node needs, without secrets.
+    Sysdump(sysdump::Args),
     /// Mount what must be there before an agent without privileges runs: a bpf file system, and cgroup2.
     Init(init::Args),
     /// Look at what this machine has of what the agent needs, and say what follows.
@@ -97,7 +106,9 @@ impl Cli {
             Command::Services(args) => services::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Loop(args) => loops::run(&args),
+            Command::Trace(args) => trace::run(args),
             Command::Sockets(args) => sockets::run(args),
+            Command::Sysdump(args) => sysdump::run(args),
             Command::Init(args) => init::run(args),
             Command::Check(args) => check::run(args),
             Command::Cleanup(args) => cleanup::run(args),

@@ -18,6 +18,7 @@ use crate::store::{Rules, SkipLabelled};
 
 use super::choices::Switch;
 use super::environment;
+use super::node_signs::NodeSignArgs;
 use super::peers::PeersArgs;
 use super::rules::RuleArgs;
 use super::source::ApiArgs;
@@ -96,6 +97,8 @@ pub struct Args {
     #[arg(long, env = "EDGELOOP_SELF_TEST", value_name = "WHETHER", value_enum, default_value = "on")]
     self_test: Switch,
     #[command(flatten)]
+    signs: NodeSignArgs,
+    #[command(flatten)]
     peers: PeersArgs,
     #[command(flatten)]
     rules: RuleArgs,
@@ -127,20 +130,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         max_stale,
         require_first,
         self_test,
+        signs,
         peers,
         rules,
     } = args;
     let rules = Rules { skip_labelled: skip(skip_labelled_pods), ..rules.settle()? };
+    let signs = signs.settle(source.is_some())?;
     let api = api.settle(source.as_ref().map(|_| "--source"))?;
-    let source = match source {
-        Some(Manifests(folder)) => SourceConfig::File(folder),
-        None => {
-            if rules.mode == Mode::Replace {
-                api.has_real_address()?;
-            }
-            SourceConfig::Kube(api)
-        }
-    };
+    if source.is_none() && rules.mode == Mode::Replace {
+        api.has_real_address()?;
+    }
+    let source = source.map_or(SourceConfig::Kube(api), |Manifests(folder)| SourceConfig::File(folder));
     let config = Config {
         object: object(program_log)?,
         node,
@@ -160,6 +160,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             tcp_peername: if tcp_peername { TcpPeername::Dialled } else { TcpPeername::Backend },
         },
         end_udp: peers.settle(),
+        signs,
         http,
         metrics,
     };

@@ -20,6 +20,7 @@ use crate::shown::chain;
 use crate::view::sockets::{LeftOut, NamespacesView, NotAsked, Remembering, SocketsView, sockets};
 
 use super::Output;
+use super::remote::{Asked, RemoteArgs};
 
 /// Network namespaces that are looked into at most: far more than a node has pods.
 const MOST_NAMESPACES: usize = 4096;
@@ -32,13 +33,18 @@ Sockets of pods are in network namespaces of their own, and each is asked by way
 node, in the node's pid namespace.
 
 Example: which backends the sockets of process 4711 stand for
-  lb-agent sockets -o json | jq '.sockets[] | select(.processes[].pid == 4711) | .translations'")]
+  lb-agent sockets -o json | jq '.sockets[] | select(.processes[].pid == 4711) | .translations'
+
+Example: those of the node edge-7, as far as its agent's pod may see them
+  lb-agent sockets --on edge-7")]
 pub struct Args {
     /// Where maps and links are pinned.
     #[arg(long, env = "EDGELOOP_PIN_ROOT", value_name = "FOLDER", default_value = PIN_ROOT)]
     pin_root: PathBuf,
     #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 /// Prints the UDP sockets that remember a translation, in all network namespaces that can be entered. Exits with 1 when nothing
@@ -47,24 +53,35 @@ pub struct Args {
 /// # Errors
 /// When the maps cannot be read, or the kernel does not show the sockets of the own namespace.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { pin_root, output } = args;
-    let folder = match find(&pin_root)?.takeover() {
-        Takeover::Adopt(name) | Takeover::Finish(name) => folder_of(&pin_root, name),
-        Takeover::Make => {
-            writeln!(
-                std::io::stderr(),
-                "nothing of Edgeloop is pinned at {}; start `lb-agent run`, or name another folder with --pin-root",
-                pin_root.display()
-            )?;
-            return Ok(ExitCode::FAILURE);
+    let Args { pin_root, output, remote } = args;
+    match remote.asked() {
+        Asked::Here => {}
+        Asked::One(node) => return remote.print_of_one(&node, &["sockets"], output),
+        Asked::Several(nodes) => return remote.print_in_turn(&nodes, &["sockets"], output),
+    }
+    let Some(view) = view(&pin_root)? else {
+        writeln!(
+            std::io::stderr(),
+            "nothing of Edgeloop is pinned at {}; start `lb-agent run`, or name another folder with --pin-root",
+            pin_root.display()
+        )?;
+        return Ok(ExitCode::FAILURE);
+    };
+    output.print(&view, || text(&view)).context("could not write the list of sockets")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The sockets; `None` where nothing is pinned.
+pub(super) fn view(pin_root: &Path) -> anyhow::Result<Option<SocketsView>> {
+    match find(pin_root)?.takeover() {
+        Takeover::Adopt(name) | Takeover::Finish(name) => {
+            look(pin_root, &folder_of(pin_root, name)).map(Some)
         }
+        Takeover::Make => Ok(None),
         Takeover::Replace(_) => bail!(
             "programs of another version run over maps that this one cannot read: ask the lb-agent of that version"
         ),
-    };
-    let view = look(&pin_root, &folder)?;
-    output.print(&view, || text(&view)).context("could not write the list of sockets")?;
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn look(pin_root: &Path, folder: &Path) -> anyhow::Result<SocketsView> {

@@ -11,6 +11,7 @@ const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
 const RESTRICT: u32 = 11;
 const FUNCTION: u32 = 12;
+const SECTION: u32 = 15;
 const TYPE_TAG: u32 = 18;
 /// Bytes of every type before what its kind adds.
 const TYPE_BYTES: usize = 12;
@@ -58,6 +59,19 @@ impl<'a> Btf<'a> {
     /// The id of the function of this name.
     pub(super) fn function(&self, name: &str) -> Option<u32> {
         self.find(FUNCTION, name)
+    }
+
+    /// How many bytes after its beginning the section has this variable.
+    pub(super) fn variable(&self, section: &str, name: &str) -> Option<u32> {
+        let id = self.find(SECTION, section)?;
+        let (begin, info) = (self.begin(id)?, self.info(id)?);
+        let entries = (0..(info & 0xffff) as usize).map(|index| begin + TYPE_BYTES + index * MEMBER_BYTES);
+        entries.filter_map(|at| Some((word(self.types, at).ok()?, word(self.types, at + 4).ok()?))).find_map(
+            |(variable, offset)| {
+                let name_at = word(self.types, self.begin(variable)?).ok()?;
+                (self.name(name_at) == name.as_bytes()).then_some(offset)
+            },
+        )
     }
 
     /// How many bytes after its beginning the structure `name` has what `path` leads to: a member, and members of structures in

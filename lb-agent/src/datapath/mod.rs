@@ -2,6 +2,7 @@
 
 mod btf;
 pub mod cgroup;
+pub mod cgroup_index;
 pub mod cleanup;
 mod codec;
 pub mod generation;

@@ -84,6 +84,19 @@ impl PodCgroups {
     }
 }
 
+/// The uid of the pod that a cgroup belongs to, if it is one's or lies in it.
+pub(super) fn uid_of(cgroup: &Path) -> Option<String> {
+    // What a container makes within it may look like another pod's: the outermost one counts.
+    let folders: Vec<&Path> = cgroup.ancestors().collect();
+    let pod = folders
+        .iter()
+        .rev()
+        .find(|folder| name(folder).is_some_and(is_pod) && folder.parent().is_some_and(holds_pods))?;
+    let pod = name(pod)?;
+    let last = pod.strip_suffix(SLICE).and_then(|slice| slice.rsplit('-').next()).unwrap_or(pod);
+    Some(last.strip_prefix("pod")?.replace('_', "-"))
+}
+
 /// How many folders lie between `cgroup` and the root of its hierarchy, if that is seen from here.
 fn level_of(cgroup: &Path) -> Option<u32> {
     let cgroup = fs::canonicalize(cgroup).ok()?;
@@ -199,6 +212,25 @@ mod tests {
             let found = folder_of(uid, parent);
             assert_eq!(found.as_deref(), folder, "{parent:?} {uid}");
             assert!(found.is_none_or(|found| is_pod(&found)), "{parent:?} {uid}");
+        }
+    }
+
+    #[test]
+    fn a_cgroup_says_which_pod_it_belongs_to() {
+        for (path, uid) in [
+            ("kubepods.slice/kubepods-pod0f5a1b2c_1111_2222_3333_444455556666.slice/cri-1.scope", Some(UID)),
+            ("kubepods/burstable/pod0f5a1b2c-1111-2222-3333-444455556666", Some(UID)),
+            ("kubepods/besteffort/pod7c8d9e0f7c8d9e0f7c8d9e0f7c8d9e0f/container", Some(UID_OF_STATIC)),
+            (
+                "kubepods/pod0f5a1b2c-1111-2222-3333-444455556666/kubepods/pod7c8d9e0f7c8d9e0f7c8d9e0f7c8d9e0f",
+                Some(UID),
+            ),
+            ("system.slice/kubelet.service", None),
+            ("system.slice/pod0f5a1b2c-1111-2222-3333-444455556666", None),
+            ("kubepods/burstable", None),
+            ("", None),
+        ] {
+            assert_eq!(uid_of(Path::new(path)).as_deref(), uid, "{path}");
         }
     }
 

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use bytemuck::{Pod, Zeroable};
 
+mod by_id;
 mod iterate;
 mod packet;
 mod trial;
 
+pub(super) use by_id::{map_by_id, types_by_id};
 pub(super) use iterate::{iterate, link_iterator, load_iterator};
 pub(super) use packet::{load_classifier, run_on};
 pub(super) use trial::{load_program, named_program_info};

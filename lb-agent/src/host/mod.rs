@@ -1,6 +1,7 @@
 //! What this machine says of itself: the addresses of its interfaces, as they come and go, and its processes.
 
 pub mod namespaces;
+pub mod pod_logs;
 pub mod processes;
 
 use std::io;

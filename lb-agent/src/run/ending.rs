@@ -85,14 +85,28 @@ pub(super) struct PartEnded {
     how: String,
 }
 
-/// Waits for the first of all that ends the agent. The parts are futures of how each of them ended.
-pub(super) async fn first(
+/// Futures of how each part of the agent ended.
+pub(super) struct Parts<S, E, N, D> {
+    pub(super) source: S,
+    pub(super) events: E,
+    /// What is made known on the Node.
+    pub(super) on_node: N,
+    pub(super) doors: D,
+}
+
+/// Waits for the first of all that ends the agent.
+pub(super) async fn first<S, E, N, D>(
     asked: &mut Asked,
     writer: oneshot::Receiver<()>,
-    source: impl Future<Output = String>,
-    events: impl Future<Output = String>,
-    doors: impl Future<Output = String>,
-) -> End {
+    parts: Parts<S, E, N, D>,
+) -> End
+where
+    S: Future<Output = String>,
+    E: Future<Output = String>,
+    N: Future<Output = String>,
+    D: Future<Output = String>,
+{
+    let Parts { source, events, on_node, doors } = parts;
     let (part, how) = tokio::select! {
         // What ends because the writer has is no cause.
         biased;
@@ -100,6 +114,7 @@ pub(super) async fn first(
         _ = writer => return End::Writer,
         how = source => ("what follows the source", how),
         how = events => ("what makes Events", how),
+        how = on_node => ("what changes the Node", how),
         how = doors => ("what serves socket and HTTP", how),
     };
     End::Part(PartEnded { part, how })
@@ -122,19 +137,31 @@ mod tests {
     #[tokio::test]
     async fn whatever_part_ends_ends_the_agent_and_is_named() {
         let (_ask, mut asked) = oneshot::channel();
-        let (_writer, [one, two, three, four]) = ((), [(); 4].map(|()| oneshot::channel()));
+        let (one, two, three, four, five) = (
+            oneshot::channel(),
+            oneshot::channel(),
+            oneshot::channel(),
+            oneshot::channel(),
+            oneshot::channel(),
+        );
+        let parts = |source, events, on_node, doors| {
+            let of = |ends: bool| async move { if ends { self::ends().await } else { goes_on().await } };
+            Parts { source: of(source), events: of(events), on_node: of(on_node), doors: of(doors) }
+        };
         let ended = [
-            first(&mut asked, one.1, ends(), goes_on(), goes_on()).await,
-            first(&mut asked, two.1, goes_on(), ends(), goes_on()).await,
-            first(&mut asked, three.1, goes_on(), goes_on(), ends()).await,
+            first(&mut asked, one.1, parts(true, false, false, false)).await,
+            first(&mut asked, two.1, parts(false, true, false, false)).await,
+            first(&mut asked, three.1, parts(false, false, true, false)).await,
+            first(&mut asked, four.1, parts(false, false, false, true)).await,
         ];
-        for (ended, part) in ended.iter().zip(["the source", "Events", "socket and HTTP"]) {
+        for (ended, part) in ended.iter().zip(["the source", "Events", "the Node", "socket and HTTP"]) {
             let End::Part(ended) = ended else { panic!("{part}: {ended:?}") };
             let said = ended.to_string();
             assert!(said.contains(part) && said.contains("(a fault)"), "{said}");
         }
-        drop(four.0);
-        assert_eq!(first(&mut asked, four.1, ends(), ends(), ends()).await, End::Writer, "the cause of all");
+        drop(five.0);
+        let all = parts(true, true, true, true);
+        assert_eq!(first(&mut asked, five.1, all).await, End::Writer, "the cause of all");
     }
 
     #[tokio::test]
@@ -142,6 +169,7 @@ mod tests {
         let (ask, mut asked) = oneshot::channel();
         let (_alive, writer) = oneshot::channel();
         ask.send(()).unwrap();
-        assert_eq!(first(&mut asked, writer, goes_on(), goes_on(), goes_on()).await, End::Asked);
+        let parts = Parts { source: goes_on(), events: goes_on(), on_node: goes_on(), doors: goes_on() };
+        assert_eq!(first(&mut asked, writer, parts).await, End::Asked);
     }
 }

@@ -3,6 +3,7 @@
 mod ending;
 mod limits;
 mod self_test;
+mod signs;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use crate::model::EndBy;
 use crate::peers::{self, Asks, PeersConfig, PeersQueue};
 use crate::serve::{self, http, socket};
 use crate::source::saved::{Owner, Place, Saver};
-use crate::source::{Besides, Source, SourceConfig};
+use crate::source::{Batch, Besides, Source, SourceConfig};
 use crate::store::{Rules, SkipLabelled, Store};
 use crate::writer::{SavedConfig, SelfTestConfig, Wake, Writer, WriterConfig};
 
@@ -52,6 +53,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         socket,
         writing,
         end_udp,
+        signs,
         http,
         metrics,
         object,
@@ -60,8 +62,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let cgroup = cgroup::find(cgroup.as_deref())?;
     let lock = lock::acquire(&pin_root)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let source = runtime.block_on(open(source, &pin_root, &mut asked))?;
-    let Some(source) = source else {
+    let Some(source) = runtime.block_on(open(source, &pin_root, &mut asked))? else {
         runtime.shutdown_background();
         return Ok(());
     };
@@ -69,7 +70,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let events = source.api().map(|_| EventQueue::default());
     let socket = socket::listen(&socket)?;
     let (http, metrics) = (listen(http)?, listen(metrics)?);
-
     let (wake, inbox) = channel();
     let saved = saved(saved_state, &node, &source, &wake).context("could not start the thread that saves")?;
     let peers = peers(end_udp, &pin_root, &wake).context("could not start the thread that ends sockets")?;
@@ -82,20 +82,19 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let writer = Writer::new(settings, store, datapath, inbox, wake.clone());
     tracing::info!(node, source = %source, pin_root = %pin_root.display(), "starting");
     let entered = runtime.enter();
-    let to_writer = wake.clone();
-    let mut follower = source.follow(besides, move |batch| to_writer.send(Wake::Source(batch)).is_ok())?;
-    let mut publisher =
-        source.api().zip(events).map(|(client, events)| publish(client, events, &node, RateLimit::default()));
+    let mut follower = source.follow(besides, to_writer(wake.clone()))?;
+    let mut publisher = publisher(&source, events, &node);
+    let mut signs = signs::start(&source, &node, signs, writer.published(), &pin_root);
     drop(entered);
 
     let counters = CounterReader::new(&pin_root);
     let mut doors = serve::open(socket, http, metrics, writer.published(), counters, descriptors)?;
     let (writer, writer_ended) = start(writer)?;
-    let events = events_ended(publisher.as_mut());
-    let end =
-        runtime.block_on(ending::first(&mut asked, writer_ended, follower.ended(), events, doors.ended()));
+    let (events, on_node) = (ended(publisher.as_mut()), ended(signs.as_mut()));
+    let parts = ending::Parts { source: follower.ended(), events, on_node, doors: doors.ended() };
+    let end = runtime.block_on(ending::first(&mut asked, writer_ended, parts));
     ending::fault(&end)?;
-    drop((follower, publisher));
+    drop((follower, publisher, signs));
     // Look-ups of names and the like end with the process.
     runtime.shutdown_background();
     stop(&wake, writer)?;
@@ -104,6 +103,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped; the kernel goes on serving");
     Ok(())
+}
+
+/// Sends what a source says to the writer.
+fn to_writer(wake: Sender<Wake>) -> impl FnMut(Batch) -> bool + Send + 'static {
+    move |batch| wake.send(Wake::Source(batch)).is_ok()
 }
 
 fn besides(node: &str, rules: &Rules) -> Besides {
@@ -207,10 +211,15 @@ fn listen(at: Option<SocketAddr>) -> anyhow::Result<Option<http::HttpDoor>> {
     Ok(Some(http::listen(address)?))
 }
 
-/// Waits until the Event publisher, if there is one, ends by itself; gives how.
-async fn events_ended(publisher: Option<&mut JoinSet<()>>) -> String {
-    let Some(publisher) = publisher else { return std::future::pending().await };
-    match publisher.join_next().await {
+fn publisher(source: &Source, events: Option<EventQueue>, node: &str) -> Option<JoinSet<()>> {
+    let (client, events) = source.api().zip(events)?;
+    Some(publish(client, events, node, RateLimit::default()))
+}
+
+/// Waits until what makes something known at the API server, if it does, ends by itself; gives how.
+async fn ended(tasks: Option<&mut JoinSet<()>>) -> String {
+    let Some(tasks) = tasks else { return std::future::pending().await };
+    match tasks.join_next().await {
         Some(Err(error)) => error.to_string(),
         Some(Ok(())) | None => "without an error".to_owned(),
     }

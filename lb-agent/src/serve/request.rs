@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::telemetry::record::Kept;
 use crate::view::explain::{Explanation, explain};
 use crate::view::json;
 use crate::view::published::Published;
@@ -19,6 +20,8 @@ pub enum Request {
     Services,
     /// `[NAMESPACE/]NAME[:PORT]`, or an address.
     Explain(String),
+    /// What the agent keeps of itself: how it was started, and the end of its log.
+    Record,
 }
 
 /// What a client receives, but for the status: that comes as it is.
@@ -27,6 +30,7 @@ pub enum Request {
 pub enum Reply {
     Services(Services),
     Explanation(Box<Explanation>),
+    Record(Box<Kept>),
     /// Why there is no other: one sentence.
     Error(String),
 }
@@ -49,12 +53,17 @@ impl Request {
     }
 }
 
-/// What a client receives who asks for something that is made for it alone.
+/// What a client receives who asks for something that is made for it alone. `kept` is asked for what the agent keeps.
 ///
 /// # Errors
 /// It cannot be written as JSON.
-pub fn reply(request: Result<Request, String>, published: &Published) -> serde_json::Result<Vec<u8>> {
+pub fn reply(
+    request: Result<Request, String>,
+    published: &Published,
+    kept: fn() -> Kept,
+) -> serde_json::Result<Vec<u8>> {
     let reply = match request {
+        Ok(Request::Record) => Reply::Record(Box::new(kept())),
         Ok(Request::Services) => Reply::Services(services(published)),
         Ok(Request::Explain(asked)) => match explain(published, &asked) {
             Ok(explanation) => Reply::Explanation(Box::new(explanation)),
@@ -79,6 +88,7 @@ mod tests {
             ("\"services\"\n", Some(Request::Services)),
             (r#"{"explain":"default/web:80"}"#, Some(Request::Explain("default/web:80".to_owned()))),
             (r#"{"explain":7}"#, None),
+            ("\"record\"", Some(Request::Record)),
             ("\"dance\"", None),
             ("GET / HTTP/1.1", None),
             ("\u{feff}", None),

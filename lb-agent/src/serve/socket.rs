@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::Newest;
 use super::clients::Clients;
 use super::request::{self, Reply, Request};
+use crate::telemetry::record::kept;
 use crate::view::json;
 use crate::view::published::Published;
 use crate::view::status::AgentView;
@@ -133,7 +134,7 @@ async fn reply(mut stream: tokio::net::UnixStream, text: Arc<StatusText>) -> io:
     let request = Request::read(&asked);
     if request != Ok(Request::Status) {
         let published = Arc::clone(&text.newest.borrow());
-        let text = tokio::task::spawn_blocking(move || request::reply(request, &published)).await??;
+        let text = tokio::task::spawn_blocking(move || request::reply(request, &published, kept)).await??;
         return stream.write_all(&text).await;
     }
     // It is made to the end for those who come next, also when this client has to leave before.

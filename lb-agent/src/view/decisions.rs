@@ -15,6 +15,7 @@ use crate::select::topology::Topology;
 use crate::shown::{Quoted, shown};
 use crate::store::{Disposition, LeaveWhy, Port, Store, Unknown};
 
+use super::narrowed::{NarrowedBy, narrowed_by};
 use super::topologies::{Origin, WrittenView};
 use super::{dns, refused, topologies};
 
@@ -63,6 +64,8 @@ pub struct ServicePort {
     /// What the kernel holds for it stays, since something that decides is not known.
     #[serde(skip)]
     pub kept: bool,
+    #[serde(skip)]
+    pub narrowed_by: Option<NarrowedBy>,
     /// Sorted as strings.
     pub backends: Vec<String>,
     /// Sorted by backend, as strings.
@@ -222,6 +225,7 @@ fn service_port(port: &Port<'_>, store: &Store) -> ServicePort {
         level: decision.map(|decision| decision.level.to_string()),
         why,
         kept: matches!(disposition, Disposition::Keep { .. }),
+        narrowed_by: decision.and_then(narrowed_by),
         backends,
         excluded,
         further: Vec::new(),

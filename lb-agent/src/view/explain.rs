@@ -18,6 +18,7 @@ use super::decisions::{
 };
 use super::diagnostic::Diagnostic;
 use super::held::Held;
+use super::narrowed::NarrowedBy;
 use super::published::Published;
 use super::state::StateView;
 use super::topologies::{Origin, WrittenView};
@@ -73,6 +74,9 @@ pub struct PortView {
     pub why: Option<String>,
     /// What the kernel holds for it stays, since something that decides is not known.
     pub kept: bool,
+    /// What leaves out endpoints that other nodes of the same pool may use; not there where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrowed_by: Option<NarrowedBy>,
     /// Those that are used first; else by backend.
     pub endpoints: Vec<EndpointView>,
     /// Where else it can be dialled.
@@ -189,6 +193,7 @@ fn names_of(ports: &[PortView]) -> Vec<String> {
 
 fn port_view(decided: ServicePort, port: &Port<'_>, store: &Store) -> PortView {
     let ServicePort { port_name, protocol, outcome, level, why, kept, further, around, dns, .. } = decided;
+    let narrowed_by = decided.narrowed_by;
     PortView {
         port_name,
         protocol: protocol.to_owned(),
@@ -197,6 +202,7 @@ fn port_view(decided: ServicePort, port: &Port<'_>, store: &Store) -> PortView {
         level,
         why,
         kept,
+        narrowed_by,
         endpoints: decision(port).map(|decision| endpoints(decision, store)).unwrap_or_default(),
         further,
         notes: [around, dns].into_iter().flatten().map(str::to_owned).collect(),

@@ -24,16 +24,26 @@ const NO_POOL: &str = "(no pool)";
 /// The page. It is as long as there are cells and service ports.
 #[must_use]
 pub fn page(view: &LoopView) -> String {
-    let node = view.node.as_deref().unwrap_or("this node");
+    of(view, view.node.as_deref().unwrap_or("this node"), &about(view))
+}
+
+/// The page of several nodes. `about` says of how many, as a sentence.
+#[must_use]
+pub fn page_of_nodes(sum: &LoopView, about: &str) -> String {
+    of(sum, "all nodes that were asked", &format!("<p class=\"state\">{}</p>\n", Escaped(about)))
+}
+
+/// `about` is HTML.
+fn of(view: &LoopView, whose: &str, about: &str) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
          <title>The loop of {node}</title>\n<style>\n{STYLE}\n</style>\n</head>\n<body>\n<main>\n\
          <h1>The loop of {node}</h1>\n",
-        node = Escaped(node),
+        node = Escaped(whose),
     );
-    out += &about(view);
+    out += about;
     out += &verdict(view);
     out += &matrix(view);
     out += &services(view);

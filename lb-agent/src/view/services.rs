@@ -7,6 +7,7 @@ use crate::shown::line;
 
 use super::decisions::{Action, Decisions, Ignored, ServicePort, decisions};
 use super::held::Held;
+use super::narrowed::NarrowedBy;
 use super::published::Published;
 use super::state::StateView;
 use super::topologies::Origin;
@@ -49,6 +50,9 @@ pub struct ServiceLine {
     pub why: Option<String>,
     /// What the kernel holds for it stays, since something that decides is not known.
     pub kept: bool,
+    /// What leaves out endpoints that other nodes of the same pool may use; not there where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrowed_by: Option<NarrowedBy>,
     pub backends: Vec<String>,
     /// How many more endpoints it has.
     pub not_used: usize,
@@ -87,6 +91,7 @@ fn of_port(port: ServicePort) -> ServiceLine {
         level: port.level,
         why: port.why.as_deref().map(line),
         kept: port.kept,
+        narrowed_by: port.narrowed_by,
         backends: port.backends,
         not_used: port.excluded.len(),
         kernel: None,

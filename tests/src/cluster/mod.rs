@@ -6,6 +6,7 @@
 mod api;
 mod authority;
 mod etcd;
+mod exec;
 mod forward;
 mod helm;
 mod hub;
@@ -48,6 +49,7 @@ use users::User;
 
 use api::is_unreachable;
 pub use api::{Api, Refused, is_refused};
+pub use exec::{Called, ExecDoor};
 pub use forward::Forward;
 pub use helm::{Helm, NAMESPACE, RELEASE, image};
 pub use hub::Hub;
@@ -136,6 +138,11 @@ impl Cluster {
     pub fn api_by(&self, port: u16) -> Result<Api> {
         let token = users::token_of(&self.users, users::ADMIN)?;
         Api::new(&self.netns, &format!("https://127.0.0.1:{port}"), self.authority.der(), token)
+    }
+
+    /// Asks with this token.
+    pub fn api_with(&self, token: &str) -> Result<Api> {
+        Api::new(&self.netns, &server(), self.authority.der(), token)
     }
 
     /// Threads in the control plane's network namespace.

@@ -92,10 +92,22 @@ impl Cluster {
 
     /// A fresh token of this ServiceAccount.
     pub fn account_token(&self, namespace: &str, account: &str) -> Result<String> {
+        self.bound_token(namespace, account, None)
+    }
+
+    /// A fresh token of this ServiceAccount for this pod, as a kubelet asks for it.
+    pub fn pod_token(&self, namespace: &str, account: &str, pod: &Value) -> Result<String> {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"],
+        });
+        self.bound_token(namespace, account, Some(pod))
+    }
+
+    fn bound_token(&self, namespace: &str, account: &str, pod: Option<Value>) -> Result<String> {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
         let ask = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"expirationSeconds": LIFETIME},
+            "spec": {"expirationSeconds": LIFETIME, "boundObjectRef": pod},
         });
         let answer = patiently(404, || self.api().post(&path, &ask))?;
         let token = answer.pointer("/status/token").and_then(Value::as_str);

@@ -25,7 +25,7 @@ impl Patch {
 }
 
 /// Kinds that no namespace has; all others have one.
-const GLOBAL: [&str; 9] = [
+const GLOBAL: [&str; 11] = [
     "Namespace",
     "Node",
     "NodePool",
@@ -35,6 +35,8 @@ const GLOBAL: [&str; 9] = [
     "MutatingWebhookConfiguration",
     "ValidatingWebhookConfiguration",
     "NodeBucket",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
 ];
 
 /// The path that objects like this one are created at.

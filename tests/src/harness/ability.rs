@@ -26,6 +26,8 @@ pub enum Ability {
     First,
     /// Virtual servers in the kernel, which kube-proxy has in one of its modes; their module can be left unloaded.
     Ipvs,
+    /// A program can take the place of one that runs (`BPF_PROG_TYPE_EXT`), which some machines forbid.
+    Extensions,
     /// Programs look on as the kernel walks over what it has: iterators are of the kind `BPF_PROG_TYPE_TRACING`, which some
     /// machines forbid.
     Iterators,
@@ -35,7 +37,7 @@ impl Ability {
     /// # Errors
     /// When it cannot be tried.
     pub fn is_here(self) -> Result<bool> {
-        static FOUND: [OnceLock<bool>; 6] = [const { OnceLock::new() }; 6];
+        static FOUND: [OnceLock<bool>; 7] = [const { OnceLock::new() }; 7];
         let place = &FOUND[self as usize];
         if let Some(found) = place.get() {
             return Ok(*found);
@@ -45,6 +47,7 @@ impl Ability {
             Self::Mptcp => makes_mptcp()?,
             Self::PingHook => asks_about_pings()?,
             Self::First => can_be_first()?,
+            Self::Extensions => programs::may_extend()?,
             Self::Ipvs => Path::new("/proc/net/ip_vs").exists(),
             Self::Iterators => may_iterate(),
         };
@@ -70,6 +73,7 @@ impl Ability {
             Self::PingHook => "hook for ping sockets",
             Self::First => "BPF_F_BEFORE for programs at cgroups",
             Self::Ipvs => "IPVS",
+            Self::Extensions => "programs that take the place of others (BPF_PROG_TYPE_EXT)",
             Self::Iterators => "iterators (BPF_PROG_TYPE_TRACING)",
         }
     }

@@ -10,6 +10,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::harness::bpf::{bpf, open, pin};
 
 const PROG_LOAD: i64 = 5;
+const PROG_GET_FD_BY_ID: i64 = 13;
 const PROG_QUERY: i64 = 16;
 const LINK_CREATE: i64 = 28;
 const LINK_UPDATE: i64 = 29;
@@ -17,6 +18,8 @@ const LINK_DETACH: i64 = 34;
 
 /// `BPF_PROG_TYPE_CGROUP_SOCK_ADDR`.
 const SOCK_ADDR: u32 = 18;
+/// `BPF_PROG_TYPE_EXT`.
+const EXTENSION: u32 = 28;
 
 /// `r0 = 1; exit`: lets every call pass as it is.
 const LET_PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
@@ -70,9 +73,13 @@ fn load(attach_type: u32) -> Result<OwnedFd> {
 }
 
 fn load_code(code: &[u64], attach_type: u32) -> Result<OwnedFd> {
+    load_kind(SOCK_ADDR, code, attach_type)
+}
+
+fn load_kind(kind: u32, code: &[u64], attach_type: u32) -> Result<OwnedFd> {
     let license = c"GPL";
     let mut attr = Load {
-        kind: SOCK_ADDR,
+        kind,
         instructions: u32::try_from(code.len())?,
         code: code.as_ptr() as u64,
         license: license.as_ptr() as u64,
@@ -113,6 +120,44 @@ pub fn may_set_errno() -> Result<bool> {
         Err(error) if is_invalid(&error) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a program may take the place of one that runs. Some machines forbid it to everyone.
+pub fn may_extend() -> Result<bool> {
+    // It names no program that it could take the place of.
+    is_invalid_at_most(load_kind(EXTENSION, &LET_PASS, 0))
+}
+
+/// Whether a load that lacks something was refused for that, and not forbidden.
+fn is_invalid_at_most(loaded: Result<OwnedFd>) -> Result<bool> {
+    match loaded {
+        Ok(_) => Ok(true),
+        Err(error) if is_invalid(&error) => Ok(true),
+        Err(error) => {
+            let cause = error.root_cause().downcast_ref::<std::io::Error>();
+            if cause.and_then(std::io::Error::raw_os_error) == Some(libc::EPERM) {
+                Ok(false)
+            } else {
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What the kernel shows of a loaded program that differs where its instructions do: its tag, its size in memory, and how many
+/// instructions were verified.
+pub fn shape(id: u32) -> Result<Vec<String>> {
+    // A descriptor of the program, by its id, which comes first.
+    let fd = bpf(PROG_GET_FD_BY_ID, &mut [id, 0, 0]).context("could not open a program")?;
+    // SAFETY: the kernel made this descriptor for this call.
+    let program = unsafe { OwnedFd::from_raw_fd(fd) };
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()))?;
+    let is_shown = |line: &&str| {
+        ["prog_id:", "prog_type:", "prog_jited:", "prog_tag:", "memlock:", "verified_insns:"]
+            .iter()
+            .any(|field| line.starts_with(field))
+    };
+    Ok(info.lines().filter(is_shown).map(str::to_owned).collect())
 }
 
 fn is_invalid(error: &anyhow::Error) -> bool {

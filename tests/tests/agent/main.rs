@@ -37,6 +37,8 @@ mod shown;
 mod skip;
 mod sockets;
 mod stale;
+mod sysdump;
 mod takeover;
+mod trace;
 mod unit;
 mod upgrade;

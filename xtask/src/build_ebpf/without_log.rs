@@ -1,4 +1,4 @@
-//! The tree without a line of the programs' log: what is compiled from it the ordinary object has to equal.
+//! The tree without a line of the programs' log and trace: what is compiled from it the ordinary object has to equal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use crate::shell;
 
-/// The only file that names aya-log.
-const LOG: &str = "log.rs";
+/// The only file that names aya-log, and that of the records.
+const LOG: [&str; 2] = ["log.rs", "trace.rs"];
 
 /// A copy of what the kernel object is made of, below `target`. It has another version: cargo would take a package of
 /// the same name and version for the one that it built last, and build both again and again.
@@ -39,19 +39,22 @@ fn copy(from: &Path, into: &Path) -> Result<()> {
         let (path, to) = (entry.path(), into.join(entry.file_name()));
         if path.is_dir() {
             copy(&path, &to)?;
-        } else if entry.file_name() != LOG {
+        } else if !LOG.iter().any(|log| path.ends_with(Path::new("lb-ebpf/src").join(log))) {
             put(&to, &without(&read(&path)?))?;
         }
     }
     Ok(())
 }
 
-/// The text without its lines of the log: statements of one line, and where it is named.
+/// The text without its lines of log and trace: statements of one line, and where they are named.
 fn without(text: &str) -> String {
     let is_of_log = |line: &&str| {
         let line = line.trim();
-        matches!(line, "mod log;" | "use log::log;" | "use crate::log::log;")
-            || line.starts_with("log!(") && line.ends_with(");")
+        let names = ["mod log;", "use log::log;", "use crate::log::log;"];
+        let names_trace = ["mod trace;", "use trace::trace;", "use crate::trace::trace;"];
+        names.contains(&line)
+            || names_trace.contains(&line)
+            || (line.starts_with("log!(") || line.starts_with("trace!(")) && line.ends_with(");")
     };
     text.split_inclusive('\n').filter(|line| !is_of_log(line)).collect()
 }
@@ -82,7 +85,8 @@ mod tests {
         let programs = shell::root().join("lb-ebpf/src");
         for file in ["main.rs", "forward.rs"] {
             let text = fs::read_to_string(programs.join(file)).unwrap();
-            assert!(text.contains("log!(") && !without(&text).contains("log"), "{file}");
+            assert!(text.contains("log!(") && text.contains("trace!("), "{file}");
+            assert!(!without(&text).contains("log") && !without(&text).contains("trace"), "{file}");
         }
     }
 }

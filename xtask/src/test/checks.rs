@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
+use crate::deny::{self, Check};
 use crate::test::Counts;
 use crate::{shell, tidy};
 
@@ -26,6 +27,7 @@ pub(crate) fn run() -> Counts {
     for manifest in OUTSIDE.iter().filter(|manifest| shell::root().join(manifest).exists()) {
         counts.add(cargo("clippy", &mut clippy_outside(manifest)));
     }
+    deny::check().into_iter().for_each(|(name, found)| counts.add(of_deny(name, found)));
     counts
 }
 
@@ -40,6 +42,16 @@ fn clippy_outside(manifest: &str) -> Command {
         .args(["--", "-D", "warnings"])
         .env("CARGO_ENCODED_RUSTFLAGS", r#"--cfg=bpf_target_arch="x86_64""#);
     clippy
+}
+
+fn of_deny(name: &str, found: Check) -> Counts {
+    match found {
+        Check::Held => counted(name, Ok(())),
+        Check::Broken(said) => counted(name, Err(anyhow!("{name}, which see deny.toml for:\n{said}"))),
+        Check::NotDone(why) => {
+            Counts { skipped: 1, ignored: vec![format!("{name}: {why}")], ..Counts::default() }
+        }
+    }
 }
 
 fn cargo(tool: &str, command: &mut Command) -> Counts {

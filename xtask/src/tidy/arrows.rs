@@ -10,7 +10,7 @@ use super::testing;
 type Row = (&'static str, &'static [&'static str]);
 
 /// `ARCHITECTURE.md` has the same table.
-const ROOMS: [Row; 25] = [
+const ROOMS: [Row; 26] = [
     ("plants", &[]),
     ("shown", &[]),
     ("model", &["shown"]),
@@ -27,7 +27,7 @@ const ROOMS: [Row; 25] = [
     ("source", &["api", "manifest", "convert", "model", "shown"]),
     ("host", &["model"]),
     ("self_test", &["model", "shown"]),
-    ("announce", &["api", "store", "select", "suggest", "model", "shown"]),
+    ("announce", &["api", "view", "store", "select", "suggest", "model", "shown"]),
     ("datapath", &["plan", "model", "shown", "plants"]),
     ("peers", &["datapath", "host", "plan", "store", "model", "shown"]),
     (
@@ -47,10 +47,11 @@ const ROOMS: [Row; 25] = [
             "shown",
         ],
     ),
-    ("serve", &["datapath", "view", "plan", "model"]),
+    ("serve", &["datapath", "view", "plan", "telemetry", "model"]),
     ("check", &["datapath", "plan", "api", "model", "shown"]),
     ("uninstall", &["api", "shown"]),
-    ("config", &["source", "plan", "store", "select", "model"]),
+    ("remote", &["api", "shown"]),
+    ("config", &["announce", "source", "plan", "store", "select", "model"]),
     (
         "run",
         &[

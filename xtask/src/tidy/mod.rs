@@ -4,6 +4,7 @@ mod arrows;
 mod files;
 mod layouts;
 mod limits;
+mod links;
 mod promises;
 mod pure;
 mod recipes;
@@ -67,6 +68,7 @@ pub(crate) fn run() -> Result<()> {
     let pages = paths.iter().filter(|path| path.ends_with(".md"));
     let pages = pages.map(read_page).collect::<Result<Vec<_>>>()?;
     findings.extend(words::check(&sources, &pages));
+    findings.extend(links::check(&pages, |path| root.join(path).exists()));
     let page = pages.iter().find(|(path, _)| path == promises::PAGE);
     let (_, page) = page.with_context(|| format!("there is no {}", promises::PAGE))?;
     findings.extend(promises::check(page, &sources));

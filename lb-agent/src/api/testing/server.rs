@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::events::{self, Events};
+use super::exec::{self, Program};
 use crate::api::query::Resource;
 use crate::api::{Credentials, KubeConfig};
 use crate::model::Kind;
@@ -50,6 +51,8 @@ pub(crate) enum Reply {
     Half(Vec<u8>),
     /// Events as they are sent, until the sender is dropped.
     Watch(UnboundedReceiver<Vec<u8>>),
+    /// A WebSocket on which this program is run.
+    Exec(Program),
 }
 
 impl Reply {
@@ -274,8 +277,9 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
             continue;
         }
         if head.starts_with("PATCH ") {
-            assert!(head.contains("content-type: application/strategic-merge-patch+json\r\n"), "{head}");
             let patch = events::body(&mut stream, &head).await;
+            let kind = if patch.is_array() { "json-patch" } else { "strategic-merge-patch" };
+            assert!(head.contains(&format!("content-type: application/{kind}+json\r\n")), "{head}");
             shared.patches.lock().unwrap().push((path.clone(), patch));
         }
         let reply = {
@@ -284,7 +288,13 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         };
         let reply = reply.or_else(|| shared.otherwise.lock().unwrap().as_mut()?(&path));
         let reply = reply.unwrap_or_else(|| nothing(&path));
-        if respond(&mut stream, reply).await.is_none() {
+        let done = match reply {
+            Reply::Exec(program) => exec::serve(&mut stream, &head, &program).await,
+            reply @ (Reply::Whole(..) | Reply::Half(_) | Reply::Watch(_)) => {
+                respond(&mut stream, reply).await
+            }
+        };
+        if done.is_none() {
             return;
         }
     }
@@ -333,6 +343,7 @@ async fn respond(stream: &mut BufReader<TcpStream>, reply: Reply) -> Option<()> 
             stream.write_all(head.as_bytes()).await.ok()?;
             stream.write_all(&body).await.ok()
         }
+        Reply::Exec(_) => None,
         Reply::Half(body) => {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 * body.len());
             stream.write_all(head.as_bytes()).await.ok()?;

@@ -74,6 +74,7 @@ fn of_port(out: &mut String, port: &PortView) {
         endpoints,
         further,
         notes,
+        narrowed_by: _,
         kernel,
     } = port;
     let name = if port_name.is_empty() { "without a name" } else { port_name };

@@ -1,11 +1,12 @@
 //! The loop as a person reads it: from which pool to which. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::lines;
+use super::{lines, nodes};
 use crate::view::loops::{CellView, LoopView, ServiceLoop};
+use crate::view::loops_merged::LoopOfNodes;
 
 /// Pools that get a column of their own; the others are one column.
 const MOST_COLUMNS: usize = 12;
@@ -16,20 +17,34 @@ const OTHER: &str = "(other pools)";
 /// A matrix in sum, a line a Service, and what is not covered.
 #[must_use]
 pub fn text(view: &LoopView) -> String {
-    let mut out = match &view.node {
+    let head = match &view.node {
         Some(node) => {
             let place =
                 view.pool.as_deref().map_or_else(|| "in no pool".to_owned(), |pool| format!("pool {pool}"));
             let state =
                 view.state.as_ref().map(|state| format!("; {}", state.describe())).unwrap_or_default();
-            format!("node {node}, {place}{state}\n\n")
+            format!("node {node}, {place}{state}")
         }
-        None => "From the maps alone: no agent was asked.\n\n".to_owned(),
+        None => "From the maps alone: no agent was asked.".to_owned(),
     };
+    let refused = view.node.iter().map(|_| (view.pool.clone(), view.refused)).collect();
+    lines(&format!("{head}\n\n{}", body(view, &refused)))
+}
+
+/// The same of several nodes.
+#[must_use]
+pub fn text_of_nodes<T>(view: &LoopOfNodes<T>) -> String {
+    let LoopOfNodes { sum, nodes: of, refused_by_pool } = view;
+    lines(&format!("{}\n\n{}{}", nodes::counted(of), body(sum, refused_by_pool), nodes::without_answer(of)))
+}
+
+/// `refused` are the connections that were refused, by the pool that a node is in now.
+fn body(view: &LoopView, refused: &BTreeMap<Option<String>, u64>) -> String {
+    let mut out = String::new();
     if view.cells.is_empty() && view.refused == 0 {
         out += "No connection to a Service was counted yet.\n";
     } else {
-        out += &matrix(view);
+        out += &matrix(view, refused);
         out += &verdict(view);
         out += &by_service(view);
     }
@@ -39,21 +54,18 @@ pub fn text(view: &LoopView) -> String {
     for left in &view.not_covered {
         out += &format!("  {}: {}\n", left.service_port, left.why);
     }
-    lines(&out)
+    out
 }
 
 /// Client pools down, backend pools across.
-fn matrix(view: &LoopView) -> String {
+fn matrix(view: &LoopView, refused: &BTreeMap<Option<String>, u64>) -> String {
     let columns = Columns::of(&view.cells);
     let mut table = columns.table(&["CLIENT POOL"]);
     let mut clients: BTreeSet<&Option<String>> = view.cells.iter().map(|cell| &cell.client_pool).collect();
-    if view.refused > 0 && view.node.is_some() {
-        clients.insert(&view.pool);
-    }
+    clients.extend(refused.iter().filter(|(_, times)| **times > 0).map(|(pool, _)| pool));
     for client in clients {
         let cells: Vec<&CellView> = view.cells.iter().filter(|cell| cell.client_pool == *client).collect();
-        let is_here = view.node.is_some() && *client == view.pool;
-        let refused = if is_here { view.refused } else { 0 };
+        let refused = refused.get(client).copied().unwrap_or_default();
         let name = client.as_deref().unwrap_or(NO_POOL).to_owned();
         table.add_row([vec![name], columns.counts(&cells), vec![number(refused)]].concat());
     }

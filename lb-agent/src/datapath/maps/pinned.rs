@@ -224,6 +224,18 @@ impl PinnedMaps {
         loops::cells(&self.cells)
     }
 
+    /// The cell that is counted at each place.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn cells_of_places(&self) -> Result<BTreeMap<u16, Cell>, ReadError> {
+        let mut cells = self.cells()?;
+        let known = |(number, place): (u16, Place)| Some((number, cells.get(&place.cell)?.clone()));
+        let of_places: Vec<_> = self.places()?.into_iter().filter_map(known).collect();
+        cells.extend(of_places);
+        Ok(cells)
+    }
+
     /// How many connections were counted, by service port and cell.
     ///
     /// # Errors

@@ -231,6 +231,8 @@ fn load_into(
     // Nothing here is relocated against the running kernel, and parsing its BTF takes most of the time.
     loader.btf(None).override_global("LOADS_REORDER", &reorders, true);
     loader.override_global("REPLACES", &replaces, true).override_global("TCP_PEERNAME", &peername, true);
+    // Only the object with lines for each call has it.
+    loader.override_global("LOGS", &1_u8, false);
     for spec in &CATALOGUE {
         if let Some(folder) = folder {
             loader.map_pin_path(spec.symbol, folder.join(spec.pin));

@@ -4,6 +4,7 @@ mod allocated;
 mod connect;
 mod control_plane;
 mod goals;
+mod idle;
 mod outage;
 mod pinned;
 mod plan;
@@ -51,6 +52,14 @@ enum Bench {
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// How much processor time an agent takes while nothing changes.
+    Idle {
+        /// Few Services and a few seconds: shows that the bench runs, and little more.
+        #[arg(long)]
+        quick: bool,
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
     /// How soon a node serves that boots without an API server, from what was saved.
     Start {
         /// Few Services and one round: shows that the bench runs, and little more.
@@ -92,6 +101,7 @@ fn main() -> Result<()> {
         Bench::ControlPlane(arguments) => control_plane::run(&arguments),
         Bench::Outage(arguments) => outage::run(&arguments),
         Bench::Sockets { quick, output } => sockets::run(quick, output),
+        Bench::Idle { quick, output } => idle::run(quick, output),
         Bench::Start { quick, output } => start::run(quick, output),
         Bench::HoldSockets(arguments) => sockets::hold::run(&arguments),
         Bench::Traffic(arguments) => traffic::run(&arguments),

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod documents;
+mod node;
 mod notes;
 mod refused;
 mod rendered;

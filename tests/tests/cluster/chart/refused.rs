@@ -29,6 +29,8 @@ fn wrong_values_are_refused_by_name() {
         ("mode=instead", "/mode"),
         ("maxStale=never", "/maxStale"),
         ("tcpPeername=1", "/tcpPeername"),
+        ("nodeCondition=true", "/nodeCondition"),
+        ("startupTaint.key=edgeloop.io/a:NoSchedule", "/startupTaint/key"),
         ("endUdpSockets.by=on", "/endUdpSockets/by"),
         ("endUdpSockets.networkNamespaces=/", "/endUdpSockets/networkNamespaces"),
         ("topology.web=*", "/topology"),
@@ -63,6 +65,11 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         ("1.36.0", "mode=replace", "mode: replace needs a real address of the API server"),
         ("1.36.0", "endUdpSockets.by=iterator", "takes securityContext.perfmon"),
         ("1.36.0", "endUdpSockets.by=off,endUdpSockets.inPods=true", "ends no sockets"),
+        (
+            "1.36.0",
+            "startupTaint.enabled=true,tolerations[0].key=a,tolerations[0].operator=Exists",
+            "add {key: edgeloop.io/not-covered, operator: Exists} to tolerations",
+        ),
         ("1.36.0", "metrics.enabled=true,http.address=0.0.0.0", "give metrics another port"),
     ] {
         let output = template(version, &["--set", flag]).unwrap();

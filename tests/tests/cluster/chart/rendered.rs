@@ -57,8 +57,10 @@ fn of_variables(container: &Value) -> Vec<String> {
         let flag = variable["name"].as_str()?.strip_prefix("EDGELOOP_")?.to_lowercase().replace('_', "-");
         // What a field gives is the name or the address of a node here.
         let of_field = if flag == "node-address" { "10.0.0.5" } else { "n1" };
-        // The log is no flag.
-        (flag != "log").then(|| format!("--{flag}={}", variable["value"].as_str().unwrap_or(of_field)))
+        let value = variable["value"].as_str().unwrap_or(of_field);
+        // The log is no flag, and a switch has no value.
+        (flag != "log")
+            .then(|| if value == "true" { format!("--{flag}") } else { format!("--{flag}={value}") })
     });
     flags.collect()
 }

@@ -1,6 +1,6 @@
 //! `bench start`: how soon a node serves that boots without an API server, from what was saved.
 
-mod server;
+pub(crate) mod server;
 
 use std::fs;
 use std::path::PathBuf;

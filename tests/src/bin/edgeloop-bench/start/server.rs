@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -44,6 +45,11 @@ impl Server {
     pub(crate) fn address(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+/// The Services and slices that a server with so many Services lists, as objects in a file.
+pub(crate) fn objects(services: Range<u32>) -> impl Iterator<Item = Value> {
+    services.flat_map(|number| [Kind::Service.object(number), Kind::Slice.object(number)])
 }
 
 impl Drop for Server {
