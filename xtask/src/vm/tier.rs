@@ -15,8 +15,10 @@ const BOUNDS: Bounds = Bounds { seconds: 900, services: 1_000 };
 /// What the oldest kernel could break, in tests that are short where every instruction is emulated: the programs load
 /// without `bpf_set_retval`, rewrite and refuse, over TCP and UDP. Its verifier is the one that compares the least.
 ///
+/// Programs that take the place of others, which not every machine's own kernel lets root load.
+///
 /// And a machine with nothing but the agent on it, which reboots.
-const TESTS: [(u32, &str, &[&str]); 3] = [
+const TESTS: [(u32, &str, &[&str]); 4] = [
     (
         1,
         "kernel",
@@ -29,6 +31,8 @@ const TESTS: [(u32, &str, &[&str]); 3] = [
             "verifier::no_program_costs_the_verifier_a_tenth_more_than_recorded",
         ],
     ),
+    // One alone: the verifier takes half a minute for the programs of an agent.
+    (1, "agent", &["trace::each_decision_is_shown_as_the_program_made_it_with_process_and_pod"]),
     (1, "vm", &["first_boot::an_agent_at_the_root_of_all_cgroups_serves_and_saves_what_an_api_server_shows"]),
     (
         2,
