@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::builder::NonEmptyStringValueParser;
@@ -67,15 +68,34 @@ impl RemoteArgs {
         }
     }
 
+    /// Where the API server is, also for what a command asks of it from this very node.
+    #[must_use]
+    pub const fn api(&self) -> &ApiArgs {
+        &self.api
+    }
+
     /// Runs `lb-agent` with these arguments on the nodes.
     ///
     /// # Errors
     /// No node can be asked.
     pub fn run(&self, nodes: &Nodes, arguments: &[&str]) -> anyhow::Result<Printed> {
+        self.run_within(TIMEOUT, nodes, arguments)
+    }
+
+    /// Runs it as [`run`](Self::run) does. Each node has so long for all of its answer.
+    ///
+    /// # Errors
+    /// No node can be asked.
+    pub fn run_within(
+        &self,
+        timeout: Duration,
+        nodes: &Nodes,
+        arguments: &[&str],
+    ) -> anyhow::Result<Printed> {
         let Self { on: _, all_nodes: _, namespace, selector, api } = self;
         let config = api.clone().settle(None)?;
         let is_named = config.server.is_some() || config.credentials != Credentials::Ambient;
-        let target = Target { namespace: namespace.clone(), selector: selector.clone(), timeout: TIMEOUT };
+        let target = Target { namespace: namespace.clone(), selector: selector.clone(), timeout };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

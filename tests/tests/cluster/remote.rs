@@ -1,6 +1,8 @@
 //! What the agents of other nodes say, by way of a real API server: `--on`, `--all-nodes`, and the plugin of the real kubectl.
 
-use std::os::unix::fs::symlink;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -8,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use edgeloop_tests::agent::{Agent, program, wait_for};
 use edgeloop_tests::cluster::{Called, Cluster, ExecDoor};
 use edgeloop_tests::{Node, Pod, Site};
+use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 
 /// Two nodes of one pool, one of another.
@@ -215,4 +218,50 @@ fn the_real_kubectl_shows_the_loop_of_all_nodes() {
     assert!(!marked, "{}", text(&output));
     let help = kubectl(&["edgeloop", "loop", "--help"]);
     assert!(text(&help).contains("Usage: kubectl edgeloop loop"), "{}", text(&help));
+}
+
+#[test]
+#[ignore = "needs root and the programs of a control plane"]
+fn one_file_has_the_bundles_of_all_nodes() {
+    let stage = stage().unwrap();
+    let file = stage.cluster.folder().join("bundles.tar");
+    let sysdump = |more: &[&str]| {
+        let arguments = [&["sysdump", "--all-nodes", "--output", file.to_str().unwrap()], more].concat();
+        let output = ask(&stage, &stage.cluster.kubeconfig(), &arguments).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+        assert!(text(&output).contains("node n4 gave no bundle: "), "{}", text(&output));
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(std::fs::metadata(&file).unwrap().len() <= 10 << 20);
+        files_of(std::fs::File::open(&file).unwrap()).unwrap()
+    };
+
+    let files = sysdump(&[]);
+    let manifest = String::from_utf8_lossy(&files["edgeloop-sysdump/MANIFEST"]).into_owned();
+    for (number, node) in [(1, "n1"), (2, "n2"), (3, "n3")] {
+        assert!(manifest.contains(&format!("whole, of node {node}\n")), "{manifest}");
+        let bundle =
+            files_of(MultiGzDecoder::new(&*files[&format!("edgeloop-sysdump/{number}.tar.gz")])).unwrap();
+        let status: Value = serde_json::from_slice(&bundle["edgeloop-sysdump/status.json"]).unwrap();
+        assert_eq!(status["agent"]["node"], node);
+    }
+    assert!(manifest.contains("missing: no answer, of node n4: "), "{manifest}");
+
+    let files = sysdump(&["--anonymous"]);
+    let manifest = String::from_utf8_lossy(&files["edgeloop-sysdump/MANIFEST"]).into_owned();
+    assert!(!["n1", "n2", "n3", "n4"].iter().any(|node| manifest.contains(node)), "{manifest}");
+    let bundle = files_of(MultiGzDecoder::new(&*files["edgeloop-sysdump/2.tar.gz"])).unwrap();
+    let status: Value = serde_json::from_slice(&bundle["edgeloop-sysdump/status.json"]).unwrap();
+    assert_ne!(status["agent"]["node"], "n2");
+}
+
+fn files_of(archive: impl Read) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut archive = tar::Archive::new(archive);
+    let mut files = BTreeMap::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        files.insert(entry.path()?.display().to_string(), content);
+    }
+    Ok(files)
 }

@@ -13,6 +13,7 @@ const FOR_MANIFEST: usize = 128 << 10;
 const FOLDER: &str = "edgeloop-sysdump";
 /// A tar archive is made of blocks, and ends with two empty ones.
 const BLOCK: usize = 512;
+pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// What the manifest says besides which files there are, a line each.
 pub(super) struct About {
@@ -41,7 +42,7 @@ pub(super) fn bundle(
     // gzip is made of members, one after another.
     let mut all = packed(&member("MANIFEST", manifest, about.at)?)?;
     members.into_iter().for_each(|member| all.extend(member));
-    all.extend(packed(&[0; 2 * BLOCK])?);
+    all.extend(packed(&END)?);
     Ok(all)
 }
 
@@ -83,7 +84,7 @@ fn members(
 }
 
 /// A file as it lies in a tar archive.
-fn member(name: &str, content: &[u8], at: u64) -> io::Result<Vec<u8>> {
+pub(super) fn member(name: &str, content: &[u8], at: u64) -> io::Result<Vec<u8>> {
     let mut header = tar::Header::new_ustar();
     header.set_path(format!("{FOLDER}/{name}"))?;
     header.set_size(content.len() as u64);

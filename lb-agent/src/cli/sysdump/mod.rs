@@ -5,6 +5,7 @@ mod facts;
 mod gather;
 mod maps;
 mod names;
+mod nodes;
 mod parts;
 pub(super) mod secrets;
 mod sentence;
@@ -27,7 +28,7 @@ use crate::plan::{Capacity, Sizes};
 
 use super::choices::ModeArg;
 use super::explain::Place;
-use super::source::ApiArgs;
+use super::remote::{Asked, RemoteArgs};
 use super::unless_closed;
 
 use bundle::About;
@@ -44,8 +45,8 @@ What is in the bundle, and what never is, stands in docs/operations.md. Look int
 Example: a bundle for a report that everyone can read
   lb-agent sysdump --anonymous
 
-Example: from a pod of the agent into a file here
-  kubectl exec -n edgeloop edgeloop-abcde -- lb-agent sysdump --output - > sysdump.tar.gz")]
+Example: one file with the bundles of all nodes of the cluster
+  lb-agent sysdump --all-nodes")]
 pub struct Args {
     /// Write it into this file, - for standard output; into the current folder, named after the time, unless given
     #[arg(long, value_name = "FILE")]
@@ -61,21 +62,30 @@ pub struct Args {
     /// The folder of manifests that the agent follows: no API server is asked then.
     #[arg(long, env = "EDGELOOP_SOURCE", value_name = "file:FOLDER")]
     source: Option<Manifests>,
-    #[command(flatten)]
-    api: ApiArgs,
     /// Whether the agent runs beside kube-proxy or in its place.
     #[arg(long, env = "EDGELOOP_MODE", value_name = "MODE", value_enum, default_value_t)]
     mode: ModeArg,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
-/// Writes one file with what a report on this node needs. What cannot be had is listed in it.
+/// Writes one file with what a report on this node, or on others, needs. What cannot be had is listed in it.
 ///
 /// # Errors
-/// The file cannot be written.
+/// The file cannot be written, or no other node gives a bundle.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { output, anonymous, place, cgroup, source, api, mode } = args;
+    let asked = match args.remote.asked() {
+        Asked::Here => return of_this_node(args),
+        asked @ (Asked::One(_) | Asked::Several(_)) => asked,
+    };
+    let Args { output, anonymous, remote, .. } = args;
+    nodes::run(&remote, &asked, output, anonymous)
+}
+
+fn of_this_node(args: Args) -> anyhow::Result<ExitCode> {
+    let Args { output, anonymous, place, cgroup, source, mode, remote } = args;
     let (now, until) = (Timestamp::now(), Instant::now() + PATIENCE);
-    let server = api.settle(source.as_ref().map(|_| "--source"));
+    let server = remote.api().clone().settle(source.as_ref().map(|_| "--source"));
     let question = server.map(|config| Question {
         cgroup: cgroup.clone(),
         pin_root: place.pin_root().to_owned(),
@@ -99,7 +109,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         |file, text| clean(&mut names.borrow_mut(), file, &text),
         |why| cleaned(names.borrow_mut().as_mut(), None, why),
     )?;
-    write(output, now, &bundle, missing.len())?;
+    let lacks = match missing.len() {
+        0 => String::new(),
+        some => format!("; {some} parts are missing, see MANIFEST in it"),
+    };
+    write(output, now, "tar.gz", &bundle, &lacks)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -145,12 +159,19 @@ fn about(now: Timestamp, until: Instant, anonymous: bool) -> About {
     About { lines, until, at: u64::try_from(now.as_second()).unwrap_or_default() }
 }
 
-fn write(output: Option<PathBuf>, now: Timestamp, bundle: &[u8], missing: usize) -> anyhow::Result<()> {
+/// Writes it where it was asked for, else into the current folder, and says so, with what `lacks`.
+fn write(
+    output: Option<PathBuf>,
+    now: Timestamp,
+    suffix: &str,
+    bundle: &[u8],
+    lacks: &str,
+) -> anyhow::Result<()> {
     if output.as_deref() == Some(Path::new("-")) {
         return unless_closed(io::stdout().write_all(bundle)).context("could not write the bundle");
     }
     let file = output.unwrap_or_else(|| {
-        PathBuf::from(format!("edgeloop-sysdump-{}.tar.gz", now.strftime("%Y%m%dT%H%M%SZ")))
+        PathBuf::from(format!("edgeloop-sysdump-{}.{suffix}", now.strftime("%Y%m%dT%H%M%SZ")))
     });
     let failed =
         || format!("could not write the bundle to {}; name another file with --output", file.display());
@@ -158,10 +179,6 @@ fn write(output: Option<PathBuf>, now: Timestamp, bundle: &[u8], missing: usize)
     let mut to =
         options.write(true).create(true).truncate(true).mode(0o600).open(&file).with_context(failed)?;
     to.write_all(bundle).and_then(|()| to.sync_all()).with_context(failed)?;
-    let lacks = match missing {
-        0 => String::new(),
-        some => format!("; {some} parts are missing, see MANIFEST in it"),
-    };
     let said = writeln!(io::stdout(), "{} ({} KiB){lacks}", file.display(), bundle.len().div_ceil(1024));
     unless_closed(said).context("the bundle is written, but that cannot be said")
 }
