@@ -6,9 +6,6 @@ use bytemuck::{Pod, Zeroable};
 use crate::hook::Hook;
 use crate::outcome::Outcome;
 
-/// Bytes of a process's name, as the kernel keeps it: what is left is zero.
-pub const COMM_BYTES: usize = 16;
-
 /// One decision.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -40,9 +37,8 @@ pub struct Decision {
     /// One of `HOW_…`.
     pub how: u8,
     pub zero: [u8; 6],
-    pub name: [u8; COMM_BYTES],
 }
-wire!(Decision, 96);
+wire!(Decision, 80);
 
 /// No lookup was made, or there was no memory to keep what it found until the end of the call.
 pub const HOW_NOTHING: u8 = 0;

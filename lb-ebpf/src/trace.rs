@@ -19,14 +19,12 @@ pub(crate) use trace;
 #[cfg(feature = "program-log")]
 pub(crate) mod records {
     use aya_ebpf::btf_maps::{HashMap, PerCpuArray, RingBuf};
-    use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_comm};
+    use aya_ebpf::helpers::generated::bpf_get_current_cgroup_id;
     use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns};
     use aya_ebpf::macros::btf_map;
     use lb_common::hook::Hook;
     use lb_common::outcome::Outcome;
-    use lb_common::trace::{
-        Begun, COMM_BYTES, Decision, HOW_AFFINITY, HOW_DRAWN, HOW_FIRST, HOW_LOOKED_UP, HOW_SOCKET,
-    };
+    use lb_common::trace::{Begun, Decision, HOW_AFFINITY, HOW_DRAWN, HOW_FIRST, HOW_LOOKED_UP, HOW_SOCKET};
     use lb_common::translation::End;
 
     use crate::call::Call;
@@ -164,16 +162,12 @@ pub(crate) mod records {
             [at, cgroup, thread, first, second, begun[0], begun[1], begun[2], ports, outcome | how << 8];
         let mut word = 0;
         while word < all.len() {
-            // SAFETY: the record has twelve words.
+            // SAFETY: the record has ten words.
             let place = unsafe { words.add(word) };
             // SAFETY: as above; it is aligned to 8, and this program's until it is submitted.
             unsafe { place.write(all[word]) };
             word += 1;
         }
-        // SAFETY: as above.
-        let name = unsafe { words.add(all.len()) };
-        // SAFETY: the name is the rest of the record. The helper fills it with zeros where it fails.
-        unsafe { bpf_get_current_comm(name.cast(), COMM_BYTES as u32) };
         entry.submit(0);
     }
 }

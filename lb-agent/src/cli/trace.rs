@@ -235,7 +235,7 @@ impl Listener {
             return None;
         }
         let pod = self.pods.of(record.0.cgroup);
-        Some(decision(record, time(record.0.at), pod, meanings))
+        Some(decision(record, time(record.0.at), &name(record.0.process), pod, meanings))
     }
 }
 
@@ -258,6 +258,12 @@ fn time(at: u64) -> String {
     let ago = since_boot().saturating_sub(Duration::from_nanos(at));
     let then = SystemTime::now().checked_sub(ago).and_then(|then| Timestamp::try_from(then).ok());
     then.map_or_else(|| "-".to_owned(), |then| format!("{then:.3}"))
+}
+
+/// The name of a process, as the kernel keeps it; `-` where it has ended.
+fn name(process: u32) -> String {
+    let name = std::fs::read(format!("/proc/{process}/comm"));
+    name.map_or_else(|_| "-".to_owned(), |name| String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
 }
 
 /// Which pods processes are in.

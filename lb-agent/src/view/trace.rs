@@ -108,11 +108,12 @@ impl Meanings {
     }
 }
 
-/// The decision as it is shown. `time` is when it was made.
+/// The decision as it is shown. `time` is when it was made, `process` the name of who called.
 #[must_use]
 pub fn decision(
     (record, hook, outcome): &(Decision, Hook, Outcome),
     time: String,
+    process: &str,
     pod: Option<PodView>,
     meanings: &Meanings,
 ) -> DecisionView {
@@ -126,11 +127,10 @@ pub fn decision(
         (true, HOW_NOTHING) => None,
         (true, _) => Some(socket_address(record.dialled, record.dialled_port)),
     };
-    let end = record.name.iter().position(|byte| *byte == 0).unwrap_or(record.name.len());
     DecisionView {
         time,
         pid: record.process,
-        process: shown(&String::from_utf8_lossy(&record.name[..end])),
+        process: shown(process),
         pod,
         protocol: Protocol::of_number(record.protocol)
             .map_or_else(|| record.protocol.to_string(), |protocol| protocol.label().to_owned()),
@@ -240,7 +240,6 @@ mod tests {
     fn record() -> Decision {
         Decision {
             process: 4711,
-            name: *b"cu\x1brl\0garbage...",
             dials: mapped([10, 244, 1, 3]),
             dials_port: [0x24, 0xa0],
             dialled: mapped([10, 96, 0, 11]),
@@ -255,7 +254,7 @@ mod tests {
     }
 
     fn view(record: Decision, outcome: Outcome) -> DecisionView {
-        decision(&(record, Hook::Connect4, outcome), "now".to_owned(), None, &meanings())
+        decision(&(record, Hook::Connect4, outcome), "now".to_owned(), "cu\x1brl", None, &meanings())
     }
 
     #[test]
