@@ -11,6 +11,7 @@ pub(super) mod secrets;
 mod sentence;
 mod strings;
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -25,6 +26,7 @@ use jiff::Timestamp;
 use crate::check::Question;
 use crate::config::Manifests;
 use crate::plan::{Capacity, Sizes};
+use crate::remote::Nodes;
 
 use super::choices::ModeArg;
 use super::explain::Place;
@@ -74,12 +76,13 @@ pub struct Args {
 /// # Errors
 /// The file cannot be written, or no other node gives a bundle.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let asked = match args.remote.asked() {
+    let nodes = match args.remote.asked() {
         Asked::Here => return of_this_node(args),
-        asked @ (Asked::One(_) | Asked::Several(_)) => asked,
+        Asked::One(node) => Nodes::These(BTreeSet::from([node])),
+        Asked::Several(nodes) => nodes,
     };
     let Args { output, anonymous, remote, .. } = args;
-    nodes::run(&remote, &asked, output, anonymous)
+    nodes::run(&remote, &nodes, output, anonymous)
 }
 
 fn of_this_node(args: Args) -> anyhow::Result<ExitCode> {

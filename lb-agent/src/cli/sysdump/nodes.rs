@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::cli::remote::{Asked, Printed, RemoteArgs, concluded};
+use crate::cli::remote::{Printed, RemoteArgs, concluded};
 use crate::remote::Nodes;
 use crate::shown::{Shown, shown};
 
@@ -32,19 +32,14 @@ const AROUND: usize = 1024;
 /// No node gives one, or the file cannot be written.
 pub(super) fn run(
     remote: &RemoteArgs,
-    asked: &Asked,
+    nodes: &Nodes,
     output: Option<PathBuf>,
     anonymous: bool,
 ) -> anyhow::Result<ExitCode> {
-    let nodes = match asked {
-        Asked::Several(nodes) => nodes.clone(),
-        Asked::One(node) => Nodes::These(BTreeSet::from([node.clone()])),
-        Asked::Here => Nodes::These(BTreeSet::new()),
-    };
     let mut command = vec!["sysdump", "--output", "-"];
     command.extend(anonymous.then_some("--anonymous"));
     let now = Timestamp::now();
-    let bundles = with_reasons(remote.run_within(TIMEOUT, &nodes, &command)?);
+    let bundles = with_reasons(remote.run_within(TIMEOUT, nodes, &command)?);
     let mut without = 0;
     for (node, bundle) in &bundles {
         if let Err(why) = bundle {
@@ -65,16 +60,16 @@ pub(super) fn run(
     concluded(bundles.len(), without)
 }
 
-/// What does not look like a bundle is none.
+/// What is no bundle counts as no answer.
 fn with_reasons(printed: Printed) -> Printed {
-    let is_none = |bundle: Vec<u8>| {
+    let bundle_or_reason = |bundle: Vec<u8>| {
         if bundle.starts_with(&GZIP) {
             Ok(bundle)
         } else {
             Err("what it printed is no bundle: its agent may be older than `sysdump`".to_owned())
         }
     };
-    printed.into_iter().map(|(node, printed)| (node, printed.and_then(is_none))).collect()
+    printed.into_iter().map(|(node, printed)| (node, printed.and_then(bundle_or_reason))).collect()
 }
 
 struct Joined {
