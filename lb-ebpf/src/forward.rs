@@ -19,9 +19,7 @@ use crate::maps::{self, Maps};
 use crate::record;
 use crate::settings::{replaces_kube_proxy, shows_tcp_peers};
 use crate::trace::trace;
-
-/// How often all is read again when a region was rewritten under the program.
-const TRIES: u32 = 3;
+use crate::unrolled::unrolled;
 
 /// An IPv4 dial.
 #[inline(always)]
@@ -155,7 +153,7 @@ fn connect_tcp<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Result<F::Ba
         return backend::<F>(call, frontend);
     }
     // What the socket dialled before, and did not reach, is not what it is connected to.
-    record::tcp_connects(call, &Pair::default());
+    record::tcp_dials(call);
     let backend = backend::<F>(call, frontend)?;
     let (service, slot) = (F::service(frontend), 0);
     record::tcp_connects(call, &Pair { service, backend: F::backend(&backend), slot });
@@ -205,7 +203,8 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
         return Choice::none(Outcome::NotAService);
     }
     trace!(begins(&F::service(frontend)));
-    for _ in 0..TRIES {
+    // All is read again when a region was rewritten under the program.
+    unrolled!(2: {
         // Proven, or looked up again; then Unproven.
         let service = match maps::service::<F>(&key) {
             Ok(service) => service,
@@ -235,7 +234,7 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
             return Choice { outcome: Outcome::Forwarded, backend, slot };
         }
         maps::count_event(Event::StaleRegionRead);
-    }
+    });
     Choice::none(Outcome::Unproven)
 }
 
@@ -288,19 +287,13 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend, counts: Counts
     }
     trace!(begins(&F::service(frontend)));
     let remembered = record::remembered(call, &F::service(frontend));
-    let mut choice = Choice::none(Outcome::Unproven);
-    for _ in 0..TRIES {
-        choice = choose_kept::<F>(call, &key, &remembered, counts);
+    unrolled!(2: {
+        let choice = choose_kept::<F>(call, &key, &remembered, counts);
         if choice.outcome != Outcome::Unproven {
-            break;
+            return choice;
         }
-    }
-    if choice.outcome == Outcome::Unproven
-        && let Some(way_out) = left_alone(call)
-    {
-        choice.outcome = way_out;
-    }
-    choice
+    });
+    Choice::none(left_alone(call).unwrap_or(Outcome::Unproven))
 }
 
 #[inline(always)]

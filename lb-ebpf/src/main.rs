@@ -15,6 +15,7 @@ mod refuse;
 mod reverse;
 mod settings;
 mod trace;
+mod unrolled;
 
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;

@@ -84,14 +84,20 @@ pub(crate) fn connects_elsewhere(call: &Call<'_>, to: &End) {
     sends_elsewhere(call, to);
 }
 
-/// A TCP socket is about to be connected by `pair`, or, where it is empty, to what is not known yet.
+/// A TCP socket is about to be connected by `pair`.
 #[inline(always)]
 pub(crate) fn tcp_connects(call: &Call<'_>, pair: &Pair) {
-    let connected = if pair.is_empty() { maps::connected(call) } else { maps::connected_or_new(call) };
-    match connected {
+    match maps::connected_or_new(call) {
         Some(connected) => *connected = pair.memory(),
-        None if pair.is_empty() => {}
         None => maps::count_event(Event::UnstoredTranslation),
+    }
+}
+
+/// A TCP socket is about to be connected to what is not known yet.
+#[inline(always)]
+pub(crate) fn tcp_dials(call: &Call<'_>) {
+    if let Some(connected) = maps::connected(call) {
+        translation::clear(connected);
     }
 }
 

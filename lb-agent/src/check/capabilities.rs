@@ -1,6 +1,7 @@
 //! The capabilities of this process, one by one.
 
 use super::finding::Finding;
+use super::kernel::{BARRIERS, CHARGES, Version};
 
 const STATUS: &str = "/proc/self/status";
 
@@ -16,6 +17,8 @@ enum Need {
     Must { why: &'static str },
     /// It raises `RLIMIT_MEMLOCK`.
     ForLockedMemory,
+    /// Some kernels refuse the programs without it. What is lost without it on others.
+    ForPrograms { lost: &'static str },
     /// What is lost without it.
     May { lost: &'static str },
 }
@@ -29,7 +32,7 @@ const CAPABILITIES: [Capability; 5] = [
     Capability {
         name: "CAP_PERFMON",
         bit: 38,
-        need: Need::May {
+        need: Need::ForPrograms {
             lost: "the kernel adds guards to the programs, which then take about 0.2 µs a connection, and has no iterator \
                    over UDP sockets",
         },
@@ -44,10 +47,9 @@ const CAPABILITIES: [Capability; 5] = [
     },
 ];
 
-/// `is_locked`: maps count against `RLIMIT_MEMLOCK`.
-pub(super) fn findings(is_locked: bool) -> Vec<Finding> {
+pub(super) fn findings(kernel: Option<Version>) -> Vec<Finding> {
     match std::fs::read_to_string(STATUS).ok().as_deref().and_then(effective) {
-        Some(held) => of(held, is_locked),
+        Some(held) => of(held, kernel),
         None => vec![Finding::degraded(
             "capabilities",
             format!("{STATUS} does not show them"),
@@ -63,8 +65,9 @@ fn effective(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-fn of(held: u64, is_locked: bool) -> Vec<Finding> {
+fn of(held: u64, kernel: Option<Version>) -> Vec<Finding> {
     let has = |bit: u32| held >> bit & 1 == 1;
+    let is_before = |version: Version| kernel.is_some_and(|kernel| kernel < version);
     CAPABILITIES
         .iter()
         .map(|Capability { name, bit, need }| match need {
@@ -72,7 +75,7 @@ fn of(held: u64, is_locked: bool) -> Vec<Finding> {
             _ if has(SYS_ADMIN) && ["CAP_BPF", "CAP_PERFMON"].contains(name) => {
                 Finding::ok(*name, "not held; CAP_SYS_ADMIN stands in for it")
             }
-            Need::ForLockedMemory if is_locked => Finding::degraded(
+            Need::ForLockedMemory if is_before(CHARGES) => Finding::degraded(
                 name,
                 "not held",
                 "maps count against RLIMIT_MEMLOCK, which cannot be raised: those of many Services cannot be made",
@@ -80,8 +83,14 @@ fn of(held: u64, is_locked: bool) -> Vec<Finding> {
             ),
             Need::ForLockedMemory => Finding::ok(*name, "not held, and not needed by this kernel"),
             Need::Must { why } => Finding::missing(name, "not held", why, "run as root, or grant it"),
+            Need::ForPrograms { .. } if is_before(BARRIERS) => Finding::missing(
+                name,
+                "not held",
+                "the verifier refuses the programs: without it, kernels before 6.17 also follow what a processor does by speculation",
+                "run as root, or grant it (securityContext.perfmon in the chart)",
+            ),
             // What is lost without it is no fault of the machine.
-            Need::May { lost } => Finding::ok(*name, format!("not held, and not needed: {lost}")),
+            Need::May { lost } | Need::ForPrograms { lost } => Finding::ok(*name, format!("not held, and not needed: {lost}")),
         })
         .collect()
 }
@@ -99,7 +108,9 @@ mod tests {
 
     #[test]
     fn what_is_needed_and_not_held_is_missing() {
-        let states = |held: u64| of(held, false).into_iter().map(|found| found.state).collect::<Vec<_>>();
+        let states = |held: u64| {
+            of(held, Some(Version(6, 18))).into_iter().map(|found| found.state).collect::<Vec<_>>()
+        };
         use State::{Missing, Ok};
         for (shows, held, expected) in [
             ("nothing", 0, [Missing, Missing, Ok, Ok, Ok]),
@@ -113,7 +124,22 @@ mod tests {
 
     #[test]
     fn a_kernel_that_counts_locked_memory_wants_to_have_that_limit_raised() {
-        let state = |held: u64| of(held, true)[2].state;
+        let state = |held: u64| of(held, Some(Version(5, 10)))[2].state;
         assert_eq!((state(1 << 39 | 1 << 12), state(1 << 24)), (State::Degraded, State::Ok));
+    }
+
+    #[test]
+    fn kernels_before_6_17_want_the_capability_that_the_verifier_asks_for() {
+        use State::{Missing, Ok};
+        for (kernel, held, expected) in [
+            (Some(Version(5, 10)), 1 << 39, Missing),
+            (Some(Version(6, 16)), 1 << 39, Missing),
+            (Some(Version(6, 17)), 1 << 39, Ok),
+            (None, 1 << 39, Ok),
+            (Some(Version(6, 1)), 1 << 38, Ok),
+            (Some(Version(6, 1)), 1 << 21, Ok),
+        ] {
+            assert_eq!(of(held, kernel)[3].state, expected, "{kernel:?} {held:x}");
+        }
     }
 }

@@ -16,10 +16,13 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 const DESIGNED: Version = Version(5, 10);
 const LINKS: Version = Version(5, 7);
 /// From here on maps are charged to the memory cgroup, and not against `RLIMIT_MEMLOCK`.
-const CHARGES: Version = Version(5, 11);
+pub(super) const CHARGES: Version = Version(5, 11);
+/// From here on the verifier puts a barrier where it would go on by speculation for too long, and the programs load without CAP_PERFMON
+/// ("bpf: Fall back to nospec for Spectre v1"). 6.18 was tried.
+pub(super) const BARRIERS: Version = Version(6, 17);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version(u32, u32);
+pub(super) struct Version(pub u32, pub u32);
 
 pub(super) fn findings() -> Vec<Finding> {
     let mut findings = vec![version(std::fs::read_to_string(VERSION))];
@@ -30,9 +33,9 @@ pub(super) fn findings() -> Vec<Finding> {
     findings
 }
 
-/// Whether maps count against `RLIMIT_MEMLOCK`.
-pub(super) fn has_own_limit_of_locked_memory() -> bool {
-    std::fs::read_to_string(VERSION).is_ok_and(|text| parse(&text).is_some_and(|version| version < CHARGES))
+/// The version of this one, where it can be read.
+pub(super) fn this() -> Option<Version> {
+    parse(&std::fs::read_to_string(VERSION).ok()?)
 }
 
 fn version(read: io::Result<String>) -> Finding {

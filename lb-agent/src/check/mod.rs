@@ -38,7 +38,7 @@ pub async fn check(question: Question) -> Vec<Finding> {
     let of_machine = tokio::task::spawn_blocking(move || {
         let mut findings = places::findings(cgroup.as_deref(), &pin_root);
         findings.extend(kernel::findings());
-        findings.extend(capabilities::findings(kernel::has_own_limit_of_locked_memory()));
+        findings.extend(capabilities::findings(kernel::this()));
         findings.extend(sockets::findings());
         findings.extend(memory::findings(room));
         findings.push(skips::finding(&pin_root));

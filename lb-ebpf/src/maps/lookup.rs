@@ -12,9 +12,7 @@ use lb_common::translation::{End, Pair};
 use super::tables::{EPOCH, FENCES, Maps};
 use crate::maps::count_event;
 use crate::settings::loads_reorder;
-
-/// How often a lookup is repeated while the agent writes.
-const LOOKS: u32 = 8;
+use crate::unrolled::unrolled;
 
 /// The element of the service port at `frontend`, proven by its check word.
 ///
@@ -24,40 +22,43 @@ const LOOKS: u32 = 8;
 /// unproven is [`Outcome::Unproven`].
 #[inline(always)]
 pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
-    let mut before = first_epoch();
-    let mut way_out = Outcome::NotAService;
-    for _ in 0..LOOKS {
-        way_out = match look::<F>(frontend) {
-            Ok(service) => return Ok(service),
-            Err(way_out) => way_out,
-        };
-        let now = epoch_after();
-        if now == before && now & 1 == 0 {
-            break;
-        }
-        before = before_what_follows(now);
-        count_event(Event::LookupRetry);
+    if let Some(service) = look::<F>(frontend) {
+        return Ok(service);
     }
-    Err(way_out)
+    if F::is_missed(frontend) != 0 {
+        return Err(Outcome::NotAService);
+    }
+    // It is there: what was read was not its own, or the writer moved it.
+    count_event(Event::LookupRetry);
+    look::<F>(frontend).ok_or(Outcome::Unproven)
 }
 
-/// Whether it is certain that no element is at `frontend`: a miss counts by the writer's sequence counter, as in [`service`]. In
-/// little stack, for a function of its own.
+/// Whether an element is at `frontend`, whatever it holds. In little stack, for functions of their own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Found,
+    /// It is certain that none is: a miss counts by the writer's sequence counter, as in [`service`].
+    Absent,
+    /// Missed eight times, while the agent wrote each time.
+    Missed,
+}
+
+#[expect(unused_assignments, reason = "the last round prepares none")]
 #[inline(always)]
-pub(super) fn is_absent<F: Maps>(frontend: &F::Frontend) -> bool {
+pub(super) fn presence<F: Maps>(frontend: &F::Frontend) -> Presence {
     let mut before = first_epoch();
-    for _ in 0..LOOKS {
+    unrolled!(8: {
         if F::element(frontend).is_some() {
-            return false;
+            return Presence::Found;
         }
         let now = epoch_after();
         if now == before && now & 1 == 0 {
-            return true;
+            return Presence::Absent;
         }
         before = before_what_follows(now);
         count_event(Event::LookupRetry);
-    }
-    false
+    });
+    Presence::Missed
 }
 
 /// Whether the Bloom filter proves that no service port is at `frontend`: most calls end here.
@@ -81,19 +82,7 @@ pub(super) fn is_served<F: Maps>(key: &F::Frontend) -> bool {
     if is_excluded::<F>(key) {
         return false;
     }
-    // The first miss proves nothing: the counter may have been odd.
-    let mut before = ODD;
-    for _ in 0..=LOOKS {
-        if F::element(key).is_some() {
-            return true;
-        }
-        let now = epoch_after();
-        if now == before && now & 1 == 0 {
-            break;
-        }
-        before = before_what_follows(now);
-    }
-    false
+    presence::<F>(key) == Presence::Found
 }
 
 /// Backend number `index` of `service`, which has that many.
@@ -135,8 +124,10 @@ fn entry<F: Maps>(region: u32, index: u32) -> Option<(u64, F::Backend)> {
     Some((owner, bytemuck::cast(backend)))
 }
 
-/// How many backends of a set are looked through for one that has left its slot.
+/// How many backends of a set are looked through for one that has left its slot, a chunk at a time.
 const LOOKED_THROUGH: u32 = 256;
+/// As many as `unrolled!` has in it.
+const CHUNK: u32 = 16;
 
 /// The slot of the backend of `service` that `remembered` leads to; `None` when it has left the set. Backends keep
 /// their slot, but for the last ones of a set that shrinks: those are found again, in a set of up to 256.
@@ -148,8 +139,11 @@ pub(crate) fn slot<F: Maps>(service: &Element<F>, remembered: &Pair) -> Option<u
     let mut slot = 0;
     while slot < INLINE_BACKENDS {
         let difference = F::backend(&service.at(slot)).difference(&remembered.backend);
-        // All ones where there is a difference, opaque so that no branch is made of it.
-        let differs = black_box(((difference | difference.wrapping_neg()) as i64 >> 63) as u64);
+        // Opaque, so that no branch is made of it; and before it is all ones or zeros: of a number with bounds, kernels before 6.8
+        // let no part be written over without CAP_PERFMON, and the compiler keeps other things at its place on the stack.
+        let difference = black_box(difference | difference.wrapping_neg());
+        // All ones where there is a difference.
+        let differs = (difference as i64 >> 63) as u64;
         behind |= !differs & (slot as u64 + 1);
         slot += 1;
     }
@@ -166,26 +160,55 @@ pub(crate) fn slot<F: Maps>(service: &Element<F>, remembered: &Pair) -> Option<u
 /// `range` is where the region begins, and the count of all backends; `rest` the backend's port, and the slot that it had.
 ///
 /// An entry that is stale may be the one: its slot is returned, and is found stale again.
+#[expect(unused_assignments, reason = "the last round prepares none")]
 #[inline(always)]
 pub(super) fn look_through<F: Maps>(range: u64, owner: u64, first: u64, second: u64, rest: u64) -> u32 {
-    let wanted = End { address: [first, second], port: rest as u16 };
+    let port = rest as u16;
     let (region, count) = ((range >> 32) as u32, range as u32);
     let slot = (rest >> 16) as u32;
     if slot >= INLINE_BACKENDS as u32 && slot < count {
         let may_be = match entry::<F>(region, slot) {
-            Some((of, backend)) => is_stale(of, owner) || F::backend(&backend) == wanted,
+            Some((of, backend)) => {
+                is_stale(of, owner) || F::backend(&backend) == End { address: [first, second], port }
+            }
             None => true,
         };
         if may_be {
             return slot + 1;
         }
     }
-    for slot in INLINE_BACKENDS as u32..count.min(LOOKED_THROUGH) {
-        let Some((of, backend)) = entry::<F>(region, slot) else { break };
+    let mut first_slot = INLINE_BACKENDS as u32;
+    unrolled!(16: {
+        if first_slot >= count {
+            return 0;
+        }
+        let chunk = u64::from(port) | u64::from(first_slot) << 16;
+        let behind = F::look_through_chunk(range, owner, first, second, chunk);
+        if behind != 0 {
+            return behind;
+        }
+        first_slot += CHUNK;
+    });
+    0
+}
+
+/// [`look_through`] of the slots from the one that is in `rest` beside the backend's port.
+#[expect(unused_assignments, reason = "the last round prepares none")]
+#[inline(always)]
+pub(super) fn look_through_chunk<F: Maps>(range: u64, owner: u64, first: u64, second: u64, rest: u64) -> u32 {
+    let wanted = End { address: [first, second], port: rest as u16 };
+    let (region, count) = ((range >> 32) as u32, range as u32);
+    let mut slot = (rest >> 16) as u32;
+    unrolled!(16: {
+        if slot >= count || slot >= LOOKED_THROUGH {
+            return 0;
+        }
+        let Some((of, backend)) = entry::<F>(region, slot) else { return 0 };
         if of == owner && F::backend(&backend) == wanted {
             return slot + 1;
         }
-    }
+        slot += 1;
+    });
     0
 }
 
@@ -200,8 +223,8 @@ fn is_stale(entry: u64, element: u64) -> bool {
 
 /// One look, copied once and proven.
 #[inline(always)]
-fn look<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
-    let element = F::element(frontend).ok_or(Outcome::NotAService)?;
+fn look<F: Maps>(frontend: &F::Frontend) -> Option<Element<F>> {
+    let element = F::element(frontend)?;
     let mut copy = Element::<F>(F::Value::ZERO);
     let mut index = 0;
     while index < F::Value::COUNT {
@@ -216,10 +239,7 @@ fn look<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
         copy.0.set(index, unsafe { word.read_volatile() });
         index += 1;
     }
-    if !cfg!(feature = "plant-no-check") && !copy.proven(frontend) {
-        return Err(Outcome::Unproven);
-    }
-    Ok(copy)
+    (cfg!(feature = "plant-no-check") || copy.proven(frontend)).then_some(copy)
 }
 
 /// One look in 64.

@@ -5,7 +5,7 @@ use lb_common::family::Words as _;
 use lb_common::layout::{Control, HostKey, INITIAL_NAMESPACE};
 use lb_common::node_port::{Range, host};
 
-use super::lookup::{is_absent, is_excluded};
+use super::lookup::{Presence, is_excluded, presence};
 use super::tables::{CONTROL, HOST_ADDRESSES, Maps};
 use crate::call::Call;
 
@@ -47,7 +47,7 @@ pub(super) fn is_node_port<F: Maps>(words: [u64; 3], may_be_exact: bool, client:
         word += 1;
     }
     let frontend: F::Frontend = bytemuck::cast(key);
-    if may_be_exact && !is_absent::<F>(&frontend) {
+    if may_be_exact && presence::<F>(&frontend) != Presence::Absent {
         return false;
     }
     is_host(host(&F::service(&frontend)), client)

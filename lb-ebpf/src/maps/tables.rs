@@ -11,6 +11,8 @@ use lb_common::layout::{
     SkippedPod, Translation,
 };
 
+use super::lookup::{Presence, presence};
+
 #[btf_map]
 static SERVICES4: HashMap<Frontend4, Service4, 1024, { NO_PREALLOC as usize }> = HashMap::new();
 
@@ -88,6 +90,10 @@ pub(crate) trait Maps: Family {
     fn region_entry(at: u32) -> Option<*const u64>;
     /// [`look_through`](super::lookup::look_through), as a function of its own.
     fn look_through(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32;
+    /// [`look_through_chunk`](super::lookup::look_through_chunk), as a function of its own.
+    fn look_through_chunk(range: u64, owner: u64, first: u64, second: u64, rest: u64) -> u32;
+    /// Whether no element is at `frontend`, by [`presence`](super::lookup::presence), as a function of its own: not zero if so.
+    fn is_missed(frontend: &Self::Frontend) -> u32;
     /// [`is_node_port`](super::place::is_node_port), as a function of its own.
     fn is_node_port(key: [u64; 3], may_be_exact: u64, client: u64) -> u32;
     /// [`is_served`](super::lookup::is_served) of the key's other ports, as a function of its own: not zero if so.
@@ -110,6 +116,16 @@ impl Maps for V4 {
     #[inline(always)]
     fn look_through(range: u64, owner: u64, first: u64, second: u64, port: u64) -> u32 {
         look_through4(range, owner, first, second, port)
+    }
+
+    #[inline(always)]
+    fn look_through_chunk(range: u64, owner: u64, first: u64, second: u64, rest: u64) -> u32 {
+        look_through_chunk4(range, owner, first, second, rest)
+    }
+
+    #[inline(always)]
+    fn is_missed(frontend: &Frontend4) -> u32 {
+        is_missed4(bytemuck::cast(*frontend))
     }
 
     #[inline(always)]
@@ -145,6 +161,17 @@ impl Maps for V6 {
     }
 
     #[inline(always)]
+    fn look_through_chunk(range: u64, owner: u64, first: u64, second: u64, rest: u64) -> u32 {
+        look_through_chunk6(range, owner, first, second, rest)
+    }
+
+    #[inline(always)]
+    fn is_missed(frontend: &Frontend6) -> u32 {
+        let [first, second, third] = bytemuck::cast(*frontend);
+        is_missed6(first, second, third)
+    }
+
+    #[inline(always)]
     fn is_node_port([first, second, third]: [u64; 3], may_be_exact: u64, client: u64) -> u32 {
         is_node_port6(first, second, third, may_be_exact, client)
     }
@@ -175,6 +202,36 @@ extern "C" fn look_through6(range: u64, owner: u64, first: u64, second: u64, por
     super::lookup::look_through::<V6>(range, owner, first, second, port)
 }
 
+/// A part of [`look_through4`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn look_through_chunk4(range: u64, owner: u64, first: u64, second: u64, rest: u64) -> u32 {
+    super::lookup::look_through_chunk::<V4>(range, owner, first, second, rest)
+}
+
+/// The same for IPv6.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn look_through_chunk6(range: u64, owner: u64, first: u64, second: u64, rest: u64) -> u32 {
+    super::lookup::look_through_chunk::<V6>(range, owner, first, second, rest)
+}
+
+/// As above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_missed4(key: u64) -> u32 {
+    let frontend: Frontend4 = bytemuck::cast(key);
+    (presence::<V4>(&frontend) != Presence::Found).into()
+}
+
+/// The same for IPv6.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_missed6(first: u64, second: u64, third: u64) -> u32 {
+    let frontend: Frontend6 = bytemuck::cast([first, second, third]);
+    (presence::<V6>(&frontend) != Presence::Found).into()
+}
+
 /// As [`look_through4`]. It has no argument that it does not use: the compiler would leave that out at the call.
 #[inline(never)]
 #[unsafe(no_mangle)]
@@ -194,6 +251,13 @@ extern "C" fn is_node_port6(first: u64, second: u64, third: u64, may_be_exact: u
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn count_connection(place: u64) -> u32 {
     super::cells::count(place as u16)
+}
+
+/// As above: [`count_word`](super::count_word).
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn count_event(word: u64) -> u32 {
+    super::count_word(word)
 }
 
 /// As above.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lb_agent::datapath::probe::can_be_first;
 use lb_agent::datapath::sockets::Walker;
 use nix::errno::Errno;
@@ -31,13 +31,16 @@ pub enum Ability {
     /// Programs look on as the kernel walks over what it has: iterators are of the kind `BPF_PROG_TYPE_TRACING`, which some
     /// machines forbid.
     Iterators,
+    /// The verifier puts a barrier where it would follow a processor's speculation for too long, so that the programs load without
+    /// CAP_PERFMON: 6.17. By the version: a program that is refused is what the tests are to find.
+    Barriers,
 }
 
 impl Ability {
     /// # Errors
     /// When it cannot be tried.
     pub fn is_here(self) -> Result<bool> {
-        static FOUND: [OnceLock<bool>; 7] = [const { OnceLock::new() }; 7];
+        static FOUND: [OnceLock<bool>; 8] = [const { OnceLock::new() }; 8];
         let place = &FOUND[self as usize];
         if let Some(found) = place.get() {
             return Ok(*found);
@@ -50,6 +53,7 @@ impl Ability {
             Self::Extensions => programs::may_extend()?,
             Self::Ipvs => Path::new("/proc/net/ip_vs").exists(),
             Self::Iterators => may_iterate(),
+            Self::Barriers => release()? >= (6, 17),
         };
         Ok(*place.get_or_init(|| found))
     }
@@ -75,6 +79,9 @@ impl Ability {
             Self::Ipvs => "IPVS",
             Self::Extensions => "programs that take the place of others (BPF_PROG_TYPE_EXT)",
             Self::Iterators => "iterators (BPF_PROG_TYPE_TRACING)",
+            Self::Barriers => {
+                "barriers against speculation put by the verifier, and refuses the programs without CAP_PERFMON"
+            }
         }
     }
 }
@@ -99,6 +106,13 @@ impl Call {
         let has_mptcp = Ability::Mptcp.is_here()?;
         Ok(calls.iter().copied().filter(|call| *call != Self::Mptcp || has_mptcp).collect())
     }
+}
+
+/// Such as (6, 18).
+fn release() -> Result<(u32, u32)> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = text.split(['.', '-']).map_while(|number| number.parse().ok());
+    numbers.next().zip(numbers.next()).with_context(|| format!("{text:?} is no version"))
 }
 
 fn makes_mptcp() -> Result<bool> {

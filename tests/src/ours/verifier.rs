@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::harness::ability::Ability;
 use crate::harness::checkout;
 
 /// Which of the programs' constants are set when they are loaded.
@@ -16,16 +17,52 @@ pub enum Variant {
     Plain,
     /// Load fences, `--mode replace` and `--tcp-peername` together: the longest programs.
     Everything,
+    /// As [`Variant::Plain`], by a process without CAP_PERFMON, for which the verifier goes through more. Kernels before 6.17 refuse it.
+    Limited,
+    /// As [`Variant::Everything`], in the same way.
+    EverythingLimited,
 }
 
 impl Variant {
-    const ALL: [Self; 2] = [Self::Plain, Self::Everything];
+    const ALL: [Self; 4] = [Self::Plain, Self::Everything, Self::Limited, Self::EverythingLimited];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Everything => "everything",
+            Self::Limited => "limited",
+            Self::EverythingLimited => "everything-limited",
         }
+    }
+
+    /// Whether all constants are set.
+    #[must_use]
+    pub const fn is_everything(self) -> bool {
+        matches!(self, Self::Everything | Self::EverythingLimited)
+    }
+
+    /// Whether this kernel is to take the programs so.
+    fn is_for_this_kernel(self) -> Result<bool> {
+        Ok(match self {
+            Self::Plain | Self::Everything => true,
+            Self::Limited | Self::EverythingLimited => Ability::Barriers.is_here()?,
+        })
+    }
+
+    /// A program that says what the verifier says.
+    fn command(self) -> Result<Command> {
+        let program = checkout::program("edgeloop-pod")?;
+        let mut command = match self {
+            Self::Plain | Self::Everything => Command::new(program),
+            Self::Limited | Self::EverythingLimited => {
+                let mut command = Command::new("setpriv");
+                command.args(["--bounding-set=-all,+bpf,+net_admin", "--inh-caps=-all"]);
+                command.arg("--no-new-privs").arg(program);
+                command
+            }
+        };
+        command.args(["verifier", "--variant", self.name()]);
+        Ok(command)
     }
 }
 
@@ -52,27 +89,39 @@ pub struct Cost {
 /// By program and variant.
 pub type Costs = BTreeMap<(String, String), Cost>;
 
-/// Asks this machine's kernel. Programs that it refuses are left out: of some there is a second one, for older kernels.
+/// What this machine's kernel says.
+#[derive(Debug, Default)]
+pub struct Measured {
+    pub costs: Costs,
+    /// Programs that it refuses, with the end of what it says: of some there is a second one, for older kernels.
+    pub refused: Vec<String>,
+}
+
+/// Asks this machine's kernel.
 ///
 /// # Errors
 /// When the helper fails, or the verifier says something else than expected.
-pub fn measure() -> Result<Costs> {
-    let mut costs = Costs::new();
+pub fn measure() -> Result<Measured> {
+    let mut measured = Measured::default();
     for variant in Variant::ALL {
-        let output = Command::new(checkout::program("edgeloop-pod")?)
-            .args(["verifier", "--variant", variant.name()])
-            .output()
-            .context("could not run edgeloop-pod")?;
+        if !variant.is_for_this_kernel()? {
+            continue;
+        }
+        let output = variant.command()?.output().context("could not run edgeloop-pod")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let Statement { program, is_taken, log } = serde_json::from_slice(line)?;
             if is_taken {
                 let cost = cost(&log).with_context(|| format!("{program}: the verifier says {log:?}"))?;
-                costs.insert((program, variant.name().to_owned()), cost);
+                measured.costs.insert((program, variant.name().to_owned()), cost);
+            } else {
+                let lines: Vec<&str> = log.trim().lines().collect();
+                let tail = lines[lines.len().saturating_sub(4)..].join("; ");
+                measured.refused.push(format!("{program} ({}): {tail}", variant.name()));
             }
         }
     }
-    Ok(costs)
+    Ok(measured)
 }
 
 /// From the statistics at the end of a log.

@@ -114,7 +114,20 @@ fn is_out_of_memory(error: &(dyn std::error::Error + 'static)) -> bool {
 
 fn in_short(error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return error.to_string() };
-    reason(io_error, &verifier_log.to_string())
+    let hint = if holds_perfmon() {
+        ""
+    } else {
+        "; kernels before 6.17 take the programs of processes with CAP_PERFMON alone: grant it (securityContext.perfmon in the chart)"
+    };
+    format!("{}{hint}", reason(io_error, &verifier_log.to_string()))
+}
+
+/// Whether this process has CAP_PERFMON, or CAP_SYS_ADMIN, which stands in for it. Numbers as in `linux/capability.h`.
+fn holds_perfmon() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let held = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let held = held.and_then(|held| u64::from_str_radix(held.trim(), 16).ok());
+    held.is_none_or(|held| held & (1 << 38 | 1 << 21) != 0)
 }
 
 /// The verifier says everything that it went through: why it refused stands at the end, before its statistics.

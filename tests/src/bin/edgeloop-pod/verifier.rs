@@ -19,7 +19,7 @@ pub(crate) fn run(variant: Variant) -> Result<()> {
     _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     let mut loader = EbpfLoader::new();
     loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
-    let all = u8::from(variant == Variant::Everything);
+    let all = u8::from(variant.is_everything());
     for constant in ["LOADS_REORDER", "REPLACES", "TCP_PEERNAME"] {
         loader.override_global(constant, &all, true);
     }
