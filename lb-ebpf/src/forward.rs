@@ -203,37 +203,11 @@ fn choose<F: Maps>(call: &Call<'_>, frontend: &F::Frontend) -> Choice<F> {
         return Choice::none(Outcome::NotAService);
     }
     trace!(begins(&F::service(frontend)));
-    // All is read again when a region was rewritten under the program.
     unrolled!(2: {
-        // Proven, or looked up again; then Unproven.
-        let service = match maps::service::<F>(&key) {
-            Ok(service) => service,
-            Err(way_out) => return Choice::none(way_out),
-        };
-        log!(found(service.owner(), service.count().into()));
-        trace!(found(service.owner()));
-        // Before anything is chosen, which may be remembered.
-        if let Some(way_out) = left_alone(call) {
-            return Choice::none(way_out);
+        let choice = choose_once::<F>(call, &key, &Pair::default(), Counts::Each);
+        if choice.outcome != Outcome::Unproven {
+            return choice;
         }
-        if service.count() == 0 {
-            maps::count_refusal::<F>(&service);
-            return Choice::none(Outcome::NoBackends);
-        }
-        #[cfg(feature = "plant-affinity-left")]
-        if let Some(backend) = affinity::last::<F>(call, &service) {
-            return Choice { outcome: Outcome::Forwarded, backend, slot: 0 };
-        }
-        let affinity::Choice { slot, is_new } = slot::<F>(call, &service);
-        if let Ok(backend) = maps::backend::<F>(&service, slot) {
-            if is_new {
-                affinity::remember::<F>(call, &service, &backend, slot);
-            }
-            maps::count_connection::<F>(&backend);
-            trace!(chosen(F::place(&backend), false, service.affinity(), is_new));
-            return Choice { outcome: Outcome::Forwarded, backend, slot };
-        }
-        maps::count_event(Event::StaleRegionRead);
     });
     Choice::none(Outcome::Unproven)
 }
@@ -288,7 +262,7 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend, counts: Counts
     trace!(begins(&F::service(frontend)));
     let remembered = record::remembered(call, &F::service(frontend));
     unrolled!(2: {
-        let choice = choose_kept::<F>(call, &key, &remembered, counts);
+        let choice = choose_once::<F>(call, &key, &remembered, counts);
         if choice.outcome != Outcome::Unproven {
             return choice;
         }
@@ -296,20 +270,27 @@ fn kept_backend<F: Maps>(call: &Call<'_>, frontend: &F::Frontend, counts: Counts
     Choice::none(left_alone(call).unwrap_or(Outcome::Unproven))
 }
 
+/// One try: what was read is not proven if the writer moved the element, or rewrote the region, under the program.
+/// `remembered` is empty for a socket that keeps nothing.
 #[inline(always)]
-fn choose_kept<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair, counts: Counts) -> Choice<F> {
+fn choose_once<F: Maps>(call: &Call<'_>, key: &F::Frontend, remembered: &Pair, counts: Counts) -> Choice<F> {
     let service = match maps::service::<F>(key) {
         Ok(service) => service,
         Err(way_out) => return Choice::none(way_out),
     };
     log!(found(service.owner(), service.count().into()));
     trace!(found(service.owner()));
+    // Before anything is chosen, which may be remembered.
     if let Some(way_out) = left_alone(call) {
         return Choice::none(way_out);
     }
     if service.count() == 0 {
         maps::count_refusal::<F>(&service);
         return Choice::none(Outcome::NoBackends);
+    }
+    #[cfg(feature = "plant-affinity-left")]
+    if let Some(backend) = affinity::last::<F>(call, &service) {
+        return Choice { outcome: Outcome::Forwarded, backend, slot: 0 };
     }
     let kept = if remembered.is_empty() { None } else { maps::slot::<F>(&service, remembered) };
     let affinity::Choice { slot, is_new } = match kept {

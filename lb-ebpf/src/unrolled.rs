@@ -2,7 +2,7 @@
 //!
 //! Without CAP_PERFMON the verifier also follows the way that a branch does not take, as a processor does by speculation. There a
 //! loop whose bound is a number goes on past it: kernels before 6.17 follow it until they refuse the program ("The sequence of 8193
-//! jumps is too complex"), whatever the loop does (`sanitize_speculative_path` in kernel/bpf/verifier.c). So no program has a loop.
+//! jumps is too complex"), whatever the loop does (docs/design/0035). So no program has a loop.
 
 /// Does the block so many times, unless it returns.
 macro_rules! unrolled {

@@ -22,15 +22,19 @@ use crate::unrolled::unrolled;
 /// unproven is [`Outcome::Unproven`].
 #[inline(always)]
 pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
-    if let Some(service) = look::<F>(frontend) {
-        return Ok(service);
+    let way_out = match look::<F>(frontend) {
+        Ok(service) => return Ok(service),
+        Err(way_out) => way_out,
+    };
+    if cfg!(feature = "plant-no-epoch") && way_out == Outcome::NotAService {
+        return Err(way_out);
     }
     if F::is_missed(frontend) != 0 {
         return Err(Outcome::NotAService);
     }
     // It is there: what was read was not its own, or the writer moved it.
     count_event(Event::LookupRetry);
-    look::<F>(frontend).ok_or(Outcome::Unproven)
+    look::<F>(frontend).map_err(|_| Outcome::Unproven)
 }
 
 /// Whether an element is at `frontend`, whatever it holds. In little stack, for functions of their own.
@@ -223,8 +227,8 @@ fn is_stale(entry: u64, element: u64) -> bool {
 
 /// One look, copied once and proven.
 #[inline(always)]
-fn look<F: Maps>(frontend: &F::Frontend) -> Option<Element<F>> {
-    let element = F::element(frontend)?;
+fn look<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Outcome> {
+    let element = F::element(frontend).ok_or(Outcome::NotAService)?;
     let mut copy = Element::<F>(F::Value::ZERO);
     let mut index = 0;
     while index < F::Value::COUNT {
@@ -239,7 +243,10 @@ fn look<F: Maps>(frontend: &F::Frontend) -> Option<Element<F>> {
         copy.0.set(index, unsafe { word.read_volatile() });
         index += 1;
     }
-    (cfg!(feature = "plant-no-check") || copy.proven(frontend)).then_some(copy)
+    if !cfg!(feature = "plant-no-check") && !copy.proven(frontend) {
+        return Err(Outcome::Unproven);
+    }
+    Ok(copy)
 }
 
 /// One look in 64.

@@ -4,6 +4,7 @@
 
 mod btf;
 mod layout;
+mod loops;
 mod program_log;
 
 use std::collections::BTreeSet;

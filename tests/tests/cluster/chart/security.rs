@@ -8,16 +8,16 @@ use super::*;
 #[ignore = "needs the programs of a control plane"]
 fn the_agent_is_not_privileged_and_has_the_capabilities_that_it_needs() {
     for (flags, capabilities) in [
-        ("securityContext.sysResource=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE"]),
-        ("securityContext.sysResource=false", vec!["BPF", "NET_ADMIN"]),
-        ("securityContext.perfmon=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE", "PERFMON"]),
+        ("securityContext.sysResource=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE", "PERFMON"]),
+        ("securityContext.sysResource=false", vec!["BPF", "NET_ADMIN", "PERFMON"]),
+        ("securityContext.perfmon=false", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE"]),
         ("securityContext.legacyCapabilities=true", vec!["SYS_ADMIN", "NET_ADMIN", "SYS_RESOURCE"]),
         // Such a runtime does not know it either, and SYS_ADMIN is more.
         (
             "securityContext.legacyCapabilities=true,securityContext.perfmon=true",
             vec!["SYS_ADMIN", "NET_ADMIN", "SYS_RESOURCE"],
         ),
-        ("endUdpSockets.inPods=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE", "SYS_ADMIN"]),
+        ("endUdpSockets.inPods=true", vec!["BPF", "NET_ADMIN", "SYS_RESOURCE", "PERFMON", "SYS_ADMIN"]),
         (
             "endUdpSockets.inPods=true,securityContext.legacyCapabilities=true",
             vec!["SYS_ADMIN", "NET_ADMIN", "SYS_RESOURCE"],
