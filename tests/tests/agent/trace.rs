@@ -165,7 +165,9 @@ fn each_decision_is_shown_as_the_program_made_it_with_process_and_pod() {
     assert!(pair.dial(NONE).unwrap().failed_with("ECONNREFUSED"));
     pair.dial("10.96.0.99:80").unwrap(); // no Service: not shown
     assert!(pair.client.dial("10.96.0.15:80", 2).unwrap().iter().all(|answer| answer.is_from("web")));
-    let decisions = tracer.decisions(5);
+    let mut lives = Datagrams::open4(&pair.client).unwrap();
+    lives.call("sendto 10.96.0.10:53 q").unwrap();
+    let decisions = tracer.decisions(6);
     let kept = "TCP 10.96.0.15:80 default/sticky http forwarded forwarded 10.244.1.3:9376 p3";
     let web = format!("TCP {} default/web \"\" forwarded forwarded 10.244.1.3:9376 p3 drawn", Pair::SERVICE);
     let expected = [
@@ -174,15 +176,19 @@ fn each_decision_is_shown_as_the_program_made_it_with_process_and_pod() {
         format!("connect4 TCP {NONE} default/none \"\" refused no_backends null null null"),
         format!("connect4 {kept} firstOfClient"),
         format!("connect4 {kept} keptByClient"),
+        "sendmsg4 UDP 10.96.0.10:53 kube-system/dns dns forwarded forwarded 10.244.1.3:5353 p3 drawn".to_owned(),
     ];
     assert_eq!(decisions.iter().map(in_a_line).collect::<Vec<_>>(), expected);
     assert_eq!(decisions[0]["pod"], json!({"uid": UID, "namespace": "shop", "name": "cart"}));
     assert_eq!(decisions[1]["pod"], json!(null));
-    assert!(decisions.iter().all(|decision| decision["process"] == "edgeloop-pod"), "{decisions:?}");
+    // One that has ended when its line is printed has no name any more.
+    let is_name = |decision: &Value| ["edgeloop-pod", "-"].contains(&decision["process"].as_str().unwrap());
+    assert!(decisions.iter().all(is_name), "{decisions:?}");
+    assert_eq!(of(&decisions[5], &["process", "pid"]), json!(["edgeloop-pod", lives.pid()]));
     assert!(decisions.iter().all(|decision| decision["id"] != 0 && decision["revision"] == 1));
 
     let (_, err) = tracer.end();
-    assert!(err.ends_with("5 decisions shown, 0 lost\n"), "{err}");
+    assert!(err.ends_with("6 decisions shown, 0 lost\n"), "{err}");
     assert_eq!(shapes(&pair), before);
     assert!(pair.is_served().unwrap());
 }

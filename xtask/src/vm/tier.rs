@@ -31,8 +31,15 @@ const TESTS: [(u32, &str, &[&str]); 4] = [
             "verifier::no_program_costs_the_verifier_a_tenth_more_than_recorded",
         ],
     ),
-    // One alone: the verifier takes half a minute for the programs of an agent.
-    (1, "agent", &["trace::each_decision_is_shown_as_the_program_made_it_with_process_and_pod"]),
+    // Few: an agent that starts there takes seconds.
+    (
+        1,
+        "agent",
+        &[
+            "rights::the_charts_capabilities_serve_refuse_grow_and_take_over",
+            "trace::each_decision_is_shown_as_the_program_made_it_with_process_and_pod",
+        ],
+    ),
     (1, "vm", &["first_boot::an_agent_at_the_root_of_all_cgroups_serves_and_saves_what_an_api_server_shows"]),
     (
         2,
