@@ -6,20 +6,32 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::check::{Question, State, check, exit_code};
+use crate::check::cluster::{self, Said};
+use crate::check::{Finding, Question, State, check, exit_code};
 use crate::cli::print::check::text;
 use crate::cli::source::ApiArgs;
 use crate::config::{Manifests, PIN_ROOT};
 use crate::plan::{Capacity, Sizes};
+use crate::remote::{Nodes, TIMEOUT};
+use crate::shown::line;
 
 use super::Output;
 use super::choices::ModeArg;
+use super::remote::{PodsArgs, all_nodes};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example: end with 3 where the agent will not work, before it is installed
-  lb-agent check --fail-on missing")]
+  lb-agent check --fail-on missing
+
+Example: whether the loop is closed on all nodes
+  kubectl edgeloop check --cluster")]
 pub struct Args {
+    /// Look at the cluster as a whole instead of at this machine: the agents of all nodes are asked by way of the API server
+    #[arg(long)]
+    cluster: bool,
+    #[command(flatten)]
+    pods: PodsArgs,
     /// The folder of manifests that the agent is to follow: no API server is asked then.
     #[arg(long, env = "EDGELOOP_SOURCE", value_name = "file:FOLDER")]
     source: Option<Manifests>,
@@ -56,13 +68,28 @@ enum FailOn {
     Missing,
 }
 
-/// Prints what this machine has of what the agent needs. Exits with 0 when all is well, 1 when something is
+/// Prints what this machine has of what the agent needs, or what all agents say beside one another. Exits with 0 when all is well, 1 when something is
 /// degraded, 3 when the agent will not work.
 ///
 /// # Errors
 /// When flags contradict one another, or nothing can be printed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { source, api, cgroup, pin_root, max_services, max_backends, mode, fail_on, output } = args;
+    let Args {
+        cluster,
+        pods,
+        source,
+        api,
+        cgroup,
+        pin_root,
+        max_services,
+        max_backends,
+        mode,
+        fail_on,
+        output,
+    } = args;
+    if cluster {
+        return shown(&of_cluster(&pods, &api)?, output, fail_on);
+    }
     let config = api.settle(source.is_some().then_some("--source"))?;
     let sizes = Sizes { frontends: max_services, backends: max_backends };
     let question = Question {
@@ -79,10 +106,21 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let findings = runtime.block_on(check(question));
     // A name server that hangs holds nothing up.
     runtime.shutdown_background();
-    output.print(&findings, || text(&findings)).context("could not write what was found")?;
+    shown(&findings, output, fail_on)
+}
+
+fn of_cluster(pods: &PodsArgs, api: &ApiArgs) -> anyhow::Result<Vec<Finding>> {
+    let ask = |command| pods.run(api, TIMEOUT, &Nodes::All, &[command, "-o", "json"]);
+    let said = Said { status: ask("status")?, services: ask("services")?, loops: ask("loop")? };
+    let nodes = all_nodes(api).map_err(|error| line(&format!("{error:#}")));
+    Ok(cluster::findings(&nodes, said))
+}
+
+fn shown(findings: &[Finding], output: Output, fail_on: FailOn) -> anyhow::Result<ExitCode> {
+    output.print(&findings, || text(findings)).context("could not write what was found")?;
     let fails = match fail_on {
         FailOn::Degraded => State::Degraded,
         FailOn::Missing => State::Missing,
     };
-    Ok(ExitCode::from(exit_code(&findings, fails)))
+    Ok(ExitCode::from(exit_code(findings, fails)))
 }

@@ -12,7 +12,7 @@ const FILE: &str = "kubectl-edgeloop";
 /// What people type.
 const TYPED: &str = "kubectl edgeloop";
 /// Commands for the machine that they run on.
-const OF_THIS_MACHINE: [&str; 4] = ["run", "init", "check", "cleanup"];
+const OF_THIS_MACHINE: [&str; 3] = ["run", "init", "cleanup"];
 
 /// Whether a program that is called so is the plugin.
 pub(super) fn is_called_so(program: Option<&OsStr>) -> bool {
@@ -28,12 +28,14 @@ pub(super) fn plugin(command: Command) -> Command {
         let help = help.replace(&format!("\n  {NAME} "), &format!("\n  {TYPED} "));
         let asks_all = |arg: clap::Arg| match arg.get_id().as_str() {
             "all_nodes" => arg.default_value("true").help(ALL_NODES),
+            "cluster" => arg.default_value("true").help(CLUSTER),
             _ => arg,
         };
         command.hide(hide).after_help(help).mut_args(asks_all)
     })
 }
 
+const CLUSTER: &str = "Look at the cluster as a whole: what it does anyway";
 const ALL_NODES: &str = "Ask the agents on all nodes that have one: what it does anyway without --on";
 
 #[cfg(test)]

@@ -10,10 +10,10 @@ use clap::builder::NonEmptyStringValueParser;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use crate::api::Credentials;
+use crate::api::{Credentials, KubeConfig};
 use crate::cli::print::foreign;
 use crate::cli::print::nodes::texts;
-use crate::remote::{self, NAMESPACE, Nodes, SELECTOR, TIMEOUT, Target};
+use crate::remote::{self, FindError, NAMESPACE, Nodes, SELECTOR, TIMEOUT, Target};
 use crate::shown::{Shown, chain, line};
 use crate::view::nodes::{Fact, OfNodes, answers, mark};
 
@@ -36,14 +36,71 @@ pub struct RemoteArgs {
     /// Ask the agents on all nodes that have one
     #[arg(long)]
     all_nodes: bool,
+    #[command(flatten)]
+    pods: PodsArgs,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Which pods are asked for other nodes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Other nodes")]
+pub struct PodsArgs {
     /// The namespace of the agents' pods
     #[arg(short, long, env = "EDGELOOP_NAMESPACE", value_name = "NAMESPACE", default_value = NAMESPACE, value_parser = NonEmptyStringValueParser::new())]
     namespace: String,
     /// The labels of the agents' pods
     #[arg(long, env = "EDGELOOP_SELECTOR", value_name = "LABELS", default_value = SELECTOR, value_parser = NonEmptyStringValueParser::new())]
     selector: String,
-    #[command(flatten)]
-    api: ApiArgs,
+}
+
+impl PodsArgs {
+    /// Runs `lb-agent` with these arguments on the nodes. Each node has so long for all of its answer.
+    ///
+    /// # Errors
+    /// No node can be asked.
+    pub fn run(
+        &self,
+        api: &ApiArgs,
+        timeout: Duration,
+        nodes: &Nodes,
+        arguments: &[&str],
+    ) -> anyhow::Result<Printed> {
+        let Self { namespace, selector } = self;
+        let target = Target { namespace: namespace.clone(), selector: selector.clone(), timeout };
+        let printed = by_the_server(api, |config| remote::run(config, &target, nodes, arguments))?;
+        let printed = printed.into_iter();
+        Ok(printed.map(|(node, printed)| (node, printed.map_err(|error| line(&chain(&error))))).collect())
+    }
+}
+
+/// The names of all nodes.
+///
+/// # Errors
+/// They cannot be listed.
+pub fn all_nodes(api: &ApiArgs) -> anyhow::Result<BTreeSet<String>> {
+    by_the_server(api, remote::all_nodes)
+}
+
+/// Asks what `question` asks the API server.
+fn by_the_server<T, F: Future<Output = Result<T, FindError>>>(
+    api: &ApiArgs,
+    question: impl FnOnce(KubeConfig) -> F,
+) -> anyhow::Result<T> {
+    let config = api.clone().settle(None)?;
+    let is_named = config.server.is_some() || config.credentials != Credentials::Ambient;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start a runtime")?;
+    let answer = runtime.block_on(question(config));
+    // A name server that hangs holds nothing up.
+    runtime.shutdown_background();
+    answer.with_context(|| {
+        let hint =
+            if is_named { "" } else { " (--kubeconfig names a file with its address and credentials)" };
+        format!("could not ask other nodes by way of the API server{hint}")
+    })
 }
 
 /// Who is asked.
@@ -92,24 +149,7 @@ impl RemoteArgs {
         nodes: &Nodes,
         arguments: &[&str],
     ) -> anyhow::Result<Printed> {
-        let Self { on: _, all_nodes: _, namespace, selector, api } = self;
-        let config = api.clone().settle(None)?;
-        let is_named = config.server.is_some() || config.credentials != Credentials::Ambient;
-        let target = Target { namespace: namespace.clone(), selector: selector.clone(), timeout };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("could not start a runtime")?;
-        let printed = runtime.block_on(remote::run(config, &target, nodes, arguments));
-        // A name server that hangs holds nothing up.
-        runtime.shutdown_background();
-        let printed = printed.with_context(|| {
-            let hint =
-                if is_named { "" } else { " (--kubeconfig names a file with its address and credentials)" };
-            format!("could not ask other nodes by way of the API server{hint}")
-        })?;
-        let printed = printed.into_iter();
-        Ok(printed.map(|(node, printed)| (node, printed.map_err(|error| line(&chain(&error))))).collect())
+        self.pods.run(&self.api, timeout, nodes, arguments)
     }
 
     /// Runs it on one node alone. Returns what it printed.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -15,7 +16,7 @@ use crate::api::exec::Exec;
 use crate::api::{ApiClient, ConnectError, ExecError, KubeConfig, RequestError};
 use crate::shown::{Shown, shown};
 
-use pods::{Pod, Pods, by_node};
+use pods::{Node, Part, Pod, by_node};
 
 /// Where the agents' DaemonSet usually is.
 pub const NAMESPACE: &str = "kube-system";
@@ -33,7 +34,7 @@ const MOST: usize = 16 << 20;
 const MOST_IN_ALL: usize = 512 << 20;
 /// The API server may send nothing for so long.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Parts of the list of pods: far more than a cluster has nodes.
+/// Parts of a list: far more than a cluster has nodes.
 const MOST_PARTS: usize = 1000;
 
 /// Whose pods.
@@ -65,6 +66,9 @@ pub enum FindError {
 
     #[error("could not list the pods in namespace {}: {server} {source}", shown(namespace))]
     List { namespace: String, server: String, source: RequestError },
+
+    #[error("could not list the nodes: {server} {source}")]
+    Nodes { server: String, source: RequestError },
 
     #[error(
         "no pod in namespace {} has the labels {}: name the agents' namespace with --namespace, or their labels with --selector",
@@ -124,7 +128,8 @@ impl Agents {
     pub async fn find(config: KubeConfig, target: &Target, nodes: &Nodes) -> Result<Self, FindError> {
         let Target { namespace, selector, timeout } = target;
         let client = ApiClient::new(config, None).await?;
-        let listed = list(&client, namespace, selector).await.map_err(|source| FindError::List {
+        let path = |continued: &str| pods::path(namespace, selector, continued);
+        let listed: Vec<Pod> = list(&client, path).await.map_err(|source| FindError::List {
             namespace: namespace.clone(),
             server: client.server(),
             source,
@@ -178,18 +183,34 @@ impl Agents {
     }
 }
 
-async fn list(client: &ApiClient, namespace: &str, selector: &str) -> Result<Vec<Pod>, RequestError> {
-    let mut pods = Vec::new();
+/// The names of all nodes of the cluster. It takes the right to list them.
+///
+/// # Errors
+/// The API server cannot be reached, or refuses.
+pub async fn all_nodes(config: KubeConfig) -> Result<BTreeSet<String>, FindError> {
+    let client = ApiClient::new(config, None).await?;
+    let listed: Vec<Node> = list(&client, pods::path_of_nodes)
+        .await
+        .map_err(|source| FindError::Nodes { server: client.server(), source })?;
+    Ok(listed.into_iter().map(|node| node.metadata.name).collect())
+}
+
+/// All parts of a list, whose path is made of the token of the part before.
+async fn list<T: DeserializeOwned>(
+    client: &ApiClient,
+    path: impl Fn(&str) -> String,
+) -> Result<Vec<T>, RequestError> {
+    let mut items = Vec::new();
     let mut continued = String::new();
     for _ in 0..MOST_PARTS {
-        let text = client.text(&pods::path(namespace, selector, &continued), SILENCE).await?;
-        let part: Pods =
+        let text = client.text(&path(&continued), SILENCE).await?;
+        let part: Part<T> =
             serde_json::from_str(&text).map_err(|error| RequestError::Garbage(error.to_string()))?;
-        pods.extend(part.items.into_iter().flatten());
+        items.extend(part.items.into_iter().flatten());
         continued = part.metadata.continued;
         if continued.is_empty() {
-            return Ok(pods);
+            return Ok(items);
         }
     }
-    Err(RequestError::Garbage(format!("a list of pods in more than {MOST_PARTS} parts")))
+    Err(RequestError::Garbage(format!("a list in more than {MOST_PARTS} parts")))
 }

@@ -12,12 +12,25 @@ pub(super) const CONTAINER: &str = "agent";
 
 /// Pods in one part of a list: at some kilobytes each a part is read as a whole.
 const PART: u32 = 100;
+/// The same of nodes, which list their images.
+const PART_OF_NODES: u32 = 50;
 
+/// A part of a list.
 #[derive(Debug, Deserialize)]
-pub(super) struct Pods {
+pub(super) struct Part<T> {
     #[serde(default)]
     pub(super) metadata: ListMetadata,
-    pub(super) items: Option<Vec<Pod>>,
+    pub(super) items: Option<Vec<T>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Node {
+    pub(super) metadata: NodeMetadata,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct NodeMetadata {
+    pub(super) name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -79,15 +92,24 @@ struct Waiting {
 
 /// The path of a part of the list of the agents' pods.
 pub(super) fn path(namespace: &str, selector: &str, continued: &str) -> String {
-    let continued = match continued {
+    format!(
+        "/api/v1/namespaces/{}/pods?labelSelector={}&limit={PART}{}",
+        escaped(namespace),
+        escaped(selector),
+        from(continued)
+    )
+}
+
+/// The path of a part of the list of all nodes.
+pub(super) fn path_of_nodes(continued: &str) -> String {
+    format!("/api/v1/nodes?limit={PART_OF_NODES}{}", from(continued))
+}
+
+fn from(continued: &str) -> String {
+    match continued {
         "" => String::new(),
         token => format!("&continue={}", escaped(token)),
-    };
-    format!(
-        "/api/v1/namespaces/{}/pods?labelSelector={}&limit={PART}{continued}",
-        escaped(namespace),
-        escaped(selector)
-    )
+    }
 }
 
 /// By node, the name of the pod to ask, or why not. Of two pods on one node it is the one that runs and stays.
@@ -222,5 +244,7 @@ mod tests {
             "/api/v1/namespaces/kube-system/pods?labelSelector=a.io%2Fb%3Dc&limit=100"
         );
         assert!(path("n", "a", "x=").ends_with("&limit=100&continue=x%3D"));
+        assert_eq!(path_of_nodes(""), "/api/v1/nodes?limit=50");
+        assert_eq!(path_of_nodes("x="), "/api/v1/nodes?limit=50&continue=x%3D");
     }
 }

@@ -176,7 +176,8 @@ fn each_decision_is_shown_as_the_program_made_it_with_process_and_pod() {
         format!("connect4 TCP {NONE} default/none \"\" refused no_backends null null null"),
         format!("connect4 {kept} firstOfClient"),
         format!("connect4 {kept} keptByClient"),
-        "sendmsg4 UDP 10.96.0.10:53 kube-system/dns dns forwarded forwarded 10.244.1.3:5353 p3 drawn".to_owned(),
+        "sendmsg4 UDP 10.96.0.10:53 kube-system/dns dns forwarded forwarded 10.244.1.3:5353 p3 drawn"
+            .to_owned(),
     ];
     assert_eq!(decisions.iter().map(in_a_line).collect::<Vec<_>>(), expected);
     assert_eq!(decisions[0]["pod"], json!({"uid": UID, "namespace": "shop", "name": "cart"}));

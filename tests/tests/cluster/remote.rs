@@ -185,6 +185,52 @@ fn agents_of_other_nodes_are_asked_by_way_of_the_api_server() {
 }
 
 #[test]
+#[ignore = "needs root and the programs of a control plane"]
+fn check_cluster_names_the_nodes_that_are_not_well() {
+    let stage = stage().unwrap();
+    stage.cluster.register("n5", &json!({})).unwrap();
+    for client in &stage.clients {
+        client.dial("10.96.0.11:80", 5).unwrap();
+    }
+    let check = |kubeconfig: &Path| {
+        let output = ask(&stage, kubeconfig, &["check", "--cluster", "-o", "json"]).unwrap();
+        let found: Vec<Value> =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+        let found = found.iter().map(|finding| {
+            let word = |field: &str| finding[field].as_str().unwrap_or_default().to_owned();
+            (word("what"), (word("state"), word("found")))
+        });
+        (found.collect::<BTreeMap<String, (String, String)>>(), output.status.code())
+    };
+    let (found, code) = check(&stage.cluster.kubeconfig());
+    for (what, state, says) in [
+        ("nodes", "degraded", "n5: no pod of the agents"),
+        ("agents", "missing", "n4: "),
+        ("programs", "ok", ""),
+        ("readiness", "ok", ""),
+        ("age of decisions", "ok", ""),
+        ("version", "ok", ""),
+        ("decisions", "ok", ""),
+        ("loop", "ok", "closed: of 15 connections that 3 nodes counted"),
+    ] {
+        let (found, text) = &found[what];
+        assert!(found == state && text.starts_with(says), "{what}: {found} {text}");
+    }
+    assert_eq!((found.len(), code), (8, Some(3)));
+
+    // Who may not list Nodes hears that, and the rest.
+    let reader = reader(&stage.cluster).unwrap();
+    wait_for("the rights", || {
+        let asked = ask(&stage, &reader, &["check", "--cluster"])?;
+        Ok(text(&asked).contains("closed: of 15 connections"))
+    })
+    .unwrap();
+    let (found, _) = check(&reader);
+    let (state, why) = &found["nodes"];
+    assert!(state == "degraded" && why.contains("403"), "{why}");
+}
+
+#[test]
 #[ignore = "needs root, the programs of a control plane, and kubectl"]
 fn the_real_kubectl_shows_the_loop_of_all_nodes() {
     let stage = stage().unwrap();

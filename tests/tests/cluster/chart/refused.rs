@@ -63,7 +63,11 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         ("1.18.0", "flowSchema.enabled=true", "needs Kubernetes 1.20"),
         ("1.36.0", "dns.keepLocal={a/b},excludeServices={c/d,a/b}", "excludeServices leaves a/b alone"),
         ("1.36.0", "mode=replace", "mode: replace needs a real address of the API server"),
-        ("1.36.0", "securityContext.perfmon=false,endUdpSockets.by=iterator", "takes securityContext.perfmon"),
+        (
+            "1.36.0",
+            "securityContext.perfmon=false,endUdpSockets.by=iterator",
+            "takes securityContext.perfmon",
+        ),
         ("1.36.0", "endUdpSockets.by=off,endUdpSockets.inPods=true", "ends no sockets"),
         (
             "1.36.0",
