@@ -9,6 +9,7 @@ mod cluster;
 mod debian;
 mod demo;
 mod deny;
+mod docs;
 mod fuzz;
 mod image;
 mod machine;
@@ -60,6 +61,8 @@ enum Verb {
     Fuzz(fuzz::Arguments),
     /// Run tests on another kernel, in an emulated machine.
     Vm(vm::Arguments),
+    /// Make anew what the documentation shows: pages from the program, pictures from a browser and a terminal.
+    Docs,
     /// Check the rules of the house that no compiler knows.
     Tidy,
 }
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Verb::Soak(arguments) => soak::run(&arguments).map(|()| ExitCode::SUCCESS),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Vm(arguments) => vm::run(&arguments),
+        Verb::Docs => docs::run().map(|()| ExitCode::SUCCESS),
         Verb::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|error| {

@@ -27,6 +27,7 @@ mod out_of_memory;
 mod peers;
 mod processes;
 mod program_log;
+mod recording;
 mod repair;
 mod resolver;
 mod rights;
