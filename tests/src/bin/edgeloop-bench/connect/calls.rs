@@ -135,12 +135,12 @@ impl Population {
     pub(crate) const fn shapes(self) -> &'static [Shape] {
         match self {
             Self::Tcp => {
-                &[Shape::Empty, Shape::Ours, Shape::InPod, Shape::Previous, Shape::ThreeHashes, Shape::Trie]
+                &[Shape::Empty, Shape::Ours, Shape::Guarded, Shape::Previous, Shape::ThreeHashes, Shape::Trie]
             }
-            Self::Tcp6 => &[Shape::Empty, Shape::Ours, Shape::InPod, Shape::Previous],
-            Self::Kept => &[Shape::Empty, Shape::Ours, Shape::InPod, Shape::Previous, Shape::TrieAffine],
-            Self::Skipping | Self::NodePorts => &[Shape::Empty, Shape::Ours, Shape::InPod],
-            Self::Udp => &[Shape::Empty, Shape::Ours, Shape::InPod, Shape::Previous, Shape::Remembering],
+            Self::Tcp6 => &[Shape::Empty, Shape::Ours, Shape::Guarded, Shape::Previous],
+            Self::Kept => &[Shape::Empty, Shape::Ours, Shape::Guarded, Shape::Previous, Shape::TrieAffine],
+            Self::Skipping | Self::NodePorts => &[Shape::Empty, Shape::Ours, Shape::Guarded],
+            Self::Udp => &[Shape::Empty, Shape::Ours, Shape::Guarded, Shape::Previous, Shape::Remembering],
         }
     }
 }

@@ -14,7 +14,7 @@ use lb_common::outcome::Outcome;
 use super::calls::{Call, Population};
 use super::datagrams::SOCKETS;
 use super::dials::{BACKEND_NETWORK, Target};
-use super::limited::as_in_a_pod;
+use super::limited::guarded;
 use super::ours::{self, Ours, Programs};
 use super::previous::{self, Previous};
 use super::reference::{self, Reference};
@@ -28,7 +28,7 @@ pub(crate) enum Shape {
     Empty,
     Ours,
     /// Ours, loaded with the capabilities of an installed agent.
-    InPod,
+    Guarded,
     Previous,
     ThreeHashes,
     Trie,
@@ -52,7 +52,7 @@ impl Shape {
         match self {
             Self::Empty => "empty",
             Self::Ours => "ours",
-            Self::InPod => "in a pod",
+            Self::Guarded => "guarded",
             Self::Previous => "previous",
             Self::ThreeHashes => "R1",
             Self::Trie => "R2",
@@ -111,8 +111,8 @@ impl Contender {
                 Attached::Reference(set)
             }
             Shape::Ours => Attached::Ours(Box::new(ours::set_up(&node, population, services, BACKENDS)?)),
-            Shape::InPod => {
-                Attached::Ours(Box::new(as_in_a_pod(|| ours::set_up(&node, population, services, BACKENDS))?))
+            Shape::Guarded => {
+                Attached::Ours(Box::new(guarded(|| ours::set_up(&node, population, services, BACKENDS))?))
             }
             Shape::Previous => Attached::Previous(previous::set_up(&node, population, services, BACKENDS)?),
         };

@@ -28,7 +28,7 @@ struct Words {
 
 /// Runs it in a thread of its own that holds CAP_BPF and CAP_NET_ADMIN alone: what the verifier adds to programs depends
 /// on who loads them.
-pub(super) fn as_in_a_pod<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(super) fn guarded<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let limited = || {
         give_up_all_but_two().context("could not give up capabilities")?;
         work()

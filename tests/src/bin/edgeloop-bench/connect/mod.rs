@@ -137,7 +137,7 @@ fn contenders(site: &Site, plan: &Plan) -> Result<Vec<Contender>> {
 /// versions that are compared to that are made several times, and take turns.
 fn copies(shape: Shape, services: u32, most: usize) -> usize {
     match shape {
-        Shape::Ours | Shape::InPod | Shape::Previous => ((40_000 / services) as usize).clamp(1, most),
+        Shape::Ours | Shape::Guarded | Shape::Previous => ((40_000 / services) as usize).clamp(1, most),
         Shape::Empty | Shape::ThreeHashes | Shape::Trie | Shape::TrieAffine | Shape::Remembering => 1,
     }
 }

@@ -41,7 +41,7 @@ const fn programs(shape: Shape) -> &'static [(&'static str, Hook)] {
             ("remembering_sendmsg4", Hook::Sendmsg4),
             ("remembering_recvmsg4", Hook::Recvmsg4),
         ],
-        Shape::Empty | Shape::Ours | Shape::InPod | Shape::Previous => &[
+        Shape::Empty | Shape::Ours | Shape::Guarded | Shape::Previous => &[
             ("empty_connect4", Hook::Connect4),
             ("empty_connect6", Hook::Connect6),
             ("empty_sendmsg4", Hook::Sendmsg4),
@@ -81,7 +81,7 @@ pub(crate) fn set_up(
         Shape::Trie | Shape::TrieAffine | Shape::Remembering => {
             fill_trie(&mut object, population, services, each)?
         }
-        Shape::Empty | Shape::Ours | Shape::InPod | Shape::Previous => {}
+        Shape::Empty | Shape::Ours | Shape::Guarded | Shape::Previous => {}
     }
     let attached = programs(shape).iter().map(|(name, hook)| {
         let (program, link) = attach(&mut object, name, node)?;

@@ -82,7 +82,7 @@ impl Report {
         let weights: Vec<String> = memory.iter().map(sentence).collect();
         format!(
             "Nanoseconds a call spends in the program, by the kernel's count: medians of {rounds} interleaved \
-             rounds of {} calls.\nNet is less the empty program. In a pod: ours, loaded with CAP_BPF and CAP_NET_ADMIN alone. Previous: the last landed version, set up by \
+             rounds of {} calls.\nNet is less the empty program. Guarded: ours, loaded without CAP_PERFMON. Previous: the last landed version, set up by \
              its own agent. R1: three hash lookups and an LRU insert.\nR2: an LPM trie, two hash lookups and an LRU \
              insert; with affinity the first of these keeps the client.\nR3, for UDP: an LPM trie, two hash lookups and two LRU inserts; a reply is one LRU lookup.\n\n{}\n\n{}\n\n{}\n\n{}",
             thousands((*dials_per_round).into()),
