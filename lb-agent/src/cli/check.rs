@@ -30,8 +30,6 @@ pub struct Args {
     /// Look at the cluster as a whole instead of at this machine: the agents of all nodes are asked by way of the API server
     #[arg(long)]
     cluster: bool,
-    #[command(flatten)]
-    pods: PodsArgs,
     /// The folder of manifests that the agent is to follow: no API server is asked then.
     #[arg(long, env = "EDGELOOP_SOURCE", value_name = "file:FOLDER")]
     source: Option<Manifests>,
@@ -57,6 +55,8 @@ pub struct Args {
     fail_on: FailOn,
     #[arg(short, long, env = "EDGELOOP_OUTPUT", value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    pods: PodsArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

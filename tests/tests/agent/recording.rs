@@ -42,9 +42,11 @@ fn what_the_readme_shows_of_a_terminal_is_what_the_commands_print() {
     assert!(answers.iter().all(|answer| answer.failed_with("ECONNREFUSED")), "{answers:?}");
     assert_eq!(servers.len(), 2);
 
+    let socket = node.file("agent.sock");
     let mut lines = Vec::new();
     for command in COMMANDS {
-        let output = lb_agent_says(&node, command[0], &command[1..]).unwrap();
+        let arguments = [&command[1..], &["--socket", socket.to_str().unwrap()]].concat();
+        let output = lb_agent_says(&node, command[0], &arguments).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         lines.push(format!("$ lb-agent {}", command.join(" ")));
         lines.extend(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned));
