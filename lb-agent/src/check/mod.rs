@@ -1,7 +1,6 @@
 //! What this machine has of what the agent needs: one line a thing, with what follows from it.
 
 mod capabilities;
-pub mod cluster;
 mod finding;
 mod kernel;
 mod memory;

@@ -1,12 +1,13 @@
 //! `lb-agent check`.
 
+mod cluster;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::check::cluster::{self, Said};
 use crate::check::{Finding, Question, State, check, exit_code};
 use crate::cli::print::check::text;
 use crate::cli::source::ApiArgs;
@@ -18,6 +19,7 @@ use crate::shown::line;
 use super::Output;
 use super::choices::ModeArg;
 use super::remote::{PodsArgs, all_nodes};
+use cluster::Said;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

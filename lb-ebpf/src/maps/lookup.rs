@@ -34,7 +34,10 @@ pub(crate) fn service<F: Maps>(frontend: &F::Frontend) -> Result<Element<F>, Out
     }
     // It is there: what was read was not its own, or the writer moved it.
     count_event(Event::LookupRetry);
-    look::<F>(frontend).map_err(|_| Outcome::Unproven)
+    match look::<F>(frontend) {
+        Ok(service) => Ok(service),
+        Err(_missed_or_torn) => Err(Outcome::Unproven),
+    }
 }
 
 /// Whether an element is at `frontend`, whatever it holds. In little stack, for functions of their own.

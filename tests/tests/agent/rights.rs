@@ -10,7 +10,7 @@ use edgeloop_tests::pins::{assert_one_generation, generation};
 use edgeloop_tests::{Ability, Answer, Datagrams, Pair};
 use nix::sys::signal::Signal;
 
-/// What the chart gives, unless told otherwise.
+/// What the chart gives, unless its values say otherwise.
 const CHART: &str = "+bpf,+net_admin,+sys_resource,+perfmon";
 const TWO: &str = "+bpf,+net_admin";
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::check::{Finding, State};
 use crate::shown::{Shown, line};
 use crate::view::loops::LoopView;
 use crate::view::loops_merged::merged;
@@ -11,8 +12,6 @@ use crate::view::services::Services;
 use crate::view::state::StateOrigin;
 use crate::view::status::AgentView;
 
-use super::finding::{Finding, State};
-
 /// Nodes that one line names.
 const MOST_NAMED: usize = 10;
 
@@ -21,11 +20,11 @@ type Printed = Vec<(String, Result<Vec<u8>, String>)>;
 
 /// What the commands of all agents print, as JSON.
 #[derive(Debug)]
-pub struct Said {
-    pub status: Printed,
-    pub services: Printed,
+pub(super) struct Said {
+    pub(super) status: Printed,
+    pub(super) services: Printed,
     /// Of the command `loop`.
-    pub loops: Printed,
+    pub(super) loops: Printed,
 }
 
 /// What was found at some nodes: each with what is said of it.
@@ -33,69 +32,72 @@ type Of = Vec<(String, String)>;
 
 /// Compares them. `nodes` are all of the cluster, or why they are not known.
 #[must_use]
-pub fn findings(nodes: &Result<BTreeSet<String>, String>, said: Said) -> Vec<Finding> {
+pub(super) fn findings(nodes: &Result<BTreeSet<String>, String>, said: Said) -> Vec<Finding> {
+    use State::{Degraded, Missing};
     let Said { status, services, loops } = said;
-    let asked = status.len();
-    let (mut of_nodes, seen) = answers::<SeenStatus>(status);
-    let names: Vec<String> = of_nodes.nodes.iter().map(|of| of.node.clone()).collect();
-    let of_agents = |says: &dyn Fn(&AgentView) -> Option<String>| -> Of {
-        let seen = names.iter().zip(&seen);
-        let agents = seen.filter_map(|(node, seen)| Some((node, seen.as_ref()?.agent.as_ref()?)));
-        agents.filter_map(|(node, agent)| Some((node.clone(), says(agent)?))).collect()
-    };
-    let silent = of_nodes.nodes.iter().zip(&seen).filter_map(|(of, seen)| {
-        let no_agent = || "no agent runs there".to_owned();
-        match (&of.error, seen) {
-            (Some(why), _) => Some((of.node.clone(), why.clone())),
-            (None, Some(seen)) if seen.agent.is_some() => None,
-            (None, _) => Some((of.node.clone(), no_agent())),
-        }
-    });
-    let silent: Of = silent.collect();
-    let facts: Vec<Vec<Fact>> = seen.iter().map(|seen| seen.iter().flat_map(of_status).collect()).collect();
-    mark(&mut of_nodes, &facts);
-    let versions = of_nodes.nodes.iter().filter(|of| !of.differs.is_empty());
-    let versions: Of = versions.map(|of| (of.node.clone(), of.differs.join(", "))).collect();
+    let agents = Agents::of(status);
+    let asked = agents.nodes.len();
+    let well = [
+        &format!("all {asked} answer"),
+        "run at every hook of every node that answered",
+        "every agent that answered is ready",
+        "every node that answered decides by a live source",
+        "one version and mode, over maps of one layout",
+        "nodes of one pool decide alike",
+    ];
     vec![
-        covered(nodes, &names),
-        finding("agents", format!("all {asked} answer"), silent, State::Missing, &ANSWERS),
-        finding(
-            "programs",
-            "run at every hook of every node that answered".to_owned(),
-            of_agents(&is_not_attached),
-            State::Missing,
-            &ATTACHED,
-        ),
-        finding(
-            "readiness",
-            "every agent that answered is ready".to_owned(),
-            of_agents(&waits),
-            State::Degraded,
-            &READY,
-        ),
-        finding(
-            "age of decisions",
-            "every node that answered decides by a live source".to_owned(),
-            of_agents(&is_old),
-            State::Degraded,
-            &LIVE,
-        ),
-        finding(
-            "version",
-            "one version and mode, over maps of one layout".to_owned(),
-            versions,
-            State::Degraded,
-            &ALIKE,
-        ),
-        finding(
-            "decisions",
-            "nodes of one pool decide alike".to_owned(),
-            differing(services),
-            State::Degraded,
-            &DECIDE,
-        ),
+        covered(nodes, &agents.nodes),
+        finding("agents", well[0], agents.silent(), Missing, &ANSWERS),
+        finding("programs", well[1], agents.that(is_not_attached), Missing, &ATTACHED),
+        finding("readiness", well[2], agents.that(waits), Degraded, &READY),
+        finding("age of decisions", well[3], agents.that(is_old), Degraded, &LIVE),
+        finding("version", well[4], agents.versions, Degraded, &ALIKE),
+        finding("decisions", well[5], differing(services), Degraded, &DECIDE),
         the_loop(loops),
     ]
+}
+
+/// What the agents say of themselves.
+struct Agents {
+    nodes: Vec<String>,
+    /// Why there is no answer, or what it is.
+    said: Vec<Result<Option<AgentView>, String>>,
+    /// Nodes of another version than most.
+    versions: Of,
+}
+
+impl Agents {
+    fn of(status: Printed) -> Self {
+        let (mut of_nodes, seen) = answers::<SeenStatus>(status);
+        let facts: Vec<Vec<Fact>> =
+            seen.iter().map(|seen| seen.iter().flat_map(of_status).collect()).collect();
+        mark(&mut of_nodes, &facts);
+        let versions = of_nodes.nodes.iter().filter(|of| !of.differs.is_empty());
+        let versions = versions.map(|of| (of.node.clone(), of.differs.join(", "))).collect();
+        let said = of_nodes.nodes.iter().zip(seen).map(|(of, seen)| match &of.error {
+            Some(why) => Err(why.clone()),
+            None => Ok(seen.and_then(|seen| seen.agent)),
+        });
+        let said = said.collect();
+        Self { nodes: of_nodes.nodes.into_iter().map(|of| of.node).collect(), said, versions }
+    }
+
+    /// Nodes without an answer, or without an agent.
+    fn silent(&self) -> Of {
+        let why = |said: &Result<Option<AgentView>, String>| match said {
+            Ok(Some(_)) => None,
+            Ok(None) => Some("no agent runs there".to_owned()),
+            Err(why) => Some(why.clone()),
+        };
+        let of = self.nodes.iter().zip(&self.said);
+        of.filter_map(|(node, said)| Some((node.clone(), why(said)?))).collect()
+    }
+
+    /// Nodes of whose agent something is said.
+    fn that(&self, says: fn(&AgentView) -> Option<String>) -> Of {
+        let of = self.nodes.iter().zip(&self.said);
+        of.filter_map(|(node, said)| Some((node.clone(), says(said.as_ref().ok()?.as_ref()?)?))).collect()
+    }
 }
 
 /// What follows, and what to do.
@@ -123,7 +125,7 @@ const DECIDE: Advice = Advice(
 );
 
 /// One line of all nodes: well where none of them has something said of it.
-fn finding(what: &str, well: String, of: Of, state: State, advice: &Advice) -> Finding {
+fn finding(what: &str, well: &str, of: Of, state: State, advice: &Advice) -> Finding {
     if of.is_empty() {
         return Finding::ok(what, well);
     }
@@ -164,7 +166,7 @@ fn covered(nodes: &Result<BTreeSet<String>, String>, asked: &[String]) -> Findin
         "connections of these nodes go where they are dialled: to any pool",
         "see nodeSelector, affinity and tolerations of the agents' DaemonSet",
     );
-    finding(what, format!("all {} have a pod of the agents", nodes.len()), without, State::Degraded, &advice)
+    finding(what, &format!("all {} have a pod of the agents", nodes.len()), without, State::Degraded, &advice)
 }
 
 fn is_not_attached(agent: &AgentView) -> Option<String> {
