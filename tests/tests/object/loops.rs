@@ -45,12 +45,10 @@ fn functions(object: &[u8]) -> HashMap<String, Function> {
         let code = section.data_range(symbol.address(), symbol.size()).unwrap().unwrap();
         let within = symbol.address()..symbol.address() + symbol.size();
         let relocations = section.relocations().filter(|(at, _)| within.contains(at));
-        let calls = relocations.filter_map(|(_, relocation)| match relocation.target() {
-            RelocationTarget::Symbol(index) => {
-                let target = file.symbol_by_index(index).unwrap();
-                (target.kind() == SymbolKind::Text).then(|| target.name().unwrap().to_owned())
-            }
-            _ => None,
+        let calls = relocations.filter_map(|(_, relocation)| {
+            let RelocationTarget::Symbol(index) = relocation.target() else { return None };
+            let target = file.symbol_by_index(index).unwrap();
+            (target.kind() == SymbolKind::Text).then(|| target.name().unwrap().to_owned())
         });
         let function = Function { next: ways(code), calls: calls.collect() };
         functions.insert(symbol.name().unwrap().to_owned(), function);
@@ -67,14 +65,14 @@ fn ways(code: &[u8]) -> Vec<Vec<usize>> {
     let instructions: Vec<[u8; 8]> = code.chunks_exact(8).map(|bytes| bytes.try_into().unwrap()).collect();
     let way = |(at, instruction): (usize, &[u8; 8])| {
         let [opcode, _, low, high, ..] = *instruction;
-        let target = (at + 1).checked_add_signed(i16::from_le_bytes([low, high]).into()).unwrap();
-        let is_jump = matches!(opcode & 7, 5 | 6);
+        let target = || (at + 1).checked_add_signed(i16::from_le_bytes([low, high]).into()).unwrap();
         match opcode {
             EXIT => vec![],
-            JUMP => vec![target],
+            JUMP => vec![target()],
             LOAD_64 => vec![at + 2],
             CALL => vec![at + 1],
-            _ if is_jump => vec![at + 1, target],
+            // The classes of conditional jumps.
+            _ if matches!(opcode & 7, 5 | 6) => vec![at + 1, target()],
             _ => vec![at + 1],
         }
     };
