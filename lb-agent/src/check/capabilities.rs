@@ -2,10 +2,8 @@
 
 use super::finding::Finding;
 use super::kernel::{BARRIERS, CHARGES, Version};
+use crate::datapath::rights::{BPF, Held, NET_ADMIN, PERFMON, SYS_ADMIN, SYS_RESOURCE};
 
-const STATUS: &str = "/proc/self/status";
-
-/// A capability by its number in `linux/capability.h`.
 struct Capability {
     name: &'static str,
     bit: u32,
@@ -23,15 +21,17 @@ enum Need {
     May { lost: &'static str },
 }
 
-const SYS_ADMIN: u32 = 21;
-
 const CAPABILITIES: [Capability; 5] = [
-    Capability { name: "CAP_BPF", bit: 39, need: Need::Must { why: "maps and programs cannot be made" } },
-    Capability { name: "CAP_NET_ADMIN", bit: 12, need: Need::Must { why: "programs cannot be attached" } },
-    Capability { name: "CAP_SYS_RESOURCE", bit: 24, need: Need::ForLockedMemory },
+    Capability { name: "CAP_BPF", bit: BPF, need: Need::Must { why: "maps and programs cannot be made" } },
+    Capability {
+        name: "CAP_NET_ADMIN",
+        bit: NET_ADMIN,
+        need: Need::Must { why: "programs cannot be attached" },
+    },
+    Capability { name: "CAP_SYS_RESOURCE", bit: SYS_RESOURCE, need: Need::ForLockedMemory },
     Capability {
         name: "CAP_PERFMON",
-        bit: 38,
+        bit: PERFMON,
         need: Need::ForPrograms {
             lost: "the kernel adds guards to the programs, which then take about 0.2 µs a connection, and has no iterator \
                    over UDP sockets",
@@ -48,31 +48,24 @@ const CAPABILITIES: [Capability; 5] = [
 ];
 
 pub(super) fn findings(kernel: Option<Version>) -> Vec<Finding> {
-    match std::fs::read_to_string(STATUS).ok().as_deref().and_then(effective) {
+    match Held::by_this_process() {
         Some(held) => of(held, kernel),
         None => vec![Finding::degraded(
             "capabilities",
-            format!("{STATUS} does not show them"),
+            "/proc/self/status does not show them",
             "they are unknown",
             "mount /proc",
         )],
     }
 }
 
-/// The bits of `CapEff`.
-fn effective(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
-}
-
-fn of(held: u64, kernel: Option<Version>) -> Vec<Finding> {
-    let has = |bit: u32| held >> bit & 1 == 1;
+fn of(held: Held, kernel: Option<Version>) -> Vec<Finding> {
     let is_before = |version: Version| kernel.is_some_and(|kernel| kernel < version);
     CAPABILITIES
         .iter()
         .map(|Capability { name, bit, need }| match need {
-            _ if has(*bit) => Finding::ok(*name, "held"),
-            _ if has(SYS_ADMIN) && ["CAP_BPF", "CAP_PERFMON"].contains(name) => {
+            _ if held.has(*bit) => Finding::ok(*name, "held"),
+            _ if held.has(SYS_ADMIN) && ["CAP_BPF", "CAP_PERFMON"].contains(name) => {
                 Finding::ok(*name, "not held; CAP_SYS_ADMIN stands in for it")
             }
             Need::ForLockedMemory if is_before(CHARGES) => Finding::degraded(
@@ -101,15 +94,9 @@ mod tests {
     use crate::check::State;
 
     #[test]
-    fn effective_capabilities_are_read_as_bits() {
-        assert_eq!(effective("Name:\tx\nCapPrm:\t0\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
-        assert_eq!(effective("Name:\tx\n"), None);
-    }
-
-    #[test]
     fn what_is_needed_and_not_held_is_missing() {
         let states = |held: u64| {
-            of(held, Some(Version(6, 18))).into_iter().map(|found| found.state).collect::<Vec<_>>()
+            of(Held(held), Some(Version(6, 18))).into_iter().map(|found| found.state).collect::<Vec<_>>()
         };
         use State::{Missing, Ok};
         for (shows, held, expected) in [
@@ -124,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_kernel_that_counts_locked_memory_wants_to_have_that_limit_raised() {
-        let state = |held: u64| of(held, Some(Version(5, 10)))[2].state;
+        let state = |held: u64| of(Held(held), Some(Version(5, 10)))[2].state;
         assert_eq!((state(1 << 39 | 1 << 12), state(1 << 24)), (State::Degraded, State::Ok));
     }
 
@@ -139,7 +126,7 @@ mod tests {
             (Some(Version(6, 1)), 1 << 38, Ok),
             (Some(Version(6, 1)), 1 << 21, Ok),
         ] {
-            assert_eq!(of(held, kernel)[3].state, expected, "{kernel:?} {held:x}");
+            assert_eq!(of(Held(held), kernel)[3].state, expected, "{kernel:?} {held:x}");
         }
     }
 }

@@ -5,7 +5,7 @@ mod cluster;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use crate::check::{Finding, Question, State, check, exit_code};
@@ -31,7 +31,7 @@ Example: whether the loop is closed on all nodes
 pub struct Args {
     /// Look at the cluster as a whole instead of at this machine: the agents of all nodes are asked by way of the API server
     #[arg(long)]
-    cluster: bool,
+    pub(super) cluster: bool,
     /// The folder of manifests that the agent is to follow: no API server is asked then.
     #[arg(long, env = "EDGELOOP_SOURCE", value_name = "file:FOLDER")]
     source: Option<Manifests>,
@@ -90,6 +90,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         output,
     } = args;
     if cluster {
+        if source.is_some() {
+            bail!("--cluster asks the agents by way of an API server: leave out --source (EDGELOOP_SOURCE)");
+        }
         return shown(&of_cluster(&pods, &api)?, output, fail_on);
     }
     let config = api.settle(source.is_some().then_some("--source"))?;

@@ -101,6 +101,13 @@ mod tests {
             assert_eq!(asked(Cli::command(), line), here, "{line:?}");
             assert_eq!(asked(plugin(Cli::command()), line), in_plugin, "{line:?}");
         }
+        for (command, is_of_all) in [(Cli::command(), false), (plugin(Cli::command()), true)] {
+            let matches = command.try_get_matches_from(["x", "check"]).unwrap();
+            let Asks::Check(check) = Cli::from_arg_matches(&matches).unwrap().command else {
+                panic!("check")
+            };
+            assert_eq!(check.cluster, is_of_all);
+        }
         let both = Cli::command().try_get_matches_from(["x", "status", "--all-nodes", "--on", "n1"]);
         assert!(both.is_err());
     }

@@ -16,6 +16,7 @@ mod pins;
 pub mod pod_cgroups;
 pub mod probe;
 pub mod programs;
+pub mod rights;
 pub mod sockets;
 mod sys;
 pub mod takeover;

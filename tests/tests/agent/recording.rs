@@ -27,7 +27,7 @@ fn what_the_readme_shows_of_a_terminal_is_what_the_commands_print() {
     let site = Site::new().unwrap();
     let node = site.node("hz-1").unwrap();
     let client = node.pod("client", "10.244.1.2").unwrap();
-    let servers = [("hz-2", "10.244.2.1"), ("sh-1", "10.244.3.1")].map(|(node, address)| {
+    let _servers = [("hz-2", "10.244.2.1"), ("sh-1", "10.244.3.1")].map(|(node, address)| {
         let pod = site.node(node).unwrap().pod(node, address).unwrap();
         pod.serve_name(9376).unwrap();
         pod
@@ -40,7 +40,6 @@ fn what_the_readme_shows_of_a_terminal_is_what_the_commands_print() {
     assert!(answers.iter().all(|answer| answer.is_from("hz-2")), "{answers:?}");
     let answers = client.dial("10.96.0.12:80", 3).unwrap();
     assert!(answers.iter().all(|answer| answer.failed_with("ECONNREFUSED")), "{answers:?}");
-    assert_eq!(servers.len(), 2);
 
     let socket = node.file("agent.sock");
     let mut lines = Vec::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use edgeloop_tests::agent::{Agent, in_kernel, program, wait_for};
 use edgeloop_tests::pins::{assert_one_generation, generation};
-use edgeloop_tests::{Ability, Answer, Datagrams, Pair};
+use edgeloop_tests::{Ability, Answer, Datagrams, Pair, leave_off};
 use nix::sys::signal::Signal;
 
 /// What the chart gives, unless its values say otherwise.
@@ -29,6 +29,29 @@ fn two_capabilities_serve_refuse_grow_and_take_over() {
         return;
     }
     serves_refuses_grows_and_takes_over(TWO);
+}
+
+/// The error names what to grant, and so does `lb-agent check`.
+#[test]
+#[ignore = "needs root"]
+fn where_the_verifier_refuses_two_capabilities_it_is_said_what_to_grant() {
+    if Ability::Barriers.is_here().unwrap() {
+        leave_off("this kernel takes the programs with two capabilities").unwrap();
+        return;
+    }
+    let capabilities = "+bpf,+net_admin,+sys_resource";
+    let pair = Pair::new().unwrap();
+    let mut agent = Agent::spawn_as(pair.client.node(), &mut limited(&pair, capabilities), &[]).unwrap();
+    let ended = agent.ready_or_ended().unwrap();
+    assert_eq!(ended.and_then(|status| status.code()), Some(1), "{}", agent.log());
+    let log = agent.log();
+    assert!(log.contains("the verifier says: ") && log.contains("without CAP_PERFMON: grant it"), "{log}");
+    let mut check = limited(&pair, capabilities);
+    let output = check.args(["check", "--pin-root"]).arg(pair.client.node().pin_root()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = said.lines().find(|line| line.contains("CAP_PERFMON ")).unwrap();
+    assert!(line.starts_with("missing "), "{said}");
+    assert_eq!(output.status.code(), Some(3));
 }
 
 fn serves_refuses_grows_and_takes_over(capabilities: &str) {

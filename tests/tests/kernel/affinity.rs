@@ -61,7 +61,38 @@ fn a_client_moves_only_when_its_backend_leaves() {
     assert_eq!(broken, Vec::<String>::new());
 }
 
-/// Planted bugs that the test above must catch.
+/// A set of dozens is looked through in parts: backends that move from the last slots to the third part and the fourth are found there.
+#[test]
+#[ignore = "needs root"]
+fn a_client_keeps_its_backend_as_it_moves_within_a_large_set() {
+    let mut world = World::new(12, OBJECT).unwrap();
+    for family in [4, 6] {
+        // No server is behind them, and no route. They have the first slots.
+        let others: Vec<SocketAddr> = (1..=42)
+            .map(|host: u8| match family {
+                4 => SocketAddr::from(([10, 243, 0, host], 9376)),
+                _ => SocketAddr::from(([0xfd00, 0x243, 0, 0, 0, 0, 0, host.into()], 9376)),
+            })
+            .collect();
+        let servers = world.backends(family, 0..20);
+        let mut kept = 0;
+        for port in 1..=5 {
+            let address =
+                if family == 4 { format!("10.96.0.21:{port}") } else { format!("[fd00:96::21]:{port}") };
+            world.kernel.publish_sticky(tcp(&address), &[&others[..], &servers].concat(), DAY).unwrap();
+            let replies = |client: &Pod| client.dial(&address, 1).unwrap().remove(0).result.ok();
+            let first: Vec<Option<String>> = world.clients.iter().map(replies).collect();
+            world.kernel.publish_sticky(tcp(&address), &[&others[..22], &servers].concat(), DAY).unwrap();
+            for (client, has) in world.clients.iter().zip(&first).filter(|(_, has)| has.is_some()) {
+                assert_eq!(&replies(client), has, "{address}, {}", client.name());
+                kept += 1;
+            }
+        }
+        assert!(kept > 3, "{kept} clients were given a server");
+    }
+}
+
+/// Planted bugs that the tests of moving clients must catch.
 #[test]
 #[ignore = "needs root"]
 fn a_client_that_keeps_its_slot_or_a_backend_that_left_is_noticed() {

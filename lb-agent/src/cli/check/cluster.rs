@@ -37,17 +37,18 @@ pub(super) fn findings(nodes: &Result<BTreeSet<String>, String>, said: Said) -> 
     let Said { status, services, loops } = said;
     let agents = Agents::of(status);
     let asked = agents.nodes.len();
+    let silent = agents.silent(&[&services, &loops]);
     let well = [
         &format!("all {asked} answer"),
         "run at every hook of every node that answered",
         "every agent that answered is ready",
         "every node that answered decides by a live source",
-        "one version and mode, over maps of one layout",
-        "nodes of one pool decide alike",
+        "every node that answered has one version and mode, over maps of one layout",
+        "nodes of one pool that answered decide alike",
     ];
     vec![
         covered(nodes, &agents.nodes),
-        finding("agents", well[0], agents.silent(), Missing, &ANSWERS),
+        finding("agents", well[0], silent, Missing, &ANSWERS),
         finding("programs", well[1], agents.that(is_not_attached), Missing, &ATTACHED),
         finding("readiness", well[2], agents.that(waits), Degraded, &READY),
         finding("age of decisions", well[3], agents.that(is_old), Degraded, &LIVE),
@@ -82,15 +83,19 @@ impl Agents {
         Self { nodes: of_nodes.nodes.into_iter().map(|of| of.node).collect(), said, versions }
     }
 
-    /// Nodes without an answer, or without an agent.
-    fn silent(&self) -> Of {
-        let why = |said: &Result<Option<AgentView>, String>| match said {
-            Ok(Some(_)) => None,
+    /// Nodes without an agent, or without an answer to any of the commands: what they did not say is not well.
+    fn silent(&self, others: &[&Printed]) -> Of {
+        let of_other = |node: &String| {
+            let mut printed = others.iter().flat_map(|other| other.iter());
+            printed.find_map(|(of, printed)| printed.as_ref().err().filter(|_| of == node).cloned())
+        };
+        let why = |(node, said): (&String, &Result<Option<AgentView>, String>)| match said {
+            Ok(Some(_)) => of_other(node),
             Ok(None) => Some("no agent runs there".to_owned()),
             Err(why) => Some(why.clone()),
         };
         let of = self.nodes.iter().zip(&self.said);
-        of.filter_map(|(node, said)| Some((node.clone(), why(said)?))).collect()
+        of.filter_map(|of| Some((of.0.clone(), why(of)?))).collect()
     }
 
     /// Nodes of whose agent something is said.
@@ -208,14 +213,16 @@ fn the_loop(loops: Printed) -> Finding {
     let read: Vec<LoopView> = read.into_iter().flatten().collect();
     let sum = merged(&read);
     let all = sum.cells.iter().fold(0_u64, |all, cell| all.saturating_add(cell.connections));
+    if read.is_empty() {
+        let (follows, todo) = ("nothing is known of the loop", "see the line `agents`");
+        return Finding::missing("loop", "no node gave an answer", follows, todo);
+    }
     if sum.outside == 0 {
-        return Finding::ok(
-            "loop",
-            format!(
-                "closed: of {all} connections that {} nodes counted, none left what its topology allows",
-                read.len()
-            ),
+        let found = format!(
+            "closed: of {all} connections that {} nodes counted, none left what its topology allows",
+            read.len()
         );
+        return Finding::ok("loop", found);
     }
     Finding::missing(
         "loop",
@@ -347,5 +354,37 @@ mod tests {
         let (_, text) = of(&findings, "agents");
         assert!(text.len() < 300 && text.ends_with("; and 1990 nodes more"), "{text}");
         assert_eq!(of(&findings, "nodes"), (State::Degraded, "403 Forbidden".to_owned()));
+        assert_eq!(of(&findings, "loop"), (State::Missing, "no node gave an answer".to_owned()));
+    }
+
+    #[test]
+    fn a_node_that_answers_one_command_and_not_the_others_is_not_well() {
+        let status = || Ok(status(&agent(&[], StateOrigin::Live)));
+        let said = |services, loops| Said {
+            status: printed(&[("n1", status()), ("n2", status())]),
+            services: printed(&[("n1", Ok(services_of("n1"))), ("n2", services)]),
+            loops: printed(&[("n1", Ok(loops_of())), ("n2", loops)]),
+        };
+        for (services, loops, state, why) in [
+            (Ok(services_of("n2")), Ok(loops_of()), State::Ok, "all 2 answer"),
+            (
+                Err("it did not end within 20 s"),
+                Ok(loops_of()),
+                State::Missing,
+                "n2: it did not end within 20 s",
+            ),
+            (Ok(services_of("n2")), Err("it exited with 1"), State::Missing, "n2: it exited with 1"),
+        ] {
+            let findings = findings(&nodes(&["n1", "n2"]), said(services, loops));
+            assert_eq!(of(&findings, "agents"), (state, why.to_owned()));
+        }
+    }
+
+    fn services_of(node: &str) -> Value {
+        services(node, "10.244.1.1:80")
+    }
+
+    fn loops_of() -> Value {
+        loops("own-pool", "east")
     }
 }

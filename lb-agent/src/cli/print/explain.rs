@@ -147,5 +147,6 @@ fn of_slice(slice: &SliceView) -> String {
     let family = family.as_deref().unwrap_or("no IP family");
     let ports = if ports.is_empty() { "none".to_owned() } else { ports.join(", ") };
     let ignored = ignored.as_ref().map(|why| format!("; it does not count: {why}")).unwrap_or_default();
-    format!("{name}: {family}, {endpoints} endpoints, ports: {ports}{ignored}")
+    let many = if *endpoints == 1 { "" } else { "s" };
+    format!("{name}: {family}, {endpoints} endpoint{many}, ports: {ports}{ignored}")
 }

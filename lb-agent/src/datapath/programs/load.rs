@@ -13,6 +13,7 @@ use lb_common::hook::Hook;
 use lb_common::layout::{CATALOGUE, MapSpec, Size, Width};
 
 use crate::datapath::memory::{Demand, Left, Limits, RESERVE, megabytes};
+use crate::datapath::rights::Held;
 use crate::datapath::sys;
 use crate::model::{Mode, TcpPeername};
 use crate::plan::Capacity;
@@ -114,29 +115,22 @@ fn is_out_of_memory(error: &(dyn std::error::Error + 'static)) -> bool {
 
 fn in_short(error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return error.to_string() };
-    let hint = if holds_perfmon() {
-        ""
-    } else {
-        "; kernels before 6.17 take the programs of processes with CAP_PERFMON alone: grant it (securityContext.perfmon in the chart)"
-    };
-    format!("{}{hint}", reason(io_error, &verifier_log.to_string()))
+    let is_guarded = Held::by_this_process().is_some_and(|held| !held.has_perfmon());
+    reason(io_error, &verifier_log.to_string(), is_guarded)
 }
 
-/// Whether this process has CAP_PERFMON, or CAP_SYS_ADMIN, which stands in for it. Numbers as in `linux/capability.h`.
-fn holds_perfmon() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let held = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let held = held.and_then(|held| u64::from_str_radix(held.trim(), 16).ok());
-    held.is_none_or(|held| held & (1 << 38 | 1 << 21) != 0)
-}
+const PERFMON: &str = "; kernels before 6.17 refuse the programs to a process without CAP_PERFMON: grant it (in the chart: securityContext.perfmon)";
 
 /// The verifier says everything that it went through: why it refused stands at the end, before its statistics.
-fn reason(error: &io::Error, log: &str) -> String {
+/// `is_guarded`: the process lacks CAP_PERFMON, which may be the reason behind that one.
+fn reason(error: &io::Error, log: &str, is_guarded: bool) -> String {
     let is_statistics = |line: &str| {
         ["processed ", "verification time ", "stack depth "].iter().any(|begin| line.starts_with(begin))
     };
     let last = log.lines().map(str::trim).rfind(|line| !line.is_empty() && !is_statistics(line));
-    last.map_or_else(|| error.to_string(), |last| format!("{error}; the verifier says: {last}"))
+    let hint = if is_guarded { PERFMON } else { "" };
+    // Without a word of the verifier it was not asked.
+    last.map_or_else(|| error.to_string(), |last| format!("{error}; the verifier says: {last}{hint}"))
 }
 
 /// What the programs may rely on, and what is asked of them.
@@ -352,7 +346,12 @@ mod tests {
             ),
             ("", "refused"),
         ] {
-            assert_eq!(reason(&io::Error::other("refused"), log), says);
+            let reason = |is_guarded| reason(&io::Error::other("refused"), log, is_guarded);
+            assert_eq!(reason(false), says);
+            assert_eq!(
+                reason(true),
+                if log.is_empty() { says.to_owned() } else { format!("{says}{PERFMON}") }
+            );
         }
     }
 }
