@@ -126,6 +126,11 @@ impl Agent {
         }
     }
 
+    /// Waits until it has ended by itself; gives how.
+    pub fn ended(&mut self, within: Duration) -> Result<Option<ExitStatus>> {
+        self.child.wait(within)
+    }
+
     /// Everything that agents of this node logged.
     #[must_use]
     pub fn log(&self) -> String {

@@ -13,6 +13,8 @@ use nix::sys::signal::Signal;
 /// What the chart gives, unless its values say otherwise.
 const CHART: &str = "+bpf,+net_admin,+sys_resource,+perfmon";
 const TWO: &str = "+bpf,+net_admin";
+/// The verifier gives up after a million instructions, twice: once more to say why. An emulated processor is slow.
+const REFUSED_WITHIN: Duration = Duration::from_secs(240);
 
 /// Without CAP_SYS_ADMIN much of `bpf(2)` is closed.
 #[test]
@@ -31,7 +33,8 @@ fn two_capabilities_serve_refuse_grow_and_take_over() {
     serves_refuses_grows_and_takes_over(TWO);
 }
 
-/// The error names what to grant, and so does `lb-agent check`.
+/// The error names what to grant, and so does `lb-agent check`. On an emulated 5.10 it takes seven minutes, so the
+/// tier vm leaves it off (docs/testing.md).
 #[test]
 #[ignore = "needs root"]
 fn where_the_verifier_refuses_two_capabilities_it_is_said_what_to_grant() {
@@ -42,7 +45,7 @@ fn where_the_verifier_refuses_two_capabilities_it_is_said_what_to_grant() {
     let capabilities = "+bpf,+net_admin,+sys_resource";
     let pair = Pair::new().unwrap();
     let mut agent = Agent::spawn_as(pair.client.node(), &mut limited(&pair, capabilities), &[]).unwrap();
-    let ended = agent.ready_or_ended().unwrap();
+    let ended = agent.ended(REFUSED_WITHIN).unwrap();
     assert_eq!(ended.and_then(|status| status.code()), Some(1), "{}", agent.log());
     let log = agent.log();
     assert!(log.contains("the verifier says: ") && log.contains("without CAP_PERFMON: grant it"), "{log}");

@@ -31,7 +31,7 @@ const BOTH: [Way; CLIENTS] = [Way::Probe, Way::Probe, Way::Datagrams, Way::Datag
 /// How long lookups as fast as they go are made: by the programs, and at most by those with a planted bug.
 const STORM: Duration = Duration::from_secs(15);
 /// How often that is done at most until there were enough connections.
-const ROUNDS: u32 = 4;
+const ROUNDS: u32 = 8;
 const SHORT: Duration = Duration::from_secs(5);
 const AT_MOST: Duration = Duration::from_secs(60);
 /// Looks that met an element used again under them, at least, and were made again.

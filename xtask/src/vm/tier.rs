@@ -37,7 +37,6 @@ const TESTS: [(u32, &str, &[&str]); 4] = [
         "agent",
         &[
             "rights::the_charts_capabilities_serve_refuse_grow_and_take_over",
-            "rights::where_the_verifier_refuses_two_capabilities_it_is_said_what_to_grant",
             "trace::each_decision_is_shown_as_the_program_made_it_with_process_and_pod",
         ],
     ),
