@@ -128,6 +128,11 @@ impl ApiClient {
         self.write(Request::patch(path).header(CONTENT_TYPE, JSON_PATCH), patch, patience).await
     }
 
+    /// Removes the object at `path`.
+    pub(crate) async fn delete(&self, path: &str, patience: Duration) -> Result<(), RequestError> {
+        self.write(Request::delete(path), Vec::new(), patience).await
+    }
+
     async fn write(
         &self,
         request: http::request::Builder,

@@ -1,6 +1,7 @@
 //! `lb-agent check`.
 
 mod cluster;
+mod live;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,12 +14,13 @@ use crate::cli::print::check::text;
 use crate::cli::source::ApiArgs;
 use crate::config::{Manifests, PIN_ROOT};
 use crate::plan::{Capacity, Sizes};
+use crate::remote::live::{Live, dial};
 use crate::remote::{Nodes, TIMEOUT};
 use crate::shown::line;
 
 use super::Output;
 use super::choices::ModeArg;
-use super::remote::{PodsArgs, all_nodes};
+use super::remote::{PodsArgs, all_nodes, by_the_server};
 use cluster::Said;
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,12 @@ pub struct Args {
     /// Look at the cluster as a whole instead of at this machine: the agents of all nodes are asked by way of the API server
     #[arg(long)]
     pub(super) cluster: bool,
+    /// Also make a server and a client in each pool for a while, in a namespace that is removed again, and look at what connections get
+    #[arg(long, requires = "cluster")]
+    live: bool,
+    /// The image of these pods, where it is not that of the agents
+    #[arg(long, value_name = "IMAGE", requires = "live")]
+    image: Option<String>,
     /// The folder of manifests that the agent is to follow: no API server is asked then.
     #[arg(long, env = "EDGELOOP_SOURCE", value_name = "file:FOLDER")]
     source: Option<Manifests>,
@@ -78,6 +86,8 @@ enum FailOn {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args {
         cluster,
+        live,
+        image,
         pods,
         source,
         api,
@@ -93,7 +103,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         if source.is_some() {
             bail!("--cluster asks the agents by way of an API server: leave out --source (EDGELOOP_SOURCE)");
         }
-        return shown(&of_cluster(&pods, &api)?, output, fail_on);
+        return shown(&of_cluster(&pods, &api, live.then_some(image))?, output, fail_on);
     }
     let config = api.settle(source.is_some().then_some("--source"))?;
     let sizes = Sizes { frontends: max_services, backends: max_backends };
@@ -114,11 +124,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     shown(&findings, output, fail_on)
 }
 
-fn of_cluster(pods: &PodsArgs, api: &ApiArgs) -> anyhow::Result<Vec<Finding>> {
+/// `live`: and the image for pods that dial, if it is not that of the agents.
+fn of_cluster(pods: &PodsArgs, api: &ApiArgs, live: Option<Option<String>>) -> anyhow::Result<Vec<Finding>> {
     let ask = |command| pods.run(api, TIMEOUT, &Nodes::All, &[command, "-o", "json"]);
     let said = Said { status: ask("status")?, services: ask("services")?, loops: ask("loop")? };
+    let pools = cluster::pools(&said.status);
     let nodes = all_nodes(api).map_err(|error| line(&format!("{error:#}")));
-    Ok(cluster::findings(&nodes, said))
+    let mut findings = cluster::findings(&nodes, said);
+    if let Some(image) = live {
+        if pools.is_empty() {
+            bail!("no node that answered is in a pool: --live has nothing to compare");
+        }
+        let image = image.map_or_else(|| pods.image(api), Ok)?;
+        let wanted = Live { pools, image };
+        let seen =
+            by_the_server(api, |config| async move { dial(config, &wanted, live::is_as_wanted).await })?;
+        findings.extend(live::findings(&seen.printed, seen.left.as_deref()));
+    }
+    Ok(findings)
 }
 
 fn shown(findings: &[Finding], output: Output, fail_on: FailOn) -> anyhow::Result<ExitCode> {

@@ -16,6 +16,7 @@ mod peers;
 pub mod plan;
 mod plugin;
 pub mod print;
+mod probe;
 pub mod remote;
 pub mod rules;
 pub mod run;
@@ -80,6 +81,9 @@ pub enum Command {
     Cleanup(cleanup::Args),
     /// Have all pods of a DaemonSet detach and remove, before it is deleted.
     Uninstall(uninstall::Args),
+    /// Serve and dial in the pods of `check --cluster --live`.
+    #[command(hide = true)]
+    Probe(probe::Args),
     /// Print what a shell reads to complete commands and flags.
     Completions(completions::Args),
     /// Write manual pages.
@@ -113,6 +117,7 @@ impl Cli {
             Command::Check(args) => check::run(args),
             Command::Cleanup(args) => cleanup::run(args),
             Command::Uninstall(args) => uninstall::run(args),
+            Command::Probe(args) => probe::run(args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => completions::man(&args),
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::api::{Credentials, KubeConfig};
 use crate::cli::print::foreign;
 use crate::cli::print::nodes::texts;
-use crate::remote::{self, FindError, NAMESPACE, Nodes, SELECTOR, TIMEOUT, Target};
+use crate::remote::{self, NAMESPACE, Nodes, SELECTOR, TIMEOUT, Target};
 use crate::shown::{Shown, chain, line};
 use crate::view::nodes::{Fact, OfNodes, answers, mark};
 
@@ -74,6 +74,18 @@ impl PodsArgs {
     }
 }
 
+impl PodsArgs {
+    /// The image of the agents' pods.
+    ///
+    /// # Errors
+    /// They cannot be listed, or there are none.
+    pub fn image(&self, api: &ApiArgs) -> anyhow::Result<String> {
+        let Self { namespace, selector } = self;
+        let target = Target { namespace: namespace.clone(), selector: selector.clone(), timeout: TIMEOUT };
+        by_the_server(api, |config| remote::image(config, target))
+    }
+}
+
 /// The names of all nodes.
 ///
 /// # Errors
@@ -83,10 +95,11 @@ pub fn all_nodes(api: &ApiArgs) -> anyhow::Result<BTreeSet<String>> {
 }
 
 /// Asks what `question` asks the API server.
-fn by_the_server<T, F: Future<Output = Result<T, FindError>>>(
-    api: &ApiArgs,
-    question: impl FnOnce(KubeConfig) -> F,
-) -> anyhow::Result<T> {
+pub fn by_the_server<T, E, F>(api: &ApiArgs, question: impl FnOnce(KubeConfig) -> F) -> anyhow::Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    F: Future<Output = Result<T, E>>,
+{
     let config = api.clone().settle(None)?;
     let is_named = config.server.is_some() || config.credentials != Credentials::Ambient;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,5 +1,6 @@
 //! Runs this program in the agents' pods, by way of the API server, and gathers what it prints there.
 
+pub mod live;
 mod pods;
 #[cfg(test)]
 mod tests;
@@ -181,6 +182,23 @@ impl Agents {
         }
         answers.into_iter().collect()
     }
+}
+
+/// The image of the agents' pods.
+///
+/// # Errors
+/// No pod can be asked for, or none says it.
+pub async fn image(config: KubeConfig, target: Target) -> Result<String, FindError> {
+    let Target { namespace, selector, .. } = target;
+    let client = ApiClient::new(config, None).await?;
+    let path = |continued: &str| pods::path(&namespace, &selector, continued);
+    let listed: Vec<Pod> = list(&client, path).await.map_err(|source| FindError::List {
+        namespace: namespace.clone(),
+        server: client.server(),
+        source,
+    })?;
+    let image = listed.iter().find_map(Pod::image).map(str::to_owned);
+    image.ok_or(FindError::NoPods { namespace, selector })
 }
 
 /// The names of all nodes of the cluster. It takes the right to list them.

@@ -59,6 +59,14 @@ struct PodMetadata {
 #[serde(default, rename_all = "camelCase")]
 struct PodSpec {
     node_name: String,
+    containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Container {
+    name: String,
+    image: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -138,6 +146,12 @@ impl Pod {
     /// One that stays is worth more than one that goes, and one that runs more than either.
     fn worth(&self) -> (bool, bool) {
         (self.runs(), self.metadata.deletion_timestamp.is_none())
+    }
+
+    /// The image of the agent.
+    pub(super) fn image(&self) -> Option<&str> {
+        let mut containers = self.spec.containers.iter();
+        containers.find(|container| container.name == CONTAINER).map(|container| container.image.as_str())
     }
 
     fn container(&self) -> Option<&State> {

@@ -1,0 +1,214 @@
+//! What connections got in each pool, beside what they should get. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::check::{Finding, State};
+use crate::cli::probe::Dialled;
+use crate::shown::{Shown, line};
+
+/// By pool, what its client printed, or why it did not.
+pub(super) type Printed = [(String, Result<Vec<u8>, String>)];
+
+/// The targets, in the order of the clients' arguments: TCP and UDP of the Service that has a server in each pool, of the one that has
+/// a server in the first pool alone, and a name.
+const TARGETS: usize = 5;
+
+/// What one target of one client came to.
+struct Got<'p> {
+    pool: &'p str,
+    dialled: Dialled,
+}
+
+/// Whether every client got what it should, but for names, which are not the agents' doing.
+pub(super) fn is_as_wanted(printed: &Printed) -> bool {
+    let findings = findings(printed, None);
+    findings.iter().filter(|finding| finding.what != NAMES).all(|finding| finding.state == State::Ok)
+}
+
+const NAMES: &str = "live names";
+
+/// A line a kind of connection, and one for what is left behind.
+pub(super) fn findings(printed: &Printed, left: Option<&str>) -> Vec<Finding> {
+    let first = printed.first().map_or("", |(pool, _)| pool.as_str());
+    let (got, mut silent) = read(printed);
+    let of = |target: usize| got.iter().filter_map(move |all| all.get(target));
+    let astray = |target: usize, may: &dyn Fn(&str) -> bool| -> Vec<String> {
+        of(target).filter_map(|got| judge(got, may(got.pool))).collect()
+    };
+    let mut findings = vec![
+        finding("live TCP", "each pool reached its own server and no other", astray(0, &|_| true)),
+        finding("live UDP", "each pool reached its own server and no other", astray(1, &|_| true)),
+    ];
+    if printed.len() > 1 {
+        let refused = [astray(2, &|pool| pool == first), astray(3, &|pool| pool == first)].concat();
+        findings.push(finding("live refusal", "pools without a server were refused", refused));
+    } else {
+        findings.push(Finding::ok("live refusal", "not tried: there is one pool alone"));
+    }
+    let unknown: Vec<String> = of(4)
+        .filter(|got| got.dialled.answers.is_empty())
+        .map(|got| format!("{}: {}", Shown(got.pool), failures(&got.dialled)))
+        .collect();
+    findings.push(match unknown.is_empty() {
+        true => Finding::ok(NAMES, "each pool resolves the name of a Service"),
+        false => Finding::degraded(
+            NAMES,
+            unknown.join("; "),
+            "clients there find no Service by its name",
+            "see the cluster's DNS, and whether it may stay in the pool (docs/install.md)",
+        ),
+    });
+    silent.extend(left.map(|left| format!("left behind: {}", line(left))));
+    findings.push(finding("live pods", "a server and a client in each pool, removed by now", silent));
+    findings
+}
+
+fn finding(what: &str, well: &str, astray: Vec<String>) -> Finding {
+    if astray.is_empty() {
+        return Finding::ok(what, well);
+    }
+    let (follows, todo) = (
+        "connections do not go where the topology keeps them",
+        "`lb-agent explain SERVICE --on NODE`, and `lb-agent trace` on the node",
+    );
+    Finding::missing(what, astray.join("; "), follows, todo)
+}
+
+/// What each client got, and who gave no answer.
+fn read(printed: &Printed) -> (Vec<Vec<Got<'_>>>, Vec<String>) {
+    let (mut got, mut silent) = (Vec::new(), Vec::new());
+    for (pool, said) in printed {
+        let dialled = said.as_ref().map_err(String::clone).and_then(|text| {
+            let dialled: Vec<Dialled> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+            if dialled.len() == TARGETS {
+                Ok(dialled)
+            } else {
+                Err("its answer is not understood".to_owned())
+            }
+        });
+        match dialled {
+            Ok(dialled) => got.push(dialled.into_iter().map(|dialled| Got { pool, dialled }).collect()),
+            Err(why) => silent.push(format!("{}: {}", Shown(pool), line(&why))),
+        }
+    }
+    (got, silent)
+}
+
+/// What is wrong with it: `has_server` says whether its own pool should answer all, or refuse all.
+fn judge(got: &Got<'_>, has_server: bool) -> Option<String> {
+    let Got { pool, dialled } = got;
+    let Dialled { target, answers, refused, failed } = dialled;
+    let own = answers.get(*pool).copied().unwrap_or(0);
+    let all: u32 = answers.values().sum();
+    let is_well = if has_server { own > 0 && own == all && *refused == 0 } else { all == 0 && *refused > 0 };
+    if is_well && failed.is_empty() {
+        return None;
+    }
+    let others: BTreeMap<&String, &u32> = answers.iter().collect();
+    let others: Vec<String> =
+        others.iter().map(|(name, times)| format!("{} {times} times", Shown(name))).collect();
+    let got = [others.join(", "), failures(dialled)];
+    let got: Vec<&str> = got.iter().map(String::as_str).filter(|got| !got.is_empty()).collect();
+    Some(format!("{} dialled {} and got {}", Shown(pool), Shown(target), got.join(", ")))
+}
+
+fn failures(dialled: &Dialled) -> String {
+    let refused = (dialled.refused > 0).then(|| format!("refused {} times", dialled.refused));
+    let failed = dialled.failed.iter().map(|(how, times)| format!("{} {times} times", Shown(how)));
+    refused.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(targets: [(&[(&str, u32)], u32, &[(&str, u32)]); TARGETS]) -> Result<Vec<u8>, String> {
+        let map = |of: &[(&str, u32)]| {
+            of.iter().map(|(name, times)| ((*name).to_owned(), *times)).collect::<BTreeMap<_, _>>()
+        };
+        let all: Vec<_> = targets
+            .iter()
+            .map(|(answers, refused, failed)| json!({"target": "x", "answers": map(answers), "refused": refused, "failed": map(failed)}))
+            .collect();
+        Ok(json!(all).to_string().into_bytes())
+    }
+
+    fn well(pool: &'static str, has_server: bool) -> (String, Result<Vec<u8>, String>) {
+        let own: &[(&str, u32)] = &[(pool, 10)];
+        let alone: (&[(&str, u32)], u32, &[(&str, u32)]) =
+            if has_server { (own, 0, &[]) } else { (&[], 10, &[]) };
+        (pool.to_owned(), said([(own, 0, &[]), (own, 0, &[]), alone, alone, (&[("10.96.0.1", 10)], 0, &[])]))
+    }
+
+    fn states(findings: &[Finding]) -> Vec<State> {
+        findings.iter().map(|finding| finding.state).collect()
+    }
+
+    #[test]
+    fn pools_that_reach_themselves_alone_are_well() {
+        let printed = [well("east", true), well("west", false)];
+        assert_eq!(states(&findings(&printed, None)), [State::Ok; 5]);
+        assert!(is_as_wanted(&printed));
+        let alone = [well("east", true)];
+        assert!(findings(&alone, None)[2].found.contains("one pool alone"));
+    }
+
+    #[test]
+    fn what_goes_astray_is_named_with_its_pool() {
+        use State::{Degraded, Missing, Ok as Well};
+        let own: &[(&str, u32)] = &[("west", 10)];
+        let refused: (&[(&str, u32)], u32, &[(&str, u32)]) = (&[], 10, &[]);
+        let name: (&[(&str, u32)], u32, &[(&str, u32)]) = (&[("10.96.0.1", 10)], 0, &[]);
+        for (shows, west, expected, says) in [
+            (
+                "a leak",
+                [(&[("east", 3), ("west", 7)][..], 0, &[][..]), (own, 0, &[]), refused, refused, name],
+                [Missing, Well, Well, Well, Well],
+                "west dialled x and got east 3 times, west 7 times",
+            ),
+            (
+                "a refusal of its own server",
+                [(own, 0, &[]), (&[], 10, &[]), refused, refused, name],
+                [Well, Missing, Well, Well, Well],
+                "west dialled x and got refused 10 times",
+            ),
+            (
+                "a leak where it should be refused",
+                [(own, 0, &[]), (own, 0, &[]), (&[("east", 10)], 0, &[]), refused, name],
+                [Well, Well, Missing, Well, Well],
+                "got east 10 times",
+            ),
+            (
+                "a time-out",
+                [(own, 0, &[]), (own, 0, &[("timed out", 1)]), refused, refused, name],
+                [Well, Missing, Well, Well, Well],
+                "timed out 1 times",
+            ),
+            (
+                "no name",
+                [(own, 0, &[]), (own, 0, &[]), refused, refused, (&[], 0, &[("other error", 10)])],
+                [Well, Well, Well, Degraded, Well],
+                "west: other error 10 times",
+            ),
+        ] {
+            let printed = [well("east", true), ("west".to_owned(), said(west))];
+            let findings = findings(&printed, None);
+            assert_eq!(states(&findings), expected, "{shows}");
+            assert!(findings.iter().any(|finding| finding.found.contains(says)), "{shows}: {findings:?}");
+            assert_eq!(is_as_wanted(&printed), shows == "no name", "{shows}");
+        }
+    }
+
+    #[test]
+    fn a_client_without_an_answer_and_what_is_left_behind_are_said() {
+        let printed = [well("east", true), ("west".to_owned(), Err("gone\u{1b}".to_owned()))];
+        let findings = findings(&printed, Some("namespace edgeloop-check-1"));
+        let pods = &findings[4];
+        assert!(pods.state == State::Missing && pods.found.contains("west: gone"), "{pods:?}");
+        assert!(
+            pods.found.contains("left behind: namespace edgeloop-check-1") && !pods.found.contains('\u{1b}')
+        );
+    }
+}
