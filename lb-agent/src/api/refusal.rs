@@ -45,12 +45,12 @@ pub enum Says {
 }
 
 impl RequestError {
-    /// The API server itself said nothing of this.
     /// There is no such object.
     pub(crate) const fn is_not_found(&self) -> bool {
         matches!(self, Self::Response { code: 404, .. })
     }
 
+    /// The API server itself said nothing of this.
     pub(crate) const fn is_of_the_link(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent { .. } | Self::Ended => true,

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
+use crate::harness::checkout;
+use crate::harness::child::Child;
 use crate::harness::node::Node;
 use crate::harness::pod::Pod;
 
@@ -44,6 +46,8 @@ type History = Arc<Mutex<BTreeMap<String, String>>>;
 
 struct Running {
     pod: Arc<Pod>,
+    /// Its own program, where its container runs this project's.
+    _program: Option<Child>,
     /// Since when it is to end.
     ending: Option<Instant>,
 }
@@ -226,9 +230,11 @@ impl Work {
         let pod = match known {
             Some(pod) => pod,
             None => {
-                let pod = Arc::new(self.run_pod(object, name, bound)?);
+                let (pod, program) = self.run_pod(object, name, bound)?;
+                let pod = Arc::new(pod);
                 lock(&self.seen).insert(name.to_owned(), bound.to_owned());
-                lock(&self.pods).insert(name.to_owned(), Running { pod: Arc::clone(&pod), ending: None });
+                let running = Running { pod: Arc::clone(&pod), _program: program, ending: None };
+                lock(&self.pods).insert(name.to_owned(), running);
                 pod
             }
         };
@@ -237,15 +243,20 @@ impl Work {
         self.api.patch(&path, Patch::Strategic, &status).map(|_| ())
     }
 
-    fn run_pod(&mut self, object: &Value, name: &str, bound: &str) -> Result<Pod> {
+    fn run_pod(&mut self, object: &Value, name: &str, bound: &str) -> Result<(Pod, Option<Child>)> {
         let ground = self.grounds.get_mut(bound).with_context(|| format!("no node {bound}"))?;
         let address = format!("10.244.{}.{}", ground.net, ground.next);
         ground.next = ground.next.checked_add(1).context("the node's network is full")?;
         let pod = ground.node.pod(name, &address)?;
+        if let Some(arguments) = own_command(object) {
+            let mut program = pod.command(checkout::program("lb-agent")?);
+            let program = Child::spawn(name, program.args(arguments))?;
+            return Ok((pod, Some(program)));
+        }
         for port in ports(object) {
             pod.serve_name(port)?;
         }
-        Ok(pod)
+        Ok((pod, None))
     }
 
     fn end(&self, object: &Value) -> Result<()> {
@@ -274,6 +285,13 @@ fn typed(object: &Value) -> Result<Value> {
 
 fn containers(object: &Value) -> impl Iterator<Item = &Value> {
     object.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The arguments of this project's program, where that is what the pod's container runs.
+fn own_command(object: &Value) -> Option<Vec<String>> {
+    let command = containers(object).next()?.get("command")?.as_array()?;
+    let mut words = command.iter().filter_map(|word| word.as_str().map(str::to_owned));
+    (words.next()? == "/lb-agent").then(|| words.collect())
 }
 
 fn ports(object: &Value) -> Vec<u16> {

@@ -5,12 +5,14 @@ use std::io::Read;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use edgeloop_tests::agent::{Agent, program, wait_for};
-use edgeloop_tests::cluster::{Called, Cluster, ExecDoor};
+use edgeloop_tests::cluster::{Called, Cluster, ExecDoor, Kubelet};
 use edgeloop_tests::{Node, Pod, Site};
 use flate2::read::MultiGzDecoder;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// Two nodes of one pool, one of another.
@@ -228,6 +230,80 @@ fn check_cluster_names_the_nodes_that_are_not_well() {
     let (found, _) = check(&reader);
     let (state, why) = &found["nodes"];
     assert!(state == "degraded" && why.contains("403"), "{why}");
+}
+
+/// With controllers and kubelets: n1 in pool `p1`, n2 in pool `p2`.
+#[test]
+#[ignore = "needs root and the programs of a control plane"]
+fn check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind() {
+    let site = Site::new().unwrap();
+    let cluster = Cluster::with_controllers(&site).unwrap();
+    let pools = [("n1", "p1"), ("n2", "p2")];
+    let nodes = pools.map(|(name, _)| site.node(name).unwrap());
+    let labelled: Vec<(Node, Value)> = nodes
+        .iter()
+        .zip(pools)
+        .map(|(node, (_, pool))| (node.clone(), json!({"apps.openyurt.io/nodepool": pool})))
+        .collect();
+    let kubelet = Arc::new(Kubelet::start(&cluster, &labelled).unwrap());
+    let kubeconfig = cluster.agent_kubeconfig().unwrap();
+    let flags = ["--kubeconfig", kubeconfig.to_str().unwrap()];
+    let agent = |node: &Node, more: &[&str]| {
+        let agent = Agent::follow(&cluster, node, &[&flags[..], more].concat()).unwrap();
+        agent.wait_until("it is ready", |view| view.ready && view.is_up_to_date()).unwrap();
+        agent
+    };
+    let _n1 = agent(&nodes[0], &[]);
+    let n2 = agent(&nodes[1], &[]);
+    for (name, _) in pools {
+        pod(&cluster, name, &json!({"running": {}})).unwrap();
+    }
+    let (of_agents, of_pods) = (nodes.to_vec(), Arc::clone(&kubelet));
+    let door = ExecDoor::open(&cluster, &["n1", "n2"], move |called| {
+        if called.namespace == "kube-system" {
+            return run(&of_agents, called);
+        }
+        let mut command = of_pods.pod(&called.pod)?.command(program()?);
+        command.args(&called.command[1..]).output().context("could not run lb-agent")
+    })
+    .unwrap();
+    let check = || {
+        let mut command = cluster.command(program().unwrap());
+        command
+            .args(["check", "--cluster", "--live", "-o", "json", "--kubeconfig"])
+            .arg(cluster.kubeconfig());
+        let output = command.output().unwrap();
+        let found: Vec<Value> =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+        let live = found.iter().filter(|finding| finding["what"].as_str().unwrap().starts_with("live "));
+        let word = |finding: &Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
+        live.map(|finding| (word(finding, "what"), (word(finding, "state"), word(finding, "found"))))
+            .collect()
+    };
+
+    let found: BTreeMap<String, (String, String)> = check();
+    // There is no DNS.
+    for (what, state) in
+        [("TCP", "ok"), ("UDP", "ok"), ("refusal", "ok"), ("pods", "ok"), ("names", "degraded")]
+    {
+        let (found, why) = &found[&format!("live {what}")];
+        assert_eq!(found, state, "{what}: {why}");
+    }
+    assert!(door.called().iter().any(|called| called.command[1] == "probe"));
+
+    // An agent that is told another topology leaks: the check names its pool.
+    n2.end_by(Signal::SIGTERM).unwrap();
+    let _n2 = agent(&nodes[1], &["--topology", "*/own-pool="]);
+    let found: BTreeMap<String, (String, String)> = check();
+    let (state, why) = &found["live TCP"];
+    assert!(state == "missing" && why.starts_with("p2 dialled tcp/") && why.contains("p1 "), "{why}");
+    wait_for("nothing is left", || {
+        let all = cluster.api().list("/api/v1/namespaces")?;
+        Ok(!all
+            .iter()
+            .any(|of| of["metadata"]["name"].as_str().unwrap_or_default().starts_with("edgeloop-check")))
+    })
+    .unwrap();
 }
 
 #[test]
