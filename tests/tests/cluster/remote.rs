@@ -232,6 +232,9 @@ fn check_cluster_names_the_nodes_that_are_not_well() {
     assert!(state == "degraded" && why.contains("403"), "{why}");
 }
 
+/// A label of another kind of pool, which both nodes of [`check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind`] have.
+const SITE: &str = "example.com/site";
+
 /// With controllers and kubelets: n1 in pool `p1`, n2 in pool `p2`.
 #[test]
 #[ignore = "needs root and the programs of a control plane"]
@@ -243,7 +246,7 @@ fn check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind() {
     let labelled: Vec<(Node, Value)> = nodes
         .iter()
         .zip(pools)
-        .map(|(node, (_, pool))| (node.clone(), json!({"apps.openyurt.io/nodepool": pool})))
+        .map(|(node, (_, pool))| (node.clone(), json!({"apps.openyurt.io/nodepool": pool, SITE: "p2"})))
         .collect();
     let kubelet = Arc::new(Kubelet::start(&cluster, &labelled).unwrap());
     let kubeconfig = cluster.agent_kubeconfig().unwrap();
@@ -291,12 +294,15 @@ fn check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind() {
     }
     assert!(door.called().iter().any(|called| called.command[1] == "probe"));
 
-    // An agent that is told another topology leaks: the check names its pool.
+    // To an agent that reads another label both nodes are one pool, so that it leaks.
     n2.end_by(Signal::SIGTERM).unwrap();
-    let _n2 = agent(&nodes[1], &["--topology", "*/own-pool="]);
+    let _n2 = agent(&nodes[1], &["--pool-label", SITE]);
     let found: BTreeMap<String, (String, String)> = check();
-    let (state, why) = &found["live TCP"];
-    assert!(state == "missing" && why.starts_with("p2 dialled tcp/") && why.contains("p1 "), "{why}");
+    let (state, why) = &found["live refusal"];
+    assert!(
+        state == "missing" && why.starts_with("p2 dialled tcp/") && why.contains("got p1 10 times"),
+        "{why}"
+    );
     wait_for("nothing is left", || {
         let all = cluster.api().list("/api/v1/namespaces")?;
         Ok(!all
