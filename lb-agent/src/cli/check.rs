@@ -3,6 +3,8 @@
 mod cluster;
 mod live;
 
+use std::collections::BTreeMap;
+use std::future::pending;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,13 +16,14 @@ use crate::cli::print::check::text;
 use crate::cli::source::ApiArgs;
 use crate::config::{Manifests, PIN_ROOT};
 use crate::plan::{Capacity, Sizes};
-use crate::remote::live::{Live, dial};
+use crate::remote::live::{Live, Printed, Seen, dial};
 use crate::remote::{Nodes, TIMEOUT};
-use crate::shown::line;
+use crate::shown::{chain, line};
 
 use super::Output;
 use super::choices::ModeArg;
 use super::remote::{PodsArgs, all_nodes, by_the_server};
+use super::signals::asked;
 use cluster::Said;
 
 #[derive(Debug, clap::Args)]
@@ -132,16 +135,42 @@ fn of_cluster(pods: &PodsArgs, api: &ApiArgs, live: Option<Option<String>>) -> a
     let nodes = all_nodes(api).map_err(|error| line(&format!("{error:#}")));
     let mut findings = cluster::findings(&nodes, said);
     if let Some(image) = live {
-        if pools.is_empty() {
-            bail!("no node that answered is in a pool: --live has nothing to compare");
-        }
-        let image = image.map_or_else(|| pods.image(api), Ok)?;
-        let wanted = Live { pools, image };
-        let seen =
-            by_the_server(api, |config| async move { dial(config, &wanted, live::is_as_wanted).await })?;
-        findings.extend(live::findings(&seen.printed, seen.left.as_deref()));
+        let (printed, left) = dialled(pods, api, pools, image);
+        findings.extend(match printed {
+            Ok(printed) => live::findings(&printed, left.as_deref()),
+            Err(why) => vec![live::not_tried(&why, left.as_deref())],
+        });
     }
     Ok(findings)
+}
+
+/// What the clients of all pools got, or why none dialled; and what is left behind of them.
+fn dialled(
+    pods: &PodsArgs,
+    api: &ApiArgs,
+    pools: BTreeMap<String, String>,
+    image: Option<String>,
+) -> (Result<Printed, String>, Option<String>) {
+    if pools.is_empty() {
+        return (Err("no node that answered is in a pool".to_owned()), None);
+    }
+    let seen = image.map_or_else(|| pods.image(api), Ok).and_then(|image| {
+        let wanted = Live { pools, image };
+        by_the_server(api, |config| async move { dial(config, &wanted, stopped(), live::is_as_wanted).await })
+    });
+    match seen {
+        Ok(Seen { printed, left }) => (printed.map_err(|error| chain(&error)), left),
+        Err(error) => (Err(format!("{error:#}")), None),
+    }
+}
+
+/// Resolves when the command is asked to leave.
+async fn stopped() {
+    match asked() {
+        Ok(asked) => asked.await,
+        // The check goes on: its pods end by themselves.
+        Err(_) => pending().await,
+    }
 }
 
 fn shown(findings: &[Finding], output: Output, fail_on: FailOn) -> anyhow::Result<ExitCode> {

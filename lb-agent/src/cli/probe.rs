@@ -48,7 +48,7 @@ enum Verb {
 
 /// What is dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(super) enum Target {
     Tcp(SocketAddr),
     Udp(SocketAddr),
     /// By the resolver of the pod.
@@ -82,7 +82,7 @@ impl fmt::Display for Target {
 /// What came of dialling one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Dialled {
+pub(super) struct Dialled {
     pub target: String,
     /// How often each name answered; of a name that was resolved, each address.
     pub answers: BTreeMap<String, u32>,
@@ -94,7 +94,7 @@ pub struct Dialled {
 
 /// # Errors
 /// The port cannot be listened at, or nothing can be printed.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Serve { name, port } => serve(&name, port),
         Verb::Dial { count, targets } => {

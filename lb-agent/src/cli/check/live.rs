@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::check::{Finding, State};
 use crate::cli::probe::Dialled;
+use crate::remote::live::Printed;
 use crate::shown::{Shown, line};
-
-/// By pool, what its client printed, or why it did not.
-pub(super) type Printed = [(String, Result<Vec<u8>, String>)];
 
 /// The targets, in the order of the clients' arguments: TCP and UDP of the Service that has a server in each pool, of the one that has
 /// a server in the first pool alone, and a name.
@@ -58,9 +56,23 @@ pub(super) fn findings(printed: &Printed, left: Option<&str>) -> Vec<Finding> {
             "see the cluster's DNS, and whether it may stay in the pool (docs/install.md)",
         ),
     });
-    silent.extend(left.map(|left| format!("left behind: {}", line(left))));
-    findings.push(finding("live pods", "a server and a client in each pool, removed by now", silent));
+    silent.extend(left.map(behind));
+    findings.push(finding("live pods", "a server and a client in each pool, and removed again", silent));
     findings
+}
+
+/// Where no client dialled.
+pub(super) fn not_tried(why: &str, left: Option<&str>) -> Finding {
+    let found: Vec<String> = [line(why)].into_iter().chain(left.map(behind)).collect();
+    let (follows, todo) = (
+        "what connections get was not tried",
+        "the rights that it takes, and --image, stand in docs/operations.md",
+    );
+    Finding::missing("live pods", found.join("; "), follows, todo)
+}
+
+fn behind(left: &str) -> String {
+    format!("left behind: {}", line(left))
 }
 
 fn finding(what: &str, well: &str, astray: Vec<String>) -> Finding {
@@ -124,7 +136,11 @@ mod tests {
 
     use super::*;
 
-    fn said(targets: [(&[(&str, u32)], u32, &[(&str, u32)]); TARGETS]) -> Result<Vec<u8>, String> {
+    type Times<'t> = &'t [(&'t str, u32)];
+    /// Answers, refusals, failures.
+    type Case<'t> = (Times<'t>, u32, Times<'t>);
+
+    fn said(targets: [Case<'_>; TARGETS]) -> Result<Vec<u8>, String> {
         let map = |of: &[(&str, u32)]| {
             of.iter().map(|(name, times)| ((*name).to_owned(), *times)).collect::<BTreeMap<_, _>>()
         };
@@ -136,9 +152,8 @@ mod tests {
     }
 
     fn well(pool: &'static str, has_server: bool) -> (String, Result<Vec<u8>, String>) {
-        let own: &[(&str, u32)] = &[(pool, 10)];
-        let alone: (&[(&str, u32)], u32, &[(&str, u32)]) =
-            if has_server { (own, 0, &[]) } else { (&[], 10, &[]) };
+        let own: Times<'_> = &[(pool, 10)];
+        let alone: Case<'_> = if has_server { (own, 0, &[]) } else { (&[], 10, &[]) };
         (pool.to_owned(), said([(own, 0, &[]), (own, 0, &[]), alone, alone, (&[("10.96.0.1", 10)], 0, &[])]))
     }
 
@@ -148,19 +163,19 @@ mod tests {
 
     #[test]
     fn pools_that_reach_themselves_alone_are_well() {
-        let printed = [well("east", true), well("west", false)];
+        let printed = vec![well("east", true), well("west", false)];
         assert_eq!(states(&findings(&printed, None)), [State::Ok; 5]);
         assert!(is_as_wanted(&printed));
-        let alone = [well("east", true)];
+        let alone = vec![well("east", true)];
         assert!(findings(&alone, None)[2].found.contains("one pool alone"));
     }
 
     #[test]
     fn what_goes_astray_is_named_with_its_pool() {
         use State::{Degraded, Missing, Ok as Well};
-        let own: &[(&str, u32)] = &[("west", 10)];
-        let refused: (&[(&str, u32)], u32, &[(&str, u32)]) = (&[], 10, &[]);
-        let name: (&[(&str, u32)], u32, &[(&str, u32)]) = (&[("10.96.0.1", 10)], 0, &[]);
+        let own: Times<'_> = &[("west", 10)];
+        let refused: Case<'_> = (&[], 10, &[]);
+        let name: Case<'_> = (&[("10.96.0.1", 10)], 0, &[]);
         for (shows, west, expected, says) in [
             (
                 "a leak",
@@ -193,7 +208,7 @@ mod tests {
                 "west: other error 10 times",
             ),
         ] {
-            let printed = [well("east", true), ("west".to_owned(), said(west))];
+            let printed = vec![well("east", true), ("west".to_owned(), said(west))];
             let findings = findings(&printed, None);
             assert_eq!(states(&findings), expected, "{shows}");
             assert!(findings.iter().any(|finding| finding.found.contains(says)), "{shows}: {findings:?}");
@@ -203,12 +218,15 @@ mod tests {
 
     #[test]
     fn a_client_without_an_answer_and_what_is_left_behind_are_said() {
-        let printed = [well("east", true), ("west".to_owned(), Err("gone\u{1b}".to_owned()))];
+        let printed = vec![well("east", true), ("west".to_owned(), Err("gone\u{1b}".to_owned()))];
         let findings = findings(&printed, Some("namespace edgeloop-check-1"));
         let pods = &findings[4];
         assert!(pods.state == State::Missing && pods.found.contains("west: gone"), "{pods:?}");
         assert!(
             pods.found.contains("left behind: namespace edgeloop-check-1") && !pods.found.contains('\u{1b}')
         );
+        let stopped = not_tried("no right\u{1b}", Some("namespace edgeloop-check-1"));
+        assert!(stopped.state == State::Missing && stopped.found.starts_with("no right"), "{stopped:?}");
+        assert!(stopped.found.ends_with("left behind: namespace edgeloop-check-1"), "{stopped:?}");
     }
 }

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::list;
+use super::{AT_ONCE, list};
 use crate::api::exec::Exec;
 use crate::api::{ApiClient, ConnectError, ExecError, KubeConfig, RequestError};
 use crate::shown::{Shown, shown};
@@ -23,7 +25,7 @@ const STARTS: Duration = Duration::from_secs(120);
 /// Until the agents know what was made.
 const KNOWN: Duration = Duration::from_secs(30);
 const PERIOD: Duration = Duration::from_secs(1);
-/// One pod dials six targets ten times, each for 2 s at most.
+/// One pod dials four targets ten times, each for 2 s at most, and asks for a name.
 const DIALS: Duration = Duration::from_secs(130);
 const MOST: usize = 1 << 20;
 
@@ -35,44 +37,50 @@ pub struct Live {
     pub image: String,
 }
 
-/// What the client of each pool got: what it printed, or why not. And what was left behind, if anything was.
+/// By pool, what its client printed, or why it did not.
+pub type Printed = Vec<(String, Result<Vec<u8>, String>)>;
+
+/// What the clients got.
 #[derive(Debug)]
 pub struct Seen {
-    pub printed: Vec<(String, Result<Vec<u8>, String>)>,
+    /// Or why none dialled.
+    pub printed: Result<Printed, LiveError>,
+    /// What could not be removed, and why.
     pub left: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-
     #[error("could not {doing} at {server}: it {source}")]
     Request { doing: String, server: String, source: RequestError },
 
     #[error("pod {pod} on node {} does not run after {} s: {}", Shown(node), STARTS.as_secs(), Shown(why))]
     NotRunning { pod: String, node: String, why: String },
+
+    #[error("it was stopped before all pools were tried")]
+    Stopped,
 }
 
 /// Dials in each pool until what is seen is as wanted, or for 30 s; `is_as_wanted` judges what all clients printed.
+/// What was made is removed in every case, also when `stopped` resolves first.
 ///
 /// # Errors
-/// The API server cannot be reached or refuses, or a pod does not run. What was made is removed all the same.
+/// The API server cannot be reached.
 pub async fn dial(
     config: KubeConfig,
     live: &Live,
-    is_as_wanted: impl Fn(&[(String, Result<Vec<u8>, String>)]) -> bool,
-) -> Result<Seen, LiveError> {
+    stopped: impl Future<Output = ()>,
+    is_as_wanted: impl Fn(&Printed) -> bool,
+) -> Result<Seen, ConnectError> {
     let client = ApiClient::new(config, None).await?;
     let namespace = format!("edgeloop-check-{:08x}", RandomState::new().hash_one(std::process::id()) as u32);
     let stage = Stage { client, namespace, live };
-    let seen = tokio::select! {
-        seen = stage.dial(is_as_wanted) => seen,
-        // Ctrl-C ends the check, not what cleans up after it.
-        Ok(()) = tokio::signal::ctrl_c() => Ok(Vec::new()),
+    let printed = tokio::select! {
+        printed = stage.dial(is_as_wanted) => printed,
+        () = stopped => Err(LiveError::Stopped),
     };
     let left = stage.remove().await.err().map(|error| error.to_string());
-    Ok(Seen { printed: seen?, left })
+    Ok(Seen { printed, left })
 }
 
 struct Stage<'l> {
@@ -82,20 +90,18 @@ struct Stage<'l> {
 }
 
 impl Stage<'_> {
-    async fn dial(
-        &self,
-        is_as_wanted: impl Fn(&[(String, Result<Vec<u8>, String>)]) -> bool,
-    ) -> Result<Vec<(String, Result<Vec<u8>, String>)>, LiveError> {
+    async fn dial(&self, is_as_wanted: impl Fn(&Printed) -> bool) -> Result<Printed, LiveError> {
         self.make().await?;
         self.wait_for_pods().await?;
         let command = self.command().await?;
         let until = Instant::now() + KNOWN;
         loop {
-            let mut printed = Vec::new();
-            for (number, pool) in self.live.pools.keys().enumerate() {
-                let said = self.exec(number, &command).await.map_err(|error| shown(&error.to_string()));
-                printed.push((pool.clone(), said));
-            }
+            let pools = self.live.pools.keys().enumerate();
+            let dialled = pools.map(async |(number, pool)| {
+                let said = self.exec(number, &command).await;
+                (pool.clone(), said.map_err(|error| shown(&error.to_string())))
+            });
+            let printed: Printed = stream::iter(dialled).buffered(AT_ONCE).collect().await;
             if is_as_wanted(&printed) || Instant::now() > until {
                 return Ok(printed);
             }
