@@ -50,6 +50,11 @@ impl RequestError {
         matches!(self, Self::Response { code: 404, .. })
     }
 
+    /// What was asked for was not done, and would not be done either if it were asked for again.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Response { code: 400..=499, .. })
+    }
+
     /// The API server itself said nothing of this.
     pub(crate) const fn is_of_the_link(&self) -> bool {
         match self {

@@ -194,8 +194,9 @@ fn check_cluster_names_the_nodes_that_are_not_well() {
     for client in &stage.clients {
         client.dial("10.96.0.11:80", 5).unwrap();
     }
-    let check = |kubeconfig: &Path| {
-        let output = ask(&stage, kubeconfig, &["check", "--cluster", "-o", "json"]).unwrap();
+    let check = |kubeconfig: &Path, more: &[&str]| {
+        let flags = [&["check", "--cluster", "-o", "json"], more].concat();
+        let output = ask(&stage, kubeconfig, &flags).unwrap();
         let found: Vec<Value> =
             serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
         let found = found.iter().map(|finding| {
@@ -204,7 +205,7 @@ fn check_cluster_names_the_nodes_that_are_not_well() {
         });
         (found.collect::<BTreeMap<String, (String, String)>>(), output.status.code())
     };
-    let (found, code) = check(&stage.cluster.kubeconfig());
+    let (found, code) = check(&stage.cluster.kubeconfig(), &[]);
     for (what, state, says) in [
         ("nodes", "degraded", "n5: no pod of the agents"),
         ("agents", "missing", "n4: "),
@@ -227,9 +228,14 @@ fn check_cluster_names_the_nodes_that_are_not_well() {
         Ok(text(&asked).contains("closed: of 15 connections"))
     })
     .unwrap();
-    let (found, _) = check(&reader);
+    // Nor may this user make anything, which says that nothing was tried.
+    let (found, code) = check(&reader, &["--live"]);
     let (state, why) = &found["nodes"];
     assert!(state == "degraded" && why.contains("403"), "{why}");
+    let (state, why) = &found["live pods"];
+    assert!(state == "missing" && why.contains("refused to make a Namespace: it answered 403"), "{why}");
+    assert!(!why.contains("left behind"), "{why}");
+    assert_eq!((found.len(), code), (9, Some(3)));
 }
 
 /// A label of another kind of pool, which both nodes of [`check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind`] have.
@@ -270,21 +276,7 @@ fn check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind() {
         command.args(&called.command[1..]).output().context("could not run lb-agent")
     })
     .unwrap();
-    let check = || {
-        let mut command = cluster.command(program().unwrap());
-        command
-            .args(["check", "--cluster", "--live", "-o", "json", "--kubeconfig"])
-            .arg(cluster.kubeconfig());
-        let output = command.output().unwrap();
-        let found: Vec<Value> =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
-        let live = found.iter().filter(|finding| finding["what"].as_str().unwrap().starts_with("live "));
-        let word = |finding: &Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
-        live.map(|finding| (word(finding, "what"), (word(finding, "state"), word(finding, "found"))))
-            .collect()
-    };
-
-    let found: BTreeMap<String, (String, String)> = check();
+    let found = check_live(&cluster).unwrap();
     // There is no DNS.
     for (what, state) in
         [("TCP", "ok"), ("UDP", "ok"), ("refusal", "ok"), ("pods", "ok"), ("names", "degraded")]
@@ -297,7 +289,7 @@ fn check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind() {
     // To an agent that reads another label both nodes are one pool, so that it leaks.
     n2.end_by(Signal::SIGTERM).unwrap();
     let _n2 = agent(&nodes[1], &["--pool-label", SITE]);
-    let found: BTreeMap<String, (String, String)> = check();
+    let found = check_live(&cluster).unwrap();
     let (state, why) = &found["live refusal"];
     assert!(
         state == "missing" && why.starts_with("p2 dialled tcp/") && why.contains("got p1 10 times"),
@@ -310,6 +302,18 @@ fn check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind() {
             .any(|of| of["metadata"]["name"].as_str().unwrap_or_default().starts_with("edgeloop-check")))
     })
     .unwrap();
+}
+
+/// State and words of each finding about connections.
+fn check_live(cluster: &Cluster) -> Result<BTreeMap<String, (String, String)>> {
+    let mut command = cluster.command(program()?);
+    command.args(["check", "--cluster", "--live", "-o", "json", "--kubeconfig"]).arg(cluster.kubeconfig());
+    let output = command.output().context("could not run lb-agent")?;
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| text(&output))?;
+    let word = |finding: &Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
+    let found =
+        found.iter().map(|finding| (word(finding, "what"), (word(finding, "state"), word(finding, "found"))));
+    Ok(found.filter(|(what, _)| what.starts_with("live ")).collect())
 }
 
 #[test]

@@ -54,6 +54,10 @@ pub enum LiveError {
     #[error("could not {doing} at {server}: it {source}")]
     Request { doing: String, server: String, source: RequestError },
 
+    /// Nothing is made outside of it.
+    #[error("{server} refused to make a Namespace: it {source}")]
+    NoNamespace { server: String, source: RequestError },
+
     #[error("pod {pod} on node {} does not run after {} s: {}", Shown(node), STARTS.as_secs(), Shown(why))]
     NotRunning { pod: String, node: String, why: String },
 
@@ -79,7 +83,10 @@ pub async fn dial(
         printed = stage.dial(is_as_wanted) => printed,
         () = stopped => Err(LiveError::Stopped),
     };
-    let left = stage.remove().await.err().map(|error| error.to_string());
+    let left = match &printed {
+        Err(LiveError::NoNamespace { .. }) => None,
+        Ok(_) | Err(_) => stage.remove().await.err().map(|error| error.to_string()),
+    };
     Ok(Seen { printed, left })
 }
 
@@ -111,7 +118,17 @@ impl Stage<'_> {
 
     async fn make(&self) -> Result<(), LiveError> {
         let Self { namespace, live, .. } = self;
-        self.post(objects::NAMESPACES, &objects::namespace(namespace)).await?;
+        let made = self
+            .client
+            .post(objects::NAMESPACES, objects::namespace(namespace).to_string().into_bytes(), SILENCE)
+            .await;
+        made.map_err(|source| {
+            if source.is_refusal() {
+                LiveError::NoNamespace { server: self.client.server(), source }
+            } else {
+                self.failed("make a Namespace", source)
+            }
+        })?;
         for (number, (pool, node)) in live.pools.iter().enumerate() {
             let pod = objects::pod(number, pool, node, &live.image);
             self.post(&objects::path(namespace, "/pods"), &pod).await?;

@@ -16,7 +16,7 @@ const OWN_POOL: &str = "openyurt.io/nodepool";
 pub(super) const PORT: u16 = 8080;
 /// The port of the Services.
 pub(super) const SERVICE_PORT: u16 = 80;
-/// A pod ends by itself after so many seconds, whoever made it.
+/// A pod ends by itself after so many seconds, also where the command is gone by then.
 const DEADLINE: u32 = 600;
 pub(super) const CONTAINER: &str = "probe";
 /// A Service with a server in each pool, and one with a server in the first pool alone.
