@@ -37,9 +37,9 @@ pub struct Args {
     /// Look at the cluster as a whole instead of at this machine: the agents of all nodes are asked by way of the API server
     #[arg(long)]
     pub(super) cluster: bool,
-    /// Also make a server and a client in each pool for a while, in a namespace that is removed again, and look at what connections get
-    #[arg(long, requires = "cluster")]
-    live: bool,
+    /// As --cluster, and make a server and a client in each pool for a while, in a namespace that is removed again, to look at what connections get
+    #[arg(long)]
+    pub(super) live: bool,
     /// The image of these pods, where it is not that of the agents
     #[arg(long, value_name = "IMAGE", requires = "live")]
     image: Option<String>,
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         fail_on,
         output,
     } = args;
-    if cluster {
+    if cluster || live {
         if source.is_some() {
             bail!("--cluster asks the agents by way of an API server: leave out --source (EDGELOOP_SOURCE)");
         }
@@ -131,15 +131,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn of_cluster(pods: &PodsArgs, api: &ApiArgs, live: Option<Option<String>>) -> anyhow::Result<Vec<Finding>> {
     let ask = |command| pods.run(api, TIMEOUT, &Nodes::All, &[command, "-o", "json"]);
     let said = Said { status: ask("status")?, services: ask("services")?, loops: ask("loop")? };
-    let pools = cluster::pools(&said.status);
+    let pools = live::pools(&said.status);
     let nodes = all_nodes(api).map_err(|error| line(&format!("{error:#}")));
     let mut findings = cluster::findings(&nodes, said);
     if let Some(image) = live {
         let (printed, left) = dialled(pods, api, pools, image);
         findings.extend(match printed {
-            Ok(printed) => live::findings(&printed, left.as_deref()),
-            Err(why) => vec![live::not_tried(&why, left.as_deref())],
+            Ok(printed) => live::findings(&printed),
+            Err(why) => vec![live::not_tried(&why)],
         });
+        findings.extend(left.map(|why| live::left_behind(&why)));
     }
     Ok(findings)
 }

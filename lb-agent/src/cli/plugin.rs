@@ -108,6 +108,11 @@ mod tests {
             };
             assert_eq!(check.cluster, is_of_all);
         }
+        // As it stands in the documents, without --cluster.
+        let live =
+            plugin(Cli::command()).try_get_matches_from(["x", "check", "--live", "--image", "a"]).unwrap();
+        let Asks::Check(check) = Cli::from_arg_matches(&live).unwrap().command else { panic!("check") };
+        assert!(check.cluster && check.live);
         let both = Cli::command().try_get_matches_from(["x", "status", "--all-nodes", "--on", "n1"]);
         assert!(both.is_err());
     }

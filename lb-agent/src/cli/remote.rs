@@ -66,23 +66,24 @@ impl PodsArgs {
         nodes: &Nodes,
         arguments: &[&str],
     ) -> anyhow::Result<Printed> {
-        let Self { namespace, selector } = self;
-        let target = Target { namespace: namespace.clone(), selector: selector.clone(), timeout };
+        let target = self.target(timeout);
         let printed = by_the_server(api, |config| remote::run(config, &target, nodes, arguments))?;
         let printed = printed.into_iter();
         Ok(printed.map(|(node, printed)| (node, printed.map_err(|error| line(&chain(&error))))).collect())
     }
-}
 
-impl PodsArgs {
     /// The image of the agents' pods.
     ///
     /// # Errors
     /// They cannot be listed, or there are none.
     pub fn image(&self, api: &ApiArgs) -> anyhow::Result<String> {
+        let target = self.target(TIMEOUT);
+        by_the_server(api, |config| remote::image(config, &target))
+    }
+
+    fn target(&self, timeout: Duration) -> Target {
         let Self { namespace, selector } = self;
-        let target = Target { namespace: namespace.clone(), selector: selector.clone(), timeout: TIMEOUT };
-        by_the_server(api, |config| remote::image(config, target))
+        Target { namespace: namespace.clone(), selector: selector.clone(), timeout }
     }
 }
 

@@ -77,6 +77,13 @@ pub enum FindError {
         shown(selector)
     )]
     NoPods { namespace: String, selector: String },
+
+    #[error(
+        "no agent's pod in namespace {} has a container {:?}: name an image with --image",
+        shown(namespace),
+        pods::CONTAINER
+    )]
+    NoImage { namespace: String },
 }
 
 /// Why one node gave nothing.
@@ -127,19 +134,9 @@ impl Agents {
     /// # Errors
     /// The API server cannot be reached, refuses, or has no such pods.
     pub async fn find(config: KubeConfig, target: &Target, nodes: &Nodes) -> Result<Self, FindError> {
-        let Target { namespace, selector, timeout } = target;
         let client = ApiClient::new(config, None).await?;
-        let path = |continued: &str| pods::path(namespace, selector, continued);
-        let listed: Vec<Pod> = list(&client, path).await.map_err(|source| FindError::List {
-            namespace: namespace.clone(),
-            server: client.server(),
-            source,
-        })?;
-        if listed.is_empty() {
-            return Err(FindError::NoPods { namespace: namespace.clone(), selector: selector.clone() });
-        }
-        let pods = by_node(&listed, nodes);
-        Ok(Self { client, namespace: namespace.as_str().into(), timeout: *timeout, pods })
+        let pods = by_node(&pods_of_agents(&client, target).await?, nodes);
+        Ok(Self { client, namespace: target.namespace.as_str().into(), timeout: target.timeout, pods })
     }
 
     /// Runs this program once with these arguments in each pod. By node. It takes the right to run programs in the pods.
@@ -188,17 +185,26 @@ impl Agents {
 ///
 /// # Errors
 /// No pod can be asked for, or none says it.
-pub async fn image(config: KubeConfig, target: Target) -> Result<String, FindError> {
-    let Target { namespace, selector, .. } = target;
+pub async fn image(config: KubeConfig, target: &Target) -> Result<String, FindError> {
     let client = ApiClient::new(config, None).await?;
-    let path = |continued: &str| pods::path(&namespace, &selector, continued);
-    let listed: Vec<Pod> = list(&client, path).await.map_err(|source| FindError::List {
+    let listed = pods_of_agents(&client, target).await?;
+    let image = listed.iter().find_map(Pod::image).map(str::to_owned);
+    image.ok_or_else(|| FindError::NoImage { namespace: target.namespace.clone() })
+}
+
+/// At least one.
+async fn pods_of_agents(client: &ApiClient, target: &Target) -> Result<Vec<Pod>, FindError> {
+    let Target { namespace, selector, .. } = target;
+    let path = |continued: &str| pods::path(namespace, selector, continued);
+    let listed: Vec<Pod> = list(client, path).await.map_err(|source| FindError::List {
         namespace: namespace.clone(),
         server: client.server(),
         source,
     })?;
-    let image = listed.iter().find_map(Pod::image).map(str::to_owned);
-    image.ok_or(FindError::NoPods { namespace, selector })
+    if listed.is_empty() {
+        return Err(FindError::NoPods { namespace: namespace.clone(), selector: selector.clone() });
+    }
+    Ok(listed)
 }
 
 /// The names of all nodes of the cluster. It takes the right to list them.

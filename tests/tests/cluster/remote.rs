@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +12,8 @@ use edgeloop_tests::agent::{Agent, program, wait_for};
 use edgeloop_tests::cluster::{Called, Cluster, ExecDoor, Kubelet};
 use edgeloop_tests::{Node, Pod, Site};
 use flate2::read::MultiGzDecoder;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 /// Two nodes of one pool, one of another.
@@ -234,7 +235,7 @@ fn check_cluster_names_the_nodes_that_are_not_well() {
     assert!(state == "degraded" && why.contains("403"), "{why}");
     let (state, why) = &found["live pods"];
     assert!(state == "missing" && why.contains("refused to make a Namespace: it answered 403"), "{why}");
-    assert!(!why.contains("left behind"), "{why}");
+    assert!(!found.contains_key("live cleanup"), "what was never made cannot be left");
     assert_eq!((found.len(), code), (9, Some(3)));
 }
 
@@ -295,21 +296,40 @@ fn check_live_dials_in_each_pool_names_a_leak_and_leaves_nothing_behind() {
         state == "missing" && why.starts_with("p2 dialled tcp/") && why.contains("got p1 10 times"),
         "{why}"
     );
-    wait_for("nothing is left", || {
-        let all = cluster.api().list("/api/v1/namespaces")?;
-        Ok(!all
-            .iter()
-            .any(|of| of["metadata"]["name"].as_str().unwrap_or_default().starts_with("edgeloop-check")))
-    })
-    .unwrap();
+    wait_for("nothing is left", || Ok(!is_checked(&cluster)?)).unwrap();
+
+    // Asked to leave it removes what it made.
+    let mut command = live(&cluster).unwrap();
+    let check = command.stdout(Stdio::piped()).spawn().unwrap();
+    wait_for("it has begun", || is_checked(&cluster)).unwrap();
+    kill(Pid::from_raw(check.id().cast_signed()), Signal::SIGINT).unwrap();
+    let output = check.wait_with_output().unwrap();
+    let found = findings(&output).unwrap();
+    let (state, why) = &found["live pods"];
+    assert!(state == "missing" && why.starts_with("it was stopped") && found.len() == 1, "{found:?}");
+    wait_for("nothing is left", || Ok(!is_checked(&cluster)?)).unwrap();
+}
+
+/// Whether a namespace of a check is there.
+fn is_checked(cluster: &Cluster) -> Result<bool> {
+    let all = cluster.api().list("/api/v1/namespaces")?;
+    let names = all.iter().filter_map(|of| of["metadata"]["name"].as_str());
+    Ok(names.into_iter().any(|name| name.starts_with("edgeloop-check")))
 }
 
 /// State and words of each finding about connections.
 fn check_live(cluster: &Cluster) -> Result<BTreeMap<String, (String, String)>> {
+    findings(&live(cluster)?.output().context("could not run lb-agent")?)
+}
+
+fn live(cluster: &Cluster) -> Result<Command> {
     let mut command = cluster.command(program()?);
-    command.args(["check", "--cluster", "--live", "-o", "json", "--kubeconfig"]).arg(cluster.kubeconfig());
-    let output = command.output().context("could not run lb-agent")?;
-    let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| text(&output))?;
+    command.args(["check", "--live", "-o", "json", "--kubeconfig"]).arg(cluster.kubeconfig());
+    Ok(command)
+}
+
+fn findings(output: &Output) -> Result<BTreeMap<String, (String, String)>> {
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| text(output))?;
     let word = |finding: &Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
     let found =
         found.iter().map(|finding| (word(finding, "what"), (word(finding, "state"), word(finding, "found"))));

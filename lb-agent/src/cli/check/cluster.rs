@@ -1,6 +1,6 @@
 //! The cluster as a whole: what the agents of all nodes say, beside one another. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::check::{Finding, State};
 use crate::shown::{Shown, line};
@@ -56,19 +56,6 @@ pub(super) fn findings(nodes: &Result<BTreeSet<String>, String>, said: Said) -> 
         finding("decisions", well[5], differing(services), Degraded, &DECIDE),
         the_loop(loops),
     ]
-}
-
-/// A node of each pool whose agent answers.
-pub(super) fn pools(status: &Printed) -> BTreeMap<String, String> {
-    let mut pools = BTreeMap::new();
-    for (node, printed) in status {
-        let agent =
-            printed.as_ref().ok().and_then(|text| serde_json::from_slice::<SeenStatus>(text).ok()?.agent);
-        if let Some(pool) = agent.and_then(|agent| agent.pool) {
-            pools.entry(pool).or_insert_with(|| node.clone());
-        }
-    }
-    pools
 }
 
 /// What the agents say of themselves.

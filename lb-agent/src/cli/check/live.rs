@@ -6,10 +6,24 @@ use crate::check::{Finding, State};
 use crate::cli::probe::Dialled;
 use crate::remote::live::Printed;
 use crate::shown::{Shown, line};
+use crate::view::nodes::SeenStatus;
 
 /// The targets, in the order of the clients' arguments: TCP and UDP of the Service that has a server in each pool, of the one that has
 /// a server in the first pool alone, and a name.
 const TARGETS: usize = 5;
+
+/// A node of each pool, by the status that agents print.
+pub(super) fn pools(status: &Printed) -> BTreeMap<String, String> {
+    let mut pools = BTreeMap::new();
+    for (node, printed) in status {
+        let agent =
+            printed.as_ref().ok().and_then(|text| serde_json::from_slice::<SeenStatus>(text).ok()?.agent);
+        if let Some(pool) = agent.and_then(|agent| agent.pool) {
+            pools.entry(pool).or_insert_with(|| node.clone());
+        }
+    }
+    pools
+}
 
 /// What one target of one client came to.
 struct Got<'p> {
@@ -19,36 +33,43 @@ struct Got<'p> {
 
 /// Whether every client got what it should, but for names, which are not the agents' doing.
 pub(super) fn is_as_wanted(printed: &Printed) -> bool {
-    let findings = findings(printed, None);
+    let findings = findings(printed);
     findings.iter().filter(|finding| finding.what != NAMES).all(|finding| finding.state == State::Ok)
 }
 
 const NAMES: &str = "live names";
 
-/// A line a kind of connection, and one for what is left behind.
-pub(super) fn findings(printed: &Printed, left: Option<&str>) -> Vec<Finding> {
+/// A line a kind of connection, and one for the pods. Without any answer the last alone.
+pub(super) fn findings(printed: &Printed) -> Vec<Finding> {
     let first = printed.first().map_or("", |(pool, _)| pool.as_str());
-    let (got, mut silent) = read(printed);
+    let (got, silent) = read(printed);
+    if got.is_empty() {
+        return vec![not_tried(&silent.join("; "))];
+    }
     let of = |target: usize| got.iter().filter_map(move |all| all.get(target));
     let astray = |target: usize, may: &dyn Fn(&str) -> bool| -> Vec<String> {
         of(target).filter_map(|got| judge(got, may(got.pool))).collect()
     };
     let mut findings = vec![
-        finding("live TCP", "each pool reached its own server and no other", astray(0, &|_| true)),
-        finding("live UDP", "each pool reached its own server and no other", astray(1, &|_| true)),
+        finding("live TCP", REACHED, astray(0, &|_| true)),
+        finding("live UDP", REACHED, astray(1, &|_| true)),
     ];
-    if printed.len() > 1 {
+    if of(2).any(|got| got.pool != first) {
         let refused = [astray(2, &|pool| pool == first), astray(3, &|pool| pool == first)].concat();
-        findings.push(finding("live refusal", "pools without a server were refused", refused));
+        findings.push(finding(
+            "live refusal",
+            "each pool that answered was refused what has no server there",
+            refused,
+        ));
     } else {
-        findings.push(Finding::ok("live refusal", "not tried: there is one pool alone"));
+        findings.push(Finding::ok("live refusal", "not tried: it takes an answer of a second pool"));
     }
     let unknown: Vec<String> = of(4)
         .filter(|got| got.dialled.answers.is_empty())
         .map(|got| format!("{}: {}", Shown(got.pool), failures(&got.dialled)))
         .collect();
     findings.push(match unknown.is_empty() {
-        true => Finding::ok(NAMES, "each pool resolves the name of a Service"),
+        true => Finding::ok(NAMES, "each pool that answered resolves the name of a Service"),
         false => Finding::degraded(
             NAMES,
             unknown.join("; "),
@@ -56,23 +77,30 @@ pub(super) fn findings(printed: &Printed, left: Option<&str>) -> Vec<Finding> {
             "see the cluster's DNS, and whether it may stay in the pool (docs/install.md)",
         ),
     });
-    silent.extend(left.map(behind));
-    findings.push(finding("live pods", "a server and a client in each pool, and removed again", silent));
+    findings.push(if silent.is_empty() {
+        Finding::ok("live pods", "a server and a client in each pool")
+    } else {
+        not_tried(&silent.join("; "))
+    });
     findings
 }
 
-/// Where no client dialled.
-pub(super) fn not_tried(why: &str, left: Option<&str>) -> Finding {
-    let found: Vec<String> = [line(why)].into_iter().chain(left.map(behind)).collect();
+const REACHED: &str = "each pool that answered reached its own server and no other";
+
+/// Where clients did not dial.
+pub(super) fn not_tried(why: &str) -> Finding {
     let (follows, todo) = (
-        "what connections get was not tried",
+        "what connections get there was not tried",
         "the rights that it takes, and --image, stand in docs/operations.md",
     );
-    Finding::missing("live pods", found.join("; "), follows, todo)
+    Finding::missing("live pods", line(why), follows, todo)
 }
 
-fn behind(left: &str) -> String {
-    format!("left behind: {}", line(left))
+/// What could not be removed, and why.
+pub(super) fn left_behind(why: &str) -> Finding {
+    let (follows, todo) =
+        ("the pods end after ten minutes, the namespace stays", "remove it with `kubectl delete namespace`");
+    Finding::degraded("live cleanup", line(why), follows, todo)
 }
 
 fn finding(what: &str, well: &str, astray: Vec<String>) -> Finding {
@@ -116,9 +144,8 @@ fn judge(got: &Got<'_>, has_server: bool) -> Option<String> {
     if is_well && failed.is_empty() {
         return None;
     }
-    let others: BTreeMap<&String, &u32> = answers.iter().collect();
     let others: Vec<String> =
-        others.iter().map(|(name, times)| format!("{} {times} times", Shown(name))).collect();
+        answers.iter().map(|(name, times)| format!("{} {times} times", Shown(name))).collect();
     let got = [others.join(", "), failures(dialled)];
     let got: Vec<&str> = got.iter().map(String::as_str).filter(|got| !got.is_empty()).collect();
     Some(format!("{} dialled {} and got {}", Shown(pool), Shown(target), got.join(", ")))
@@ -164,10 +191,10 @@ mod tests {
     #[test]
     fn pools_that_reach_themselves_alone_are_well() {
         let printed = vec![well("east", true), well("west", false)];
-        assert_eq!(states(&findings(&printed, None)), [State::Ok; 5]);
+        assert_eq!(states(&findings(&printed)), [State::Ok; 5]);
         assert!(is_as_wanted(&printed));
         let alone = vec![well("east", true)];
-        assert!(findings(&alone, None)[2].found.contains("one pool alone"));
+        assert!(findings(&alone)[2].found.starts_with("not tried"));
     }
 
     #[test]
@@ -209,7 +236,7 @@ mod tests {
             ),
         ] {
             let printed = vec![well("east", true), ("west".to_owned(), said(west))];
-            let findings = findings(&printed, None);
+            let findings = findings(&printed);
             assert_eq!(states(&findings), expected, "{shows}");
             assert!(findings.iter().any(|finding| finding.found.contains(says)), "{shows}: {findings:?}");
             assert_eq!(is_as_wanted(&printed), shows == "no name", "{shows}");
@@ -217,16 +244,35 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_an_answer_and_what_is_left_behind_are_said() {
-        let printed = vec![well("east", true), ("west".to_owned(), Err("gone\u{1b}".to_owned()))];
-        let findings = findings(&printed, Some("namespace edgeloop-check-1"));
-        let pods = &findings[4];
-        assert!(pods.state == State::Missing && pods.found.contains("west: gone"), "{pods:?}");
-        assert!(
-            pods.found.contains("left behind: namespace edgeloop-check-1") && !pods.found.contains('\u{1b}')
-        );
-        let stopped = not_tried("no right\u{1b}", Some("namespace edgeloop-check-1"));
-        assert!(stopped.state == State::Missing && stopped.found.starts_with("no right"), "{stopped:?}");
-        assert!(stopped.found.ends_with("left behind: namespace edgeloop-check-1"), "{stopped:?}");
+    fn a_client_without_an_answer_is_named_and_nothing_is_said_to_be_well_for_it() {
+        let gone = |pool: &str| (pool.to_owned(), Err("gone\u{1b}".to_owned()));
+        let printed = vec![well("east", true), gone("west")];
+        let findings_of_one = findings(&printed);
+        let pods = &findings_of_one[4];
+        assert!(pods.state == State::Missing && pods.found.starts_with("west: gone"), "{pods:?}");
+        assert!(!pods.found.contains('\u{1b}') && !is_as_wanted(&printed));
+        let refusal = &findings_of_one[2];
+        assert!(refusal.found.starts_with("not tried"), "{refusal:?}");
+
+        let findings_of_none = findings(&vec![gone("east"), gone("west")]);
+        assert_eq!(states(&findings_of_none), [State::Missing]);
+        assert!(findings_of_none[0].found.starts_with("east: gone"), "{findings_of_none:?}");
+    }
+
+    #[test]
+    fn a_node_of_each_pool_is_taken_whose_agent_answers() {
+        let says = |pool: &str| Ok(json!({"kernel": null, "agent": {"pool": pool}}).to_string().into_bytes());
+        let of = |node: &str, printed: Result<Vec<u8>, String>| (node.to_owned(), printed);
+        let status = vec![
+            of("n1", Err("no pod".to_owned())),
+            of("n2", says("west")),
+            of("n3", says("east")),
+            of("n4", says("east")),
+            of("n5", Ok(json!({"kernel": null, "agent": null}).to_string().into_bytes())),
+            of("n6", Ok(b"what".to_vec())),
+        ];
+        let taken: Vec<(String, String)> = pools(&status).into_iter().collect();
+        let named = |pool: &str, node: &str| (pool.to_owned(), node.to_owned());
+        assert_eq!(taken, [named("east", "n3"), named("west", "n2")]);
     }
 }

@@ -25,8 +25,8 @@ const STARTS: Duration = Duration::from_secs(120);
 /// Until the agents know what was made.
 const KNOWN: Duration = Duration::from_secs(30);
 const PERIOD: Duration = Duration::from_secs(1);
-/// One pod dials four targets ten times, each for 2 s at most, and asks for a name.
-const DIALS: Duration = Duration::from_secs(130);
+/// One pod dials two TCP targets ten times, for 4 s each at most, as many UDP targets for 2 s, and asks for a name.
+const DIALS: Duration = Duration::from_secs(180);
 const MOST: usize = 1 << 20;
 
 /// One node of each pool, and what its pod runs.
@@ -58,7 +58,7 @@ pub enum LiveError {
     #[error("{server} refused to make a Namespace: it {source}")]
     NoNamespace { server: String, source: RequestError },
 
-    #[error("pod {pod} on node {} does not run after {} s: {}", Shown(node), STARTS.as_secs(), Shown(why))]
+    #[error("pod {pod} on node {} does not run: {}", Shown(node), Shown(why))]
     NotRunning { pod: String, node: String, why: String },
 
     #[error("it was stopped before all pools were tried")]
@@ -146,9 +146,9 @@ impl Stage<'_> {
             let pods: Vec<Pod> = list(&self.client, |_| path.clone())
                 .await
                 .map_err(|source| self.failed("list the pods of the check", source))?;
-            let waits = pods.iter().find(|pod| !pod.runs());
-            let Some(waits) = waits else { return Ok(()) };
-            if Instant::now() > until {
+            let ended = pods.iter().find(|pod| pod.has_ended());
+            let Some(waits) = ended.or_else(|| pods.iter().find(|pod| !pod.runs())) else { return Ok(()) };
+            if ended.is_some() || Instant::now() > until {
                 let numbered = (0..).zip(self.live.pools.values());
                 let node = numbered.into_iter().find(|(number, _)| pod_name(*number) == waits.metadata.name);
                 let node = node.map(|(_, node)| node.clone()).unwrap_or_default();

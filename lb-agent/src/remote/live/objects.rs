@@ -107,12 +107,13 @@ struct ContainerStatus {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct State {
-    waiting: Option<Waiting>,
+    waiting: Option<Reason>,
+    terminated: Option<Reason>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Waiting {
+struct Reason {
     reason: String,
 }
 
@@ -122,11 +123,17 @@ impl Pod {
         self.status.phase == "Running" && !self.status.pod_ip.is_empty()
     }
 
+    /// It will not run any more: it is not restarted.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Failed" | "Succeeded")
+    }
+
     /// In Kubernetes' words, such as `ErrImagePull`.
     pub(super) fn why_not(&self) -> &str {
         let Status { phase, reason, container_statuses, .. } = &self.status;
-        let waiting = container_statuses.iter().find_map(|of| of.state.waiting.as_ref());
-        let words = [waiting.map_or("", |waiting| &waiting.reason), reason, phase];
+        let mut states = container_statuses.iter().map(|of| &of.state);
+        let of_container = states.find_map(|state| state.waiting.as_ref().or(state.terminated.as_ref()));
+        let words = [of_container.map_or("", |of| &of.reason), reason, phase];
         words.into_iter().find(|word| !word.is_empty()).unwrap_or("its state is not known")
     }
 }
@@ -178,11 +185,17 @@ mod tests {
                 "ErrImagePull",
             ),
             (json!({"phase": "Failed", "reason": "Evicted"}), false, "Evicted"),
+            (
+                json!({"phase": "Failed", "containerStatuses": [{"state": {"terminated": {"reason": "StartError"}}}]}),
+                false,
+                "StartError",
+            ),
             (json!({}), false, "its state is not known"),
         ] {
             let pod: Pod =
                 serde_json::from_value(json!({"metadata": {"name": "x"}, "status": status})).unwrap();
             assert_eq!((pod.runs(), pod.why_not()), (runs, why));
+            assert_eq!(pod.has_ended(), status["phase"] == "Failed", "{why}");
         }
     }
 }
