@@ -154,10 +154,19 @@ fn dial(target: &Target, count: u32) -> Dialled {
             {
                 dialled.refused += 1;
             }
-            Err(error) => *dialled.failed.entry(error.kind().to_string()).or_default() += 1,
+            Err(error) => *dialled.failed.entry(how(error.kind())).or_default() += 1,
         }
     }
     dialled
+}
+
+/// For people. A socket says of an answer that does not come that it would block.
+fn how(failed: ErrorKind) -> String {
+    if matches!(failed, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        format!("no answer within {} s", PATIENCE.as_secs())
+    } else {
+        failed.to_string()
+    }
 }
 
 fn connect(address: SocketAddr) -> io::Result<String> {
@@ -192,6 +201,17 @@ fn resolve(name: &str) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_answer_is_said_in_one_way() {
+        for (kind, says) in [
+            (ErrorKind::WouldBlock, "no answer within 2 s"),
+            (ErrorKind::TimedOut, "no answer within 2 s"),
+            (ErrorKind::HostUnreachable, "host unreachable"),
+        ] {
+            assert_eq!(how(kind), says);
+        }
+    }
 
     #[test]
     fn targets_are_read_as_they_are_shown() {
