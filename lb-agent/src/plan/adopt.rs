@@ -123,7 +123,9 @@ impl Mirror {
         let named =
             self.entries.values().filter_map(|entry| Some((entry.element.owner.id, entry.key.as_ref()?)));
         let ours: BTreeMap<u32, &ServicePortKey> = named.collect();
-        let missing = ours.iter().filter(|(id, key)| observed.key(**id) != Some(&as_named(key)));
+        let is_named =
+            |id: u32, key: &ServicePortKey| observed.key(id).is_some_and(|held| reads_back(key, held));
+        let missing = ours.iter().filter(|(id, key)| !is_named(**id, key));
         let mut ops: Vec<MapOp> =
             missing.map(|(id, key)| MapOp::Name { id: *id, key: (*key).clone() }).collect();
         let extra = observed.names.keys().filter(|id| !ours.contains_key(id));
@@ -163,11 +165,11 @@ pub fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-/// `key` as it reads back from the maps.
-fn as_named(key: &ServicePortKey) -> ServicePortKey {
-    ServicePortKey {
-        service: ObjectName::new(cut(&key.service.namespace), cut(&key.service.name)),
-        port_name: cut(&key.port_name).into(),
-        ..key.clone()
-    }
+/// Whether `held` is what `key` reads back as from the maps. An audit asks for every name: nothing is copied.
+fn reads_back(key: &ServicePortKey, held: &ServicePortKey) -> bool {
+    let ServicePortKey { service, port_name, protocol, family } = key;
+    *held.service.namespace == *cut(&service.namespace)
+        && *held.service.name == *cut(&service.name)
+        && *held.port_name == *cut(port_name)
+        && (held.protocol, held.family) == (*protocol, *family)
 }

@@ -19,12 +19,44 @@ pub(super) fn cells(map: &Map<u32, layout::Cell>) -> Result<BTreeMap<u16, Cell>,
     Ok(map.all()?.iter().filter_map(known).collect())
 }
 
-/// What each place counts. A number that there is no place for is left out.
-pub(super) fn places(map: &Map<u32, Place>) -> Result<BTreeMap<u16, Place>, ReadError> {
-    let known = |(number, place): (u32, Place)| {
-        Some((u16::try_from(number).ok()?, place)).filter(|_| number < MOST_PLACES)
-    };
-    Ok(map.all()?.into_iter().filter_map(known).collect())
+/// What each place counts, by its number. An audit asks for the place of every backend.
+#[derive(Debug, Default)]
+pub(super) struct Given(Vec<Option<Place>>);
+
+impl Given {
+    pub(super) fn get(&self, number: u16) -> Option<Place> {
+        self.0.get(usize::from(number)).copied().flatten()
+    }
+
+    /// In the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u16, Place)> {
+        self.0.iter().zip(0_u16..).filter_map(|(place, number)| Some((number, (*place)?)))
+    }
+
+    /// The highest number of all.
+    pub(super) fn last(&self) -> Option<u16> {
+        self.0.len().checked_sub(1).and_then(|last| u16::try_from(last).ok())
+    }
+}
+
+/// A number that there is no place for is left out.
+impl FromIterator<(u32, Place)> for Given {
+    fn from_iter<I: IntoIterator<Item = (u32, Place)>>(all: I) -> Self {
+        let mut places = Vec::new();
+        for (number, place) in all.into_iter().filter(|(number, _)| *number < MOST_PLACES) {
+            let number = number as usize;
+            if places.len() <= number {
+                places.resize(number + 1, None);
+            }
+            places[number] = Some(place);
+        }
+        Self(places)
+    }
+}
+
+/// What each place counts.
+pub(super) fn places(map: &Map<u32, Place>) -> Result<Given, ReadError> {
+    Ok(map.all()?.into_iter().collect())
 }
 
 /// What the counters show, on all CPUs together, by the number of the place.
@@ -51,9 +83,9 @@ pub(super) fn counted(
 }
 
 /// The counters of places that are in use, since these were given out. Pure.
-fn since(places: &BTreeMap<u16, Place>, counters: &[u64]) -> Vec<(Counted, u64)> {
+fn since(places: &Given, counters: &[u64]) -> Vec<(Counted, u64)> {
     let counted = counters.iter().zip(0_u16..).filter_map(|(counter, number)| {
-        let place = places.get(&number).copied().or_else(|| sum_of(number))?;
+        let place = places.get(number).or_else(|| sum_of(number))?;
         let counted = Counted { service: place.service, cell: place.cell };
         Some((counted, counter.wrapping_sub(place.base))).filter(|(_, connections)| *connections > 0)
     });
@@ -72,15 +104,15 @@ pub(super) fn highest(counted: &[(Counted, u64)]) -> u16 {
 }
 
 /// The cell of what `id` counts at the place of this number, as far as `places` know it.
-pub(super) fn cell(places: &BTreeMap<u16, Place>, id: u32, number: u16) -> u16 {
+pub(super) fn cell(places: &Given, id: u32, number: u16) -> u16 {
     if u32::from(number) < MOST_CELLS {
         return number;
     }
-    places.get(&number).filter(|place| place.service == id).map_or(CELL_UNNUMBERED, |place| place.cell)
+    places.get(number).filter(|place| place.service == id).map_or(CELL_UNNUMBERED, |place| place.cell)
 }
 
 /// As [`places`], where none can be read, as in maps of other versions.
-pub(super) fn places_or_none(map: Option<&Map<u32, Place>>) -> BTreeMap<u16, Place> {
+pub(super) fn places_or_none(map: Option<&Map<u32, Place>>) -> Given {
     map.and_then(|map| places(map).ok()).unwrap_or_default()
 }
 
@@ -101,7 +133,7 @@ mod tests {
         }
         let counted = |service, cell| Counted { service, cell };
         assert_eq!(
-            since(&places.into(), &counters),
+            since(&places.into_iter().collect(), &counters),
             [(counted(0, 2), 6), (counted(0, 3), 100), (counted(7, 3), 2)],
             "nothing new at 4098, and 4099 is not in use"
         );
@@ -109,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_place_is_of_the_service_that_it_was_given_to() {
-        let places = [(4097, Place { service: 7, cell: 3, zero: 0, base: 0 })].into();
+        let places = [(4097, Place { service: 7, cell: 3, zero: 0, base: 0 })].into_iter().collect();
         for (shows, id, number, expected) in [
             ("its own", 7, 4097, 3),
             ("of another", 8, 4097, CELL_UNNUMBERED),

@@ -21,7 +21,7 @@ use crate::plan::cells::{Cell, Counted};
 use crate::plan::takeover::GenerationName;
 use crate::plan::{Capacity, Held, Observed, ReadError};
 
-use super::loops;
+use super::loops::{self, Given};
 use super::map::{self, Map};
 
 /// The folder of the pinned maps below `pin_root`.
@@ -231,7 +231,7 @@ impl PinnedMaps {
     pub fn cells_of_places(&self) -> Result<BTreeMap<u16, Cell>, ReadError> {
         let mut cells = self.cells()?;
         let known = |(number, place): (u16, Place)| Some((number, cells.get(&place.cell)?.clone()));
-        let of_places: Vec<_> = self.places()?.into_iter().filter_map(known).collect();
+        let of_places: Vec<_> = self.places()?.iter().filter_map(known).collect();
         cells.extend(of_places);
         Ok(cells)
     }
@@ -245,7 +245,7 @@ impl PinnedMaps {
     }
 
     /// What each place counts.
-    pub(super) fn places(&self) -> Result<BTreeMap<u16, Place>, ReadError> {
+    pub(super) fn places(&self) -> Result<Given, ReadError> {
         loops::places(&self.places)
     }
 
@@ -267,7 +267,7 @@ impl PinnedMaps {
 fn held<F: Codec>(
     services: &Map<F::Frontend, F::Service>,
     backends: &Map<u32, F::RegionEntry>,
-    places: &BTreeMap<u16, Place>,
+    places: &Given,
 ) -> Result<BTreeMap<Frontend, Held>, ReadError> {
     let mut backends: Vec<(u32, F::RegionEntry)> = backends.all()?;
     backends.sort_unstable_by_key(|(at, _)| *at);

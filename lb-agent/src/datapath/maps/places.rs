@@ -7,7 +7,7 @@ use lb_common::layout::{CELL_SELF_TEST, MOST_CELLS, MOST_PLACES, Place};
 use crate::plan::cells::Counted;
 use crate::plan::{ReadError, RepairError};
 
-use super::loops;
+use super::loops::{self, Given};
 use super::pinned::PinnedMaps;
 
 /// The places that are in use, and those that are free.
@@ -29,18 +29,18 @@ impl Places {
     }
 
     /// Pure.
-    fn known(places: &BTreeMap<u16, Place>, counters: &[u64]) -> Self {
+    fn known(places: &Given, counters: &[u64]) -> Self {
         let own = MOST_CELLS as usize..;
         let has_counted = counters.iter().rposition(|counter| *counter > 0);
-        let last = places.keys().next_back().map(|number| usize::from(*number)).max(has_counted);
+        let last = places.last().map(usize::from).max(has_counted);
         let unused = last.map_or(own.start, |last| (last + 1).max(own.start)) as u16;
         let is_own = |number: &u16| own.contains(&usize::from(*number));
         let used = places.iter().filter(|(number, _)| is_own(number));
         Self {
-            used: used.map(|(number, place)| (of(place), *number)).collect(),
+            used: used.map(|(number, place)| (of(&place), number)).collect(),
             free: (own.start as u16..unused)
                 .rev()
-                .filter(|number| !places.contains_key(number))
+                .filter(|number| places.get(*number).is_none())
                 .map(|number| (number, counters.get(usize::from(number)).copied().unwrap_or_default()))
                 .collect(),
             unused,
@@ -157,12 +157,12 @@ mod tests {
             counters[number] = shown;
         }
         let known = [(5, place(0, 5)), (4096, place(7, 5)), (4098, place(7, 6))];
-        let mut places = Places::known(&known.into(), &counters);
+        let mut places = Places::known(&known.into_iter().collect(), &counters);
         let expected = [(4097, 3), (4099, 4), (4100, 0), (4101, 0)];
         assert_eq!([(); 4].map(|()| places.next().unwrap()), expected);
         assert_eq!(places.used.len(), 2);
 
-        let mut fresh = Places::known(&BTreeMap::new(), &vec![0; MOST_PLACES as usize]);
+        let mut fresh = Places::known(&Given::default(), &vec![0; MOST_PLACES as usize]);
         assert_eq!(fresh.next(), Some((4096, 0)));
         assert_eq!(std::iter::from_fn(|| fresh.next()).count(), 16_384 - 4097);
     }
