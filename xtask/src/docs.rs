@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use crate::shell;
 
 /// A variable that lets tests write what they otherwise compare, the tier that they are in, and parts of their names.
-const RECORDS: [(&str, &str, &[&str]); 3] = [
+const RECORDS: [(&str, &str, &[&str]); 4] = [
     ("EDGELOOP_RECORD_PAGES", "pure", &["page_of", "schema"]),
     ("EDGELOOP_RECORD_CHART", "pure", &["chart"]),
+    ("EDGELOOP_RECORD_PAGES", "cluster", &["tour::"]),
     ("EDGELOOP_RECORD_PICTURES", "agent", &["browser::a_browser_without", "recording::"]),
 ];
 

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -24,19 +25,20 @@ const PIN_ROOT: &str = "/sys/fs/bpf/edgeloop";
 
 /// Two nodes in pools of their own, each with a client and a server of the Service `web`. Where nothing is rewritten,
 /// connections to its address come to a pod that answers for it, as kube-proxy would.
-struct Stage {
-    clients: [Pod; 2],
-    kubelet: Kubelet,
-    cluster: Cluster,
-    paths: [PathBuf; 2],
-    nodes: [Node; 2],
+pub(super) struct Stage {
+    pub(super) clients: [Pod; 2],
+    pub(super) kubelet: Arc<Kubelet>,
+    pub(super) cluster: Cluster,
+    /// Where the pins of each node are.
+    pub(super) paths: [PathBuf; 2],
+    pub(super) nodes: [Node; 2],
     has_sys_resource: bool,
-    site: Site,
+    pub(super) site: Site,
     _others: [Pod; 3],
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let site = Site::new().unwrap();
         let nodes = ["n1", "n2"].map(|name| site.node(name).unwrap());
         let others = [("a", "10.244.1.200", 0), ("b", "10.244.2.200", 1), ("unloved", "10.244.3.200", 1)]
@@ -64,6 +66,7 @@ impl Stage {
             .map(|(node, pool)| (node.clone(), json!({"apps.openyurt.io/nodepool": pool})))
             .collect();
         let kubelet = Kubelet::start_with(&cluster, &labelled, Some(runtime)).unwrap();
+        let kubelet = Arc::new(kubelet);
         cluster
             .apply_lines(
                 "service web 10.96.0.11:80 topology=openyurt.io/nodepool
@@ -73,12 +76,20 @@ impl Stage {
         Self { clients, kubelet, cluster, paths, nodes, has_sys_resource, site, _others: others }
     }
 
-    fn helm(&self) -> Helm<'_> {
+    pub(super) fn helm(&self) -> Helm<'_> {
         Helm::of(&self.cluster).unwrap()
     }
 
-    /// With the values that this site needs, and these. Until every node is covered.
+    /// The same, until every node is covered.
     fn install(&self, values: &[&str]) -> String {
+        let said = self.installed(values);
+        wait_for("both are in their pools", || Ok(self.are_answered_by(["a", "b"])))
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.logs()));
+        said
+    }
+
+    /// With the values that this site needs, and these, until the agents are ready.
+    pub(super) fn installed(&self, values: &[&str]) -> String {
         let own = [
             "apiServer=https://127.0.0.1:6443".to_owned(),
             format!("image.repository={REPOSITORY}"),
@@ -86,10 +97,7 @@ impl Stage {
             format!("cgroup.path={}/$(EDGELOOP_NODE)", self.site.cgroup().display()),
         ];
         let all: Vec<&str> = own.iter().map(String::as_str).chain(values.iter().copied()).collect();
-        let said = self.helm().install(&all).unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()));
-        wait_for("both are in their pools", || Ok(self.are_answered_by(["a", "b"])))
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.logs()));
-        said
+        self.helm().install(&all).unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
     }
 
     /// What pods in containers said.
@@ -101,7 +109,7 @@ impl Stage {
         logs.collect()
     }
 
-    fn are_answered_by(&self, names: [&str; 2]) -> bool {
+    pub(super) fn are_answered_by(&self, names: [&str; 2]) -> bool {
         let each = self.clients.iter().zip(names);
         let answers = each
             .map(|(client, name)| client.dial(WEB, 20).unwrap().iter().all(|answer| answer.is_from(name)));
@@ -109,19 +117,19 @@ impl Stage {
     }
 
     /// 500 connections a second on each node.
-    fn loads(&self) -> [Load; 2] {
+    pub(super) fn loads(&self) -> [Load; 2] {
         [0, 1].map(|at| self.clients[at].dial_continuously(WEB, 500, 2).unwrap())
     }
 
     /// The agent's pod on this node.
-    fn agent_on(&self, node: &str) -> Option<Value> {
+    pub(super) fn agent_on(&self, node: &str) -> Option<Value> {
         let pods =
             self.cluster.api().list(&format!("{PODS}?labelSelector=app.kubernetes.io/component=agent"));
         pods.unwrap().into_iter().find(|pod| pod["spec"]["nodeName"] == node)
     }
 
     /// Runs it in the agent's container on this node.
-    fn exec(&self, node: &str, arguments: &[&str]) -> String {
+    pub(super) fn exec(&self, node: &str, arguments: &[&str]) -> String {
         let pod = self.agent_on(node).unwrap();
         let output =
             self.kubelet.exec(pod["metadata"]["name"].as_str().unwrap(), "agent", arguments).unwrap();
@@ -131,7 +139,7 @@ impl Stage {
 }
 
 /// None failed, none went to the other pool, and there were enough of them.
-fn assert_answered_by(loads: [Load; 2], names: [&[&str]; 2]) {
+pub(super) fn assert_answered_by(loads: [Load; 2], names: [&[&str]; 2]) {
     for (load, names) in loads.into_iter().zip(names) {
         let LoadReport { answered, failed, .. } = load.stop().unwrap();
         assert_eq!(failed, []);

@@ -19,6 +19,7 @@ mod rights;
 mod saved;
 mod skip;
 mod stage;
+mod tour;
 mod uninstall;
 mod watches;
 mod yurthub;
