@@ -102,6 +102,13 @@ pub(crate) fn held<F: Codec>(
     Held { element, proof: if proven { Proof::Proven } else { Proof::Unproven } }
 }
 
+/// The index after the last backend in the region of a value as it was read; 0 without a region.
+pub(crate) fn region_end<F: Codec>(service: &F::Service) -> u32 {
+    let words = Words::<F>(cast(*service));
+    let tail = u32::from(words.count()).saturating_sub(INLINE_BACKENDS as u32);
+    if tail == 0 { 0 } else { words.region().saturating_add(tail) }
+}
+
 /// The `length` backends of `owner` in a region that begins at `from`; `None` where an entry belongs to another
 /// element, or lies past the end.
 fn tail<F: Codec>(

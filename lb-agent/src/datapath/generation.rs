@@ -15,7 +15,7 @@ use crate::plants::{self, Plant};
 
 use super::maps::map;
 use super::maps::pinned::{OpenError, PinnedMaps, folder_of, generations};
-use super::pins::{pin_over, remove_file, with_suffix};
+use super::pins::{Settled, pin_over, remove_file, with_suffix};
 use super::programs::attach::pinned_links;
 use super::programs::load::{Program, Programs};
 use super::sys::{self, Object};
@@ -108,6 +108,7 @@ fn program_pin(hook: Hook) -> String {
 pub(super) struct Pins {
     pub(super) name: GenerationName,
     pins: Vec<(String, OwnedFd)>,
+    settled: Settled,
 }
 
 impl Pins {
@@ -121,13 +122,14 @@ impl Pins {
         for program in programs.iter() {
             pins.push((program_pin(program.hook), program.as_fd().try_clone_to_owned()?));
         }
-        Ok(Self { name, pins })
+        Ok(Self { name, pins, settled: Settled::default() })
     }
 
     /// Whether one is missing.
     pub(super) fn is_damaged(&self, pin_root: &Path) -> bool {
         let folder = folder_of(pin_root, self.name);
-        self.pins.iter().any(|(name, _)| fs::symlink_metadata(folder.join(name)).is_err())
+        let is_there = |name: &String| fs::symlink_metadata(folder.join(name)).is_ok();
+        !self.settled.holds(&folder, || self.pins.iter().all(|(name, _)| is_there(name)))
     }
 
     /// Pins again what is missing.

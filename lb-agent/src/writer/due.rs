@@ -10,6 +10,8 @@ const MEMORY: Duration = Duration::from_secs(1);
 const MEMORY_AT_MOST: Duration = Duration::from_secs(60);
 /// How often clients of Services with session affinity are forgotten.
 const FORGET: Duration = Duration::from_secs(20);
+/// For how many rounds after a change something may be found to forget: of what is gone counts are summed up at the second.
+const ROUNDS: u8 = 2;
 /// How often the links are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -20,6 +22,7 @@ pub(super) struct Due {
     audit_at: Instant,
     look_at: Instant,
     forget_at: Instant,
+    rounds: u8,
     /// When failed writes are tried again, and how long that wait is in all.
     retry: Option<(Instant, Duration)>,
     /// When it is tried again whether there is memory, and how long that wait is in all.
@@ -40,6 +43,7 @@ impl Due {
             audit_at: now + audit_every,
             look_at: now + LOOK,
             forget_at: now + FORGET,
+            rounds: ROUNDS,
             retry: None,
             memory: None,
         }
@@ -78,6 +82,18 @@ impl Due {
             self.forget_at = now + FORGET;
         }
         is_due
+    }
+
+    /// What is in the maps has changed, or a round has failed.
+    pub(super) const fn set_rounds(&mut self) {
+        self.rounds = ROUNDS;
+    }
+
+    /// Whether anything has changed of late, so that a round may find what is gone. Asked once a round.
+    pub(super) const fn take_round(&mut self) -> bool {
+        let may_find = self.rounds > 0;
+        self.rounds = self.rounds.saturating_sub(1);
+        may_find
     }
 
     /// Whether the next try of what failed is due.
@@ -132,6 +148,16 @@ mod tests {
         due.set_retry(false, start);
         due.set_retry(true, start);
         assert_eq!(due.patience(start), RETRY, "begins anew");
+    }
+
+    #[test]
+    fn two_rounds_look_for_what_is_gone_after_each_change() {
+        let mut due = Due::new(Duration::from_secs(3600), Instant::now());
+        assert_eq!([(); 3].map(|()| due.take_round()), [true, true, false], "after a start");
+        due.set_rounds();
+        assert!(due.take_round());
+        due.set_rounds();
+        assert_eq!([(); 3].map(|()| due.take_round()), [true, true, false]);
     }
 
     #[test]

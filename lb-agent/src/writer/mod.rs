@@ -14,6 +14,7 @@ mod saving;
 mod self_test;
 mod skips;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -225,8 +226,7 @@ impl Writer {
             self.lifecycle.look_at_links();
         }
         if self.due.take_forget(now) {
-            self.forget_clients();
-            self.sum_up_counts();
+            self.forget();
         }
         self.notices.own_node(&self.store);
         if !self.store.is_synced() {
@@ -256,14 +256,27 @@ impl Writer {
         Ok(())
     }
 
-    /// Clients of Services with session affinity that stayed away, or whose service port is gone.
-    fn forget_clients(&mut self) {
+    /// What is gone: clients of Services with session affinity that stayed away, or whose service port is gone, and the
+    /// places of the loop of such ports. While nothing changes and no client is remembered there is nothing to look for.
+    fn forget(&mut self) {
         let Some(kernel) = self.lifecycle.kernel() else { return };
         let timeouts = kernel.mirror.affinities();
-        match kernel.maps.forget_clients(&timeouts, since_boot()) {
+        let may_be_gone = self.due.take_round();
+        if may_be_gone || self.clients > 0 || !timeouts.is_empty() {
+            self.forget_clients(&timeouts);
+        }
+        if may_be_gone {
+            self.sum_up_counts();
+        }
+    }
+
+    fn forget_clients(&mut self, timeouts: &BTreeMap<u32, u32>) {
+        let Some(kernel) = self.lifecycle.kernel() else { return };
+        match kernel.maps.forget_clients(timeouts, since_boot()) {
             Ok(left) => self.clients = left,
             Err(error) => {
-                tracing::warn!(%error, "clients could not be forgotten; it is tried again in 20 s")
+                tracing::warn!(%error, "clients could not be forgotten; it is tried again in 20 s");
+                self.due.set_rounds();
             }
         }
     }
@@ -273,6 +286,7 @@ impl Writer {
         let Some(kernel) = self.lifecycle.kernel() else { return };
         if let Err(error) = kernel.maps.sum_up_all_but(&kernel.mirror.ids()) {
             tracing::warn!(%error, "could not sum up what was counted for Services that are gone; it is tried again in 20 s");
+            self.due.set_rounds();
         }
     }
 
@@ -291,6 +305,7 @@ impl Writer {
             Ok(0) => false,
             Ok(found) => {
                 tracing::warn!(found, "the maps were not as they were written; writing them again");
+                self.due.set_rounds();
                 true
             }
             Err(error) => {
@@ -316,6 +331,7 @@ impl Writer {
     fn after(&mut self, pass: &Pass) {
         self.passes += 1;
         if pass.written > 0 {
+            self.due.set_rounds();
             tracing::debug!(written = pass.written, failed = pass.failed.len(), "pass");
         }
         if let Some(error) = &pass.hosts {

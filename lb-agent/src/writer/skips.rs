@@ -14,6 +14,8 @@ use crate::view::skips::{SkippedPod, Skips as View};
 
 /// How often the cgroups are looked at, and the map is read back.
 const LOOK: Duration = Duration::from_secs(1);
+/// The same while no pod is labelled: the map is only read back.
+const RARELY: Duration = Duration::from_secs(20);
 /// While a pod has no cgroup, which its kubelet makes before all else of it: at first, and later.
 const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_millis(250);
@@ -112,6 +114,7 @@ impl Skips {
         match lacks && self.cgroups.knows_levels() {
             true if now.saturating_duration_since(self.news_at) < FRESH => SOON,
             true => LATER,
+            false if self.pods.is_empty() => RARELY,
             false => LOOK,
         }
     }

@@ -118,7 +118,15 @@ impl<K: Pod, V: Pod> Map<K, V> {
 
     /// Everything in the map, in the kernel's order.
     pub(super) fn all(&self) -> Result<Vec<(K, V)>, ReadError> {
-        self.read_all().map_err(|source| self.read_error(source))
+        self.read(u32::MAX).map_err(|source| self.read_error(source))
+    }
+
+    /// The elements of an array from the first on, as many as there are up to `limit`, in the order of their indices.
+    pub(super) fn first_elements(&self, limit: u32) -> Result<Vec<(K, V)>, ReadError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.read(limit).map_err(|source| self.read_error(source))
     }
 
     /// The element of a map that has one; zeros where it has none.
@@ -145,20 +153,22 @@ impl<K: Pod, V: Pod> Map<K, V> {
         if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Page(page.cast())) }
     }
 
-    fn read_all(&self) -> io::Result<Vec<(K, V)>> {
+    fn read(&self, limit: u32) -> io::Result<Vec<(K, V)>> {
         let mut found = Vec::new();
-        let mut room = ROUND;
+        let mut room = ROUND.min(self.max_entries.max(1));
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
         let mut cursor = None;
         loop {
-            let mut keys = vec![K::zeroed(); room as usize];
-            let mut values = vec![V::zeroed(); room as usize];
+            let wanted = room.min(limit.saturating_sub(found.len() as u32));
+            keys.resize(wanted as usize, K::zeroed());
+            values.resize(wanted as usize, V::zeroed());
             let mut next = [0_u64];
             let (key_bytes, value_bytes) =
                 (bytemuck::cast_slice_mut(&mut keys), bytemuck::cast_slice_mut(&mut values));
-            match sys::lookup_batch(self.fd.as_fd(), cursor, &mut next, key_bytes, value_bytes, room) {
+            match sys::lookup_batch(self.fd.as_fd(), cursor, &mut next, key_bytes, value_bytes, wanted) {
                 Ok((count, ended)) => {
-                    found.extend(keys.into_iter().zip(values).take(count as usize));
-                    if ended {
+                    found.extend(keys.iter().copied().zip(values.iter().copied()).take(count as usize));
+                    if ended || found.len() as u32 >= limit {
                         return Ok(found);
                     }
                     cursor = Some(next[0]);

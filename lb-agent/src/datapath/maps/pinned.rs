@@ -269,10 +269,12 @@ fn held<F: Codec>(
     backends: &Map<u32, F::RegionEntry>,
     places: &Given,
 ) -> Result<BTreeMap<Frontend, Held>, ReadError> {
-    let mut backends: Vec<(u32, F::RegionEntry)> = backends.all()?;
-    backends.sort_unstable_by_key(|(at, _)| *at);
-    let region: Vec<F::RegionEntry> = backends.into_iter().map(|(_, entry)| entry).collect();
-    let services = services.all()?.into_iter().filter_map(|(key, service)| {
+    let services = services.all()?;
+    // Past the last region that is in use there is nothing to read: mostly there is none at all.
+    let end = services.iter().map(|(_, service)| codec::region_end::<F>(service)).max().unwrap_or_default();
+    let region: Vec<F::RegionEntry> =
+        backends.first_elements(end)?.into_iter().map(|(_, entry)| entry).collect();
+    let services = services.into_iter().filter_map(|(key, service)| {
         // A key that no agent writes is not one that a program asks for.
         let cell_of = |id, place| loops::cell(places, id, place);
         Some((F::dialled(&key)?, codec::held::<F>(&key, &service, &region, cell_of)))

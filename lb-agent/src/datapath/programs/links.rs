@@ -13,7 +13,7 @@ use super::attach::{PinnedLink, pinned_link};
 use super::load::{Program, Programs};
 use crate::datapath::cgroup::Cgroup;
 use crate::datapath::generation::program_of_id;
-use crate::datapath::pins::pin_over;
+use crate::datapath::pins::{Settled, pin_over};
 use crate::datapath::sys;
 use crate::plants::{self, Plant};
 
@@ -80,6 +80,7 @@ pub struct Links {
     pin_root: PathBuf,
     /// In the order of attaching.
     held: Vec<Held>,
+    settled: Settled,
 }
 
 #[derive(Debug)]
@@ -103,7 +104,8 @@ impl Links {
             let program = program_of_id(pin_root, hook, found.info.prog_id);
             is_ours.then_some(Held { hook, program, link: found.link, pin: found.inode })
         };
-        Self { pin_root: pin_root.to_owned(), held: Hook::ALL.into_iter().filter_map(found).collect() }
+        let held = Hook::ALL.into_iter().filter_map(found).collect();
+        Self { pin_root: pin_root.to_owned(), held, settled: Settled::default() }
     }
 
     /// Puts `programs` into effect at `cgroup`, readers first, each without a moment in which none
@@ -136,10 +138,16 @@ impl Links {
         Ok(())
     }
 
-    /// What happened to the links since the last look: two system calls a hook.
+    /// What happened to the links since the last look: one system call a hook, and one for their pins.
     #[must_use]
     pub fn damage(&self) -> Vec<Damage> {
-        self.held.iter().filter_map(|held| held.damage(&self.pin_root)).collect()
+        let is_unpinned = |held: &Held| held.is_unpinned(&self.pin_root);
+        let are_pinned = self.settled.holds(&self.pin_root, || !self.held.iter().any(is_unpinned));
+        let damage = |held: &Held| {
+            let unpinned = || Damage::Unpinned { hook: held.hook };
+            held.damage().or_else(|| (!are_pinned && is_unpinned(held)).then(unpinned))
+        };
+        self.held.iter().filter_map(damage).collect()
     }
 
     /// Makes up for `damage`.
@@ -250,16 +258,15 @@ impl Held {
         Ok(())
     }
 
-    fn damage(&self, pin_root: &Path) -> Option<Damage> {
+    /// But for its pin.
+    fn damage(&self) -> Option<Damage> {
         let hook = self.hook;
         let Ok(info) = sys::link_info(self.link.as_fd()) else { return Some(Damage::Detached { hook }) };
         if info.cgroup_id == 0 {
             return Some(Damage::Detached { hook });
         }
-        if self.program.as_ref().is_some_and(|program| program.id != info.prog_id) {
-            return Some(Damage::OtherProgram { hook, program_id: info.prog_id });
-        }
-        self.is_unpinned(pin_root).then_some(Damage::Unpinned { hook })
+        let is_other = self.program.as_ref().is_some_and(|program| program.id != info.prog_id);
+        is_other.then_some(Damage::OtherProgram { hook, program_id: info.prog_id })
     }
 
     fn is_unpinned(&self, pin_root: &Path) -> bool {
