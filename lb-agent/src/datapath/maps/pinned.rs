@@ -270,7 +270,7 @@ fn held<F: Codec>(
     places: &Given,
 ) -> Result<BTreeMap<Frontend, Held>, ReadError> {
     let services = services.all()?;
-    // Past the last region that is in use there is nothing to read: mostly there is none at all.
+    // Past the last region that is in use there is nothing to read, and mostly no region is.
     let end = services.iter().map(|(_, service)| codec::region_end::<F>(service)).max().unwrap_or_default();
     let region: Vec<F::RegionEntry> =
         backends.first_elements(end)?.into_iter().map(|(_, entry)| entry).collect();
