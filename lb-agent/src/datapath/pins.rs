@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::sys;
 
@@ -15,11 +16,16 @@ use super::sys;
 #[derive(Debug, Default)]
 pub(super) struct Settled(Cell<Option<Seen>>);
 
+/// The kernel's clock for change times steps by up to 10 ms: a folder that was the same for longer shows each change from then
+/// on.
+const STEP: Duration = Duration::from_millis(20);
+
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     folder: Stamp,
-    /// It was the same at the look before. The kernel's clock for such times steps by up to 10 ms, and looks are a second
-    /// apart: from now on each change shows.
+    /// Before the first look that found it so.
+    since: Instant,
+    /// All pins were found in their places when it had been the same for long enough.
     is_settled: bool,
 }
 
@@ -31,13 +37,16 @@ impl Settled {
     pub(super) fn holds(&self, folder: &Path, look: impl FnOnce() -> bool) -> bool {
         let stamp = |found: fs::Metadata| (found.dev(), found.ino(), found.ctime(), found.ctime_nsec());
         let folder = fs::metadata(folder).ok().map(stamp);
+        let now = Instant::now();
         let before = self.0.get().filter(|seen| Some(seen.folder) == folder);
         if before.is_some_and(|seen| seen.is_settled) {
             return true;
         }
         let is_in_order = look();
-        let now = folder.map(|folder| Seen { folder, is_settled: before.is_some() });
-        self.0.set(now.filter(|_| is_in_order));
+        let since = before.map_or(now, |seen| seen.since);
+        let is_settled = now.saturating_duration_since(since) > STEP;
+        let seen = folder.map(|folder| Seen { folder, since, is_settled });
+        self.0.set(seen.filter(|_| is_in_order));
         is_in_order
     }
 }

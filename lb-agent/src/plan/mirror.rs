@@ -49,6 +49,7 @@ pub(super) enum Fence {
 pub struct Mirror {
     /// Boxed, for a tree's nodes are half empty.
     pub(super) entries: BTreeMap<Frontend, Box<Entry>>,
+    changes: u64,
     /// How many elements there are.
     held: PerFamily<u32>,
     pub(super) by_service: BTreeMap<ObjectName, Vec<Frontend>>,
@@ -88,6 +89,7 @@ impl Mirror {
         let next_id = next_id.max(1);
         Self {
             entries: BTreeMap::new(),
+            changes: 0,
             held: PerFamily::default(),
             by_service: BTreeMap::new(),
             without_topology: BTreeSet::new(),
@@ -140,6 +142,12 @@ impl Mirror {
     pub fn affinities(&self) -> BTreeMap<u32, u32> {
         let elements = self.entries.values().map(|entry| &entry.element);
         elements.filter_map(|element| Some((element.owner.id, element.affinity?))).collect()
+    }
+
+    /// How often what the maps hold has changed.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The service ids of all elements.
@@ -326,6 +334,7 @@ impl Mirror {
     /// Replaces what is known of `frontend`, and gives up the region behind the old element unless
     /// the new one has it.
     pub(super) fn set(&mut self, frontend: Frontend, entry: Option<Entry>) {
+        self.changes += 1;
         self.hints.remove(&frontend);
         let mut had_topology = false;
         if let Some(old) = self.entries.remove(&frontend) {

@@ -23,6 +23,8 @@ pub(super) struct Due {
     look_at: Instant,
     forget_at: Instant,
     rounds: u8,
+    /// How often what the maps hold had changed when the last round began.
+    changes: u64,
     /// When failed writes are tried again, and how long that wait is in all.
     retry: Option<(Instant, Duration)>,
     /// When it is tried again whether there is memory, and how long that wait is in all.
@@ -44,6 +46,7 @@ impl Due {
             look_at: now + LOOK,
             forget_at: now + FORGET,
             rounds: ROUNDS,
+            changes: 0,
             retry: None,
             memory: None,
         }
@@ -84,13 +87,17 @@ impl Due {
         is_due
     }
 
-    /// What is in the maps has changed, or a round has failed.
-    pub(super) const fn set_rounds(&mut self) {
+    /// A round has failed.
+    pub(super) const fn repeat_rounds(&mut self) {
         self.rounds = ROUNDS;
     }
 
-    /// Whether anything has changed of late, so that a round may find what is gone. Asked once a round.
-    pub(super) const fn take_round(&mut self) -> bool {
+    /// Whether a round may find what is gone, after so many `changes` of what the maps hold. Asked once a round.
+    pub(super) const fn take_round(&mut self, changes: u64) -> bool {
+        if self.changes != changes {
+            self.changes = changes;
+            self.rounds = ROUNDS;
+        }
         let may_find = self.rounds > 0;
         self.rounds = self.rounds.saturating_sub(1);
         may_find
@@ -153,11 +160,12 @@ mod tests {
     #[test]
     fn two_rounds_look_for_what_is_gone_after_each_change() {
         let mut due = Due::new(Duration::from_secs(3600), Instant::now());
-        assert_eq!([(); 3].map(|()| due.take_round()), [true, true, false], "after a start");
-        due.set_rounds();
-        assert!(due.take_round());
-        due.set_rounds();
-        assert_eq!([(); 3].map(|()| due.take_round()), [true, true, false]);
+        let mut rounds = |changes: [u64; 6]| changes.map(|changes| due.take_round(changes));
+        assert_eq!(rounds([0, 0, 0, 0, 0, 0]), [true, true, false, false, false, false], "after a start");
+        assert_eq!(rounds([1, 1, 1, 2, 3, 3]), [true, true, false, true, true, true]);
+        assert_eq!(rounds([3, 3, 0, 0, 0, 0]), [false, false, true, true, false, false], "another mirror");
+        due.repeat_rounds();
+        assert!(due.take_round(0) && due.take_round(0) && !due.take_round(0), "after one that failed");
     }
 
     #[test]

@@ -261,7 +261,7 @@ impl Writer {
     fn forget(&mut self) {
         let Some(kernel) = self.lifecycle.kernel() else { return };
         let timeouts = kernel.mirror.affinities();
-        let may_be_gone = self.due.take_round();
+        let may_be_gone = self.due.take_round(kernel.mirror.changes());
         if may_be_gone || self.clients > 0 || !timeouts.is_empty() {
             self.forget_clients(&timeouts);
         }
@@ -276,7 +276,7 @@ impl Writer {
             Ok(left) => self.clients = left,
             Err(error) => {
                 tracing::warn!(%error, "clients could not be forgotten; it is tried again in 20 s");
-                self.due.set_rounds();
+                self.due.repeat_rounds();
             }
         }
     }
@@ -286,7 +286,7 @@ impl Writer {
         let Some(kernel) = self.lifecycle.kernel() else { return };
         if let Err(error) = kernel.maps.sum_up_all_but(&kernel.mirror.ids()) {
             tracing::warn!(%error, "could not sum up what was counted for Services that are gone; it is tried again in 20 s");
-            self.due.set_rounds();
+            self.due.repeat_rounds();
         }
     }
 
@@ -305,7 +305,6 @@ impl Writer {
             Ok(0) => false,
             Ok(found) => {
                 tracing::warn!(found, "the maps were not as they were written; writing them again");
-                self.due.set_rounds();
                 true
             }
             Err(error) => {
@@ -331,7 +330,6 @@ impl Writer {
     fn after(&mut self, pass: &Pass) {
         self.passes += 1;
         if pass.written > 0 {
-            self.due.set_rounds();
             tracing::debug!(written = pass.written, failed = pass.failed.len(), "pass");
         }
         if let Some(error) = &pass.hosts {

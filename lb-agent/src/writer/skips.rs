@@ -73,8 +73,9 @@ impl Skips {
         let wanted: Cgroups = self.found().map(|(_, cgroup)| (cgroup.id, cgroup.level)).collect();
         let unwanted = if store.knows_skipped_pods() { Unwanted::Go } else { Unwanted::Stay };
         let done = kernel.skip(&wanted, unwanted).map_err(|error| chain(&error));
+        let is_quiet = done.is_ok() && self.pods.is_empty();
         self.say(done);
-        self.look_at = Some(now + self.wait(now));
+        self.look_at = Some(now + if is_quiet { RARELY } else { self.wait(now) });
     }
 
     /// These are labelled now. What is known of the cgroups of those that were before stays. The agent's own pod is never
@@ -114,7 +115,6 @@ impl Skips {
         match lacks && self.cgroups.knows_levels() {
             true if now.saturating_duration_since(self.news_at) < FRESH => SOON,
             true => LATER,
-            false if self.pods.is_empty() => RARELY,
             false => LOOK,
         }
     }

@@ -38,6 +38,16 @@ impl<'c> Helm<'c> {
         said(&mut command)
     }
 
+    /// Runs a command line that begins with `helm` as it stands, in the checkout, with these values besides.
+    pub fn run(&self, line: &str, values: &[String]) -> Result<String> {
+        let words =
+            line.strip_prefix("helm ").with_context(|| format!("it is no command of helm: {line}"))?;
+        let mut command = self.command(words.split(' '));
+        command.current_dir(checkout::folder()?);
+        command.args(values.iter().flat_map(|value| ["--set", value.as_str()]));
+        said(&mut command)
+    }
+
     pub fn uninstall(&self) -> Result<String> {
         said(
             self.command(["uninstall", RELEASE, "--namespace", NAMESPACE, "--timeout=180s"]).args(["--wait"]),

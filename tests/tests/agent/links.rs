@@ -9,6 +9,7 @@ use std::time::Duration;
 use edgeloop_tests::agent::{Agent, in_kernel, lb_agent_says, wait_for};
 use edgeloop_tests::{Answer, Node, Pair, bpf, programs};
 use lb_common::hook::Hook;
+use lb_common::layout::LAYOUT_VERSION;
 use nix::sys::signal::Signal;
 
 /// As another process does.
@@ -54,6 +55,35 @@ fn what_another_process_does_to_a_link_is_repaired_within_a_second_at_every_hook
         }
     }
     assert!(agent.view().unwrap().ready);
+}
+
+/// While a folder of pins stays the same the agent does not look at each of them.
+#[test]
+#[ignore = "needs root"]
+fn a_pin_that_goes_after_a_quiet_time_is_noticed_too() {
+    let pair = Pair::new().unwrap();
+    let _agent = pair.agent(&[]).unwrap();
+    let node = pair.client.node();
+    let before = attached(node);
+    let [link, other, map] =
+        ["connect4", "other", &format!("v{LAYOUT_VERSION}/services4")].map(|name| pin(&pair, name));
+    let quiet = || std::thread::sleep(Duration::from_millis(3500));
+
+    quiet();
+    fs::remove_file(&link).unwrap();
+    wait_for("the link's pin is back", || Ok(attached(node) == before)).unwrap();
+    quiet();
+    programs::attach(node.cgroup(), Hook::Connect4.attach_type(), &other).unwrap();
+    quiet();
+    fs::rename(&other, &link).unwrap();
+    wait_for("its own link is pinned again", || Ok(attached(node) == before)).unwrap();
+    quiet();
+    fs::remove_file(&map).unwrap();
+    wait_for("the map's pin is back", || Ok(map.exists())).unwrap();
+    quiet();
+    fs::remove_dir_all(map.parent().unwrap()).unwrap();
+    wait_for("the folder is back", || Ok(map.exists())).unwrap();
+    assert!(pair.is_served().unwrap());
 }
 
 #[test]

@@ -80,24 +80,24 @@ impl Stage {
         Helm::of(&self.cluster).unwrap()
     }
 
-    /// The same, until every node is covered.
+    /// With the values that this site needs, and these. Until every node is covered.
     fn install(&self, values: &[&str]) -> String {
-        let said = self.installed(values);
+        let own = self.values();
+        let all: Vec<&str> = own.iter().map(String::as_str).chain(values.iter().copied()).collect();
+        let said = self.helm().install(&all).unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()));
         wait_for("both are in their pools", || Ok(self.are_answered_by(["a", "b"])))
             .unwrap_or_else(|error| panic!("{error}\n{}", self.logs()));
         said
     }
 
-    /// With the values that this site needs, and these, until the agents are ready.
-    pub(super) fn installed(&self, values: &[&str]) -> String {
-        let own = [
+    /// The values that this site needs.
+    pub(super) fn values(&self) -> [String; 4] {
+        [
             "apiServer=https://127.0.0.1:6443".to_owned(),
             format!("image.repository={REPOSITORY}"),
             format!("securityContext.sysResource={}", self.has_sys_resource),
             format!("cgroup.path={}/$(EDGELOOP_NODE)", self.site.cgroup().display()),
-        ];
-        let all: Vec<&str> = own.iter().map(String::as_str).chain(values.iter().copied()).collect();
-        self.helm().install(&all).unwrap_or_else(|error| panic!("{error:#}\n{}", self.logs()))
+        ]
     }
 
     /// What pods in containers said.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
+use std::ops::Range;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
@@ -43,26 +44,35 @@ impl Page {
         Self { path, text, next: 0, writes: env::var_os(RECORD).is_some() }
     }
 
+    /// Where the rest of the next block is, which begins so.
+    fn block(&self, begins: &str) -> Range<usize> {
+        let at = self.text[self.next..].find("```").map_or(self.text.len(), |at| self.next + at);
+        assert!(self.text[at..].starts_with(begins), "the next block of {PAGE} does not begin so: {begins}");
+        let from = at + begins.len();
+        from..from + self.text[from..].find("```").unwrap()
+    }
+
+    /// The command line of the next block.
+    fn runs(&mut self) -> String {
+        let block = self.block("```sh\n");
+        self.next = block.end + 3;
+        self.text[block].trim().to_owned()
+    }
+
     /// The next block is of this command, which printed this.
     fn shows(&mut self, command: &str, printed: &str) {
-        let begins = format!("```text\n$ {command}\n");
-        let at = self.text[self.next..].find("```text\n$ ").map(|at| self.next + at);
-        let at = at.filter(|at| self.text[*at..].starts_with(&begins));
-        let from =
-            at.unwrap_or_else(|| panic!("the next block of {PAGE} is not of: {command}")) + begins.len();
-        let until = from + self.text[from..].find("```").unwrap();
+        let block = self.block(&format!("```text\n$ {command}\n"));
         let printed = steady(printed);
+        self.next = block.start + printed.len() + 3;
         if self.writes {
-            self.text.replace_range(from..until, &printed);
+            self.text.replace_range(block, &printed);
         } else {
-            assert_eq!(self.text[from..until], printed, "{PAGE} shows something else for: {command}");
+            assert_eq!(self.text[block], printed, "{PAGE} shows something else for: {command}");
         }
-        self.next = from + printed.len();
     }
 
     fn end(self) {
-        let more = self.text[self.next..].find("```text\n$ ");
-        assert_eq!(more, None, "all blocks of {PAGE} were made");
+        assert_eq!(self.text[self.next..].find("```"), None, "all blocks of {PAGE} were made");
         if self.writes {
             fs::write(self.path, self.text).unwrap();
         }
@@ -106,6 +116,13 @@ impl Tour {
         Self { page: Page::read(), stage, plugin, _door: door }
     }
 
+    /// The page's next command of helm, with the values that this site needs.
+    fn runs_helm(&mut self) {
+        let line = self.page.runs();
+        let values = if line.contains(" uninstall ") { Vec::new() } else { self.stage.values().to_vec() };
+        self.stage.helm().run(&line, &values).unwrap();
+    }
+
     /// `kubectl edgeloop` with these arguments prints what the page shows next.
     fn asks(&mut self, arguments: &str) {
         let printed = self.asked(arguments);
@@ -146,7 +163,7 @@ impl Tour {
 fn each_step_of_the_tour_prints_what_the_page_shows() {
     let mut tour = Tour::new();
     tour.dial(["kube-proxy", "kube-proxy"]);
-    tour.stage.installed(&[]);
+    tour.runs_helm();
     tour.dial(["a", "b"]);
     tour.asks("check");
     tour.asks("explain default/web --on n1");
@@ -183,14 +200,14 @@ fn each_step_of_the_tour_prints_what_the_page_shows() {
     tour.asks("loop");
 
     let loads = tour.stage.loads();
-    tour.stage.installed(&["image.tag=0.1.1"]);
+    tour.runs_helm();
     thread::sleep(Duration::from_secs(1));
     assert_answered_by(loads, [&["a"], &["b"]]);
     tour.asks("check --fail-on missing");
 
     let loads = tour.stage.loads();
     thread::sleep(Duration::from_secs(1));
-    tour.stage.helm().uninstall().unwrap();
+    tour.runs_helm();
     thread::sleep(Duration::from_secs(1));
     assert_answered_by(loads, [&["a", "kube-proxy"], &["b", "kube-proxy"]]);
     tour.dial(["kube-proxy", "kube-proxy"]);
