@@ -129,7 +129,7 @@ impl Stage {
     }
 
     /// Runs it in the agent's container on this node.
-    pub(super) fn exec(&self, node: &str, arguments: &[&str]) -> String {
+    fn exec(&self, node: &str, arguments: &[&str]) -> String {
         let pod = self.agent_on(node).unwrap();
         let output =
             self.kubelet.exec(pod["metadata"]["name"].as_str().unwrap(), "agent", arguments).unwrap();
