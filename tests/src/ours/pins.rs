@@ -11,6 +11,7 @@ use lb_agent::datapath::programs::attach::attached;
 use lb_common::hook::Hook;
 use lb_common::layout::LAYOUT_VERSION;
 
+use super::agent::wait_for;
 use crate::harness::bpf;
 use crate::harness::node::Node;
 
@@ -20,6 +21,16 @@ const FOR_AGENTS: [&str; 4] = ["names", "control", "cells", "places"];
 /// As [`assert_generation_of`], of this build's layout version.
 pub fn assert_one_generation(node: &Node) -> Result<()> {
     assert_generation_of(node, LAYOUT_VERSION)
+}
+
+/// Polls until [`assert_one_generation`] is satisfied: the programs change over to other maps first, then those get their
+/// names, and one who looks in between sees the new maps served and the earlier ones pinned.
+///
+/// # Errors
+/// What is still not so in the end.
+pub fn wait_for_one_generation(node: &Node) -> Result<()> {
+    wait_for("one generation is in its place", || Ok(assert_one_generation(node).is_ok()))
+        .or_else(|_| assert_one_generation(node))
 }
 
 /// An error unless a program runs at every hook, on exactly the maps that are pinned for this layout version, and

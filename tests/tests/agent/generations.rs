@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, program, wait_for};
-use edgeloop_tests::pins::assert_one_generation;
+use edgeloop_tests::pins::{assert_one_generation, wait_for_one_generation};
 use edgeloop_tests::strace::{Fault, calls, faulty_and_recorded, recorded};
 use edgeloop_tests::{Pair, bpf};
 use lb_common::hook::Hook;
@@ -69,6 +69,7 @@ fn counters_go_on_over_restarts_and_when_maps_grow() {
     let services: String = (1..=200).map(service).collect();
     pair.folder.put("many.yaml", &services).unwrap();
     wait_for("maps have grown", || Ok(in_kernel(pair.client.node())?.services.len() == 201)).unwrap();
+    wait_for_one_generation(pair.client.node()).unwrap();
     assert_ne!(bpf::id(&pin(&pair, &format!("{}/services4", current()))).unwrap(), maps);
     assert_eq!(forwarded(&pair), first, "over a change-over");
 
@@ -88,7 +89,7 @@ fn a_pin_root_that_is_taken_away_comes_back_and_no_connection_is_lost() {
 
     fs::remove_dir_all(node.pin_root()).unwrap();
     wait_for("it is back", || Ok(in_kernel(node).is_ok_and(|now| now.hooks == before.0.hooks))).unwrap();
-    wait_for("all of it", || Ok(assert_one_generation(node).is_ok())).unwrap();
+    wait_for_one_generation(node).unwrap();
 
     let now = in_kernel(node).unwrap();
     assert_eq!((now.services, now.held_by), (before.0.services, before.0.held_by), "{}", agent.log());
@@ -277,7 +278,7 @@ fn a_link_that_cannot_be_moved_puts_the_others_back_and_the_maps_in_use_go_on() 
     assert!(earlier.iter().all(|program| !programs[..hooks].contains(program)), "{updates:#?}");
     assert_ne!(earlier[hooks - 2], later[0], "{updates:#?}");
     wait_for("it is tried again", || Ok(agent.log().contains("changed over to other maps"))).unwrap();
-    wait_for("all is in its place", || Ok(assert_one_generation(node).is_ok())).unwrap();
+    wait_for_one_generation(node).unwrap();
     assert_eq!(load.stop().unwrap().failed, []);
 }
 

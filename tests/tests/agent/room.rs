@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use edgeloop_tests::agent::{in_kernel, wait_for};
-use edgeloop_tests::pins::{assert_one_generation, generation};
+use edgeloop_tests::pins::{generation, wait_for_one_generation};
 use edgeloop_tests::{Answer, Pair, bpf};
 use lb_agent::view::diagnostic::Reason;
 use lb_agent::view::status::AgentView;
@@ -33,13 +33,13 @@ fn full_maps_grow_under_load_without_one_failed_connection() {
     wait_for("the large one is served", || Ok(pair.holds("10.96.2.1:80")? != "refused")).unwrap();
     wait_for("by all of them", || Ok(pair.holds("10.96.2.1:80")?.split(' ').count() == 201)).unwrap();
 
+    // The programs of every hook move: what changes after it shows through each.
+    wait_for_one_generation(pair.client.node()).unwrap();
     assert_eq!(load.stop().unwrap().failed, []);
     assert_ne!(bpf::id(&services4).unwrap(), before, "{}", agent.log());
     let (services, backends) = room(&pair).unwrap();
     assert!(services >= 201 && backends >= 256, "{services}, {backends}");
     assert_eq!(agent.view().unwrap().diagnostics, []);
-    // The programs of every hook have moved: what changes now shows through each.
-    assert_one_generation(pair.client.node()).unwrap();
     pair.folder.put("web.yaml", "service web 10.96.0.11:80").unwrap();
     let refused = |answer: &Answer| answer.failed_with("ECONNREFUSED");
     for target in [Pair::SERVICE, "[::ffff:10.96.0.11]:80"] {
