@@ -19,7 +19,7 @@ use super::lock::{self, Lock, LockError};
 use super::maps::bpf::Bpf;
 use super::maps::pinned::{self, OpenError, folder_of};
 use super::maps::staleness;
-use super::programs::links::{AttachError, Damage, Links};
+use super::programs::links::{AttachError, Damage, Links, Look};
 use super::programs::load::{Features, LoadError, Programs, has_memory_for, load};
 use super::sys;
 
@@ -305,21 +305,24 @@ impl Datapath {
         Ok(current)
     }
 
-    /// The programs of others that run before ours, by hook. Cheap enough for every second.
+    /// The programs of others that run before ours, by hook.
     #[must_use]
     pub fn before_ours(&self) -> Vec<(Hook, Vec<u32>)> {
         self.links.as_ref().map(|links| links.before_ours(&self.cgroup)).unwrap_or_default()
     }
 
-    /// What happened to pins and links since they were made. Cheap enough for every second.
+    /// What happened to pins and links since they were made, and the programs of others that run before ours, by hook.
+    /// Cheap enough for every second.
     #[must_use]
-    pub fn trouble(&self, generation: &Generation) -> Vec<Trouble> {
+    pub fn look(&self, generation: &Generation) -> (Vec<Trouble>, Vec<(Hook, Vec<u32>)>) {
         let path = self.pin_root();
         let pin_root = (!self.lock.is_current()).then(|| Trouble::PinRoot { path: path.to_owned() });
         let pins = &generation.pins;
         let pins = pins.is_damaged(path).then(|| Trouble::Pins { folder: folder_of(path, pins.name) });
-        let damage = self.links.as_ref().map(Links::damage).unwrap_or_default();
-        pin_root.into_iter().chain(pins).chain(damage.into_iter().map(Trouble::Link)).collect()
+        let Look { damage, before_ours } =
+            self.links.as_ref().map(|links| links.look(&self.cgroup)).unwrap_or_default();
+        let trouble = pin_root.into_iter().chain(pins).chain(damage.into_iter().map(Trouble::Link));
+        (trouble.collect(), before_ours)
     }
 
     /// Makes up for all of it.

@@ -11,7 +11,7 @@ use super::adopt::{Held, Observed, Proof, cut};
 use super::capacity::Capacity;
 use super::cells::Cell;
 use super::element::{Backend, Backends, Element, INLINE, Owner};
-use super::maps::{MapOp, Maps, Op, ReadError, RepairError, WriteError};
+use super::maps::{Digest, MapOp, Maps, Op, ReadError, RepairError, WriteError};
 
 /// An element as it is stored: without the backends in its region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,10 @@ pub struct Fake {
     elements: usize,
     writes: u64,
     failed: u64,
+    /// How often the memory may have changed.
+    changes: u64,
+    /// How often everything was read back.
+    dumps: u64,
 }
 
 /// Which writes fail with EIO.
@@ -73,7 +77,16 @@ impl Fake {
         let entries =
             PerFamily::each(|family| vec![(Owner::default(), None); *capacity.backends.of(family) as usize]);
         let memory = Memory { entries, ..Memory::default() };
-        Self { memory, capacity, faults: Faults::None, elements: usize::MAX, writes: 0, failed: 0 }
+        Self {
+            memory,
+            capacity,
+            faults: Faults::None,
+            elements: usize::MAX,
+            writes: 0,
+            failed: 0,
+            changes: 0,
+            dumps: 0,
+        }
     }
 
     /// Lets one write in `one_in` fail, the same ones for the same `seed`.
@@ -95,6 +108,7 @@ impl Fake {
 
     /// For tests that play another program which writes into the maps.
     pub const fn memory_mut(&mut self) -> &mut Memory {
+        self.changes += 1;
         &mut self.memory
     }
 
@@ -102,6 +116,12 @@ impl Fake {
     #[must_use]
     pub fn held(&self) -> Observed {
         self.memory.observed()
+    }
+
+    /// How often everything was read back.
+    #[must_use]
+    pub const fn dumps(&self) -> u64 {
+        self.dumps
     }
 
     /// Writes that were asked for, and how many of them were made to fail.
@@ -159,6 +179,7 @@ impl Maps for Fake {
             let source = io::Error::from_raw_os_error(libc::EIO);
             return Err(WriteError::Syscall { op: Op::Write, map: map_of(op), source });
         }
+        self.changes += 1;
         let (memory, most) = (&mut self.memory, self.capacity.frontends as usize);
         let full = || WriteError::Full { map: map_of(op) };
         match op {
@@ -202,13 +223,23 @@ impl Maps for Fake {
     }
 
     fn dump(&mut self) -> Result<Observed, ReadError> {
+        self.dumps += 1;
         Ok(self.held())
     }
 
-    fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
-        self.memory.admitted = observed.services.keys().copied().collect();
-        Ok(())
+    fn digest(&mut self) -> Result<Digest, ReadError> {
+        Ok(Digest(self.changes))
     }
+
+    fn repair(&mut self, observed: &Observed) -> Result<bool, RepairError> {
+        let right = observed.services.keys().copied().collect();
+        let is_otherwise = self.memory.admitted != right;
+        self.changes += u64::from(is_otherwise);
+        self.memory.admitted = right;
+        Ok(is_otherwise)
+    }
+
+    fn distrust_hosts(&mut self) {}
 
     fn serve_node_ports_at(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), RepairError> {
         self.memory.hosts = addresses.clone();

@@ -53,11 +53,20 @@ pub trait Maps {
     /// When a map cannot be read.
     fn dump(&mut self) -> Result<Observed, ReadError>;
 
-    /// Brings what only speeds lookups up (the Bloom filter) to what was `observed`.
+    /// What a dump would read and a repair would look at, in short.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    fn digest(&mut self) -> Result<Digest, ReadError>;
+
+    /// Brings what only speeds lookups up (the Bloom filter) to what was `observed`. Returns whether it was otherwise.
     ///
     /// # Errors
     /// When a map cannot be read or written.
-    fn repair(&mut self, observed: &Observed) -> Result<(), RepairError>;
+    fn repair(&mut self, observed: &Observed) -> Result<bool, RepairError>;
+
+    /// The addresses of the host may not be what was written: the next [`Self::serve_node_ports_at`] reads them back.
+    fn distrust_hosts(&mut self);
 
     /// Serves node ports at exactly these addresses of the host.
     ///
@@ -65,6 +74,11 @@ pub trait Maps {
     /// When a map cannot be read or written; what is not as it should be is brought there by the next call.
     fn serve_node_ports_at(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), RepairError>;
 }
+
+/// A number that is the same for the same contents of the maps, within this process. Other contents have another one, but
+/// for one case in 2^64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(pub u64);
 
 /// What is done to a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub use capacity::{Capacity, Sizes};
 pub use desired::{Desired, need, topology_first, wanted};
 pub use diff::Step;
 pub use element::{Backend, Backends, Element, Owner};
-pub use maps::{MapOp, Maps, Op, ReadError, RepairError, WriteError};
+pub use maps::{Digest, MapOp, Maps, Op, ReadError, RepairError, WriteError};
 pub use mirror::{Entry, Mirror};
 pub use starved::{Shortages, Starved};
 

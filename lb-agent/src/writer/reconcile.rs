@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Frontend, ObjectName};
 use crate::plan::{Desired, Mirror, Step, topology_first, wanted};
-use crate::plan::{MapOp, Maps, ReadError, RepairError, WriteError};
+use crate::plan::{Digest, MapOp, Maps, Observed, ReadError, RepairError, WriteError};
 use crate::store::Store;
 
 /// The maps, and the plan that mirrors them. The one writer.
@@ -12,6 +12,15 @@ use crate::store::Store;
 pub struct Reconciler<M> {
     pub maps: M,
     pub mirror: Mirror,
+    found_well: Option<FoundWell>,
+}
+
+/// An audit that found everything as it was written. As long as both numbers are the same, so does another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FoundWell {
+    /// [`Mirror::changes`] then.
+    changes: u64,
+    digest: Digest,
 }
 
 /// What one pass did.
@@ -36,6 +45,10 @@ impl Pass {
 }
 
 impl<M: Maps> Reconciler<M> {
+    pub const fn new(maps: M, mirror: Mirror) -> Self {
+        Self { maps, mirror, found_well: None }
+    }
+
     /// Brings the maps to what the store says of its dirty Services. Before Services and slices
     /// are in sync it does nothing: unknown is not empty.
     ///
@@ -128,17 +141,33 @@ impl<M: Maps> Reconciler<M> {
         store.mark_dirty(self.mirror.services().cloned().collect::<Vec<_>>());
     }
 
-    /// Reads the maps back and marks the Services whose elements are not as they were written.
+    /// Reads the maps back and marks the Services whose elements are not as they were written. Where nothing has changed
+    /// since an audit that found all well, a digest of what is read is enough.
     /// Returns how many elements and names differed.
     ///
     /// # Errors
     /// When the maps cannot be read.
     pub fn audit(&mut self, store: &mut Store) -> Result<usize, ReadError> {
-        let observed = self.maps.dump()?;
-        if let Err(error) = self.maps.repair(&observed) {
-            tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
+        self.maps.distrust_hosts();
+        let now = FoundWell { changes: self.mirror.changes(), digest: self.maps.digest()? };
+        if self.found_well == Some(now) {
+            return Ok(0);
         }
-        let (differ, names) = self.mirror.compare(&observed);
+        self.found_well = None;
+        let observed = self.maps.dump()?;
+        let is_repaired = self.maps.repair(&observed).unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not repair the Bloom filter; the next audit tries again");
+            true
+        });
+        let found = self.compare(&observed, store);
+        if found == 0 && !is_repaired {
+            self.found_well = Some(now);
+        }
+        Ok(found)
+    }
+
+    fn compare(&mut self, observed: &Observed, store: &mut Store) -> usize {
+        let (differ, names) = self.mirror.compare(observed);
         let orphans = self.mirror.orphans().len();
         let found = differ.len() + names.len() + orphans;
         store.mark_dirty(differ);
@@ -150,7 +179,7 @@ impl<M: Maps> Reconciler<M> {
                 tracing::warn!(%error, "could not repair a name; the next audit tries again");
             }
         }
-        Ok(found)
+        found
     }
 
     /// Carries out steps in order. After one that fails the rest is given up.
@@ -257,6 +286,32 @@ mod tests {
         }
     }
 
+    /// Everything is read back once after each change, whoever made it.
+    #[test]
+    fn an_audit_after_which_nothing_changed_is_not_repeated() {
+        let (mut served, mut store) = (converged(), served_store());
+        store.take_dirty();
+        let mut audit = |served: &mut Reconciler<Fake>, shows: &str| {
+            let (before, found) = (served.maps.dumps(), served.audit(&mut store).unwrap());
+            served.converge(&mut store);
+            println!("{shows}: {found} found");
+            (served.maps.dumps() - before, found > 0)
+        };
+        assert_eq!(audit(&mut served, "the first"), (1, false));
+        assert_eq!(audit(&mut served, "nothing changed"), (0, false));
+        served.maps.memory_mut().services.clear();
+        assert_eq!(audit(&mut served, "another process took an element"), (1, true));
+        assert_eq!(audit(&mut served, "it is written again"), (1, false));
+        assert_eq!(audit(&mut served, "nothing changed after it"), (0, false));
+        served.maps.memory_mut().admitted.clear();
+        assert_eq!(audit(&mut served, "the filter lost its keys"), (1, false));
+        assert!(!served.maps.memory().admitted.is_empty(), "and has them again");
+        assert_eq!(audit(&mut served, "what was brought back is looked at once more"), (1, false));
+        assert_eq!(audit(&mut served, "nothing changed in the end"), (0, false));
+        served.mirror = Mirror::new(CAPACITY, 1);
+        assert_eq!(audit(&mut served, "what is known changed, if not the maps"), (1, true));
+    }
+
     /// As when the map is full: those with a topology get what there is, the others are left to kube-proxy, nothing
     /// fails, and all are served once there is memory.
     #[test]
@@ -319,7 +374,7 @@ mod tests {
     const CAPACITY: Capacity = Capacity::of(4, 8);
 
     fn over(maps: Fake) -> Reconciler<Fake> {
-        Reconciler { maps, mirror: Mirror::new(CAPACITY, 1) }
+        Reconciler::new(maps, Mirror::new(CAPACITY, 1))
     }
 
     /// Maps that hold one Service.

@@ -9,7 +9,7 @@ use lb_agent::datapath::{Grace, grace_period};
 use lb_agent::manifest::read;
 use lb_agent::model::{Change, Family, Frontend, Kind, Object, ObjectKey, ObjectName};
 use lb_agent::plan::{
-    Capacity, Held, MapOp, Maps, Mirror, Observed, Proof, ReadError, RepairError, WriteError,
+    Capacity, Digest, Held, MapOp, Maps, Mirror, Observed, Proof, ReadError, RepairError, WriteError,
 };
 use lb_agent::store::{Rules, Store};
 use lb_agent::writer::reconcile::Reconciler;
@@ -132,8 +132,16 @@ impl<M: Maps> Maps for Guarded<M> {
         Ok(())
     }
 
-    fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
+    fn repair(&mut self, observed: &Observed) -> Result<bool, RepairError> {
         self.maps.repair(observed)
+    }
+
+    fn digest(&mut self) -> Result<Digest, ReadError> {
+        self.maps.digest()
+    }
+
+    fn distrust_hosts(&mut self) {
+        self.maps.distrust_hosts();
     }
 
     fn dump(&mut self) -> Result<Observed, ReadError> {
@@ -180,14 +188,14 @@ pub struct SimulatedAgent<M> {
 
 impl<M: Maps> SimulatedAgent<M> {
     pub fn new(node: &str, maps: M, mirror: Mirror) -> Self {
-        let kernel = Reconciler { maps: Guarded::new(maps), mirror };
+        let kernel = Reconciler::new(Guarded::new(maps), mirror);
         let store = Store::new(node, Rules::default());
         Self { store, kernel, repaired: 0, seen: Cluster::default(), node: node.to_owned() }
     }
 
     /// The process ends, another begins: it knows what the maps hold and nothing else.
     pub fn restarted(self) -> Result<Self> {
-        let Self { kernel: Reconciler { maps: Guarded { mut maps, .. }, mirror }, node, .. } = self;
+        let Self { kernel: Reconciler { maps: Guarded { mut maps, .. }, mirror, .. }, node, .. } = self;
         let capacity: Capacity = mirror.capacity();
         let mirror = Mirror::adopt(&maps.dump()?, capacity);
         Ok(Self::new(&node, maps, mirror))

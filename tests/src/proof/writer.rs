@@ -60,7 +60,7 @@ impl Writer {
         let programs = load(object, &folder(&pin_root), CAPACITY, machine)?;
         let maps = Bpf::open(&folder(&pin_root))?;
         let cgroup = cgroup::find(Some(node.cgroup()))?;
-        let kernel = Reconciler { maps, mirror: Mirror::new(CAPACITY, 1) };
+        let kernel = Reconciler::new(maps, Mirror::new(CAPACITY, 1));
         Ok(Self { kernel, programs, links: None, lock, pin_root, cgroup, family })
     }
 

@@ -2,15 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::Path;
+
 use anyhow::Result;
-use edgeloop_tests::kernel::{Kernel, frontend};
+use bytemuck::Pod;
+use edgeloop_tests::kernel::{Kernel, frontend, key};
 use edgeloop_tests::{Site, bpf};
 use lb_agent::datapath::maps::pinned;
 use lb_agent::datapath::programs::load::Features;
 use lb_agent::model::{Family, Frontend, ObjectName, Protocol, ServicePortKey};
+use lb_agent::plan::cells::{Cell, Within};
 use lb_agent::plan::fake::Fake;
 use lb_agent::plan::{Backend, Capacity, Element, MapOp, Maps, Owner, Proof, WriteError};
-use lb_common::layout::{BACKENDS4, EPOCH, Epoch, NAMES, SERVICES4};
+use lb_common::layout::{
+    self, BACKENDS4, BACKENDS6, BLOOM_WORDS, BLOOM4, BLOOM6, BloomWord, CELLS, EPOCH, Epoch, Frontend6,
+    MOST_PLACES, MapSpec, NAMES, PLACES, Place, RegionEntry4, RegionEntry6, SERVICES4, SERVICES6, Service4,
+    Service6, ServiceName,
+};
 
 /// So small that the kernel counts exactly (it does near the limit in larger ones, too).
 const CAPACITY: Capacity = Capacity::of(4, 8);
@@ -112,6 +121,67 @@ fn what_was_written_is_read_back() {
         assert_eq!(held.services[&at(1)].proof, Proof::Proven);
         assert_eq!(&*held.key(7).unwrap().service.name, "web");
     });
+}
+
+/// Of every map that an audit reads, and of `control`: it is not repeated before the digest is another one.
+#[test]
+#[ignore = "needs root"]
+fn a_digest_is_another_one_while_a_byte_of_what_an_audit_reads_is() {
+    let site = Site::new().unwrap();
+    let node = site.node("n1").unwrap();
+    let mut kernel = Kernel::open(&node, Features::THIS, CAPACITY).unwrap();
+    let (maps, folder) = (&mut kernel.maps, pinned::folder(&node.pin_root()));
+    let cell = Cell { client_pool: Some("p1".into()), backend_pool: None, within: Within::Pool };
+    maps.write(&MapOp::Cell { number: 1, cell }).unwrap();
+    maps.write(&named(7)).unwrap();
+    let owner = Owner { id: 7, revision: 1 };
+    for (at, to) in [("10.96.0.1:80", "10.244.0.1:9376"), ("[fd00:96::1]:80", "[fd00:244::1]:9376")] {
+        let backends = [Backend::from(to.parse::<SocketAddr>().unwrap()); 9];
+        let element = Element { owner, backends: backends.into_iter().collect(), ..Element::default() };
+        maps.write(&MapOp::Fill { at: 0, owner, backends: backends[6..].to_vec() }).unwrap();
+        maps.write(&MapOp::Put { frontend: frontend(at).unwrap(), element }).unwrap();
+    }
+    let whole = maps.digest().unwrap();
+    assert_eq!(maps.digest().unwrap(), whole, "nothing changed");
+
+    let key6 = Frontend6 {
+        address: "fd00:96::1".parse::<Ipv6Addr>().unwrap().octets(),
+        port: 80_u16.to_be_bytes(),
+        protocol: 6,
+        zero: [0; 5],
+    };
+    let mut differs = |map: &str| assert_ne!(maps.digest().unwrap(), whole, "{map}");
+    while_a_byte_differs::<_, Service4>(&folder, &SERVICES4, &key("10.96.0.1:80").unwrap(), &mut differs);
+    while_a_byte_differs::<_, Service6>(&folder, &SERVICES6, &key6, &mut differs);
+    while_a_byte_differs::<_, RegionEntry4>(&folder, &BACKENDS4, &2_u32, &mut differs);
+    while_a_byte_differs::<_, RegionEntry6>(&folder, &BACKENDS6, &2_u32, &mut differs);
+    while_a_byte_differs::<_, BloomWord>(&folder, &BLOOM4, &(BLOOM_WORDS - 1), &mut differs);
+    while_a_byte_differs::<_, BloomWord>(&folder, &BLOOM6, &0_u32, &mut differs);
+    while_a_byte_differs::<_, ServiceName>(&folder, &NAMES, &7_u32, &mut differs);
+    while_a_byte_differs::<_, layout::Cell>(&folder, &CELLS, &1_u32, &mut differs);
+    while_a_byte_differs::<_, Place>(&folder, &PLACES, &(MOST_PLACES - 1), &mut differs);
+    assert_eq!(maps.digest().unwrap(), whole, "all is as it was");
+
+    maps.write(&MapOp::NextId(8)).unwrap();
+    let promised = maps.digest().unwrap();
+    assert_ne!(promised, whole, "the next service id");
+    maps.write(&MapOp::Admit { frontend: frontend("0.0.0.0:30080").unwrap() }).unwrap();
+    assert_ne!(maps.digest().unwrap(), promised, "the range of node ports");
+}
+
+/// Changes the last byte of an element, or adds one that there is not, looks, and takes that back.
+fn while_a_byte_differs<K: Pod, V: Pod>(folder: &Path, spec: &MapSpec, key: &K, look: &mut impl FnMut(&str)) {
+    let path = folder.join(spec.pin);
+    let map = bpf::Pinned::<K, V>::open(&path).unwrap();
+    let held = map.read(key).unwrap();
+    let mut other = held.unwrap_or_else(V::zeroed);
+    *bytemuck::bytes_of_mut(&mut other).last_mut().unwrap() ^= 1;
+    map.write(key, &other).unwrap();
+    look(spec.pin);
+    match held {
+        Some(held) => map.write(key, &held).unwrap(),
+        None => bpf::delete(&path, key).unwrap(),
+    }
 }
 
 /// Odd only while a write is under way.

@@ -1,6 +1,7 @@
 //! The maps in the kernel, written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -15,7 +16,7 @@ use crate::datapath::memory::Left;
 use crate::model::{Family, Frontend};
 use crate::plan::cells::Cells;
 use crate::plan::{
-    Backend, Capacity, Element, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError,
+    Backend, Capacity, Digest, Element, MapOp, Maps, Observed, Owner, ReadError, RepairError, WriteError,
 };
 use crate::plants::{Plant, linger_if};
 
@@ -249,12 +250,12 @@ fn fill<F: Codec>(
     maps.backends.put_all(&keys, &entries)
 }
 
-/// Brings the filter to the bits of what was observed.
+/// Brings the filter to the bits of what was observed. Returns whether it had others.
 fn repair<F: Codec>(
     maps: &FamilyMaps<F>,
     filter: &mut Filter<F>,
     observed: &Observed,
-) -> Result<(), RepairError> {
+) -> Result<bool, RepairError> {
     *filter = Filter::new(maps.bloom.all()?);
     let keys: Vec<F::Frontend> = observed.services.keys().filter_map(F::frontend).collect();
     let (writes, lacked) = filter.differences(keys.iter());
@@ -262,7 +263,9 @@ fn repair<F: Codec>(
         let map = F::BLOOM.pin;
         tracing::warn!("bits of a service port were missing from map {map}: another program writes it");
     }
-    Ok(write_filter(maps, filter, writes)?)
+    let differs = !writes.is_empty();
+    write_filter(maps, filter, writes)?;
+    Ok(differs)
 }
 
 /// The plan desires nothing that the maps have no key for.
@@ -286,11 +289,23 @@ impl Maps for Bpf {
         self.maps.dump()
     }
 
-    fn repair(&mut self, observed: &Observed) -> Result<(), RepairError> {
-        self.control.narrow(observed.services.keys());
+    fn digest(&mut self) -> Result<Digest, ReadError> {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u32(self.next_id());
+        hasher.write_u32(self.control.node_ports().load(Ordering::Relaxed));
+        self.maps.digest(&mut hasher)?;
+        Ok(Digest(hasher.finish()))
+    }
+
+    fn repair(&mut self, observed: &Observed) -> Result<bool, RepairError> {
+        let was_wider = self.control.narrow(observed.services.keys());
+        let differs4 = repair(&self.maps.v4, &mut self.filter4, observed)?;
+        let differs6 = repair(&self.maps.v6, &mut self.filter6, observed)?;
+        Ok(was_wider || differs4 || differs6)
+    }
+
+    fn distrust_hosts(&mut self) {
         self.hosts.distrust();
-        repair(&self.maps.v4, &mut self.filter4, observed)?;
-        repair(&self.maps.v6, &mut self.filter6, observed)
     }
 
     fn serve_node_ports_at(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), RepairError> {
@@ -361,10 +376,10 @@ impl ControlPage {
         self.node_ports().store(widened(now, frontend).0, Ordering::SeqCst);
     }
 
-    /// Sets the range to that of the node ports among `held`.
-    fn narrow<'a>(&self, held: impl Iterator<Item = &'a Frontend>) {
+    /// Sets the range to that of the node ports among `held`. Returns whether it was another one.
+    fn narrow<'a>(&self, held: impl Iterator<Item = &'a Frontend>) -> bool {
         let range = held.fold(Range::default(), widened);
-        self.node_ports().store(range.0, Ordering::SeqCst);
+        self.node_ports().swap(range.0, Ordering::SeqCst) != range.0
     }
 
     fn node_ports(&self) -> &AtomicU32 {

@@ -1,5 +1,6 @@
 //! One pinned map, typed: checked against the catalogue before anything is read or written.
 
+use std::hash::Hasher;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -118,15 +119,32 @@ impl<K: Pod, V: Pod> Map<K, V> {
 
     /// Everything in the map, in the kernel's order.
     pub(super) fn all(&self) -> Result<Vec<(K, V)>, ReadError> {
-        self.read(u32::MAX).map_err(|source| self.read_error(source))
+        self.first_elements(u32::MAX)
     }
 
     /// The elements of an array from the first on, as many as there are up to `limit`, in the order of their indices.
     pub(super) fn first_elements(&self, limit: u32) -> Result<Vec<(K, V)>, ReadError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        self.read(limit).map_err(|source| self.read_error(source))
+        let mut found = Vec::new();
+        self.read(limit, |keys, values| found.extend(keys.iter().copied().zip(values.iter().copied())))?;
+        Ok(found)
+    }
+
+    /// Puts the elements into `hasher`, of an array the first `limit` ones. `see` sees each value.
+    pub(super) fn digest(
+        &self,
+        limit: u32,
+        hasher: &mut impl Hasher,
+        mut see: impl FnMut(&V),
+    ) -> Result<(), ReadError> {
+        let mut elements = 0;
+        self.read(limit, |keys, values| {
+            hasher.write(bytemuck::cast_slice(keys));
+            hasher.write(bytemuck::cast_slice(values));
+            values.iter().for_each(&mut see);
+            elements += keys.len();
+        })?;
+        hasher.write_usize(elements);
+        Ok(())
     }
 
     /// The element of a map that has one; zeros where it has none.
@@ -153,13 +171,19 @@ impl<K: Pod, V: Pod> Map<K, V> {
         if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Page(page.cast())) }
     }
 
-    fn read(&self, limit: u32) -> io::Result<Vec<(K, V)>> {
-        let mut found = Vec::new();
+    /// Hands over up to `limit` elements, as many at once as the kernel gives.
+    fn read(&self, limit: u32, take: impl FnMut(&[K], &[V])) -> Result<(), ReadError> {
+        let read = if limit == 0 { Ok(()) } else { self.read_rounds(limit, take) };
+        read.map_err(|source| self.read_error(source))
+    }
+
+    fn read_rounds(&self, limit: u32, mut take: impl FnMut(&[K], &[V])) -> io::Result<()> {
+        let mut found = 0;
         let mut room = ROUND.min(self.max_entries.max(1));
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         let mut cursor = None;
         loop {
-            let wanted = room.min(limit.saturating_sub(found.len() as u32));
+            let wanted = room.min(limit.saturating_sub(found));
             keys.resize(wanted as usize, K::zeroed());
             values.resize(wanted as usize, V::zeroed());
             let mut next = [0_u64];
@@ -167,9 +191,11 @@ impl<K: Pod, V: Pod> Map<K, V> {
                 (bytemuck::cast_slice_mut(&mut keys), bytemuck::cast_slice_mut(&mut values));
             match sys::lookup_batch(self.fd.as_fd(), cursor, &mut next, key_bytes, value_bytes, wanted) {
                 Ok((count, ended)) => {
-                    found.extend(keys.iter().copied().zip(values.iter().copied()).take(count as usize));
-                    if ended || found.len() as u32 >= limit {
-                        return Ok(found);
+                    let given = (count as usize).min(keys.len());
+                    take(&keys[..given], &values[..given]);
+                    found += count;
+                    if ended || found >= limit {
+                        return Ok(());
                     }
                     cursor = Some(next[0]);
                 }

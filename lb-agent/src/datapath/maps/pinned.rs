@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::Hasher;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -109,6 +110,13 @@ impl<F: Codec> FamilyMaps<F> {
             bloom: open(folder, &F::BLOOM)?,
         })
     }
+
+    fn digest(&self, hasher: &mut impl Hasher) -> Result<(), ReadError> {
+        let mut end = 0;
+        self.services.digest(u32::MAX, hasher, |service| end = end.max(codec::region_end::<F>(service)))?;
+        self.backends.digest(end, hasher, |_| {})?;
+        self.bloom.digest(u32::MAX, hasher, |_| {})
+    }
 }
 
 /// What the programs counted, over all CPUs.
@@ -189,6 +197,15 @@ impl PinnedMaps {
         let mut services = held::<V4>(&self.v4.services, &self.v4.backends, &places)?;
         services.extend(held::<V6>(&self.v6.services, &self.v6.backends, &places)?);
         Ok(Observed { cells: self.cells()?, ..observed(services, &self.names, next_id)? })
+    }
+
+    /// Puts into `hasher` what [`Self::dump`] reads, and the Bloom filters.
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) -> Result<(), ReadError> {
+        self.v4.digest(hasher)?;
+        self.v6.digest(hasher)?;
+        self.names.digest(u32::MAX, hasher, |_| {})?;
+        self.cells.digest(u32::MAX, hasher, |_| {})?;
+        self.places.digest(u32::MAX, hasher, |_| {})
     }
 
     /// How many clients of Services with session affinity are remembered.

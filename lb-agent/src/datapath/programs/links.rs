@@ -73,6 +73,15 @@ impl std::fmt::Display for Damage {
     }
 }
 
+/// What a look at the links found.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// What happened to them since the last look.
+    pub damage: Vec<Damage>,
+    /// The programs of others that run before ours, by hook.
+    pub before_ours: Vec<(Hook, Vec<u32>)>,
+}
+
 /// The links below one pin root. They are held open, so that a pin which is taken away takes no
 /// program with it.
 #[derive(Debug)]
@@ -138,16 +147,22 @@ impl Links {
         Ok(())
     }
 
-    /// What happened to the links since the last look: one system call a hook, and one for their pins.
+    /// Looks at the links: one system call a hook while all is well, and one for their pins.
     #[must_use]
-    pub fn damage(&self) -> Vec<Damage> {
+    pub fn look(&self, cgroup: &Cgroup) -> Look {
         let is_unpinned = |held: &Held| held.is_unpinned(&self.pin_root);
         let are_pinned = self.settled.holds(&self.pin_root, || !self.held.iter().any(is_unpinned));
-        let damage = |held: &Held| {
-            let unpinned = || Damage::Unpinned { hook: held.hook };
-            held.damage().or_else(|| (!are_pinned && is_unpinned(held)).then(unpinned))
-        };
-        self.held.iter().filter_map(damage).collect()
+        let mut look = Look::default();
+        for held in &self.held {
+            let hook = held.hook;
+            let before = held.before(cgroup);
+            // Where ours runs, nothing happened to its link.
+            let damage = if before.is_some() { None } else { held.damage() };
+            let unpinned = || (!are_pinned && is_unpinned(held)).then_some(Damage::Unpinned { hook });
+            look.damage.extend(damage.or_else(unpinned));
+            look.before_ours.extend(before.filter(|before| !before.is_empty()).map(|before| (hook, before)));
+        }
+        look
     }
 
     /// Makes up for `damage`.

@@ -32,7 +32,7 @@ struct MapSet {
 impl MapSet {
     fn new(opened: Opened) -> Box<Self> {
         let Opened { generation, maps, mirror } = opened;
-        Box::new(Self { generation, kernel: Reconciler { maps, mirror } })
+        Box::new(Self { generation, kernel: Reconciler::new(maps, mirror) })
     }
 
     /// How many addresses lack room.
@@ -276,7 +276,7 @@ impl Lifecycle {
             self.links = Links::Unsettled { why: None };
             let cgroup = self.datapath.cgroup();
             tracing::info!(cgroup = %cgroup.path.display(), "attached");
-            self.look_who_is_first();
+            self.note_who_is_first(self.datapath.before_ours());
         }
         self.settle();
         Ok(())
@@ -284,10 +284,9 @@ impl Lifecycle {
 
     /// Says so when others come before ours, or go. Nothing is done about those that come later: two agents that both
     /// want to be first would never end.
-    fn look_who_is_first(&mut self) {
+    fn note_who_is_first(&mut self, now: Vec<(Hook, Vec<u32>)>) {
         let is_known =
             |known: &BeforeOurs, (hook, ids): &(Hook, Vec<u32>)| known.hook == *hook && known.ids == *ids;
-        let now = self.datapath.before_ours();
         let before = &self.before_ours;
         if before.len() == now.len() && before.iter().zip(&now).all(|(known, found)| is_known(known, found)) {
             return;
@@ -337,10 +336,10 @@ impl Lifecycle {
         if matches!(self.links, Links::Due | Links::Unsettled { .. }) {
             return;
         }
-        let trouble = self.datapath.trouble(&set.generation);
+        let (trouble, before_ours) = self.datapath.look(&set.generation);
         if trouble.is_empty() {
             self.links = Links::Attached;
-            self.look_who_is_first();
+            self.note_who_is_first(before_ours);
             return;
         }
         let last = std::mem::replace(&mut self.links, Links::Attached);

@@ -68,11 +68,11 @@ pub(crate) fn run(quick: bool, output: Output) -> Result<()> {
     let mut store = store();
     tell(&mut store, objects);
     let store_bytes = live() - before;
-    let mut kernel = Reconciler { maps: Fake::new(capacity()), mirror: Mirror::new(capacity(), 1) };
+    let mut kernel = Reconciler::new(Fake::new(capacity()), Mirror::new(capacity(), 1));
     converge(&mut kernel, &mut store)?;
     let with_maps = live();
     let change = change_times(&mut kernel, &mut store, &names, changes)?;
-    let Reconciler { maps, mirror } = kernel;
+    let Reconciler { maps, mirror, .. } = kernel;
     let held = live();
     drop(maps);
     let maps_bytes = held - live();
@@ -155,7 +155,7 @@ fn change_times(
 fn fill(objects: Vec<Object>) -> Result<(Store, Reconciler<Fake>)> {
     let mut store = store();
     tell(&mut store, objects);
-    let mut kernel = Reconciler { maps: Fake::new(capacity()), mirror: Mirror::new(capacity(), 1) };
+    let mut kernel = Reconciler::new(Fake::new(capacity()), Mirror::new(capacity(), 1));
     converge(&mut kernel, &mut store)?;
     Ok((store, kernel))
 }
