@@ -119,6 +119,7 @@ struct LinkDetach {
     link_fd: u32,
 }
 
+/// All of it, also on kernels that know the first fields alone: Linux 6.17 writes `revision` whatever size it is given.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Query {
@@ -129,7 +130,13 @@ struct Query {
     prog_ids: u64,
     prog_cnt: u32,
     zero: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
 }
+
+const _: () = assert!(size_of::<Query>() == 64);
 
 /// The start of `struct bpf_map_info`.
 #[repr(C)]
@@ -371,7 +378,7 @@ pub(super) fn effective_programs(cgroup: BorrowedFd<'_>, attach_type: u32) -> io
         attach_flags: 0,
         prog_ids: address_mut(&mut ids),
         prog_cnt: 64,
-        zero: 0,
+        ..Query::zeroed()
     };
     bpf(PROG_QUERY, &mut attr)?;
     ids.truncate(attr.prog_cnt as usize);

@@ -295,14 +295,15 @@ impl Writer {
         self.grace_periods.passed(number, mirror);
     }
 
-    /// Compares the maps with what was written, when it is due. Returns whether they differ.
+    /// Compares the maps with what was written, when it is due. Returns whether a pass has to follow, which brings what
+    /// differs, and looks at the addresses of the host.
     fn audit(&mut self, now: Instant) -> bool {
         if !self.due.take_audit(now) {
             return false;
         }
         let Some(kernel) = self.lifecycle.kernel() else { return false };
         match kernel.audit(&mut self.store) {
-            Ok(0) => false,
+            Ok(0) => true,
             Ok(found) => {
                 tracing::warn!(found, "the maps were not as they were written; writing them again");
                 true

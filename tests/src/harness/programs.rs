@@ -55,6 +55,7 @@ struct Link {
     flags: u32,
 }
 
+/// All of it: Linux 6.17 writes the last field whatever size it is given.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Query {
@@ -64,7 +65,8 @@ struct Query {
     attach_flags: u32,
     ids: u64,
     room: u32,
-    zero: u32,
+    zero: [u32; 7],
+    revision: u64,
 }
 
 /// A program that lets every call pass, loaded for a hook (`enum bpf_attach_type`).

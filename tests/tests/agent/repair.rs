@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as the tests do")]
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use edgeloop_tests::agent::{Agent, element, in_kernel, lb_agent_says, wait_for};
@@ -11,7 +12,9 @@ use lb_agent::datapath::maps::pinned::{PinnedMaps, folder};
 use lb_agent::plan::{Element, Observed};
 use lb_common::element::check;
 use lb_common::family::V4;
-use lb_common::layout::{Backend4, RegionEntry4, Service4, ServiceName};
+use lb_common::layout::{
+    Backend4, HOST_ADDRESSES, HostAddress, HostKey, RegionEntry4, Service4, ServiceName,
+};
 use nix::sys::signal::Signal;
 
 const LARGE: &str = "10.96.0.12:80";
@@ -70,6 +73,23 @@ fn what_another_process_changed_is_repaired_within_the_audit_interval() {
     }
     assert!(world.agent.log().contains("the maps were not as they were written"), "{}", world.agent.log());
     assert!(world.pair.is_served().unwrap());
+}
+
+/// Without them node ports are not served. They are no Service's: an audit that finds nothing looks at them too.
+#[test]
+#[ignore = "needs root"]
+fn addresses_of_the_host_that_another_process_takes_away_come_back() {
+    let pair = Pair::new().unwrap();
+    let _agent = pair.agent(&["--audit-interval", "1", "--nodeport-localhost"]).unwrap();
+    let path = folder(&pair.client.node().pin_root()).join(HOST_ADDRESSES.pin);
+    let map: bpf::Pinned<HostKey, HostAddress> = bpf::Pinned::open(&path).unwrap();
+    let key = HostKey { address: Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets() };
+    let is_there = || Ok(map.read(&key)?.is_some());
+    wait_for("the address is there", is_there).unwrap();
+    for shows in ["it is there again", "and once more"] {
+        bpf::delete(&path, &key).unwrap();
+        wait_for(shows, is_there).unwrap();
+    }
 }
 
 /// `status` reads what is there, whatever it is.

@@ -29,6 +29,7 @@ pub(crate) struct Arguments {
 }
 
 /// One object: which crate it comes from, with which features, and its name in `lb-ebpf/target`.
+#[derive(Clone, Copy)]
 struct Build {
     folder: &'static str,
     binary: &'static str,
@@ -61,6 +62,8 @@ const PLANTED: [Build; 14] = [
     Build { features: &["plant-affinity-slot"], object: "edgeloop-affinity-slot.o", ..EDGELOOP },
     Build { features: &["plant-affinity-forever"], object: "edgeloop-affinity-forever.o", ..EDGELOOP },
 ];
+/// From this one on they are built beside the others, after [`WITHOUT_LOG`]; the others after [`LOGGING`] and [`EDGELOOP`].
+const BESIDE: usize = 7;
 const REFERENCE: Build =
     Build { folder: "tests/reference-ebpf", binary: "reference-ebpf", features: &[], object: "reference.o" };
 
@@ -72,19 +75,27 @@ pub(crate) fn has_reference() -> bool {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { planted, reference, without_log } = *arguments;
     let mut wanted = vec![LOGGING, EDGELOOP];
-    if planted {
-        wanted.extend(PLANTED);
-    }
+    // One build keeps hardly more than one processor busy, so that there are two at a time, each in a folder of its own.
+    let (here, beside) = if planted { PLANTED.split_at(BESIDE) } else { Default::default() };
+    wanted.extend_from_slice(here);
     if reference {
         wanted.push(REFERENCE);
     }
     let compiler = Compiler::get()?;
-    if without_log {
-        // Paths in it are replaced by others: in one place with the ordinary object both would be built again each time.
-        let source = without_log::source()?;
-        build(&source, &[WITHOUT_LOG], &compiler, &target(), &source.join("target"))?;
-    }
-    build(&shell::root(), &wanted, &compiler, &target(), &target())
+    let (root, target) = (shell::root(), target());
+    let build_beside = || {
+        if without_log {
+            // Paths in it are replaced by others: in one place with the ordinary object both would be built again each time.
+            let source = without_log::source()?;
+            build(&source, &[WITHOUT_LOG], &compiler, &target, &source.join("target"))?;
+        }
+        build(&root, beside, &compiler, &target, &target.join("beside"))
+    };
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(build_beside);
+        let built = build(&root, &wanted, &compiler, &target, &target);
+        built.and(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// Builds the kernel object of the tree at `source` elsewhere, into the folder `into`.

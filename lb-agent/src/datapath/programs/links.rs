@@ -156,7 +156,7 @@ impl Links {
         for held in &self.held {
             let hook = held.hook;
             let before = held.before(cgroup);
-            // Where ours runs, nothing happened to its link.
+            // Where our program runs, by its link or by one that another process made, nothing is amiss for connections.
             let damage = if before.is_some() { None } else { held.damage() };
             let unpinned = || (!are_pinned && is_unpinned(held)).then_some(Damage::Unpinned { hook });
             look.damage.extend(damage.or_else(unpinned));
