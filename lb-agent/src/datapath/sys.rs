@@ -12,11 +12,13 @@ use bytemuck::{Pod, Zeroable};
 mod by_id;
 mod iterate;
 mod packet;
+mod query;
 mod trial;
 
 pub(super) use by_id::{map_by_id, types_by_id};
 pub(super) use iterate::{iterate, link_iterator, load_iterator};
 pub(super) use packet::{load_classifier, run_on};
+pub(super) use query::effective_programs;
 pub(super) use trial::{load_program, named_program_info};
 
 const LOOKUP: i64 = 1;
@@ -26,14 +28,12 @@ const OBJ_PIN: i64 = 6;
 const OBJ_GET: i64 = 7;
 const PROG_GET_FD_BY_ID: i64 = 13;
 const OBJ_GET_INFO_BY_FD: i64 = 15;
-const PROG_QUERY: i64 = 16;
 const LOOKUP_BATCH: i64 = 24;
 const UPDATE_BATCH: i64 = 26;
 const LINK_CREATE: i64 = 28;
 const LINK_UPDATE: i64 = 29;
 const LINK_DETACH: i64 = 34;
 
-const QUERY_EFFECTIVE: u32 = 1;
 /// `BPF_F_BEFORE`: before all others, where no other is named. At cgroups since about Linux 6.18.
 const BEFORE: u32 = 1 << 3;
 
@@ -118,25 +118,6 @@ struct LinkUpdate {
 struct LinkDetach {
     link_fd: u32,
 }
-
-/// All of it, also on kernels that know the first fields alone: Linux 6.17 writes `revision` whatever size it is given.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Query {
-    target_fd: u32,
-    attach_type: u32,
-    query_flags: u32,
-    attach_flags: u32,
-    prog_ids: u64,
-    prog_cnt: u32,
-    zero: u32,
-    prog_attach_flags: u64,
-    link_ids: u64,
-    link_attach_flags: u64,
-    revision: u64,
-}
-
-const _: () = assert!(size_of::<Query>() == 64);
 
 /// The start of `struct bpf_map_info`.
 #[repr(C)]
@@ -366,23 +347,6 @@ pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
 /// Takes a link off its hook at once, also while other processes hold it.
 pub(super) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
     bpf(LINK_DETACH, &mut LinkDetach { link_fd: raw(link) }).map(drop)
-}
-
-/// The ids of the programs that run at this hook of `cgroup`, inherited ones included, in order.
-pub(super) fn effective_programs(cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<Vec<u32>> {
-    let mut ids = vec![0_u32; 64];
-    let mut attr = Query {
-        target_fd: raw(cgroup),
-        attach_type,
-        query_flags: QUERY_EFFECTIVE,
-        attach_flags: 0,
-        prog_ids: address_mut(&mut ids),
-        prog_cnt: 64,
-        ..Query::zeroed()
-    };
-    bpf(PROG_QUERY, &mut attr)?;
-    ids.truncate(attr.prog_cnt as usize);
-    Ok(ids)
 }
 
 /// The magic number of the file system that `file` lies on.

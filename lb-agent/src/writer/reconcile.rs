@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    /// Everything is read back twice after each change, whoever made it.
+    /// Everything is read back twice after each change, also after one of another process.
     #[test]
     fn an_audit_after_which_nothing_changed_is_not_repeated() {
         let (mut served, mut store) = (converged(), served_store());

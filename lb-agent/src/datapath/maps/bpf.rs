@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
 use lb_common::family::{Family as _, V4, V6};
-use lb_common::layout::{BloomWord, CONTROL, Control, EPOCH, Epoch, PLACES};
-use lb_common::node_port::Range;
+use lb_common::layout::{BloomWord, CONTROL, EPOCH, Epoch, PLACES};
 
 use crate::datapath::codec::{self, Codec};
 use crate::datapath::memory::Left;
@@ -23,6 +22,7 @@ use crate::plants::{Plant, linger_if};
 use super::affinities;
 use super::bloom::Filter;
 use super::budget::Budget;
+use super::control::ControlPage;
 use super::hosts::Hosts;
 use super::loops;
 use super::map::Page;
@@ -55,7 +55,7 @@ impl Bpf {
         let (filter4, filter6) = (filter(&maps.v4).map_err(unread)?, filter(&maps.v6).map_err(unread)?);
         let epoch = EpochPage(maps.epoch.mmap().map_err(|source| failed(EPOCH.pin, source))?);
         epoch.settle();
-        let control = ControlPage(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
+        let control = ControlPage::new(maps.control.mmap().map_err(|source| failed(CONTROL.pin, source))?);
         let places = Places::of(&maps).map_err(|error| failed(PLACES.pin, error.source))?;
         let (budget, hosts) = (Budget::new(), Hosts::default());
         Ok(Self { maps, filter4, filter6, budget, places, epoch, control, hosts })
@@ -343,58 +343,4 @@ impl EpochPage {
         // SAFETY: the element begins with `writes`.
         unsafe { self.0.word(0) }
     }
-}
-
-/// The words of [`Control`], mapped into this process.
-#[derive(Debug)]
-pub(super) struct ControlPage(Page<Control>);
-
-impl ControlPage {
-    pub(super) const fn new(page: Page<Control>) -> Self {
-        Self(page)
-    }
-
-    pub(super) fn max_stale(&self) -> &AtomicU64 {
-        // SAFETY: `max_stale` is the third word of 64 bits of the element.
-        unsafe { self.0.long_word(2) }
-    }
-
-    pub(super) fn in_sync_at(&self) -> &AtomicU64 {
-        // SAFETY: `in_sync_at` is the fourth word of 64 bits of the element.
-        unsafe { self.0.long_word(3) }
-    }
-
-    /// As one word.
-    pub(super) fn skip_levels(&self) -> &AtomicU64 {
-        // SAFETY: `skip_levels` is the second word of 64 bits of the element.
-        unsafe { self.0.long_word(1) }
-    }
-
-    /// Widens the range of node ports where `frontend` is one: before its element is written, or programs would not look for it.
-    fn admit(&self, frontend: &Frontend) {
-        let now = Range(self.node_ports().load(Ordering::Relaxed));
-        self.node_ports().store(widened(now, frontend).0, Ordering::SeqCst);
-    }
-
-    /// Sets the range to that of the node ports among `held`. Returns whether it was another one.
-    fn narrow<'a>(&self, held: impl Iterator<Item = &'a Frontend>) -> bool {
-        let range = held.fold(Range::default(), widened);
-        self.node_ports().swap(range.0, Ordering::SeqCst) != range.0
-    }
-
-    fn node_ports(&self) -> &AtomicU32 {
-        // SAFETY: the second word of the element is `node_ports`.
-        unsafe { self.0.word(1) }
-    }
-
-    fn next_service_id(&self) -> &AtomicU32 {
-        // SAFETY: the element begins with `next_service_id`.
-        unsafe { self.0.word(0) }
-    }
-}
-
-/// `range`, and the port of `frontend` where that is a node port.
-fn widened(range: Range, frontend: &Frontend) -> Range {
-    let address = frontend.address;
-    if address.ip().is_unspecified() { range.with(address.port()) } else { range }
 }

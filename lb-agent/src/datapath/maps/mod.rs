@@ -5,6 +5,7 @@ pub mod agent_sockets;
 mod bloom;
 pub mod bpf;
 mod budget;
+mod control;
 pub mod counters;
 mod hosts;
 mod loops;

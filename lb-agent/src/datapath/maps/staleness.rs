@@ -10,7 +10,8 @@ use lb_common::layout::{CONTROL, Control};
 use crate::datapath::sys::since_boot;
 use crate::model::Staleness;
 
-use super::bpf::{Bpf, ControlPage};
+use super::bpf::Bpf;
+use super::control::ControlPage;
 use super::map::Map;
 use super::pinned::{PinnedMaps, folder_of, generations};
 use crate::plan::ReadError;
