@@ -1,4 +1,4 @@
-//! A small API server: it lists Services, slices and Nodes as a watch does that begins with all objects, and then says nothing.
+//! A small API server: it lists Services, slices and Nodes as a watch does that begins with all objects, and then says nothing until the watch's time is over.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -126,8 +127,18 @@ fn respond(mut stream: &TcpStream, path: &str, services: u32) -> Result<()> {
             "annotations": {"k8s.io/initial-events-end": "true"}}});
         chunk(stream, "BOOKMARK", &end)?;
     }
-    // It stays open until one of both ends is gone: no request follows on this connection.
+    // After that nothing happens until its time is over, as with a real one.
+    if let Some(time) = time_of(path) {
+        thread::sleep(time);
+        stream.write_all(b"0\r\n\r\n")?;
+    }
     Ok(())
+}
+
+/// How long a watch is to go on.
+fn time_of(path: &str) -> Option<Duration> {
+    let seconds = path.split(['?', '&']).find_map(|part| part.strip_prefix("timeoutSeconds="))?;
+    Some(Duration::from_secs(seconds.parse().ok()?))
 }
 
 fn chunk(mut stream: &TcpStream, kind: &str, object: &Value) -> Result<()> {
