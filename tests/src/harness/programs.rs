@@ -55,7 +55,7 @@ struct Link {
     flags: u32,
 }
 
-/// All of it: Linux 6.17 writes the last field whatever size it is given.
+/// All of it: Linux 6.17 writes the last field whatever size it is given (`sys/query.rs`).
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Query {
