@@ -10,7 +10,7 @@ use super::{address_mut, bpf, raw};
 const PROG_QUERY: i64 = 16;
 const QUERY_EFFECTIVE: u32 = 1;
 
-/// All of it, also on kernels that know the first fields alone: Linux 6.17 writes `revision` whatever size it is given (mended in
+/// All of it, also on kernels that know the first fields alone: Linux 6.17 writes `revision` whatever size it is given (fixed in
 /// 7.2, and in 6.18.44).
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
