@@ -182,6 +182,7 @@ impl Counts {
             self.skipped += std::mem::take(&mut self.left_off);
         }
         self.failed.extend(failed(line).map(String::from));
+        self.excerpts.read(line);
         // A reader that went away does not end the tests.
         writeln!(std::io::stdout(), "{line}").ok();
     }

@@ -2,6 +2,7 @@
 
 mod binaries;
 mod checks;
+mod excerpt;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use crate::builds::Builds;
 use crate::{browser, fuzz, image, machine, model, prometheus, schemas, signals, tools, vm};
 pub(crate) use binaries::{Binary, build, lines_of};
 use binaries::{Given, Selection};
+use excerpt::Excerpts;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -73,6 +75,7 @@ pub(crate) struct Counts {
     pub(crate) ignored: Vec<String>,
     /// Tests that left off in a binary whose result is not read yet.
     pub(crate) left_off: usize,
+    pub(crate) excerpts: Excerpts,
 }
 
 /// One line of the summary.
@@ -312,9 +315,10 @@ impl Counts {
         self.failed.extend(other.failed);
         self.skipped += other.skipped;
         self.ignored.extend(other.ignored);
+        self.excerpts.add(other.excerpts);
     }
 
-    /// The tests that did not pass, one a line.
+    /// The tests that did not pass, and what the failed ones wrote.
     #[expect(clippy::print_stdout, reason = "a part of the summary")]
     fn list(&self) {
         for test in &self.ignored {
@@ -322,6 +326,9 @@ impl Counts {
         }
         for name in &self.failed {
             println!("         {name}");
+            for line in self.excerpts.of(name) {
+                println!("            {line}");
+            }
         }
     }
 
