@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::changes::make;
@@ -94,5 +94,7 @@ fn effects(
     arrived.wait(QUIET);
     watch.end()?;
     let services = ground.population.services;
-    Ok((Effect::new(&answered, &effective, services)?, Effect::new(&answered, &arrived, services)?))
+    let changes = Effect::new(&answered, &effective, services).context("in the kernel")?;
+    let control = Effect::new(&answered, &arrived, services).context("at the bare watcher")?;
+    Ok((changes, control))
 }

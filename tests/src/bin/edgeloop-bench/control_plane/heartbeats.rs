@@ -65,6 +65,12 @@ fn change(ground: &Ground, rounds: u32) -> Result<()> {
         let mut running = JoinSet::new();
         for number in (0..rounds).flat_map(|_| 0..NODES) {
             clock.tick().await;
+            // An API server that lags behind this pace is not given ever more at a time.
+            while running.len() >= AT_ONCE
+                && let Some(done) = running.join_next().await
+            {
+                done??;
+            }
             let api = api.clone();
             let path = format!("/api/v1/nodes/{}/status?{AS_KUBELET}", name(number));
             running
