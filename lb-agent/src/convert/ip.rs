@@ -20,6 +20,14 @@ pub(super) fn address(written: &str) -> Result<IpAddr, String> {
     }
 }
 
+/// As [`address`], of a load balancer: some have link-local addresses of IPv4, kube-proxy serves them, and no scope is missing.
+pub(super) fn of_balancer(written: &str) -> Result<IpAddr, String> {
+    address(written).or_else(|why| match written.parse() {
+        Ok(address @ IpAddr::V4(v4)) if v4.is_link_local() => Ok(address),
+        Ok(IpAddr::V4(_) | IpAddr::V6(_)) | Err(_) => Err(why),
+    })
+}
+
 /// What an address means that is not one host of a network.
 fn meaning(address: IpAddr) -> Option<&'static str> {
     let of_v4 = |address: Ipv4Addr| match address.octets() {

@@ -19,7 +19,8 @@ const PLACE: [&str; 6] = [
 /// A Node's name and its labels. A label with an empty value counts as lacking.
 ///
 /// A label that is no text is left out and named, for hardly any label is read. One that says where the Node is
-/// makes it unusable: without it the Node would be elsewhere.
+/// makes it unusable: without it the Node would be elsewhere. Which others say that, the operator chooses: the store
+/// looks at `odd_labels` for those.
 ///
 /// # Errors
 /// The object has no name, or its place cannot be read.
@@ -29,16 +30,17 @@ pub fn node(object: &written::Node, names: &mut Interner) -> Result<Converted<No
         label(object.metadata.labels.as_ref(), key)?;
     }
     let mut problems = Vec::new();
-    let mut labels = Labels::new();
+    let (mut labels, mut odd_labels) = (Labels::new(), Vec::new());
     for (key, value) in object.metadata.labels.iter().flatten() {
         match value {
             Text::Read(value) if value.is_empty() => {}
             Text::Read(value) => _ = labels.insert(names.share(key), names.share(value)),
             Text::Odd => {
+                odd_labels.push(names.share(key));
                 let key = Quoted(key);
                 problems.push(format!("metadata.labels[{key}]: is not a text; the label is left out"));
             }
         }
     }
-    Ok(Converted { object: Node { name, labels }, problems })
+    Ok(Converted { object: Node { name, labels, odd_labels }, problems })
 }

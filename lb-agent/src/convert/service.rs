@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::{Dialect, Family, Foreign, Further, Kind, Service, ServicePort, Skipped, Sources};
 
-use super::ip::address;
+use super::ip::{address, of_balancer};
 use super::written::{Labels, Text};
 use super::{
     Converted, Interner, NOT_TEXT, Unusable, annotation, label, object_name, port, protocol, written,
@@ -203,7 +203,7 @@ fn further(
 ) -> Option<Box<Further>> {
     let external = spec.external_ips.iter().flatten().enumerate();
     let external = external.map(|(index, ip)| (format!("spec.externalIPs[{index}]"), ip.as_str()));
-    let external = usable(external, problems);
+    let external = usable(external, address, problems);
     let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
     let vips = ingress.iter().enumerate().filter_map(|(index, ingress)| {
@@ -211,7 +211,7 @@ fn further(
         let ip = ingress.ip.as_deref().filter(|_| is_vip)?;
         Some((format!("status.loadBalancer.ingress[{index}].ip"), ip))
     });
-    let balancer = usable(vips, problems);
+    let balancer = usable(vips, of_balancer, problems);
     let any_range = spec.load_balancer_source_ranges.iter().flatten().any(|range| !range.trim().is_empty());
     let sources = if any_range { Sources::Limited } else { Sources::Any };
     let any = !external.is_empty() || !balancer.is_empty();
@@ -219,7 +219,11 @@ fn further(
 }
 
 /// The addresses of a list, each once; empty ones do not count.
-fn usable<'a>(written: impl Iterator<Item = (String, &'a str)>, problems: &mut Vec<String>) -> Vec<IpAddr> {
+fn usable<'a>(
+    written: impl Iterator<Item = (String, &'a str)>,
+    address: impl Fn(&str) -> Result<IpAddr, String>,
+    problems: &mut Vec<String>,
+) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for (field, ip) in written.filter(|(_, ip)| !ip.is_empty()) {
         match address(ip) {

@@ -52,12 +52,10 @@ pub fn slice(
     let headless = has_label(labels, HEADLESS);
     let service = if headless { None } else { label(labels, SERVICE_NAME)? };
     let service = service.filter(|service| !service.is_empty());
-    let ports = ports(object.ports.as_deref().unwrap_or_default(), names, &mut problems);
     let written = object.endpoints.as_deref().unwrap_or_default();
-    let reader = Reader {
-        version,
-        of: service.map(|service| format!("{}/{}", Shown(&name.namespace), Shown(service))),
-    };
+    let of = service.map(|service| format!(" of Service {}/{}", Shown(&name.namespace), Shown(service)));
+    let reader = Reader { version, of: of.unwrap_or_default() };
+    let ports = reader.ports(object.ports.as_deref().unwrap_or_default(), names, &mut problems);
     let endpoints = match family {
         Some(family) => reader.endpoints(written, family, names, &mut problems),
         None => Vec::new(),
@@ -99,35 +97,38 @@ fn family(address_type: &str) -> Option<Family> {
     }
 }
 
-fn ports(
-    written: &[written::EndpointPort],
-    names: &mut Interner,
-    problems: &mut Vec<String>,
-) -> Vec<SlicePort> {
-    let mut kept = Vec::with_capacity(written.len());
-    for (index, item) in written.iter().enumerate() {
-        let Some(number) = item.port else { continue };
-        match (protocol(item.protocol.as_deref()), port(number)) {
-            (Ok(protocol), Ok(port)) => {
-                let name = names.share(item.name.as_deref().unwrap_or_default());
-                kept.push(SlicePort { name, protocol, port });
-            }
-            (Err(why), _) => problems.push(format!("ports[{index}].protocol: {why}; the port is left out")),
-            (Ok(_), Err(why)) => problems.push(format!("ports[{index}].port: {why}; the port is left out")),
-        }
-    }
-    kept.shrink_to_fit();
-    kept
-}
-
-/// What the endpoints of one slice have in common.
+/// What the ports and endpoints of one slice have in common.
 struct Reader {
     version: Version,
-    /// The Service, as namespace and name.
-    of: Option<String>,
+    /// ` of Service NAMESPACE/NAME`; empty where it is of none.
+    of: String,
 }
 
 impl Reader {
+    fn ports(
+        &self,
+        written: &[written::EndpointPort],
+        names: &mut Interner,
+        problems: &mut Vec<String>,
+    ) -> Vec<SlicePort> {
+        let mut kept = Vec::with_capacity(written.len());
+        for (index, item) in written.iter().enumerate() {
+            let Some(number) = item.port else { continue };
+            let (field, why) = match (protocol(item.protocol.as_deref()), port(number)) {
+                (Ok(protocol), Ok(port)) => {
+                    let name = names.share(item.name.as_deref().unwrap_or_default());
+                    kept.push(SlicePort { name, protocol, port });
+                    continue;
+                }
+                (Err(why), _) => ("protocol", why),
+                (Ok(_), Err(why)) => ("port", why),
+            };
+            problems.push(format!("ports[{index}].{field}: {why}; the port{} is left out", self.of));
+        }
+        kept.shrink_to_fit();
+        kept
+    }
+
     fn endpoints(
         &self,
         written: &[written::Endpoint],
@@ -136,7 +137,7 @@ impl Reader {
         problems: &mut Vec<String>,
     ) -> Vec<Endpoint> {
         let mut kept = Vec::with_capacity(written.len());
-        let of = self.of.as_ref().map(|service| format!(" of Service {service}")).unwrap_or_default();
+        let of = &self.of;
         for (index, item) in written.iter().enumerate() {
             match first_address(item, family) {
                 Ok(address) => kept.push(self.endpoint(address, item, names)),

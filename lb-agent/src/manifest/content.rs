@@ -27,6 +27,8 @@ pub(super) enum Content<'a> {
     List(Option<Read>),
     /// Of a kind that is not read here, with the apiVersion and kind that are written.
     Other(&'a str, &'a str),
+    /// An EndpointSlice of a version that is not read here: its endpoints exist.
+    OtherSlice,
     /// Neither an apiVersion nor a kind: no Kubernetes object.
     Plain,
     /// One of the two is missing or no text, and it may be a kind that is read.
@@ -43,6 +45,8 @@ pub(super) struct Wrong {
 const API_VERSION: &str = "apiVersion";
 const KIND: &str = "kind";
 const LIST: &str = "List";
+/// With the slash before the version.
+const SLICE_GROUP: &str = "discovery.k8s.io/";
 
 impl Read {
     const ALL: [Self; 7] = [
@@ -160,7 +164,13 @@ impl<'a> Content<'a> {
                 return Self::List(Some(read));
             }
         }
-        if (version, kind) == ("v1", LIST) { Self::List(None) } else { Self::Other(version, kind) }
+        if (version, kind) == ("v1", LIST) {
+            Self::List(None)
+        } else if kind == discovery::EndpointSlice::KIND && version.starts_with(SLICE_GROUP) {
+            Self::OtherSlice
+        } else {
+            Self::Other(version, kind)
+        }
     }
 }
 
@@ -168,7 +178,6 @@ impl<'a> Content<'a> {
 pub(super) fn note(version: &str, kind: &str, count: usize) -> String {
     let expected = match kind {
         core::Service::KIND | core::Node::KIND | core::Pod::KIND | core::Namespace::KIND => ", only v1 is",
-        discovery::EndpointSlice::KIND => ", only discovery.k8s.io/v1 and v1beta1 are",
         _ => "",
     };
     format!("{} of {} is not read here{expected}: {count} skipped", Shown(kind), Shown(version))

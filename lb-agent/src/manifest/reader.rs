@@ -159,6 +159,10 @@ impl Found {
                 Content::Other(version, kind) => {
                     *self.skipped.entry((kind.to_owned(), version.to_owned())).or_default() += 1;
                 }
+                Content::OtherSlice => {
+                    let wrong = place.missing("apiVersion", "is neither discovery.k8s.io/v1 nor v1beta1");
+                    self.wrong(wrong, place, convert::unread(Kind::EndpointSlice, &value, names));
+                }
                 // A document may be anything, but what a list of objects has is one.
                 Content::Plain if place.prefix.is_empty() => self.plain += 1,
                 Content::Plain => self.wrong(place.missing("kind", "is missing"), place, None),

@@ -1,11 +1,11 @@
 //! The cells of the loop: from which pool to which, numbered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lb_common::layout::{CELL_SELF_TEST, CELL_UNNUMBERED};
 
-use crate::select::topology::Level;
+use crate::select::topology::{Key, Level, Topology};
 
 use super::adopt;
 use super::maps::MapOp;
@@ -31,6 +31,23 @@ pub enum Within {
     Pool,
     /// To the nodes that have the value of another label in common with the client's, or of one of several.
     Label,
+}
+
+impl Within {
+    /// Whether a topology lets connections go so far, as far as this says: of labels it does not say which.
+    fn is_asked_for(self, topology: &Topology) -> bool {
+        let keys = match topology {
+            Topology::None | Topology::Invalid(_) => return true,
+            Topology::Hard(key) => std::slice::from_ref(key),
+            Topology::Ordered(keys) | Topology::Union(keys) => keys,
+        };
+        keys.iter().any(|key| match key {
+            Key::Any => true,
+            Key::Host => self == Self::Node,
+            Key::Pool => matches!(self, Self::Node | Self::Pool),
+            Key::Label(_) | Key::Group => matches!(self, Self::Node | Self::Label),
+        })
+    }
 }
 
 impl From<&Level> for Within {
@@ -99,6 +116,22 @@ impl Cells {
         self.numbers.insert(cell.clone(), self.last);
         self.unwritten.push((self.last, cell.clone()));
         self.last
+    }
+
+    /// Whether a topology, on a node in `own_pool`, still asks for what was chosen when it counted in cells of these `numbers`. A
+    /// number that says nothing is no objection.
+    pub(super) fn are_asked_for(
+        &self,
+        numbers: &BTreeSet<u16>,
+        topology: &Topology,
+        own_pool: Option<&Arc<str>>,
+    ) -> bool {
+        let own_pool = own_pool.map(|pool| adopt::cut(pool));
+        let is_asked_for = |cell: &Cell| {
+            let of_pool = cell.client_pool.as_deref().map(adopt::cut);
+            cell.within.is_asked_for(topology) && (cell.within != Within::Pool || of_pool == own_pool)
+        };
+        self.numbers.iter().filter(|(_, number)| numbers.contains(number)).all(|(cell, _)| is_asked_for(cell))
     }
 
     /// What the maps are to say.

@@ -69,7 +69,7 @@ pub fn wanted(
             let decision = match &port.disposition {
                 Disposition::Serve(decision) => Some(decision),
                 Disposition::Keep { otherwise, .. }
-                    if stays(mirror, &frontend, &port, otherwise.is_some()) =>
+                    if stays(mirror, &frontend, &port, otherwise.is_some(), &(cells, store.nodes())) =>
                 {
                     kept.insert(frontend);
                     None
@@ -98,12 +98,22 @@ pub fn wanted(
     wants
 }
 
-/// Whether what is held for `port` stays as it is. Not where it was written without the topology
-/// that the Service has by now, while something narrower can be written.
-fn stays(mirror: &Mirror, frontend: &Frontend, port: &Port<'_>, has_other: bool) -> bool {
+/// Whether what is held for `port` stays as it is. Not where it goes further than the topology that the Service has by now,
+/// while something narrower can be written.
+fn stays(
+    mirror: &Mirror,
+    frontend: &Frontend,
+    port: &Port<'_>,
+    has_other: bool,
+    (cells, nodes): &(&mut Cells, &NodeIndex),
+) -> bool {
     let Some(entry) = mirror.entries.get(frontend) else { return false };
     let is_its_own = entry.key.as_ref().is_some_and(|key| key.service == port.key.service);
-    is_its_own && (!has_other || entry.element.has_topology || *port.topology == Topology::None)
+    let is_asked_for = || {
+        let numbers = entry.element.backends.iter().map(|backend| backend.cell).collect();
+        entry.element.has_topology && cells.are_asked_for(&numbers, port.topology, nodes.own_pool())
+    };
+    is_its_own && (!has_other || *port.topology == Topology::None || is_asked_for())
 }
 
 /// The order of a pass: what is taken back makes room, what has a topology gets it first, what only refuses gets it last.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::model::{
-    Change, Dialect, HostAddresses, Kind, Mode, NamespaceTopology, Object, ObjectKey, ObjectName,
+    Change, Dialect, Family, HostAddresses, Kind, Mode, NamespaceTopology, Object, ObjectKey, ObjectName,
     SelfTestPorts, Service, Slice, Unread, self_test,
 };
 use crate::select::nodes::{NodeIndex, PoolKeys};
@@ -343,7 +343,7 @@ impl Store {
     }
 
     /// Why endpoints that `service` has are not read, each as a clause: those of a slice whose `addressType` is no IP
-    /// family, and `v1` Endpoints where there is no slice.
+    /// family, and `v1` Endpoints where no slice of the same family has any. Those are of the Service's first family.
     #[must_use]
     pub fn not_read(&self, service: &ObjectName) -> Vec<String> {
         let why = |slice: &Slice| {
@@ -351,8 +351,17 @@ impl Store {
             Some(format!("the endpoints of EndpointSlice {} are not read: {why}", slice.name))
         };
         let mut found: Vec<String> = self.slices_of(service).filter_map(why).collect();
-        if self.unread_forms.contains(service) && self.slices_of(service).next().is_none() {
-            found.push("it has v1 Endpoints and no EndpointSlice, and only those are read".to_owned());
+        let first = || self.services.get(service)?.service.addresses.first().copied().map(Family::of);
+        let is_read = || {
+            let first = first();
+            let counts = |slice: &Slice| first.is_none() || slice.family == first;
+            self.slices_of(service).any(|slice| counts(slice) && !slice.endpoints.is_empty())
+        };
+        if self.unread_forms.contains(service) && !is_read() {
+            found.push(
+                "it has endpoints in v1 Endpoints and none in an EndpointSlice, and only those are read"
+                    .to_owned(),
+            );
         }
         found
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imbl::OrdSet;
 
 use crate::model::{Labels, Node, ObjectName, Slice};
+use crate::select::nodes::PoolKeys;
 use crate::select::topology::{ZONE_LABEL, counts_without};
 
 use super::Store;
@@ -18,6 +19,9 @@ struct Before {
 
 impl Store {
     pub(super) fn apply_node(&mut self, node: Node) {
+        if node.odd_labels.iter().any(|key| self.is_place(key)) {
+            return self.unread_node(node.name);
+        }
         let before = self.known_of(&node.name);
         self.unread.remove_node(&node.name);
         if self.nodes.is_here(&node.name) {
@@ -34,6 +38,12 @@ impl Store {
         self.unread.deleted_node(name);
         self.nodes.by_name.remove(name);
         self.node_changed(name, &before);
+    }
+
+    /// Whether the operator has this label say where a Node is: without it the Node would be elsewhere.
+    fn is_place(&self, key: &Arc<str>) -> bool {
+        let PoolKeys { preferred, fallback } = &self.nodes.pool_keys;
+        self.rules.topology_labels.contains(key) || preferred == key || fallback.as_ref() == Some(key)
     }
 
     /// What was read of it before stays.

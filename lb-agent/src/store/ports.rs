@@ -78,7 +78,7 @@ impl LeaveWhy {
             }
             Self::ExternalIpsOff => "external IPs are off (--external-ips): any user who may write a Service can claim any address so (CVE-2020-8554)".to_owned(),
             Self::SourceRanges => {
-                "loadBalancerSourceRanges says who may dial it: left to kube-proxy".to_owned()
+                "loadBalancerSourceRanges says who may dial it: left to kube-proxy, where one runs".to_owned()
             }
             Self::Conflict(owner) => format!("address and port belong to Service {owner}"),
             Self::Repeated { port, first } => {

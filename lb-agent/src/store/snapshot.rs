@@ -57,7 +57,11 @@ impl Store {
 
     fn of_nodes(&self) -> Vec<Change> {
         let node = |name: &Arc<str>, labels: &_| {
-            Change::Apply(Object::Node(Node { name: Arc::clone(name), labels: Clone::clone(labels) }))
+            Change::Apply(Object::Node(Node {
+                name: Arc::clone(name),
+                labels: Clone::clone(labels),
+                odd_labels: Vec::new(),
+            }))
         };
         let here = &self.nodes.here;
         let mut all = Vec::new();

@@ -377,7 +377,11 @@ mod tests {
         let port = &decisions(&store).service_ports[0];
         assert_eq!((port.outcome, port.why.as_deref()), (Action::Wait, Some(NODE_UNKNOWN)));
 
-        store.apply(Change::Apply(Object::Node(Node { name: "n1".into(), labels: [].into() })));
+        store.apply(Change::Apply(Object::Node(Node {
+            name: "n1".into(),
+            labels: [].into(),
+            odd_labels: Vec::new(),
+        })));
         store.apply(Change::Synced(Kind::Node));
         assert_eq!(decisions(&store).service_ports[0].outcome, Action::Refuse);
     }

@@ -25,6 +25,8 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// A pod that is to go serves for so long before its object goes, and for as long again: where all
 /// endpoints of a Service are on their way out, clients get these until the last node has heard.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long its program goes on serving: until every node has heard of it, also on a busy machine.
+const SERVES: Duration = Duration::from_secs(5);
 
 const PODS: &str = "/api/v1/pods";
 
@@ -178,7 +180,7 @@ impl Work {
         let names: Vec<&str> = pods.iter().filter_map(|pod| objects::name(pod).ok()).collect();
         lock(&self.pods).retain(|name, running| {
             names.contains(&name.as_str())
-                || running.ending.get_or_insert_with(Instant::now).elapsed() < GRACE * 2
+                || running.ending.get_or_insert_with(Instant::now).elapsed() < SERVES
         });
         let uids: Vec<&str> = pods.iter().filter_map(|pod| objects::uid(pod).ok()).collect();
         lock(&self.contained).keep(&uids);

@@ -175,7 +175,7 @@ fn external_ips_that_are_off_and_addresses_with_source_ranges_are_left_and_shown
     let view = agent.view().unwrap();
     let said: Vec<_> = view.with(Reason::ReachableAround).map(|found| found.message.as_str()).collect();
     let off = "external IPs are off (--external-ips): any user who may write a Service can claim any address so (CVE-2020-8554)";
-    let limited = "loadBalancerSourceRanges says who may dial it: left to kube-proxy";
+    let limited = "loadBalancerSourceRanges says who may dial it: left to kube-proxy, where one runs";
     let expected = [
         format!("192.0.2.1:53/UDP: {off}"),
         format!("192.0.2.1:80/TCP: {off}"),

@@ -18,10 +18,20 @@ pub(crate) struct Excerpts {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Excerpt {
-    panicked: bool,
+    part: Part,
     first: Vec<String>,
     left_out: usize,
     last: VecDeque<String>,
+}
+
+/// Where in what a test wrote the next line is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Output,
+    Panic,
+    /// It says nothing that the panic does not.
+    Backtrace,
 }
 
 impl Excerpts {
@@ -47,11 +57,15 @@ impl Excerpts {
 
 impl Excerpt {
     fn add(&mut self, line: &str) {
-        if !self.panicked && line.starts_with("thread '") && line.contains(" panicked at ") {
+        if self.part == Part::Output && line.starts_with("thread '") && line.contains(" panicked at ") {
             // What the test wrote before is of less use.
-            *self = Self { panicked: true, ..Self::default() };
+            *self = Self { part: Part::Panic, ..Self::default() };
         }
-        if line.trim().is_empty() || line.starts_with("note: run with `RUST_BACKTRACE=1`") {
+        if line.trim().eq_ignore_ascii_case("stack backtrace:") {
+            self.part = Part::Backtrace;
+        }
+        let is_note = line.starts_with("note: run with `RUST_BACKTRACE=1`");
+        if self.part == Part::Backtrace || is_note || line.trim().is_empty() {
             return;
         }
         let line: String = line.chars().take(LONGEST).collect();
@@ -102,6 +116,9 @@ mod tests {
             "",
             "---- room::second stdout ----",
             "Error: it returned an error",
+            "",
+            "Stack backtrace:",
+            "   0: core::ops::function",
             "",
             "failures:",
             "    room::first",

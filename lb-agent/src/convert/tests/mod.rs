@@ -221,6 +221,7 @@ fn a_label_of_a_node_that_is_no_text_is_left_out_and_named() {
     let read: written::Node = serde_json::from_value(json!({"metadata": metadata})).unwrap();
     let Converted { object, problems } = node(&read, &mut Interner::default()).unwrap();
     assert_eq!(object.labels.keys().map(|key| &**key).collect::<Vec<_>>(), ["rack"]);
+    assert_eq!(object.odd_labels, ["commit".into()]);
     assert_eq!(problems, ["metadata.labels[\"commit\"]: is not a text; the label is left out"]);
 }
 

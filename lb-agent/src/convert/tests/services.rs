@@ -275,19 +275,24 @@ fn external_ips_and_load_balancer_addresses_that_nodes_answer_are_further_addres
 
 #[test]
 fn a_further_address_that_cannot_be_dialled_is_left_out_and_named() {
-    let ingress = json!({"loadBalancer": {"ingress": [{"ip": "169.254.0.1"}, {"ip": "192.0.2.2"}]}});
-    let converted = with_status(json!({"externalIPs": ["192.0.2.1", "127.0.0.1", "lb"]}), ingress);
+    // kube-proxy serves a load balancer's link-local address, and an API server takes it.
+    let ingress = ["169.254.0.1", "192.0.2.2", "127.0.0.2", "fe80::1"].map(|ip| json!({"ip": ip}));
+    let ingress = json!({"loadBalancer": {"ingress": ingress}});
+    let external = json!({"externalIPs": ["192.0.2.1", "127.0.0.1", "lb", "169.254.0.3"]});
+    let converted = with_status(external, ingress);
     let further = converted.object.further.unwrap();
     assert_eq!(
         (words(&further.external), words(&further.balancer)),
-        ("192.0.2.1".to_owned(), "192.0.2.2".to_owned())
+        ("192.0.2.1".to_owned(), "169.254.0.1 192.0.2.2".to_owned())
     );
     assert_eq!(
         converted.problems,
         [
             "spec.externalIPs[1]: 127.0.0.1 is a loopback address: it means this host; it is left out",
             "spec.externalIPs[2]: \"lb\" is not an IP address; it is left out",
-            "status.loadBalancer.ingress[0].ip: 169.254.0.1 is a link-local address; it is left out",
+            "spec.externalIPs[3]: 169.254.0.3 is a link-local address; it is left out",
+            "status.loadBalancer.ingress[2].ip: 127.0.0.2 is a loopback address: it means this host; it is left out",
+            "status.loadBalancer.ingress[3].ip: fe80::1 is a link-local address; it is left out",
         ]
     );
 }

@@ -4,6 +4,7 @@ mod limits;
 mod scalars;
 
 use super::*;
+use crate::model::SliceOwner;
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: 10.0.0.1}\n";
 const SLICE: &str = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s-1}\naddressType: IPv4\nendpoints: null\nports: null\n";
@@ -180,7 +181,7 @@ fn lists_are_opened() {
 fn other_kinds_are_skipped_with_one_note_for_each() {
     let text = "apiVersion: apps.openyurt.io/v1beta2\nkind: NodePool\nmetadata: {name: a}\nspec: {type: Edge}\n\
         ---\napiVersion: apps.openyurt.io/v1beta2\nkind: NodePool\nmetadata: {name: b}\n\
-        ---\napiVersion: discovery.k8s.io/v1alpha1\nkind: EndpointSlice\nmetadata: {name: old}\nendpoints: 5\n\
+        ---\napiVersion: other.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: old}\nendpoints: 5\n\
         ---\napiVersion: serving.knative.dev/v1\nkind: Service\n\
         ---\napiVersion: v1\nkind: ConfigMap\n\
         ---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n";
@@ -190,11 +191,30 @@ fn other_kinds_are_skipped_with_one_note_for_each() {
         found.notes,
         [
             "ConfigMap of v1 is not read here: 1 skipped",
-            "EndpointSlice of discovery.k8s.io/v1alpha1 is not read here, only discovery.k8s.io/v1 and v1beta1 are: 1 skipped",
+            "EndpointSlice of other.k8s.io/v1 is not read here: 1 skipped",
             "NodePool of apps.openyurt.io/v1beta2 is not read here: 2 skipped",
             "Service of serving.knative.dev/v1 is not read here, only v1 is: 1 skipped",
         ]
     );
+}
+
+#[test]
+fn a_slice_of_another_version_is_there_and_cannot_be_read() {
+    for version in ["v2", "v1alpha1", ""] {
+        let text = format!(
+            "apiVersion: discovery.k8s.io/{version}\nkind: EndpointSlice\nmetadata: {{name: s-1, namespace: shop, \
+             labels: {{kubernetes.io/service-name: s}}}}\n---\n{NODE}"
+        );
+        let found = read_all(&text);
+        assert_eq!((objects(&found), found.extent), (vec!["2 Node n1".to_owned()], Extent::Whole));
+        assert_eq!(
+            problems(&found),
+            ["1: EndpointSlice shop/s-1: apiVersion: is neither discovery.k8s.io/v1 nor v1beta1"]
+        );
+        let owner = SliceOwner::Service("s".into());
+        assert_eq!(found.unread, [Unread::Slice { name: ObjectName::new("shop", "s-1"), owner }]);
+        assert_eq!(found.notes, [""; 0]);
+    }
 }
 
 #[test]

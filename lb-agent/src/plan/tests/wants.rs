@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use lb_common::layout::CELL_UNNUMBERED;
 
 use crate::model::{
     Change, Changed, Conditions, Endpoint, Kind, Mode, Node, Object, ObjectKey, PerFamily, Service,
@@ -9,7 +12,7 @@ use crate::model::{
 };
 use crate::store::{Rules, Store};
 
-use super::super::cells::Cells;
+use super::super::cells::{Cell, Cells, Within};
 use super::super::{need, topology_first, wanted};
 use super::*;
 
@@ -151,6 +154,51 @@ fn a_topology_is_carried_out_on_what_was_read_where_the_maps_hold_nothing_as_nar
 }
 
 #[test]
+fn what_goes_further_than_a_topology_by_now_is_not_kept() {
+    let mut cells = Cells::default();
+    let pool = |name: &str| Some(Arc::from(name));
+    let mut within = |client: &str, within| {
+        let cell = Cell { client_pool: pool(client), backend_pool: pool("p9"), within };
+        cells.number(&cell)
+    };
+    let [any, node, own, left, label] = [
+        within("p1", Within::Any),
+        within("p1", Within::Node),
+        within("p1", Within::Pool),
+        within("p2", Within::Pool),
+        within("p1", Within::Label),
+    ];
+    for (topology, held, stays) in [
+        ("kubernetes.io/hostname", node, true),
+        ("kubernetes.io/hostname", own, false),
+        ("kubernetes.io/hostname", any, false),
+        ("openyurt.io/nodepool", node, true),
+        ("openyurt.io/nodepool", own, true),
+        ("openyurt.io/nodepool", left, false),
+        ("openyurt.io/nodepool", label, false),
+        ("openyurt.io/nodepool", any, false),
+        ("kubernetes.io/hostname, openyurt.io/nodepool", own, true),
+        ("kubernetes.io/hostname, topology.kubernetes.io/zone", label, true),
+        ("kubernetes.io/hostname, topology.kubernetes.io/zone", own, false),
+        ("kubernetes.io/hostname, *", any, true),
+        ("what is not understood", any, true),
+        ("kubernetes.io/hostname", CELL_UNNUMBERED, true),
+    ] {
+        let asks = Service { topology: Some(topology.into()), ..service("a", 1) };
+        let labels = [(Arc::from("apps.openyurt.io/nodepool"), Arc::from("p1"))].into();
+        let here = Node { name: "here".into(), labels, odd_labels: Vec::new() };
+        let mut store = store([Object::Service(asks), Object::Node(here)]);
+        store.apply(unread_slice("a"));
+        let mut bench = Bench::new(8, 8);
+        let mut want = with_topology(want("a", [1, 2]));
+        want.backends[1].cell = held;
+        bench.bring(frontend(1), Some(&want));
+        let wants = wanted(&store, &bench.mirror, &mut cells, &[name("a")].into());
+        assert_eq!(wants.is_empty(), stays, "{topology}, held by cell {held}: {wants:?}");
+    }
+}
+
+#[test]
 fn a_service_that_waits_for_node_labels_keeps_what_the_maps_hold() {
     let topology = |number| Service { topology: Some("openyurt.io/nodepool".into()), ..service("a", number) };
     let bench = holding();
@@ -159,7 +207,11 @@ fn a_service_that_waits_for_node_labels_keeps_what_the_maps_hold() {
     assert_eq!(all_wanted(&waiting, &Bench::new(8, 8).mirror), [], "and is not written where it is not");
     assert!(!waiting.is_ready());
 
-    waiting.apply(Change::Apply(Object::Node(Node { name: "here".into(), labels: Default::default() })));
+    waiting.apply(Change::Apply(Object::Node(Node {
+        name: "here".into(),
+        labels: Default::default(),
+        odd_labels: Vec::new(),
+    })));
     assert_eq!(all_wanted(&waiting, &bench.mirror), [(1, Some(0)), (2, None)], "on no known node: out");
 }
 

@@ -209,7 +209,7 @@ fn header() -> Header {
 fn changes() -> Vec<Change> {
     let labels: Labels = [("openyurt.io/nodepool".into(), "shanghai".into())].into();
     vec![
-        Change::Apply(Object::Node(Node { name: "n1".into(), labels })),
+        Change::Apply(Object::Node(Node { name: "n1".into(), labels, odd_labels: Vec::new() })),
         Change::Unread(Unread::Service(ObjectName::new("default", "new\nline"))),
         Change::Synced(Kind::Service),
         Change::Synced(Kind::EndpointSlice),

@@ -22,7 +22,7 @@ fn further(balancer: &str, external: &str, sources: Sources) -> Option<Box<Furth
 fn what_leads_to_a_service_is_its_cluster_ip_then_what_a_load_balancer_has_then_external_ips() {
     use ExternalIps::{LeftAlone, Served};
     const OFF: &str = "external IPs are off (--external-ips): any user who may write a Service can claim any address so (CVE-2020-8554)";
-    const LIMITED: &str = "loadBalancerSourceRanges says who may dial it: left to kube-proxy";
+    const LIMITED: &str = "loadBalancerSourceRanges says who may dial it: left to kube-proxy, where one runs";
     for (shows, further, external_ips, expected) in [
         ("none", None, Served, vec!["10.96.0.97:80 refuse"]),
         (

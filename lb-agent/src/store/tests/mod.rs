@@ -96,7 +96,7 @@ fn slice(name: &str, endpoints: &str) -> Slice {
 
 /// Labels are written `pool=p1 zone=z1`.
 fn node(name: &str, text: &str) -> Node {
-    Node { name: name.into(), labels: labels(text) }
+    Node { name: name.into(), labels: labels(text), odd_labels: Vec::new() }
 }
 
 /// Takes the change in. Returns the Services that it touched.

@@ -95,12 +95,19 @@ fn of_two_ports_with_one_number_and_protocol_the_first_is_served() {
 fn endpoints_that_are_not_read_are_named() {
     let odd = Slice { family: None, not_read: Some("its addressType is missing".into()), ..slice("a-2", "") };
     let of_slice = "the endpoints of EndpointSlice default/a-2 are not read: its addressType is missing";
-    let of_endpoints = "it has v1 Endpoints and no EndpointSlice, and only those are read";
+    let of_endpoints =
+        "it has endpoints in v1 Endpoints and none in an EndpointSlice, and only those are read";
     let name = ObjectName::new("default", "a");
     let mut store = store([service("a").into()]);
     for (shows, change, says) in [
         ("v1 Endpoints alone", Change::Endpoints(name.clone()), of_endpoints),
-        ("next to a slice", now(slice("a-1", "x@n1")), ""),
+        ("next to a slice without endpoints", now(slice("a-1", "")), of_endpoints),
+        (
+            "next to one of the other family",
+            now(Slice { family: Some(Family::V6), ..slice("a-1", "x@n1") }),
+            of_endpoints,
+        ),
+        ("next to one with an endpoint", now(slice("a-1", "x@n1")), ""),
         ("a slice of no family", now(odd), of_slice),
         ("as before", Change::NoEndpoints(name.clone()), of_slice),
         ("it becomes one", now(slice("a-2", "y@n1")), ""),

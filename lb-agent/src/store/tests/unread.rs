@@ -157,6 +157,31 @@ fn an_endpoint_on_a_node_that_was_never_read_keeps_what_reads_labels() {
     assert_eq!(said(&store, "a"), "x");
 }
 
+/// `store` has the operator choose the label `rack` for topologies.
+#[test]
+fn a_node_whose_place_is_no_text_is_one_that_cannot_be_read() {
+    for (shows, key, says) in [
+        ("a label that nothing reads", "commit", "x"),
+        ("one that the operator lets topologies read", RACK, "keep, or x"),
+        ("the pool's", "apps.openyurt.io/nodepool", "keep, or x"),
+    ] {
+        let rack = format!("{RACK}, {HOST}");
+        let mut store = store([
+            with_topology("a", &rack).into(),
+            slice("a-1", "x@n1 y@n2").into(),
+            node("n1", "rack=r1").into(),
+        ]);
+        let odd = Node { odd_labels: vec![key.into()], ..node("n2", "") };
+        store.apply(now(odd));
+        assert_eq!(said(&store, "a"), says, "{shows}");
+        store.apply(now(node("n2", "rack=r1")));
+        assert_eq!(said(&store, "a"), "x y", "{shows}: once it can be read");
+        store.apply(now(Node { odd_labels: vec![key.into()], ..node("n2", "") }));
+        let still = if says == "x" { "x" } else { "x y" };
+        assert_eq!(said(&store, "a"), still, "{shows}: the last labels hold");
+    }
+}
+
 #[test]
 fn an_own_node_that_was_never_read_is_waited_for_and_no_misspelt_name() {
     let mut store = store([with_topology("a", POOL).into(), slice("a-1", "x@n1").into()]);

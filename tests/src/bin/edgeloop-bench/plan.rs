@@ -269,7 +269,7 @@ fn slice(names: &Names, number: u32) -> Slice {
 fn node(names: &Names, number: u32) -> Node {
     let pool = format!("pool-{}", number % POOLS);
     let labels: Labels = [("apps.openyurt.io/nodepool".into(), pool.into())].into();
-    Node { name: Arc::clone(&names.nodes[number as usize]), labels }
+    Node { name: Arc::clone(&names.nodes[number as usize]), labels, odd_labels: Vec::new() }
 }
 
 fn address(first: u8, number: u32) -> Ipv4Addr {
