@@ -143,7 +143,7 @@ fn of_kube_proxy(runs: Option<bool>, mode: Option<&str>) -> Finding {
         (Some(false) | None, None) => Finding::degraded(
             what,
             "is not seen from here",
-            "what Edgeloop leaves to kube-proxy (IPv6, node ports, pods of virtual machines) has no way to its \
+            "what Edgeloop leaves to kube-proxy (SCTP, Services that it leaves alone, pods of virtual machines) has no way to its \
              Service; in a pod without hostPID it is not seen while it does not say its mode",
             "run kube-proxy on this node",
         ),

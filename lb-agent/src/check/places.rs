@@ -33,7 +33,13 @@ fn cgroup(asked: Option<&Path>) -> Finding {
             follows,
             "mount the host's /sys/fs/cgroup into the container, or run `lb-agent init`, and name it with --cgroup",
         ),
-        Err(error) => {
+        Err(error @ (CgroupError::NotCgroup2 { .. } | CgroupError::Open { .. })) => Finding::missing(
+            CGROUP,
+            error.to_string(),
+            follows,
+            "create it, name another with --cgroup, or leave --cgroup out, so that the root is used",
+        ),
+        Err(error @ CgroupError::NoCgroup2) => {
             Finding::missing(CGROUP, error.to_string(), follows, "run `lb-agent init`, which mounts it")
         }
     }

@@ -29,9 +29,18 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
     generate(args.shell, &mut Cli::command(), NAME, &mut text);
+    if args.shell == Shell::Bash {
+        text = with_one_name(&String::from_utf8_lossy(&text)).into_bytes();
+    }
     unless_closed(io::Write::write_all(&mut io::stdout(), &text))
         .context("could not write the completions")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// clap_complete takes the dash in the program's name for the begin of a subcommand in one of two places, so that bash finds no
+/// flags of any command.
+fn with_one_name(script: &str) -> String {
+    script.replace("lb__subcmd__agent", "lb__agent")
 }
 
 #[derive(Debug, clap::Args)]

@@ -72,12 +72,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             unless_closed(io::stdout().write_all(CLEAR.as_bytes()))
                 .context("could not clear the terminal")?;
         }
-        let printed = match &seen {
-            Seen::OfOne(view) => output.print(view, || text(view)),
-            Seen::OfNodes(view) => output.print(view, || text_of_nodes(view)),
+        let written = match &seen {
+            Seen::OfOne(view) => output.of(view, || text(view)),
+            Seen::OfNodes(view) => output.of(view, || text_of_nodes(view)),
         };
-        printed.context("could not write the loop")?;
-        if !watch {
+        let printed = written.and_then(|written| io::stdout().write_all(&written));
+        let is_read = !printed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        unless_closed(printed).context("could not write the loop")?;
+        if !watch || !is_read {
             return seen.concluded();
         }
         std::thread::sleep(EVERY);

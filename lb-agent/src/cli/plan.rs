@@ -65,6 +65,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         if manifests.is_empty() { from_api(api, rules.namespace_topology)? } else { from_files(&manifests)? };
     let is_complete = picture.is_complete;
     let nodes = if all_nodes { picture.nodes() } else { vec![picture.know(node.unwrap_or_default())?] };
+    if nodes.is_empty() {
+        bail!("there is no node to plan for: {} no Node", picture.told_by);
+    }
     let shape = Shape { output, many: all_nodes };
     unless_closed(print(picture, &nodes, rules, shape, io::stdout().lock()))
         .context("could not write the plan")?;

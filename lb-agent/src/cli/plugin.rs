@@ -26,8 +26,10 @@ pub(super) fn plugin(command: Command) -> Command {
         let hide = OF_THIS_MACHINE.contains(&command.get_name());
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let help = help.replace(&format!("\n  {NAME} "), &format!("\n  {TYPED} "));
+        // `plan` asks no agent: which node it plans for is said.
+        let asks_agents = command.get_arguments().any(|arg| arg.get_id() == "on");
         let asks_all = |arg: clap::Arg| match arg.get_id().as_str() {
-            "all_nodes" => arg.default_value("true").help(ALL_NODES),
+            "all_nodes" if asks_agents => arg.default_value("true").help(ALL_NODES),
             "cluster" => arg.default_value("true").help(CLUSTER),
             _ => arg,
         };
@@ -113,6 +115,8 @@ mod tests {
             plugin(Cli::command()).try_get_matches_from(["x", "check", "--live", "--image", "a"]).unwrap();
         let Asks::Check(check) = Cli::from_arg_matches(&live).unwrap().command else { panic!("check") };
         assert!(check.cluster && check.live);
+        let planned = plugin(Cli::command()).try_get_matches_from(["x", "plan", "--node", "n1"]).unwrap();
+        assert!(!planned.subcommand_matches("plan").unwrap().get_flag("all_nodes"), "it plans for n1");
         let both = Cli::command().try_get_matches_from(["x", "status", "--all-nodes", "--on", "n1"]);
         assert!(both.is_err());
     }

@@ -126,8 +126,15 @@ pub fn acquire(pin_root: &Path) -> Result<Lock, LockError> {
 /// As [`acquire`], and when no lock exists.
 pub fn acquire_existing(pin_root: &Path) -> Result<Lock, LockError> {
     for _ in 0..TRIES {
-        if !pin_root.is_dir() {
-            return Err(LockError::Absent { path: pin_root.to_owned() });
+        match fs::metadata(pin_root) {
+            Ok(found) if found.is_dir() => {}
+            // What may not be looked at may be there.
+            Err(source)
+                if !matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                return Err(LockError::Open { path: pin_root.to_owned(), source });
+            }
+            Ok(_) | Err(_) => return Err(LockError::Absent { path: pin_root.to_owned() }),
         }
         // The holder of a pin root may remove what lies in it.
         if !is_bpf(pin_root).map_err(|source| LockError::Open { path: pin_root.to_owned(), source })? {
@@ -262,6 +269,22 @@ mod tests {
             assert!(matches!(taken, Err(LockError::NotBpf { .. })), "{taken:?}");
         }
         assert!(!folder.path().join("new").exists());
+    }
+
+    #[test]
+    fn what_may_not_be_looked_at_is_not_absent() {
+        let top = tempfile::tempdir().unwrap();
+        let pin_root = top.path().join("edgeloop");
+        assert!(matches!(acquire_existing(&pin_root), Err(LockError::Absent { .. })));
+        fs::set_permissions(top.path(), Permissions::from_mode(0)).unwrap();
+        let as_another = std::thread::spawn(move || {
+            // SAFETY: the call takes a number. It holds for this thread alone, and takes root's way past permissions with it.
+            unsafe { libc::setfsuid(65534) };
+            acquire_existing(&pin_root)
+        });
+        let found = as_another.join().unwrap();
+        fs::set_permissions(top.path(), Permissions::from_mode(MODE)).unwrap();
+        assert!(matches!(found, Err(LockError::Open { .. })), "{found:?}");
     }
 
     #[test]

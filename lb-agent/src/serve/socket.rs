@@ -206,6 +206,14 @@ pub fn ask(path: &Path) -> Option<AgentView> {
 /// Why an agent's reply is not to be had.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
+    #[error("the agent's socket {} may not be opened: it takes root on the node", path.display())]
+    Forbidden {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the agent at {} does not reply within {} s: it is stopped or hangs; see its log, or read the maps alone with --pinned", path.display(), PATIENCE.as_secs())]
+    Hangs { path: PathBuf },
     #[error("no agent replies at {}; start `lb-agent run`, name its socket with --socket, or read the maps alone with --pinned", path.display())]
     Silent {
         path: PathBuf,
@@ -219,13 +227,24 @@ pub enum AskError {
     Refused(String),
 }
 
+impl AskError {
+    fn of(path: PathBuf, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            Self::Forbidden { path, source }
+        } else if matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+            Self::Hangs { path }
+        } else {
+            Self::Silent { path, source }
+        }
+    }
+}
+
 /// Asks the agent behind the socket for what is made for one client.
 ///
 /// # Errors
 /// None replies, it does not understand, or what is asked for does not exist.
 pub fn request(path: &Path, request: &Request) -> Result<Reply, AskError> {
-    let text =
-        received(path, request).map_err(|source| AskError::Silent { path: path.to_owned(), source })?;
+    let text = received(path, request).map_err(|source| AskError::of(path.to_owned(), source))?;
     match serde_json::from_slice(&text) {
         Ok(Reply::Error(why)) => Err(AskError::Refused(why)),
         Ok(reply) => Ok(reply),

@@ -72,6 +72,7 @@ pub struct ServicePort {
     pub excluded: Vec<Excluded>,
     /// Where else it can be dialled; sorted as strings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub further: Vec<FurtherAddress>,
     /// What of the topology is not understood.
     #[serde(skip_serializing_if = "Option::is_none")]

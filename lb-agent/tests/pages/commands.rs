@@ -46,6 +46,8 @@ fn completions_and_pages_name_every_command() {
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && names.iter().all(|name| text.contains(name)), "{shell}");
     }
+    assert_eq!(completed(&program, &["lb-agent", "run", "--mode", ""]), "beside replace");
+    assert_eq!(completed(&program, &["lb-agent", "status", "--all-n"]), "--all-nodes");
     let folder = tempfile::tempdir().unwrap();
     let status = std::process::Command::new(&program).arg("man").arg(folder.path()).status().unwrap();
     assert!(status.success());
@@ -54,4 +56,20 @@ fn completions_and_pages_name_every_command() {
         assert!(page.contains("Example: "), "{name}");
     }
     assert!(folder.path().join("lb-agent.1").is_file());
+}
+
+/// What bash offers for the last of these words.
+fn completed(program: &std::path::Path, words: &[&str]) -> String {
+    let script = r#"
+        source <("$1" completions bash)
+        shift
+        COMP_WORDS=("$@")
+        COMP_CWORD=$(($# - 1))
+        _lb__agent "$1" "${@: -1}" "${@: -2:1}"
+        echo "${COMPREPLY[*]}"
+    "#;
+    let mut bash = std::process::Command::new("bash");
+    let output = bash.args(["-c", script, "bash"]).arg(program).args(words).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

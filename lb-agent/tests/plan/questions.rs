@@ -76,6 +76,18 @@ fn an_unknown_node_is_an_error_that_lists_names() {
 }
 
 #[test]
+fn all_nodes_of_none_are_an_error_and_no_empty_plan() {
+    for (shows, files) in [("no Node", &[("web.yaml", WEB)][..]), ("nothing at all", &[])] {
+        let answer = Folder::new(files).plan(&["--all-nodes"]);
+        assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""), "{shows}");
+        assert_eq!(
+            answer.stderr, "error: there is no node to plan for: the manifests define no Node\n",
+            "{shows}"
+        );
+    }
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_an_error() {
     let folder = Folder::new(&[]);
     let missing = folder.path().join("missing");

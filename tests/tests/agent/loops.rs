@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use std::process::Output;
 use std::time::Duration;
 
-use edgeloop_tests::agent::{lb_agent_says, wait_for};
-use edgeloop_tests::{Datagrams, Pair, Pod, checkout};
+use edgeloop_tests::agent::{lb_agent, lb_agent_says, wait_for};
+use edgeloop_tests::{Child, Datagrams, Pair, Pod, checkout};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -278,4 +278,20 @@ fn a_udp_socket_counts_when_it_connects_and_when_it_first_sends_to_a_backend() {
     };
     assert_eq!(of("dns", 6), (json!([cell(Some("p1"), Some("p3"), "any-node", 2)]), 0));
     assert_eq!(of("none", 4), (json!([]), 2));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_watch_ends_when_its_reader_has_seen_enough() {
+    let pair = Pair::new().unwrap();
+    let _agent = pair.agent(&[]).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = lb_agent(pair.client.node(), "loop").unwrap();
+    command.arg("--watch").arg("--socket").arg(pair.client.node().file("agent.sock")).stdout(writer);
+    let mut watch = Child::spawn("lb-agent loop --watch", &mut command).unwrap();
+    drop(command);
+    reader.read_exact(&mut [0]).unwrap();
+    drop(reader);
+    let status = watch.wait(Duration::from_secs(10)).unwrap();
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
 }
