@@ -66,7 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let is_complete = picture.is_complete;
     let nodes = if all_nodes { picture.nodes() } else { vec![picture.know(node.unwrap_or_default())?] };
     if nodes.is_empty() {
-        bail!("there is no node to plan for: {} no Node", picture.told_by);
+        bail!("there is no node to plan for: {} no Node", picture.said_by);
     }
     let shape = Shape { output, many: all_nodes };
     unless_closed(print(picture, &nodes, rules, shape, io::stdout().lock()))
@@ -90,7 +90,7 @@ struct Picture {
     /// Nothing of it was left out.
     is_complete: bool,
     /// Who says so, as in "the manifests define".
-    told_by: &'static str,
+    said_by: &'static str,
 }
 
 fn from_files(folders: &[PathBuf]) -> anyhow::Result<Picture> {
@@ -108,7 +108,7 @@ fn from_files(folders: &[PathBuf]) -> anyhow::Result<Picture> {
         changes,
         notes: notes.collect(),
         is_complete: report.problems().is_empty(),
-        told_by: "the manifests define",
+        said_by: "the manifests define",
     })
 }
 
@@ -127,7 +127,7 @@ fn from_api(config: KubeConfig, namespaces: NamespaceTopology) -> anyhow::Result
         changes: loaded.changes,
         notes: notes.collect(),
         is_complete: loaded.is_complete,
-        told_by: "the API server has",
+        said_by: "the API server has",
     })
 }
 
@@ -164,13 +164,13 @@ impl Picture {
         if nodes.contains(&node.as_str()) {
             return Ok(node);
         }
-        let (near, told_by) = (suggest(&node, &nodes), self.told_by);
+        let (near, said_by) = (suggest(&node, &nodes), self.said_by);
         if nodes.is_empty() {
-            bail!("node {node:?} is not known: {told_by} no Node");
+            bail!("node {node:?} is not known: {said_by} no Node");
         } else if !near.is_empty() {
             bail!("node {node:?} is not known: did you mean {}?", names(&near));
         } else if nodes.len() <= FEW {
-            bail!("node {node:?} is not known: {told_by} {}", names(&nodes));
+            bail!("node {node:?} is not known: {said_by} {}", names(&nodes));
         }
         bail!("node {node:?} is not known, and none of the {} known ones has a name near it", nodes.len());
     }

@@ -8,12 +8,7 @@ use crate::shown::Quoted;
 /// IPv4-mapped IPv6 address is the IPv4 address. One that means this host, or no single host, cannot be
 /// used: an API server refuses it, and a connection to it would reach the client itself.
 pub(super) fn address(written: &str) -> Result<IpAddr, String> {
-    let address = written
-        .parse::<IpAddr>()
-        .ok()
-        .or_else(|| with_leading_zeros(written).map(IpAddr::V4))
-        .map(|address| address.to_canonical())
-        .ok_or_else(|| format!("{} is not an IP address", Quoted(written)))?;
+    let address = read(written)?;
     match meaning(address) {
         None => Ok(address),
         Some(meaning) => Err(format!("{address} is {meaning}")),
@@ -22,10 +17,17 @@ pub(super) fn address(written: &str) -> Result<IpAddr, String> {
 
 /// As [`address`], of a load balancer: some have link-local addresses of IPv4, kube-proxy serves them, and no scope is missing.
 pub(super) fn of_balancer(written: &str) -> Result<IpAddr, String> {
-    address(written).or_else(|why| match written.parse() {
-        Ok(address @ IpAddr::V4(v4)) if v4.is_link_local() => Ok(address),
-        Ok(IpAddr::V4(_) | IpAddr::V6(_)) | Err(_) => Err(why),
-    })
+    match read(written)? {
+        IpAddr::V4(found) if found.is_link_local() => Ok(IpAddr::V4(found)),
+        IpAddr::V4(_) | IpAddr::V6(_) => address(written),
+    }
+}
+
+fn read(written: &str) -> Result<IpAddr, String> {
+    let address = written.parse::<IpAddr>().ok().or_else(|| with_leading_zeros(written).map(IpAddr::V4));
+    address
+        .map(|address| address.to_canonical())
+        .ok_or_else(|| format!("{} is not an IP address", Quoted(written)))
 }
 
 /// What an address means that is not one host of a network.

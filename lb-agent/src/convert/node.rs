@@ -38,7 +38,7 @@ pub fn node(object: &written::Node, names: &mut Interner) -> Result<Converted<No
             Text::Odd => {
                 odd_labels.push(names.share(key));
                 let key = Quoted(key);
-                problems.push(format!("metadata.labels[{key}]: is not a text; the label is left out"));
+                problems.push(format!("metadata.labels[{key}]: is not a text; the label is left out, and the Node is not read where --pool-label or --topology-label names it"));
             }
         }
     }

@@ -164,7 +164,8 @@ impl<'a> Content<'a> {
                 return Self::List(Some(read));
             }
         }
-        if (version, kind) == ("v1", LIST) {
+        let is_slice_list = || kind.strip_suffix(LIST) == Some(discovery::EndpointSlice::KIND);
+        if (version, kind) == ("v1", LIST) || version.starts_with(SLICE_GROUP) && is_slice_list() {
             Self::List(None)
         } else if kind == discovery::EndpointSlice::KIND && version.starts_with(SLICE_GROUP) {
             Self::OtherSlice

@@ -319,7 +319,8 @@ pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 pub struct Node {
     pub name: Arc<str>,
     pub labels: Labels,
-    /// The keys of labels that are no texts. Where one of them is read, the Node is as one that cannot be read.
+    /// The keys of labels that are no texts. Where the operator has one of them say where the Node is, the Node is as one that
+    /// cannot be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub odd_labels: Vec<Arc<str>>,
 }

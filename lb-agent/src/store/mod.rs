@@ -359,7 +359,7 @@ impl Store {
         };
         if self.unread_forms.contains(service) && !is_read() {
             found.push(
-                "it has endpoints in v1 Endpoints and none in an EndpointSlice, and only those are read"
+                "it has endpoints in v1 Endpoints, which are not read, and none that can be used in an EndpointSlice"
                     .to_owned(),
             );
         }

@@ -68,7 +68,7 @@ mod tests {
             (
                 "v1 Endpoints alone",
                 endpoints.to_owned(),
-                "it has endpoints in v1 Endpoints and none in an EndpointSlice, and only those are read",
+                "it has endpoints in v1 Endpoints, which are not read, and none that can be used in an EndpointSlice",
             ),
             ("another family", slice("IPv6", web, ""), "no EndpointSlice that names it is of IPv4"),
             (

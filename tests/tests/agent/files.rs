@@ -91,7 +91,7 @@ fn endpoints_in_other_forms_are_read_or_named() {
         .collect();
     named.sort_unstable();
     let expected = [
-        "Service default/old: it has endpoints in v1 Endpoints and none in an EndpointSlice, and only those are read",
+        "Service default/old: it has endpoints in v1 Endpoints, which are not read, and none that can be used in an EndpointSlice",
         "Service default/reef: the endpoints of EndpointSlice default/reef-1 are not read: its addressType is missing",
     ];
     assert_eq!(named, expected);

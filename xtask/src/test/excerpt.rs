@@ -57,9 +57,12 @@ impl Excerpts {
 
 impl Excerpt {
     fn add(&mut self, line: &str) {
-        if self.part == Part::Output && line.starts_with("thread '") && line.contains(" panicked at ") {
-            // What the test wrote before is of less use.
-            *self = Self { part: Part::Panic, ..Self::default() };
+        if line.starts_with("thread '") && line.contains(" panicked at ") {
+            if self.part == Part::Output {
+                // What the test wrote before is of less use.
+                *self = Self::default();
+            }
+            self.part = Part::Panic;
         }
         if line.trim().eq_ignore_ascii_case("stack backtrace:") {
             self.part = Part::Backtrace;
@@ -114,6 +117,13 @@ mod tests {
             "no line \"x\" in its place",
             "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
             "",
+            "---- room::thread stdout ----",
+            "thread 'helper' (8) panicked at room.rs:1:1:",
+            "of a thread",
+            "stack backtrace:",
+            "   0: core::ops::function",
+            "thread 'room::thread' (9) panicked at room.rs:2:2:",
+            "of the test",
             "---- room::second stdout ----",
             "Error: it returned an error",
             "",
@@ -128,6 +138,11 @@ mod tests {
         let panic = ["thread 'room::first' (7) panicked at room.rs:5:9:", "no line \"x\" in its place"];
         assert_eq!(excerpts.of("room::first"), panic);
         assert_eq!(excerpts.of("room::second"), ["Error: it returned an error"]);
+        let [helper, test] = [
+            "thread 'helper' (8) panicked at room.rs:1:1:",
+            "thread 'room::thread' (9) panicked at room.rs:2:2:",
+        ];
+        assert_eq!(excerpts.of("room::thread"), [helper, "of a thread", test, "of the test"]);
         assert_eq!(excerpts.of("room::third"), Vec::<String>::new());
     }
 

@@ -222,7 +222,8 @@ fn a_label_of_a_node_that_is_no_text_is_left_out_and_named() {
     let Converted { object, problems } = node(&read, &mut Interner::default()).unwrap();
     assert_eq!(object.labels.keys().map(|key| &**key).collect::<Vec<_>>(), ["rack"]);
     assert_eq!(object.odd_labels, ["commit".into()]);
-    assert_eq!(problems, ["metadata.labels[\"commit\"]: is not a text; the label is left out"]);
+    let says = "metadata.labels[\"commit\"]: is not a text; the label is left out, and the Node is not read where --pool-label or --topology-label names it";
+    assert_eq!(problems, [says]);
 }
 
 #[test]

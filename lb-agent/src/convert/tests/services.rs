@@ -276,7 +276,7 @@ fn external_ips_and_load_balancer_addresses_that_nodes_answer_are_further_addres
 #[test]
 fn a_further_address_that_cannot_be_dialled_is_left_out_and_named() {
     // kube-proxy serves a load balancer's link-local address, and an API server takes it.
-    let ingress = ["169.254.0.1", "192.0.2.2", "127.0.0.2", "fe80::1"].map(|ip| json!({"ip": ip}));
+    let ingress = ["169.254.000.1", "192.0.2.2", "127.0.0.2", "fe80::1"].map(|ip| json!({"ip": ip}));
     let ingress = json!({"loadBalancer": {"ingress": ingress}});
     let external = json!({"externalIPs": ["192.0.2.1", "127.0.0.1", "lb", "169.254.0.3"]});
     let converted = with_status(external, ingress);

@@ -218,6 +218,21 @@ fn a_slice_of_another_version_is_there_and_cannot_be_read() {
 }
 
 #[test]
+fn slices_in_a_list_of_another_version_are_there_and_cannot_be_read() {
+    let list =
+        |item: &str| format!("apiVersion: discovery.k8s.io/v2\nkind: EndpointSliceList\nitems: [{item}]\n");
+    let typed =
+        read_all(&list("{apiVersion: discovery.k8s.io/v2, kind: EndpointSlice, metadata: {name: s-1}}"));
+    assert_eq!((typed.unread.len(), typed.extent, typed.notes.len()), (1, Extent::Whole, 0));
+    let untyped = read_all(&list("{metadata: {name: s-1}}"));
+    assert_eq!(
+        (untyped.extent, problems(&untyped).len()),
+        (Extent::Part, 1),
+        "which objects it has is not known"
+    );
+}
+
+#[test]
 fn what_is_wrong_costs_its_object_alone_and_is_named() {
     for (shows, (text, extent), expected) in wrong_documents() {
         let found = read_all(&format!("{SERVICE}---\n# none\n---\n{text}---\n{NODE}"));

@@ -96,7 +96,7 @@ fn endpoints_that_are_not_read_are_named() {
     let odd = Slice { family: None, not_read: Some("its addressType is missing".into()), ..slice("a-2", "") };
     let of_slice = "the endpoints of EndpointSlice default/a-2 are not read: its addressType is missing";
     let of_endpoints =
-        "it has endpoints in v1 Endpoints and none in an EndpointSlice, and only those are read";
+        "it has endpoints in v1 Endpoints, which are not read, and none that can be used in an EndpointSlice";
     let name = ObjectName::new("default", "a");
     let mut store = store([service("a").into()]);
     for (shows, change, says) in [

@@ -21,6 +21,8 @@ const SELECTOR: &str =
 const PATIENCE: Duration = Duration::from_secs(20);
 /// No address is longer, quotes and all.
 const ADDRESS: usize = 18;
+/// One that is ended so often has no room to go on.
+const WATCHES: u32 = 100;
 const VERSION: &[u8] = b"\"resourceVersion\":\"";
 
 /// Watches until it is dropped, by a gate of its own, as what it is compared with does.
@@ -40,8 +42,11 @@ impl Control {
         let version = version.context("a list without a version")?.to_owned();
         let (client, inside) = (api.client(), cluster.inside()?);
         let asked = client.clone();
-        let body = inside.run(PATIENCE, async move { watch(&asked, &version).await })??;
-        inside.spawn(follow(client, body, times));
+        let (body, version) = inside.run(PATIENCE, async move {
+            let body = watch(&asked, &version).await?;
+            anyhow::Ok((body, version))
+        })??;
+        inside.spawn(follow(client, body, version, times));
         Ok(Self { _inside: inside, _api: api, _gate: gate })
     }
 }
@@ -56,18 +61,15 @@ async fn watch(client: &Client, version: &str) -> Result<Body> {
 
 /// An API server ends the watch of a client that does not keep up, as on a busy machine: it goes on where that
 /// one ended, as every client does.
-async fn follow(client: Client, mut body: Body, times: Times) {
-    loop {
+async fn follow(client: Client, mut body: Body, mut version: String, times: Times) {
+    for _ in 0..WATCHES {
         let mut seen = Seen::default();
         while let Some(Ok(frame)) = body.frame().await {
             if let Ok(bytes) = frame.into_data() {
                 seen.read(&bytes, |change| times.mark(change, Instant::now()));
             }
         }
-        let Some(version) = seen.version else {
-            eprintln!("the API server ends a watch that it has sent nothing");
-            return;
-        };
+        version = seen.version.unwrap_or(version);
         eprintln!("the API server ended the bare watch; it goes on after version {version}");
         match watch(&client, &version).await {
             Ok(next) => body = next,
