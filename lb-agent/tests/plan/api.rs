@@ -57,12 +57,6 @@ fn all_nodes_are_an_array_of_what_each_would_say_alone() {
 }
 
 #[test]
-fn no_node_at_all_is_an_empty_array() {
-    let answer = Folder::new(&[]).plan(&["--all-nodes", "-o", "json"]);
-    assert_eq!((answer.json(), answer.code), (json!([]), Some(0)));
-}
-
-#[test]
 fn two_sources_are_one_too_many() {
     let answer = Folder::new(&[]).plan(&["--node", "n1", "--api-server", "http://127.0.0.1:1"]);
     assert_eq!(answer.code, Some(1));
