@@ -114,7 +114,7 @@ fn a_bundle_holds_all_of_a_running_agent_and_without_one_what_the_maps_hold() {
     // One that does not answer holds nothing up.
     agent.signal(Signal::SIGSTOP).unwrap();
     let bundle = Bundle::make(node, &flags, &[]);
-    assert!(bundle.0["MANIFEST"].contains("no agent replies"), "{}", bundle.0["MANIFEST"]);
+    assert!(bundle.0["MANIFEST"].contains("does not reply within 2 s"), "{}", bundle.0["MANIFEST"]);
     assert_eq!(bundle.json("maps.json")["elements"][0]["address"], Pair::SERVICE);
     agent.signal(Signal::SIGCONT).unwrap();
 
