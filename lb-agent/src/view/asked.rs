@@ -30,6 +30,11 @@ pub(super) fn find(store: &Store, asked: &str) -> Result<Asked, String> {
         Some((name, port)) => (name, Some(port.to_owned())),
         None => (asked, None),
     };
+    // No Service has the name of an address.
+    let is_address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    if is_address && let Some(port) = &port {
+        return Err(format!("{} is not a port number between 0 and 65535", Quoted(port)));
+    }
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     if namespace.is_empty() || name.is_empty() || port.as_deref() == Some("") {
         return Err(format!(
@@ -84,3 +89,19 @@ pub(super) fn no_service(store: &Store, service: &ObjectName) -> String {
 }
 
 const FEW: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Rules;
+
+    #[test]
+    fn an_address_with_something_else_than_a_port_is_no_name() {
+        let store = Store::new("n1", Rules::default());
+        for (asked, port) in [("10.96.0.11:99999", "99999"), ("10.96.0.11:http", "http"), ("[fd00::1]:-1", "-1")] {
+            let says = format!("\"{port}\" is not a port number between 0 and 65535");
+            assert_eq!(find(&store, asked), Err(says), "{asked}");
+        }
+        assert_eq!(find(&store, "web:99999").unwrap().port.as_deref(), Some("99999"), "the name of a port");
+    }
+}

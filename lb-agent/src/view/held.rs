@@ -48,30 +48,41 @@ impl HeldState {
     }
 }
 
+/// What is wanted for one address of a service port.
+struct Wanted<'w> {
+    /// Namespace, Service and port name.
+    owner: [&'w str; 3],
+    address: &'w str,
+    protocol: &'w str,
+    outcome: Action,
+    /// What the kernel holds stays whatever is wanted.
+    kept: bool,
+    backends: Vec<&'w str>,
+}
+
 /// What the kernel holds, by address and protocol.
-#[derive(Debug)]
-pub struct Elements<'a>(HashMap<(&'a str, &'a str), &'a ServiceView>);
+struct Elements<'a>(HashMap<(&'a str, &'a str), &'a ServiceView>);
 
 impl<'a> Elements<'a> {
-    #[must_use]
-    pub fn of(kernel: &'a KernelView) -> Self {
+    fn of(kernel: &'a KernelView) -> Self {
         let all = kernel.services.iter();
         Self(all.map(|service| ((service.address.as_str(), service.protocol.as_str()), service)).collect())
     }
 
-    /// The same; `kept` is whether what it holds stays whatever is wanted.
-    fn beside(&self, address: &str, protocol: &str, outcome: Action, kept: bool, backends: &[&str]) -> Held {
-        match self.held(address, protocol, outcome, backends) {
-            held if kept && held.state == HeldState::Differs => Held { state: HeldState::Kept, ..held },
-            held => held,
-        }
-    }
-
-    /// What it holds at `address`, where `outcome` is wanted, with these backends.
-    #[must_use]
-    pub fn held(&self, address: &str, protocol: &str, outcome: Action, backends: &[&str]) -> Held {
+    /// What it holds beside what is wanted. Where that is nothing, because another service port has the address, what is held for
+    /// that one is no difference.
+    fn beside(&self, wanted: &Wanted<'_>) -> Held {
+        let Wanted { owner, address, protocol, outcome, kept, ref backends } = *wanted;
+        let is_of_another = |found: &&ServiceView| {
+            let names = [&found.namespace, &found.service, &found.port_name];
+            !found.service.is_empty() && names.iter().ne(&owner)
+        };
         let found = self.0.get(&(address, protocol)).copied();
-        let state = state(found, outcome, backends);
+        let found = found.filter(|found| outcome != Action::Leave || !is_of_another(found));
+        let state = match state(found, outcome, backends) {
+            HeldState::Differs if kept => HeldState::Kept,
+            state => state,
+        };
         let differs = found.filter(|_| matches!(state, HeldState::Differs | HeldState::Kept));
         Held {
             state,
@@ -102,11 +113,18 @@ fn state(found: Option<&ServiceView>, outcome: Action, backends: &[&str]) -> Hel
 /// Sets beside each service port what the kernel holds for it.
 pub fn beside(explanation: &mut Explanation, kernel: &KernelView) {
     let elements = Elements::of(kernel);
-    for port in &mut explanation.ports {
+    let Explanation { namespace, service, ports, .. } = explanation;
+    let (namespace, service) = (namespace.as_str(), service.as_str());
+    for port in ports {
         let used = port.endpoints.iter().filter(|endpoint| endpoint.used);
-        let backends: Vec<&str> = used.map(|endpoint| endpoint.backend.as_str()).collect();
-        port.kernel =
-            Some(elements.beside(&port.address, &port.protocol, port.outcome, port.kept, &backends));
+        port.kernel = Some(elements.beside(&Wanted {
+            owner: [namespace, service, &port.port_name],
+            address: &port.address,
+            protocol: &port.protocol,
+            outcome: port.outcome,
+            kept: port.kept,
+            backends: used.map(|endpoint| endpoint.backend.as_str()).collect(),
+        }));
     }
 }
 
@@ -114,9 +132,14 @@ pub fn beside(explanation: &mut Explanation, kernel: &KernelView) {
 pub fn beside_all(services: &mut Services, kernel: &KernelView) {
     let elements = Elements::of(kernel);
     for port in &mut services.service_ports {
-        let backends: Vec<&str> = port.backends.iter().map(String::as_str).collect();
-        port.kernel =
-            Some(elements.beside(&port.address, &port.protocol, port.outcome, port.kept, &backends));
+        port.kernel = Some(elements.beside(&Wanted {
+            owner: [&port.namespace, &port.service, &port.port_name],
+            address: &port.address,
+            protocol: &port.protocol,
+            outcome: port.outcome,
+            kept: port.kept,
+            backends: port.backends.iter().map(String::as_str).collect(),
+        }));
     }
 }
 
@@ -157,10 +180,32 @@ mod tests {
             ("10.96.0.9:80", "TCP", Action::Refuse, &[], HeldState::Absent),
             ("10.96.0.9:80", "TCP", Action::Leave, &[], HeldState::Same),
         ] {
-            let held = elements.held(address, protocol, outcome, backends);
+            let held = elements.beside(&wanted(WEB, address, protocol, outcome, backends));
             assert_eq!(held.state, state, "{address} {protocol} {outcome:?}");
         }
-        let held = elements.held("10.96.0.1:80", "TCP", Action::Forward, &["10.1.0.1:80"]);
+        let one = wanted(WEB, "10.96.0.1:80", "TCP", Action::Forward, &["10.1.0.1:80"]);
+        let held = elements.beside(&one);
         assert_eq!((held.id, held.revision, held.backends.len()), (Some(7), Some(3), 2));
+        assert_eq!(elements.beside(&Wanted { kept: true, ..one }).state, HeldState::Kept);
+
+        // Another service port has the address, and this one gets nothing: a second Service, or a second port.
+        for other in [["default", "web2", ""], ["other", "web", ""], ["default", "web", "second"]] {
+            let held = elements.beside(&wanted(other, "10.96.0.1:80", "TCP", Action::Leave, &[]));
+            assert_eq!((held.state, held.id), (HeldState::Same, None), "{other:?}");
+            let held = elements.beside(&wanted(other, "10.96.0.1:80", "TCP", Action::Forward, &[]));
+            assert_eq!(held.state, HeldState::Differs, "{other:?} should have it");
+        }
+    }
+
+    const WEB: [&str; 3] = ["default", "web", ""];
+
+    fn wanted<'w>(
+        owner: [&'w str; 3],
+        address: &'w str,
+        protocol: &'w str,
+        outcome: Action,
+        backends: &[&'w str],
+    ) -> Wanted<'w> {
+        Wanted { owner, address, protocol, outcome, kept: false, backends: backends.to_vec() }
     }
 }
