@@ -98,7 +98,9 @@ mod tests {
     #[test]
     fn an_address_with_something_else_than_a_port_is_no_name() {
         let store = Store::new("n1", Rules::default());
-        for (asked, port) in [("10.96.0.11:99999", "99999"), ("10.96.0.11:http", "http"), ("[fd00::1]:-1", "-1")] {
+        for (asked, port) in
+            [("10.96.0.11:99999", "99999"), ("10.96.0.11:http", "http"), ("[fd00::1]:-1", "-1")]
+        {
             let says = format!("\"{port}\" is not a port number between 0 and 65535");
             assert_eq!(find(&store, asked), Err(says), "{asked}");
         }

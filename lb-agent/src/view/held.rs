@@ -79,10 +79,8 @@ impl<'a> Elements<'a> {
         };
         let found = self.0.get(&(address, protocol)).copied();
         let found = found.filter(|found| outcome != Action::Leave || !is_of_another(found));
-        let state = match state(found, outcome, backends) {
-            HeldState::Differs if kept => HeldState::Kept,
-            state => state,
-        };
+        let state = state(found, outcome, backends);
+        let state = if kept && state == HeldState::Differs { HeldState::Kept } else { state };
         let differs = found.filter(|_| matches!(state, HeldState::Differs | HeldState::Kept));
         Held {
             state,
