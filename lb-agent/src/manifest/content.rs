@@ -164,10 +164,12 @@ impl<'a> Content<'a> {
                 return Self::List(Some(read));
             }
         }
-        let is_slice_list = || kind.strip_suffix(LIST) == Some(discovery::EndpointSlice::KIND);
-        if (version, kind) == ("v1", LIST) || version.starts_with(SLICE_GROUP) && is_slice_list() {
+        // Of the right group in another version, or with the group forgotten.
+        let may_be_slices = version.starts_with(SLICE_GROUP) || !version.contains('/');
+        let is_slice_list = kind.strip_suffix(LIST) == Some(discovery::EndpointSlice::KIND);
+        if (version, kind) == ("v1", LIST) || may_be_slices && is_slice_list {
             Self::List(None)
-        } else if kind == discovery::EndpointSlice::KIND && version.starts_with(SLICE_GROUP) {
+        } else if may_be_slices && kind == discovery::EndpointSlice::KIND {
             Self::OtherSlice
         } else {
             Self::Other(version, kind)
@@ -179,6 +181,7 @@ impl<'a> Content<'a> {
 pub(super) fn note(version: &str, kind: &str, count: usize) -> String {
     let expected = match kind {
         core::Service::KIND | core::Node::KIND | core::Pod::KIND | core::Namespace::KIND => ", only v1 is",
+        discovery::EndpointSlice::KIND => ", only discovery.k8s.io/v1 and v1beta1 are",
         _ => "",
     };
     format!("{} of {} is not read here{expected}: {count} skipped", Shown(kind), Shown(version))

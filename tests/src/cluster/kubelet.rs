@@ -22,10 +22,10 @@ use super::{Api, Cluster, is_refused, is_unreachable};
 /// How often it looks at the API server.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// A pod that is to go serves for so long before its object goes, and for as long again: where all
-/// endpoints of a Service are on their way out, clients get these until the last node has heard.
+/// The object of a pod that is to go stays for so long.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long its program goes on serving: until every node has heard of it, also on a busy machine.
+/// Its program serves for so long from its deletion on: where all endpoints of a Service are on their way out, clients get
+/// these until the last node has heard, also on a busy machine.
 const SERVES: Duration = Duration::from_secs(5);
 
 const PODS: &str = "/api/v1/pods";

@@ -2,9 +2,9 @@
 
 mod limits;
 mod scalars;
+mod versions;
 
 use super::*;
-use crate::model::SliceOwner;
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: 10.0.0.1}\n";
 const SLICE: &str = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s-1}\naddressType: IPv4\nendpoints: null\nports: null\n";
@@ -191,44 +191,10 @@ fn other_kinds_are_skipped_with_one_note_for_each() {
         found.notes,
         [
             "ConfigMap of v1 is not read here: 1 skipped",
-            "EndpointSlice of other.k8s.io/v1 is not read here: 1 skipped",
+            "EndpointSlice of other.k8s.io/v1 is not read here, only discovery.k8s.io/v1 and v1beta1 are: 1 skipped",
             "NodePool of apps.openyurt.io/v1beta2 is not read here: 2 skipped",
             "Service of serving.knative.dev/v1 is not read here, only v1 is: 1 skipped",
         ]
-    );
-}
-
-#[test]
-fn a_slice_of_another_version_is_there_and_cannot_be_read() {
-    for version in ["v2", "v1alpha1", ""] {
-        let text = format!(
-            "apiVersion: discovery.k8s.io/{version}\nkind: EndpointSlice\nmetadata: {{name: s-1, namespace: shop, \
-             labels: {{kubernetes.io/service-name: s}}}}\n---\n{NODE}"
-        );
-        let found = read_all(&text);
-        assert_eq!((objects(&found), found.extent), (vec!["2 Node n1".to_owned()], Extent::Whole));
-        assert_eq!(
-            problems(&found),
-            ["1: EndpointSlice shop/s-1: apiVersion: is neither discovery.k8s.io/v1 nor v1beta1"]
-        );
-        let owner = SliceOwner::Service("s".into());
-        assert_eq!(found.unread, [Unread::Slice { name: ObjectName::new("shop", "s-1"), owner }]);
-        assert_eq!(found.notes, [""; 0]);
-    }
-}
-
-#[test]
-fn slices_in_a_list_of_another_version_are_there_and_cannot_be_read() {
-    let list =
-        |item: &str| format!("apiVersion: discovery.k8s.io/v2\nkind: EndpointSliceList\nitems: [{item}]\n");
-    let typed =
-        read_all(&list("{apiVersion: discovery.k8s.io/v2, kind: EndpointSlice, metadata: {name: s-1}}"));
-    assert_eq!((typed.unread.len(), typed.extent, typed.notes.len()), (1, Extent::Whole, 0));
-    let untyped = read_all(&list("{metadata: {name: s-1}}"));
-    assert_eq!(
-        (untyped.extent, problems(&untyped).len()),
-        (Extent::Part, 1),
-        "which objects it has is not known"
     );
 }
 
