@@ -164,6 +164,10 @@ impl<'a> Content<'a> {
                 return Self::List(Some(read));
             }
         }
+        // A file may have been cut off within the word: nothing that it had is gone on the word of that.
+        if Read::ALL.into_iter().any(|read| version == read.api_version() && read.kind().starts_with(kind)) {
+            return Self::Half(Wrong { field: KIND, what: "is only the begin of one that is read" });
+        }
         // Of the right group in another version, or with the group forgotten.
         let may_be_slices = version.starts_with(SLICE_GROUP) || !version.contains('/');
         let is_slice_list = kind.strip_suffix(LIST) == Some(discovery::EndpointSlice::KIND);

@@ -38,3 +38,12 @@ fn slices_in_a_list_of_another_version_are_there_and_cannot_be_read() {
         "which objects it has is not known"
     );
 }
+
+#[test]
+fn a_file_that_was_cut_off_within_its_kind_is_known_in_part() {
+    for (version, kind) in [("v1", "Serv"), ("v1", "Nod"), ("discovery.k8s.io/v1", "EndpointSl")] {
+        let found = read_all(&format!("apiVersion: {version}\nkind: {kind}"));
+        assert_eq!(problems(&found), ["1: *: kind: is only the begin of one that is read"], "{kind}");
+        assert_eq!(found.extent, Extent::Part, "{kind}");
+    }
+}
